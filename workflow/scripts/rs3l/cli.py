@@ -1,0 +1,61 @@
+"""What the scripts share: arguments, the block of the job, errors, logging."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from rs3l.config import Campaign, load_campaign
+from rs3l.config.models import Block
+from rs3l.errors import CampaignError, ConfigError
+
+B = TypeVar("B", bound=Block)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the two ways to say what a job depends on.
+
+    ``--block`` takes the JSON that a rule passes (or a file with it); ``--config`` a campaign's YAML,
+    from which the block is cut out.
+    """
+    result = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = result.add_mutually_exclusive_group(required=True)
+    source.add_argument("--block", help="the job's settings as JSON, or a file that holds them")
+    source.add_argument("--config", help="a campaign's configuration (YAML), instead of --block")
+    return result
+
+
+def block(args: argparse.Namespace, kind: type[B], cut: Callable[[Campaign], B]) -> B:
+    """Return the block of the job from ``--block``, or ``cut`` out of ``--config``."""
+    if args.config:
+        return cut(load_campaign(args.config))
+    text = args.block if args.block.lstrip().startswith("{") else Path(args.block).read_text()
+    try:
+        return kind.model_validate(json.loads(text))
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise ConfigError(f"--block is not a valid {kind.__name__}: {error}") from None
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script: log the command that replays it; print errors that a user can act on plainly."""
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S",
+    )
+    logging.info("command: %s", shlex.join([sys.executable, *sys.argv]))
+    try:
+        main()
+    except CampaignError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,286 @@
+"""What one job of each stage depends on, and nothing else.
+
+A rule's params hold the block of its job, so that a change re-runs the jobs whose block changed. Scripts
+read the same block, as JSON from the rule or cut out of a configuration file by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from rs3l import versions
+from rs3l.config.models import (
+    Block,
+    Campaign,
+    Detector,
+    Encoder,
+    Evaluate,
+    Finetune,
+    HandMadeViews,
+    Jets,
+    PtHat,
+    PythiaSettings,
+    Splits,
+    Task,
+)
+from rs3l.errors import ConfigError
+
+
+class HardBlock(Block):
+    """One shard of hard events."""
+
+    version: int = versions.HARD
+    seed: int
+    process: str
+    first: int = Field(ge=0)
+    events: int = Field(gt=0)
+    ecm: float
+    pt_hat: PtHat
+    pythia: PythiaSettings
+
+
+class ResimBlock(Block):
+    """One variant of one process."""
+
+    version: int = versions.RESIM
+    seed: int
+    process: str
+    variant: str
+    resample: Literal["shower", "hadronisation", "detector"] | None
+    ecm: float
+    pythia: PythiaSettings
+    anchor: Literal["outgoing_parton"] | list[int]
+    detector: Detector
+    jets: Jets
+
+    def stream(self, stage: Literal["shower", "hadronisation", "detector"]) -> str:
+        """Return whose random numbers ``stage`` uses: the variant's own from ``resample`` on."""
+        order = ("shower", "hadronisation", "detector")
+        if self.resample is None or order.index(stage) < order.index(self.resample):
+            return "nominal"
+        return self.variant
+
+
+class ProcessInfo(Block):
+    """What the data set says of a process."""
+
+    label: str
+    events: int
+    use: Literal["pretrain", "downstream"]
+
+
+class MergeBlock(Block):
+    """The data set."""
+
+    version: int = versions.MERGE
+    campaign: str
+    seed: int
+    events_per_part: int
+    events_per_row_group: int
+    min_views: int
+    splits: Splits
+    processes: dict[str, ProcessInfo]
+    variants: dict[str, Literal["train", "held_out"]]
+
+
+class PretrainBlock(Block):
+    """One pre-training run."""
+
+    version: int = versions.PRETRAIN
+    method: Literal["rs3l", "jetclr"]
+    seed: int
+    processes: list[str]
+    variants: list[str]
+    encoder: Encoder
+    temperature: float
+    batch: int
+    epochs: int
+    learning_rate: float
+    weight_decay: float
+    constituents: int
+    hand_made: HandMadeViews | None
+    detector: Detector | None
+
+
+class FinetuneBlock(Block):
+    """All classifiers of one task on one pre-training run, or without one."""
+
+    version: int = versions.FINETUNE
+    seed: int
+    task: Task
+    run: str
+    variants: list[str]
+    encoder: Encoder
+    constituents: int
+    finetune: Finetune
+
+
+class EvaluateBlock(Block):
+    """The tables and the summary."""
+
+    version: int = versions.EVALUATE
+    campaign: str
+    seed: int
+    tasks: dict[str, Task]
+    runs: list[str]
+    evaluate: Evaluate
+
+
+class FiguresBlock(Block):
+    """The figures of the report."""
+
+    version: int = versions.FIGURES
+    campaign: str
+    seed: int
+    labels: dict[str, str]
+    variants: list[str]
+    tasks: dict[str, Task]
+    evaluate: Evaluate
+    jets: Jets
+
+
+def shards(config: Campaign, process: str) -> range:
+    """Return the shard numbers of a process; the last shard may be shorter."""
+    return range(-(-config.processes[process].events // config.events_per_shard))
+
+
+def parts(config: Campaign, process: str) -> range:
+    """Return the part numbers of a process in the data set."""
+    return range(-(-config.processes[process].events // config.dataset.events_per_part))
+
+
+def train_variants(config: Campaign) -> list[str]:
+    """Return the variants that pre-training and labels may use."""
+    return [name for name, variant in config.variants.items() if variant.use == "train"]
+
+
+def runs(config: Campaign) -> list[str]:
+    """Return the names of the pre-training runs, ``<method>_s<seed>``."""
+    return [f"{m}_s{s}" for m in config.pretrain.methods for s in range(config.pretrain.seeds)]
+
+
+def hard(config: Campaign, process: str, shard: int) -> HardBlock:
+    """Return the block of one shard of hard events."""
+    _known("process", process, config.processes)
+    block = config.processes[process]
+    first = shard * config.events_per_shard
+    if shard not in shards(config, process):
+        raise ConfigError(f"shard {shard} of {process} does not exist: it has {block.events} events")
+    return HardBlock(
+        seed=config.seed,
+        process=process,
+        first=first,
+        events=min(config.events_per_shard, block.events - first),
+        ecm=config.generator.ecm,
+        pt_hat=block.pt_hat,
+        pythia={**config.generator.pythia, **block.pythia},
+    )
+
+
+def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
+    """Return the block of one variant of one process."""
+    _known("process", process, config.processes)
+    _known("variant", variant, config.variants)
+    return ResimBlock(
+        seed=config.seed,
+        process=process,
+        variant=variant,
+        resample=config.variants[variant].resample,
+        ecm=config.generator.ecm,
+        pythia={
+            **config.generator.pythia,
+            **config.variants["nominal"].pythia,
+            **config.variants[variant].pythia,
+        },
+        anchor=config.processes[process].anchor,
+        detector=config.detector,
+        jets=config.jets,
+    )
+
+
+def merge(config: Campaign) -> MergeBlock:
+    """Return the block of the data set."""
+    return MergeBlock(
+        campaign=config.campaign,
+        seed=config.seed,
+        events_per_part=config.dataset.events_per_part,
+        events_per_row_group=config.dataset.events_per_row_group,
+        min_views=config.dataset.min_views,
+        splits=config.dataset.splits,
+        processes={
+            name: ProcessInfo(label=p.label, events=p.events, use=p.use)
+            for name, p in config.processes.items()
+        },
+        variants={name: v.use for name, v in config.variants.items()},
+    )
+
+
+def pretrain(config: Campaign, run: str) -> PretrainBlock:
+    """Return the block of one pre-training run."""
+    _known("run", run, runs(config))
+    method, _, number = run.rpartition("_s")
+    block = config.pretrain
+    hand_made = method == "jetclr"
+    return PretrainBlock(
+        method="jetclr" if hand_made else "rs3l",
+        seed=config.seed + int(number),
+        processes=[name for name, p in config.processes.items() if p.use == "pretrain"],
+        variants=train_variants(config),
+        encoder=block.encoder,
+        temperature=block.temperature,
+        batch=block.batch,
+        epochs=block.epochs,
+        learning_rate=block.learning_rate,
+        weight_decay=block.weight_decay,
+        constituents=block.constituents,
+        hand_made=block.hand_made if hand_made else None,
+        detector=config.detector if hand_made else None,
+    )
+
+
+def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
+    """Return the block of one task on one pre-training run (``none``: the baselines without one)."""
+    _known("task", task, config.tasks)
+    _known("run", run, [*runs(config), "none"])
+    return FinetuneBlock(
+        seed=config.seed,
+        task=config.tasks[task],
+        run=run,
+        variants=train_variants(config),
+        encoder=config.pretrain.encoder,
+        constituents=config.pretrain.constituents,
+        finetune=config.finetune,
+    )
+
+
+def evaluate(config: Campaign) -> EvaluateBlock:
+    """Return the block of the tables and the summary."""
+    return EvaluateBlock(
+        campaign=config.campaign,
+        seed=config.seed,
+        tasks=config.tasks,
+        runs=[*runs(config), "none"],
+        evaluate=config.evaluate,
+    )
+
+
+def figures(config: Campaign) -> FiguresBlock:
+    """Return the block of the figures."""
+    return FiguresBlock(
+        campaign=config.campaign,
+        seed=config.seed,
+        labels={name: p.label for name, p in config.processes.items()},
+        variants=list(config.variants),
+        tasks=config.tasks,
+        evaluate=config.evaluate,
+        jets=config.jets,
+    )
+
+
+def _known(kind: str, name: str, names: object) -> None:
+    assert hasattr(names, "__iter__")
+    known = list(names)
+    if name not in known:
+        raise ConfigError(f"no {kind} {name!r} in the configuration; known: {', '.join(known)}")

@@ -1,0 +1,344 @@
+"""The campaign's configuration: typed, bounded, unknown keys refused.
+
+The JSON schema for editors (``config/schema.json``) is generated from these classes. Units are GeV, mm
+and radians; every field's description is what ``config/README.md`` shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+PythiaKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9:()\-+]+$")]
+PythiaValue = bool | int | float | str
+PythiaSettings = dict[PythiaKey, PythiaValue]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+GENERATOR_CUT_REACH = 0.8
+"""Largest pt_hat.min / jets.pt_min: above it, the generator cut shapes the spectrum of the accepted jets."""
+
+_SHOWER_GROUPS = (
+    "Tune:", "PDF:", "Beams:", "PartonShowers:", "TimeShower:", "SpaceShower:", "SigmaProcess:",
+    "MultipartonInteractions:", "BeamRemnants:", "Vincia:", "PartonLevel:", "PhaseSpace:",
+)  # fmt: skip
+
+
+class Block(BaseModel):
+    """Base of every block: immutable, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Generator(Block):
+    """What all processes and variants share."""
+
+    ecm: float = Field(13000.0, gt=0, description="Centre-of-mass energy of the pp collision [GeV].")
+    pythia: PythiaSettings = Field(
+        {"ParticleDecays:limitTau0": True, "ParticleDecays:tau0Max": 10.0},
+        description="Pythia settings of every hard process and variant.",
+    )
+
+
+class PtHat(Block):
+    """Range and sampling of the transverse momentum of the hard 2->2 process."""
+
+    min: float = Field(gt=0, description="Lower generator cut [GeV]; at most 0.8 of jets.pt_min.")
+    max: float | None = Field(None, gt=0, description="Upper generator cut [GeV]; none by default.")
+    bias_power: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Hard events are drawn with probability x (pT/min)^power; the weight that undoes this "
+        "is carried to the data set. 0: no bias.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max is not None and self.max <= self.min:
+            raise ValueError(f"max ({self.max:g} GeV) must exceed min ({self.min:g} GeV)")
+        return self
+
+
+class Process(Block):
+    """One hard process: simulated once, then re-simulated under every variant."""
+
+    label: str = Field(min_length=1, description="Class name in tables and figures, e.g. H, QCD, W.")
+    events: int = Field(gt=0, le=10**9, description="Number of hard events.")
+    use: Literal["pretrain", "downstream"] = Field(
+        "pretrain",
+        description="pretrain: used everywhere. downstream: never seen in pre-training, only in tasks.",
+    )
+    pt_hat: PtHat
+    pythia: PythiaSettings = Field(
+        min_length=1, description="Pythia settings that select the process and its decays."
+    )
+    anchor: Literal["outgoing_parton"] | list[int] = Field(
+        description="The hard particle that the jet is matched to: PDG codes (either sign) of a resonance, "
+        "or outgoing_parton: the coloured parton of a boson + jet process."
+    )
+
+
+class Variant(Block):
+    """One re-simulation of every hard event."""
+
+    resample: Literal["shower", "hadronisation", "detector"] | None = Field(
+        None,
+        description="First stage with random numbers of its own; earlier stages are those of the nominal, "
+        "to the bit. Only the nominal leaves it out.",
+    )
+    pythia: PythiaSettings = Field({}, description="Pythia settings on top of the nominal ones.")
+    use: Literal["train", "held_out"] = Field(
+        "train", description="held_out: in the data set, but never a view in pre-training or a label."
+    )
+
+    @model_validator(mode="after")
+    def _settings_belong_to_a_resampled_stage(self) -> Self:
+        if self.pythia and self.resample in (None, "detector"):
+            raise ValueError(
+                f"pythia settings need `resample: shower` or `resample: hadronisation`, not {self.resample}"
+            )
+        if self.resample == "hadronisation":
+            for key in self.pythia:
+                if key.startswith(_SHOWER_GROUPS):
+                    raise ValueError(
+                        f"pythia.{key} changes the shower, which `resample: hadronisation` shares with the "
+                        "nominal: use `resample: shower`"
+                    )
+        return self
+
+
+class Resolution(Block):
+    """Width of a Gaussian, constant (+) slope / pT in quadrature."""
+
+    constant: float = Field(ge=0, description="Constant term [mm].")
+    slope: float = Field(ge=0, description="Multiple-scattering term [mm GeV], divided by the track's pT.")
+
+
+class Detector(Block):
+    """Response to the stable particles: impact parameters of charged tracks are smeared."""
+
+    d0: Resolution = Field(
+        Resolution(constant=0.020, slope=0.060), description="Transverse impact parameter."
+    )
+    dz: Resolution = Field(
+        Resolution(constant=0.030, slope=0.080), description="Longitudinal impact parameter."
+    )
+
+
+class Jets(Block):
+    """Clustering, selection and matching of the jet."""
+
+    algorithm: Literal["antikt", "cambridge", "kt"] = Field("antikt", description="FastJet algorithm.")
+    radius: float = Field(0.8, gt=0, le=2, description="Jet radius, and the largest distance to the anchor.")
+    pt_min: float = Field(300.0, gt=0, description="Smallest jet pT [GeV].")
+    eta_max: float = Field(2.5, gt=0, le=5, description="Largest |eta| of the jet.")
+    mass_min: float = Field(10.0, ge=0, description="Smallest jet mass [GeV].")
+    constituents: int = Field(100, gt=0, le=1000, description="Candidates kept, by descending pT.")
+    soft_drop_zcut: float = Field(0.1, gt=0, lt=0.5, description="Soft-drop zcut (arXiv:1402.2657).")
+    soft_drop_beta: float = Field(0.0, ge=0, description="Soft-drop beta.")
+
+
+class Splits(Block):
+    """Fractions of the hard events; an event is in one split with all its views."""
+
+    train: Fraction = Field(0.65, description="Pre-training and labels.")
+    val: Fraction = Field(0.10, description="Every choice: best epoch, regularisation.")
+    test: Fraction = Field(0.25, description="Results only.")
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if not math.isclose(self.train + self.val + self.test, 1.0, abs_tol=1e-9):
+            raise ValueError(f"train + val + test is {self.train + self.val + self.test:g}, not 1")
+        return self
+
+
+class Dataset(Block):
+    """How the jets are merged."""
+
+    splits: Splits = Splits()
+    min_views: int = Field(1, ge=1, description="Events with fewer matched views are left out.")
+    events_per_part: int = Field(
+        20_000, gt=0, description="Hard events per Parquet file and split-up; independent of the shards."
+    )
+    events_per_row_group: int = Field(2_000, gt=0, description="Hard events per row group.")
+    workers: int = Field(2, ge=1, description="Dask worker processes, at most the rule's threads.")
+
+
+class Encoder(Block):
+    """DeepSets: a network per candidate, pooling, a network per jet, and a projection head."""
+
+    hidden: int = Field(64, gt=0, description="Width of the layers per candidate.")
+    representation: int = Field(128, gt=0, description="Dimension of the representation h.")
+    latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
+
+
+class HandMadeViews(Block):
+    """JetCLR's augmentations (arXiv:2108.04253, section 3.2) and five more, the peer of re-simulation."""
+
+    soft_smearing: float = Field(0.1, ge=0, description="Scale of the angular smearing, sigma = scale / pT [GeV].")
+    collinear_splits: int = Field(8, ge=0, description="Candidates of each jet that are split in two.")
+    drop: Fraction = Field(0.25, description="Probability that a candidate is dropped.")
+    pt_jitter: float = Field(0.10, ge=0, description="Relative Gaussian width of the pT jitter.")
+    charge_flip: bool = Field(True, description="Flip the sign of all charges in half of the views.")
+    smear_displacement: bool = Field(True, description="Smear d0 and dz once more.")
+
+
+class Pretrain(Block):
+    """Contrastive pre-training."""
+
+    methods: list[Literal["rs3l", "jetclr"]] = Field(
+        ["rs3l", "jetclr"],
+        min_length=1,
+        description="rs3l: views are re-simulations. jetclr: views are hand-made augmentations of the "
+        "nominal jet, with the same number of steps.",
+    )
+    seeds: int = Field(2, ge=1, le=100, description="Pre-training runs per method.")
+    encoder: Encoder = Encoder()
+    temperature: float = Field(0.1, gt=0, description="Temperature tau of NT-Xent.")
+    batch: int = Field(256, ge=2, description="Pairs per step.")
+    epochs: int = Field(20, ge=1, description="Passes over the events with at least two views.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak of the one-cycle schedule (AdamW).")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
+    constituents: int = Field(64, gt=0, description="Candidates per jet that the networks see, by descending pT.")
+    hand_made: HandMadeViews = HandMadeViews()
+
+
+class Task(Block):
+    """A binary classification."""
+
+    signal: Name = Field(description="Process of the signal.")
+    background: Name = Field(description="Process of the background.")
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.signal == self.background:
+            raise ValueError(f"signal and background are both {self.signal!r}")
+        return self
+
+
+class Finetune(Block):
+    """Classifiers on the pre-trained network, and their baselines."""
+
+    labels: list[Annotated[int, Field(ge=10)]] = Field(
+        [100, 300, 1000], min_length=1, description="Numbers of labelled hard events, half of them signal."
+    )
+    repeats: int = Field(3, ge=1, le=100, description="Draws of the labels and of the initialisation.")
+    batch: int = Field(256, ge=2, description="Jets per step of the trained networks.")
+    learning_rate: float = Field(1e-3, gt=0, description="Learning rate from scratch (AdamW).")
+    tune_learning_rate: float = Field(3e-4, gt=0, description="Learning rate of fine-tuning.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
+    patience: int = Field(20, ge=1, description="Epochs without a better validation loss before a training stops.")
+    min_steps: int = Field(300, ge=0, description="Optimiser steps before a training may stop.")
+    max_epochs: int = Field(400, ge=2, description="A training whose best epoch is still its last here is an error.")
+
+
+class Evaluate(Block):
+    """Metrics on the test split."""
+
+    variants: list[Name] = Field(
+        ["nominal"], min_length=1,
+        description="Variants whose test jets are scored for AUC and rejection. Those that share the "
+        "nominal physics (seed, rehadron) add statistics; errors are bootstrapped over hard events.",
+    )  # fmt: skip
+    pair: tuple[Name, Name] = Field(
+        ("nominal", "seed"), description="The two showers of the paired score correlation."
+    )
+    efficiencies: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.3, 0.5, 0.7], min_length=1, description="Signal efficiencies of the background rejection."
+    )
+    bootstrap: int = Field(200, ge=2, description="Bootstrap replicas over hard events.")
+
+
+class Campaign(Block):
+    """A campaign: processes x variants, and what is learned from them."""
+
+    campaign: Name = Field(description="Name; results go to <results>/<campaign>.")
+    results: str = Field(
+        "results", pattern=r"^[^\s:*?\"'|<>{}]+$", description="Folder of all campaigns."
+    )
+    seed: int = Field(20240311, ge=0, lt=2**63, description="Root of every random number.")
+    events_per_shard: int = Field(gt=0, description="Hard events per job; no effect on the data set.")
+    generator: Generator = Generator()
+    processes: dict[Name, Process] = Field(min_length=1)
+    variants: dict[Name, Variant] = Field(min_length=1)
+    detector: Detector = Detector()
+    jets: Jets = Jets()
+    dataset: Dataset = Dataset()
+    pretrain: Pretrain = Pretrain()
+    tasks: dict[Name, Task] = Field(min_length=1)
+    finetune: Finetune = Finetune()
+    evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _check_across_blocks(self) -> Self:
+        problems = [
+            *_variant_problems(self.variants),
+            *_cut_problems(self.processes, self.jets),
+            *_reference_problems(self),
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def root(self) -> str:
+        """Folder of this campaign's files."""
+        return f"{self.results}/{self.campaign}"
+
+
+def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
+    problems = []
+    if "nominal" not in variants:
+        problems.append("variants.nominal: missing; add `nominal: {}`")
+    for name, variant in variants.items():
+        if (name == "nominal") != (variant.resample is None):
+            problems.append(
+                f"variants.{name}.resample: every variant but `nominal` says from which stage it is "
+                "resampled (shower, hadronisation or detector), and nominal says none"
+            )
+    if variants.get("nominal", Variant()).use != "train":
+        problems.append("variants.nominal.use: the nominal cannot be held out")
+    if sum(v.use == "train" for v in variants.values()) < 2:
+        problems.append("variants: pre-training needs two variants with `use: train`; add one, e.g. seed")
+    return problems
+
+
+def _cut_problems(processes: Mapping[str, Process], jets: Jets) -> list[str]:
+    limit = GENERATOR_CUT_REACH * jets.pt_min
+    problems = [
+        f"processes.{name}.pt_hat.min: {process.pt_hat.min:g} GeV is above {GENERATOR_CUT_REACH:g} x "
+        f"jets.pt_min ({jets.pt_min:g} GeV), so that the generator cut would shape the jets; lower it to "
+        f"{limit:g} GeV or less (two thirds of the jet cut is usual), or raise jets.pt_min"
+        for name, process in processes.items()
+        if process.pt_hat.min > limit
+    ]
+    problems += [
+        f"processes.{name}.pt_hat.max: {process.pt_hat.max:g} GeV is not above jets.pt_min "
+        f"({jets.pt_min:g} GeV): hardly any jet would pass; raise it or remove it"
+        for name, process in processes.items()
+        if process.pt_hat.max is not None and process.pt_hat.max <= jets.pt_min
+    ]
+    return problems
+
+
+def _reference_problems(config: Campaign) -> list[str]:
+    processes, variants = set(config.processes), set(config.variants)
+    problems = [
+        f"tasks.{name}.{role}: no process {process!r}; known: {', '.join(sorted(processes))}"
+        for name, task in config.tasks.items()
+        for role, process in (("signal", task.signal), ("background", task.background))
+        if process not in processes
+    ]
+    problems += [
+        f"evaluate.{key}: no variant {variant!r}; known: {', '.join(sorted(variants))}"
+        for key, names in (("variants", config.evaluate.variants), ("pair", config.evaluate.pair))
+        for variant in names
+        if variant not in variants
+    ]
+    if not any(process.use == "pretrain" for process in config.processes.values()):
+        problems.append("processes: none has `use: pretrain`")
+    return problems

@@ -1,0 +1,79 @@
+"""Columns of the two tables: jets (one row per hard event) and data set (one row per matched view).
+
+GeV, mm, radians. Candidates are sorted by descending pT.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import pyarrow as pa
+
+
+class Status(enum.IntEnum):
+    """What became of a hard event under one variant."""
+
+    OK = 0
+    NO_JET = 1  # no jet above the pT cut within the radius of the anchor
+    REJECTED = 2  # the jet fails the eta or mass cut
+    FAILED = 3  # the generator could not complete the event
+
+
+CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
+    "cand_pt": pa.float32(),
+    "cand_eta": pa.float32(),
+    "cand_phi": pa.float32(),
+    "cand_energy": pa.float32(),
+    "cand_charge": pa.int8(),
+    "cand_pdg_id": pa.int32(),
+    "cand_d0": pa.float32(),
+    "cand_dz": pa.float32(),
+}
+"""List columns, one entry per candidate."""
+
+JET_COLUMNS: dict[str, pa.DataType] = {
+    "jet_pt": pa.float32(),
+    "jet_eta": pa.float32(),
+    "jet_phi": pa.float32(),
+    "jet_energy": pa.float32(),
+    "jet_mass": pa.float32(),
+    "jet_msd": pa.float32(),
+    "jet_n_constituents": pa.int32(),
+}
+"""The whole jet: ``jet_n_constituents`` counts before the cap on stored candidates."""
+
+HARD_COLUMNS: dict[str, pa.DataType] = {
+    "weight": pa.float64(),
+    "jet_type": pa.string(),
+    "parton_pdg_id": pa.int32(),
+    "parton_pt": pa.float32(),
+    "parton_eta": pa.float32(),
+    "parton_phi": pa.float32(),
+    "parton_energy": pa.float32(),
+}
+"""The hard event: the weight that undoes biased sampling, and the anchor."""
+
+
+def jets_schema() -> pa.Schema:
+    """Schema of ``jets/{process}/{variant}/{shard}.parquet``: jet and candidates are null unless OK."""
+    return pa.schema(
+        [pa.field("event_id", pa.int64(), nullable=False), pa.field("status", pa.int8(), nullable=False)]
+        + [pa.field(name, kind, nullable=False) for name, kind in HARD_COLUMNS.items()]
+        + [pa.field(name, kind) for name, kind in JET_COLUMNS.items()]
+        + [pa.field(name, pa.list_(kind)) for name, kind in CANDIDATE_COLUMNS.items()]
+    )
+
+
+def dataset_schema() -> pa.Schema:
+    """Schema of the data set: no nulls; the views of one event are adjacent rows."""
+    return pa.schema(
+        [
+            pa.field("event_id", pa.int64(), nullable=False),
+            pa.field("process", pa.string(), nullable=False),
+            pa.field("label", pa.string(), nullable=False),
+            pa.field("variant", pa.string(), nullable=False),
+        ]
+        + [pa.field(name, kind, nullable=False) for name, kind in HARD_COLUMNS.items()]
+        + [pa.field(name, kind, nullable=False) for name, kind in JET_COLUMNS.items()]
+        + [pa.field(name, pa.list_(kind), nullable=False) for name, kind in CANDIDATE_COLUMNS.items()]
+    )

@@ -1,0 +1,23 @@
+"""Errors that a user can act on: they name the file or key and the remedy."""
+
+from __future__ import annotations
+
+
+class CampaignError(Exception):
+    """Base of all errors that a script prints without a traceback."""
+
+
+class ConfigError(CampaignError):
+    """The configuration is wrong; the message names the key's path and the remedy."""
+
+
+class DataError(CampaignError):
+    """A file is missing, damaged or foreign; the message names it and the remedy."""
+
+
+class GeneratorError(CampaignError):
+    """The event generator refused its settings or failed on too many events."""
+
+
+class TrainingError(CampaignError):
+    """A training diverged, collapsed, or stopped before its best epoch could be told."""

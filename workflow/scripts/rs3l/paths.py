@@ -1,0 +1,112 @@
+"""Every file of a campaign, named once.
+
+Called with names, a method returns a path; called without, a pattern with Snakemake's wildcards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPLITS = ("train", "val", "test")
+
+
+def shard_name(shard: int) -> str:
+    """Return the name of a shard of hard events, ``0000`` upwards."""
+    return f"{shard:04d}"
+
+
+@dataclass(frozen=True)
+class CampaignPaths:
+    """The layout of one campaign under ``root`` (``results/<campaign>``)."""
+
+    root: str
+
+    # hard process and re-simulation
+    def hard(self, process: str = "{process}", shard: str = "{shard}") -> str:
+        """LHE shard of hard events."""
+        return f"{self.root}/hard/{process}/{shard}.lhe.gz"
+
+    def jets(
+        self, process: str = "{process}", variant: str = "{variant}", shard: str = "{shard}"
+    ) -> str:
+        """Jets of one shard under one variant, a row per hard event."""
+        return f"{self.root}/jets/{process}/{variant}/{shard}.parquet"
+
+    # data set
+    @property
+    def dataset(self) -> str:
+        """Folder of the data set."""
+        return f"{self.root}/dataset"
+
+    def part(
+        self, split: str = "{split}", process: str = "{process}", part: str = "{part}"
+    ) -> str:
+        """One Parquet file of the data set."""
+        return f"{self.dataset}/{split}/{process}-{part}.parquet"
+
+    @property
+    def manifest(self) -> str:
+        """Contents, counts and checksums of the data set."""
+        return f"{self.dataset}/manifest.json"
+
+    @property
+    def card(self) -> str:
+        """The data set described for people."""
+        return f"{self.dataset}/card.md"
+
+    @property
+    def merge_provenance(self) -> str:
+        """Which shards, by which versions, the data set was made from."""
+        return f"{self.dataset}/provenance.json"
+
+    # training
+    def model(self, run: str = "{run}") -> str:
+        """Weights of a pre-training run."""
+        return f"{self.root}/models/{run}/model.safetensors"
+
+    def model_metrics(self, run: str = "{run}") -> str:
+        """Loss and diagnostics of each epoch of a pre-training run."""
+        return f"{self.root}/models/{run}/metrics.csv"
+
+    def model_provenance(self, run: str = "{run}") -> str:
+        """Configuration, data set and versions of a pre-training run."""
+        return f"{self.root}/models/{run}/provenance.json"
+
+    def latents(self, run: str = "{run}") -> str:
+        """Latents z of the test jets under a pre-training run."""
+        return f"{self.root}/models/{run}/latents.parquet"
+
+    def training_state(self, run: str = "{run}") -> str:
+        """Folder of resumable checkpoints: never an output of a rule, so that no failed job deletes it."""
+        return f"{self.root}/state/{run}"
+
+    def predictions(self, task: str = "{task}", run: str = "{run}") -> str:
+        """Scores of the test jets for one task, from one pre-training run (or ``none``)."""
+        return f"{self.root}/downstream/{task}/{run}/predictions.parquet"
+
+    def histories(self, task: str = "{task}", run: str = "{run}") -> str:
+        """One line per classifier trained: best epoch, epochs, validation loss."""
+        return f"{self.root}/downstream/{task}/{run}/history.csv"
+
+    # evaluation and report
+    def evaluation(self, table: str = "{table}") -> str:
+        """A table of the evaluation (CSV)."""
+        return f"{self.root}/evaluation/{table}.csv"
+
+    @property
+    def summary(self) -> str:
+        """Headline numbers."""
+        return f"{self.root}/summary.json"
+
+    def figure(self, figure: str = "{figure}", suffix: str = "svg") -> str:
+        """A figure (``svg``, ``png``) or the points that it shows (``csv``)."""
+        return f"{self.root}/figures/{figure}.{suffix}"
+
+    # what Snakemake writes beside the outputs
+    def log(self, rule: str, *wildcards: str) -> str:
+        """Log of one job."""
+        return "/".join([self.root, "logs", rule, *wildcards]) + ".log"
+
+    def benchmark(self, rule: str, *wildcards: str) -> str:
+        """Run time and memory of one job."""
+        return "/".join([self.root, "benchmarks", rule, *wildcards]) + ".jsonl"

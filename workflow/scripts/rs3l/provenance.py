@@ -1,0 +1,38 @@
+"""What a result was made from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from rs3l import __version__
+
+_PACKAGES = ("pythia8mc", "pythia8", "fastjet", "numpy", "pyarrow", "dask", "pandas", "torch")
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that results depend on, where installed."""
+    versions = {"rs3l": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_revision() -> str | None:
+    """Return the commit of this checkout (``+`` if modified), or None where there is no git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def provenance(**extra: Any) -> dict[str, Any]:
+    """Return versions and commit, with ``extra`` entries, as a JSON-ready mapping."""
+    return {**extra, "versions": package_versions(), "git": git_revision()}

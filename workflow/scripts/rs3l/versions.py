@@ -1,0 +1,14 @@
+"""One number per stage, raised when the results of that stage change.
+
+Snakemake does not see edits of imported modules, and a cosmetic edit must not redo days of simulation.
+Each stage's block (``rs3l.config.blocks``) carries its number, so that raising it re-runs that stage
+and what depends on it.
+"""
+
+HARD = 1
+RESIM = 1
+MERGE = 1
+PRETRAIN = 1
+FINETUNE = 1
+EVALUATE = 1
+FIGURES = 1
