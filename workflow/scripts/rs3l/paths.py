@@ -26,9 +26,7 @@ class CampaignPaths:
         """LHE shard of hard events."""
         return f"{self.root}/hard/{process}/{shard}.lhe.gz"
 
-    def jets(
-        self, process: str = "{process}", variant: str = "{variant}", shard: str = "{shard}"
-    ) -> str:
+    def jets(self, process: str = "{process}", variant: str = "{variant}", shard: str = "{shard}") -> str:
         """Jets of one shard under one variant, a row per hard event."""
         return f"{self.root}/jets/{process}/{variant}/{shard}.parquet"
 
@@ -38,9 +36,7 @@ class CampaignPaths:
         """Folder of the data set."""
         return f"{self.root}/dataset"
 
-    def part(
-        self, split: str = "{split}", process: str = "{process}", part: str = "{part}"
-    ) -> str:
+    def part(self, split: str = "{split}", process: str = "{process}", part: str = "{part}") -> str:
         """One Parquet file of the data set."""
         return f"{self.dataset}/{split}/{process}-{part}.parquet"
 

@@ -16,9 +16,7 @@ _INDEX_BITS = 40
 
 def keyed_hash(key: int, *words: str | int) -> int:
     """Return a stable 64-bit hash of ``words`` under ``key``, equal on every machine and Python version."""
-    digest = hashlib.blake2b(
-        "\x1f".join(map(str, words)).encode(), key=str(key).encode(), digest_size=8
-    )
+    digest = hashlib.blake2b("\x1f".join(map(str, words)).encode(), key=str(key).encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "little")
 
 

@@ -43,7 +43,7 @@ def _describe(problem: Any) -> str:
         return f"{path}: unknown key{_suggestion(problem['loc'])}"
     if problem["type"] == "missing":
         return f"{path}: required, and missing"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ")
     if not path:
         return message.replace("\n", "\n  ")
     return f"{path}: {message} (found {problem['input']!r})"[:400]

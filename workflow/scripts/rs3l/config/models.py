@@ -179,7 +179,9 @@ class Encoder(Block):
 class HandMadeViews(Block):
     """JetCLR's augmentations (arXiv:2108.04253, section 3.2) and five more, the peer of re-simulation."""
 
-    soft_smearing: float = Field(0.1, ge=0, description="Scale of the angular smearing, sigma = scale / pT [GeV].")
+    soft_smearing: float = Field(
+        0.1, ge=0, description="Scale of the angular smearing, sigma = scale / pT [GeV]."
+    )
     collinear_splits: int = Field(8, ge=0, description="Candidates of each jet that are split in two.")
     drop: Fraction = Field(0.25, description="Probability that a candidate is dropped.")
     pt_jitter: float = Field(0.10, ge=0, description="Relative Gaussian width of the pT jitter.")
@@ -203,7 +205,9 @@ class Pretrain(Block):
     epochs: int = Field(20, ge=1, description="Passes over the events with at least two views.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of the one-cycle schedule (AdamW).")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
-    constituents: int = Field(64, gt=0, description="Candidates per jet that the networks see, by descending pT.")
+    constituents: int = Field(
+        64, gt=0, description="Candidates per jet that the networks see, by descending pT."
+    )
     hand_made: HandMadeViews = HandMadeViews()
 
 
@@ -231,9 +235,13 @@ class Finetune(Block):
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate from scratch (AdamW).")
     tune_learning_rate: float = Field(3e-4, gt=0, description="Learning rate of fine-tuning.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
-    patience: int = Field(20, ge=1, description="Epochs without a better validation loss before a training stops.")
+    patience: int = Field(
+        20, ge=1, description="Epochs without a better validation loss before a training stops."
+    )
     min_steps: int = Field(300, ge=0, description="Optimiser steps before a training may stop.")
-    max_epochs: int = Field(400, ge=2, description="A training whose best epoch is still its last here is an error.")
+    max_epochs: int = Field(
+        400, ge=2, description="A training whose best epoch is still its last here is an error."
+    )
 
 
 class Evaluate(Block):
@@ -257,9 +265,7 @@ class Campaign(Block):
     """A campaign: processes x variants, and what is learned from them."""
 
     campaign: Name = Field(description="Name; results go to <results>/<campaign>.")
-    results: str = Field(
-        "results", pattern=r"^[^\s:*?\"'|<>{}]+$", description="Folder of all campaigns."
-    )
+    results: str = Field("results", pattern=r"^[^\s:*?\"'|<>{}]+$", description="Folder of all campaigns.")
     seed: int = Field(20240311, ge=0, lt=2**63, description="Root of every random number.")
     events_per_shard: int = Field(gt=0, description="Hard events per job; no effect on the data set.")
     generator: Generator = Generator()

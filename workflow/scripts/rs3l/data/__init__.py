@@ -1,0 +1,1 @@
+"""Tables: schemas, merge, loader, features."""

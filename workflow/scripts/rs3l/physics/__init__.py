@@ -1,0 +1,1 @@
+"""Hard process, shower, hadronisation, detector, jets and matching."""
