@@ -26,9 +26,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     ``--block`` takes the JSON that a rule passes (or a file with it); ``--config`` a campaign's YAML,
     from which the block is cut out.
     """
-    result = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = result.add_mutually_exclusive_group(required=True)
     source.add_argument("--block", help="the job's settings as JSON, or a file that holds them")
     source.add_argument("--config", help="a campaign's configuration (YAML), instead of --block")

@@ -23,7 +23,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{owner}.tmp")
     try:
         yield temporary
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -77,6 +77,7 @@ class MergeBlock(Block):
     version: int = versions.MERGE
     campaign: str
     seed: int
+    shards: dict[str, int]
     events_per_part: int
     events_per_row_group: int
     min_views: int
@@ -205,13 +206,13 @@ def merge(config: Campaign) -> MergeBlock:
     return MergeBlock(
         campaign=config.campaign,
         seed=config.seed,
+        shards={name: len(shards(config, name)) for name in config.processes},
         events_per_part=config.dataset.events_per_part,
         events_per_row_group=config.dataset.events_per_row_group,
         min_views=config.dataset.min_views,
         splits=config.dataset.splits,
         processes={
-            name: ProcessInfo(label=p.label, events=p.events, use=p.use)
-            for name, p in config.processes.items()
+            name: ProcessInfo(label=p.label, events=p.events, use=p.use) for name, p in config.processes.items()
         },
         variants={name: v.use for name, v in config.variants.items()},
     )

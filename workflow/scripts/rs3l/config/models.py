@@ -121,12 +121,8 @@ class Resolution(Block):
 class Detector(Block):
     """Response to the stable particles: impact parameters of charged tracks are smeared."""
 
-    d0: Resolution = Field(
-        Resolution(constant=0.020, slope=0.060), description="Transverse impact parameter."
-    )
-    dz: Resolution = Field(
-        Resolution(constant=0.030, slope=0.080), description="Longitudinal impact parameter."
-    )
+    d0: Resolution = Field(Resolution(constant=0.020, slope=0.060), description="Transverse impact parameter.")
+    dz: Resolution = Field(Resolution(constant=0.030, slope=0.080), description="Longitudinal impact parameter.")
 
 
 class Jets(Block):
@@ -162,10 +158,9 @@ class Dataset(Block):
     splits: Splits = Splits()
     min_views: int = Field(1, ge=1, description="Events with fewer matched views are left out.")
     events_per_part: int = Field(
-        20_000, gt=0, description="Hard events per Parquet file and split-up; independent of the shards."
+        20_000, gt=0, description="Hard events per part (one file per split); independent of the shards."
     )
     events_per_row_group: int = Field(2_000, gt=0, description="Hard events per row group.")
-    workers: int = Field(2, ge=1, description="Dask worker processes, at most the rule's threads.")
 
 
 class Encoder(Block):
@@ -179,9 +174,7 @@ class Encoder(Block):
 class HandMadeViews(Block):
     """JetCLR's augmentations (arXiv:2108.04253, section 3.2) and five more, the peer of re-simulation."""
 
-    soft_smearing: float = Field(
-        0.1, ge=0, description="Scale of the angular smearing, sigma = scale / pT [GeV]."
-    )
+    soft_smearing: float = Field(0.1, ge=0, description="Scale of the angular smearing, sigma = scale / pT [GeV].")
     collinear_splits: int = Field(8, ge=0, description="Candidates of each jet that are split in two.")
     drop: Fraction = Field(0.25, description="Probability that a candidate is dropped.")
     pt_jitter: float = Field(0.10, ge=0, description="Relative Gaussian width of the pT jitter.")
@@ -205,9 +198,7 @@ class Pretrain(Block):
     epochs: int = Field(20, ge=1, description="Passes over the events with at least two views.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of the one-cycle schedule (AdamW).")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
-    constituents: int = Field(
-        64, gt=0, description="Candidates per jet that the networks see, by descending pT."
-    )
+    constituents: int = Field(64, gt=0, description="Candidates per jet that the networks see, by descending pT.")
     hand_made: HandMadeViews = HandMadeViews()
 
 
@@ -235,9 +226,7 @@ class Finetune(Block):
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate from scratch (AdamW).")
     tune_learning_rate: float = Field(3e-4, gt=0, description="Learning rate of fine-tuning.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
-    patience: int = Field(
-        20, ge=1, description="Epochs without a better validation loss before a training stops."
-    )
+    patience: int = Field(20, ge=1, description="Epochs without a better validation loss before a training stops.")
     min_steps: int = Field(300, ge=0, description="Optimiser steps before a training may stop.")
     max_epochs: int = Field(
         400, ge=2, description="A training whose best epoch is still its last here is an error."

@@ -1,0 +1,74 @@
+"""Configuration, paths and the lists of files that the rules share."""
+
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from rs3l.config import blocks, parse_campaign
+from rs3l.errors import CampaignError
+from rs3l.paths import SPLITS, CampaignPaths, shard_name
+from rs3l.physics.generator import check_settings
+
+try:
+    CAMPAIGN = parse_campaign(config)
+    if workflow.is_main_process:
+        check_settings(CAMPAIGN)
+except CampaignError as error:
+    raise WorkflowError(str(error)) from None
+
+PATHS = CampaignPaths(CAMPAIGN.root)
+
+
+wildcard_constraints:
+    process="|".join(CAMPAIGN.processes),
+    variant="|".join(CAMPAIGN.variants),
+    task="|".join(CAMPAIGN.tasks),
+    run="|".join([*blocks.runs(CAMPAIGN), "none"]),
+    shard=r"[0-9]+",
+    part=r"[0-9]+",
+
+
+def script(name):
+    """Return a script's path: an input of its rule, so that an edit of the script re-runs it."""
+    return str(SCRIPTS / name)
+
+
+def more(base):
+    """Return a resource that grows with each attempt."""
+    return lambda wildcards, attempt: base * attempt
+
+
+def hard_shards():
+    """Return all shards of hard events."""
+    return [
+        PATHS.hard(process, shard_name(shard))
+        for process in CAMPAIGN.processes
+        for shard in blocks.shards(CAMPAIGN, process)
+    ]
+
+
+def jet_shards():
+    """Return the jets of all shards under all variants."""
+    return [
+        PATHS.jets(process, variant, shard_name(shard))
+        for process in CAMPAIGN.processes
+        for variant in CAMPAIGN.variants
+        for shard in blocks.shards(CAMPAIGN, process)
+    ]
+
+
+def dataset_parts():
+    """Return the Parquet files of the data set."""
+    return [
+        PATHS.part(split, process, shard_name(part))
+        for split in SPLITS
+        for process in CAMPAIGN.processes
+        for part in blocks.parts(CAMPAIGN, process)
+    ]
+
+
+def dataset_files():
+    """Return the files of the data set with its manifest and card."""
+    return [*dataset_parts(), PATHS.manifest, PATHS.card, PATHS.merge_provenance]

@@ -1,0 +1,35 @@
+"""Stage 1: hard processes."""
+
+
+rule hard_process:
+    """
+    Generate one shard of hard events, with the decays of their resonances.
+
+    Wildcards: process, shard.
+    """
+    input:
+        script=script("hard_process.py"),
+    output:
+        lhe=PATHS.hard(),
+    params:
+        block=lambda wildcards: blocks.hard(
+            CAMPAIGN, wildcards.process, int(wildcards.shard)
+        ).model_dump_json(),
+    log:
+        PATHS.log("hard_process", "{process}", "{shard}"),
+    benchmark:
+        PATHS.benchmark("hard_process", "{process}", "{shard}")
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+        events=lambda wildcards: blocks.hard(
+            CAMPAIGN, wildcards.process, int(wildcards.shard)
+        ).events,
+    conda:
+        "../../envs/generation.yaml"
+    message:
+        "hard process {wildcards.process}, shard {wildcards.shard}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --out {output.lhe:q} > {log:q} 2>&1"

@@ -1,0 +1,67 @@
+"""Stage 4: contrastive pre-training."""
+
+
+rule pretrain:
+    """
+    Pre-train an encoder: views are re-simulations (rs3l) or hand-made augmentations (jetclr).
+
+    Wildcards: run (<method>_s<seed>). Checkpoints live in a folder that is no output of this rule, so that a
+    failed or cancelled job resumes from them.
+    """
+    input:
+        script=script("pretrain.py"),
+        manifest=PATHS.manifest,
+    output:
+        model=PATHS.model(),
+        metrics=PATHS.model_metrics(),
+        provenance=PATHS.model_provenance(),
+    params:
+        block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).model_dump_json(),
+        state=PATHS.training_state(),
+    log:
+        PATHS.log("pretrain", "{run}"),
+    benchmark:
+        PATHS.benchmark("pretrain", "{run}")
+    threads: 1
+    resources:
+        mem_mb=more(3000),
+        runtime=more(240),
+        disk_mb=more(500),
+    conda:
+        "../../envs/training.yaml"
+    message:
+        "pre-train {wildcards.run}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} --state {params.state:q} "
+        "--threads {threads} --model {output.model:q} --metrics {output.metrics:q} "
+        "--provenance {output.provenance:q} > {log:q} 2>&1"
+
+
+rule embed:
+    """
+    Latents of the test jets under a pre-trained encoder.
+
+    Wildcards: run.
+    """
+    input:
+        script=script("embed.py"),
+        manifest=PATHS.manifest,
+        model=PATHS.model(),
+    output:
+        latents=PATHS.latents(),
+    log:
+        PATHS.log("embed", "{run}"),
+    benchmark:
+        PATHS.benchmark("embed", "{run}")
+    threads: 1
+    resources:
+        mem_mb=more(3000),
+        runtime=more(60),
+        disk_mb=more(500),
+    conda:
+        "../../envs/training.yaml"
+    message:
+        "latents of {wildcards.run}"
+    shell:
+        "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
+        "--latents {output.latents:q} > {log:q} 2>&1"

@@ -1,0 +1,36 @@
+"""Stage 2: re-simulation, one job per shard and variant."""
+
+
+rule resimulate:
+    """
+    Shower, hadronise and cluster the hard events of one shard under one variant.
+
+    Wildcards: process, variant, shard.
+    """
+    input:
+        script=script("resimulate.py"),
+        hard=PATHS.hard(),
+    output:
+        jets=PATHS.jets(),
+    params:
+        block=lambda wildcards: blocks.resim(
+            CAMPAIGN, wildcards.process, wildcards.variant
+        ).model_dump_json(),
+    log:
+        PATHS.log("resimulate", "{process}", "{variant}", "{shard}"),
+    benchmark:
+        PATHS.benchmark("resimulate", "{process}", "{variant}", "{shard}")
+    threads: 1
+    resources:
+        mem_mb=more(1500),
+        runtime=more(120),
+        disk_mb=more(500),
+        events=lambda wildcards: blocks.hard(
+            CAMPAIGN, wildcards.process, int(wildcards.shard)
+        ).events,
+    conda:
+        "../../envs/generation.yaml"
+    message:
+        "re-simulate {wildcards.process}, variant {wildcards.variant}, shard {wildcards.shard}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --out {output.jets:q} > {log:q} 2>&1"

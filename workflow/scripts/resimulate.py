@@ -1,0 +1,21 @@
+"""Re-simulate one LHE shard under one variant: shower, hadronisation, detector and jets."""
+
+from rs3l import cli
+from rs3l.config import blocks
+from rs3l.physics.resim import resimulate_shard
+
+
+def main() -> None:
+    """Parse the arguments and re-simulate the shard."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--process", help="with --config: the process")
+    parser.add_argument("--variant", default="nominal", help="with --config: the variant (default nominal)")
+    parser.add_argument("--hard", required=True, help="LHE shard to read (.lhe.gz)")
+    parser.add_argument("--out", required=True, help="table of jets to write (.parquet)")
+    args = parser.parse_args()
+    block = cli.block(args, blocks.ResimBlock, lambda config: blocks.resim(config, args.process, args.variant))
+    resimulate_shard(block, args.hard, args.out)
+
+
+if __name__ == "__main__":
+    cli.run(main)

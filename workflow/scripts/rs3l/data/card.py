@@ -1,0 +1,84 @@
+"""The data set described for people: a card in the form that dataset hubs use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rs3l.paths import SPLITS
+
+
+def card_text(manifest: Mapping[str, Any]) -> str:
+    """Return the Markdown text of ``card.md``."""
+    return "\n\n".join(
+        [
+            _front_matter(),
+            f"# {manifest['campaign']}: re-simulated jets",
+            "Each row is a jet: one view of one hard event. The views of an event are adjacent rows with the "
+            "same `event_id`; they share the hard process and its decays, and differ in what was re-simulated. "
+            f"Simulated with Pythia {manifest['pythia']}; campaign seed {manifest['seed']}. "
+            "Units: GeV, mm, radians. A hard event is in one split, with all its views. `weight` undoes the biased "
+            "sampling of the hard process: a row counts `weight` x cross-section / sum of weights.",
+            "## Events",
+            _events_table(manifest),
+            "## Matching efficiency",
+            "Fraction of hard events with a jet that passes the cuts and lies within the jet radius of the hard "
+            "boson or parton. Keeping only events with a jet in every variant would bias the sample to high pT: "
+            f"every matched jet is kept here (at least {manifest['min_views']} per event).",
+            _efficiency_table(manifest),
+            "## Columns",
+            _schema_table(manifest["schema"]),
+            "## Files",
+            _files_table(manifest["files"]),
+        ]
+    )
+
+
+def _front_matter() -> str:
+    files = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in SPLITS)
+    return (
+        "---\ntags: [physics, jets, simulation, contrastive-learning]\nconfigs:\n  - config_name: default\n"
+        f"    data_files:\n{files}\n---"
+    )
+
+
+def _markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _events_table(manifest: Mapping[str, Any]) -> str:
+    rows = []
+    for name, process in manifest["processes"].items():
+        events = {
+            split: sum(f["events"] for f in manifest["files"] if (f["process"], f["split"]) == (name, split))
+            for split in SPLITS
+        }
+        sigma = f"{process['cross_section_pb']:.4g} ± {process['cross_section_error_pb']:.1g}"
+        rows.append(
+            [name, process["label"], process["use"], str(process["hard_events"]), sigma]
+            + [f"{process['sum_weights']:.6g}", *(str(events[split]) for split in SPLITS)]
+        )
+    header = ["process", "label", "use", "hard events", "cross-section [pb]", "sum of weights"]
+    return _markdown([*header, *(f"{split} events" for split in SPLITS)], rows)
+
+
+def _efficiency_table(manifest: Mapping[str, Any]) -> str:
+    rows = [
+        [name, *(f"{process['matching_efficiency'][v]:.3f}" for v in manifest["variants"])]
+        + [
+            f"{process['matching_efficiency_two_variants']:.3f}",
+            f"{process['matching_efficiency_all_variants']:.3f}",
+        ]
+        for name, process in manifest["processes"].items()
+    ]
+    return _markdown(["process", *manifest["variants"], "any two", "all"], rows)
+
+
+def _schema_table(schema: Mapping[str, str]) -> str:
+    return _markdown(["column", "type"], [[f"`{name}`", f"`{kind}`"] for name, kind in schema.items()])
+
+
+def _files_table(files: list[dict[str, Any]]) -> str:
+    rows = [[f["path"], str(f["events"]), str(f["rows"]), f"`{f['sha256']}`"] for f in files]
+    return _markdown(["file", "events", "rows", "SHA-256"], rows) + "\n"

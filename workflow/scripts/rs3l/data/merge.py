@@ -1,0 +1,380 @@
+"""Stage 3: zip the variants of every hard event into the data set.
+
+Alignment is by position and checked by key: no join, no shuffle. One Dask task makes one part (a block of
+hard events of one process), so memory is bounded by a part and the shards that overlap it. Parts and row
+groups are cut by hard event, so that the files do not depend on the size of the shards.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from distributed import Client, LocalCluster
+
+from rs3l import seeds
+from rs3l.config.blocks import MergeBlock
+from rs3l.data.card import card_text
+from rs3l.data.parquet import parquet_options
+from rs3l.data.schema import Status, dataset_schema
+from rs3l.errors import DataError
+from rs3l.files import atomic, sha256, write_json, write_text
+from rs3l.paths import SPLITS, CampaignPaths, shard_name
+from rs3l.provenance import provenance
+
+FORMAT = 1
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of jets and what its header says."""
+
+    path: str
+    process: str
+    variant: str
+    first: int
+    events: int
+    n_tried: int
+    sigma_pb: float
+    sigma_error_pb: float
+    pythia: str
+    resimulation: str
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """What one task wrote, and what it counted."""
+
+    files: list[dict[str, Any]]
+    status: dict[str, Counter[str]]
+    all_variants: int
+    two_variants: int
+    sum_weights: float
+
+
+def merge(block: MergeBlock, root: str, workers: int) -> dict[str, Any]:
+    """Write the data set under ``root`` and return its manifest.
+
+    Raises :class:`DataError`, before anything is written, for a shard that is missing, damaged, of another
+    campaign or of another version of Pythia; and from a task for rows that are not the expected hard events.
+    """
+    paths = CampaignPaths(root)
+    shards = find_shards(block, paths)
+    tasks = [
+        dask.delayed(merge_part)(block, root, process, part, shards[process])
+        for process in block.processes
+        for part in range(_n_parts(block, process))
+    ]
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        results = list(dask.compute(*tasks))
+    manifest = _manifest(block, shards, results)
+    write_text(paths.card, card_text(manifest))
+    write_json(paths.merge_provenance, _provenance(block, shards))
+    write_json(paths.manifest, manifest)
+    logging.info("%s: %d files", paths.manifest, len(manifest["files"]))
+    return manifest
+
+
+def split_of(block: MergeBlock, process: str, event: int) -> str:
+    """Return the split of a hard event: a function of its key alone."""
+    position = seeds.uniform(block.seed, process, event, "split")
+    if position < block.splits.train:
+        return "train"
+    return "val" if position < block.splits.train + block.splits.val else "test"
+
+
+def find_shards(block: MergeBlock, paths: CampaignPaths) -> dict[str, dict[str, list[Shard]]]:
+    """Return the shards by process and variant, in order, after checking all their headers."""
+    found = {
+        process: {
+            variant: [
+                read_header(paths.jets(process, variant, shard_name(i))) for i in range(block.shards[process])
+            ]
+            for variant in block.variants
+        }
+        for process in block.processes
+    }
+    for process, by_variant in found.items():
+        for variant, shards in by_variant.items():
+            _check_shards(block, process, variant, shards)
+    _check_one_pythia([s for by_variant in found.values() for shards in by_variant.values() for s in shards])
+    return found
+
+
+def read_header(path: str) -> Shard:
+    """Return what the header of a file of jets says; raises :class:`DataError` if it cannot be read."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; run the rule resimulate for it") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: truncated or damaged ({error}); delete it and run again") from None
+    values = {key.decode().removeprefix("rs3l."): value.decode() for key, value in metadata.items()}
+    if "block" not in values:
+        raise DataError(f"{path}: not a file of jets of this workflow; delete it and run again")
+    resimulation = json.loads(values["block"])
+    return Shard(
+        path=path,
+        process=resimulation["process"],
+        variant=resimulation["variant"],
+        first=int(values["first"]),
+        events=int(values["events"]),
+        n_tried=int(values["n_tried"]),
+        sigma_pb=float(values["sigma_pb"]),
+        sigma_error_pb=float(values["sigma_error_pb"]),
+        pythia=values["pythia"],
+        resimulation=values["block"],
+    )
+
+
+def merge_part(
+    block: MergeBlock, root: str, process: str, part: int, shards: Mapping[str, Sequence[Shard]]
+) -> PartResult:
+    """Write the files of one part, one per split, and return their entries in the manifest."""
+    first = part * block.events_per_part
+    last = min(first + block.events_per_part, block.processes[process].events)
+    tables = {variant: read_events(shards[variant], process, first, last) for variant in block.variants}
+    ok = np.stack([table["status"].to_numpy() == Status.OK for table in tables.values()])
+    _check_hard_events(tables)
+    keep = ok.sum(axis=0) >= block.min_views
+    split = np.array([split_of(block, process, event) for event in range(first, last)])
+    files = [
+        _write_split(block, root, process, part, name, tables, ok & (keep & (split == name))) for name in SPLITS
+    ]
+    return PartResult(
+        files=files,
+        status={variant: _count_status(table) for variant, table in tables.items()},
+        all_variants=int(ok.all(axis=0).sum()),
+        two_variants=int((ok.sum(axis=0) >= 2).sum()),
+        sum_weights=float(pc.sum(tables["nominal"]["weight"]).as_py()),
+    )
+
+
+def read_events(shards: Sequence[Shard], process: str, first: int, last: int) -> pa.Table:
+    """Return the rows of the hard events ``first ... last - 1`` and check their keys one by one."""
+    pieces = []
+    for shard in shards:
+        start, stop = max(first, shard.first), min(last, shard.first + shard.events)
+        if start < stop:
+            pieces.append(_read_table(shard).slice(start - shard.first, stop - start))
+    table = pa.concat_tables(pieces).combine_chunks()
+    expected = np.array([seeds.event_id(process, event) for event in range(first, last)])
+    keys = table["event_id"].to_numpy()
+    if not np.array_equal(keys, expected):
+        names = ", ".join(shard.path for shard in shards)
+        raise DataError(f"rows are not the hard events {first} ... {last - 1} of {process}, in order: {names}")
+    return table
+
+
+def _read_table(shard: Shard) -> pa.Table:
+    try:
+        table = pq.read_table(shard.path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{shard.path}: damaged ({error}); delete it and run again") from None
+    if table.num_rows != shard.events:
+        raise DataError(
+            f"{shard.path}: {table.num_rows} rows for {shard.events} hard events; delete it and run again"
+        )
+    return table
+
+
+def _check_shards(block: MergeBlock, process: str, variant: str, shards: Sequence[Shard]) -> None:
+    expected = 0
+    for shard in shards:
+        if (shard.process, shard.variant) != (process, variant):
+            raise DataError(
+                f"{shard.path}: holds {shard.process}, {shard.variant}, not {process}, {variant}; "
+                "delete it and run again"
+            )
+        if json.loads(shard.resimulation)["seed"] != block.seed:
+            raise DataError(f"{shard.path}: made with another campaign seed; delete it and run again")
+        if shard.first != expected:
+            raise DataError(
+                f"{shard.path}: begins with hard event {shard.first}, not {expected}; delete it and run again"
+            )
+        if shard.resimulation != shards[0].resimulation:
+            raise DataError(f"{shard.path}: made with other settings than {shards[0].path}; run again")
+        expected += shard.events
+    if expected != block.processes[process].events:
+        raise DataError(
+            f"the shards of {process}, {variant} hold {expected} of {block.processes[process].events} hard events"
+        )
+
+
+def _check_one_pythia(shards: Sequence[Shard]) -> None:
+    versions = {shard.pythia: shard.path for shard in shards}
+    if len(versions) > 1:
+        examples = "; ".join(f"{version}: {path}" for version, path in sorted(versions.items()))
+        raise DataError(
+            f"shards were made with different versions of Pythia ({examples}): the same seed gives other events; "
+            "delete those of one version and run again"
+        )
+
+
+def _check_hard_events(tables: Mapping[str, pa.Table]) -> None:
+    """Every view of an event must carry the same hard event, to the bit."""
+    columns = ["event_id", "weight", "parton_pdg_id", "parton_pt", "parton_eta", "parton_phi", "parton_energy"]
+    nominal = tables["nominal"].select(columns)
+    for variant, table in tables.items():
+        if not table.select(columns).equals(nominal):
+            raise DataError(
+                f"the hard events of {variant} are not those of nominal; delete its jets and run again"
+            )
+
+
+def _write_split(
+    block: MergeBlock,
+    root: str,
+    process: str,
+    part: int,
+    split: str,
+    tables: Mapping[str, pa.Table],
+    chosen: Bools,
+) -> dict[str, Any]:
+    """Write the chosen views [V, E] of one split, the views of an event adjacent; return the file's entry."""
+    path = Path(CampaignPaths(root).part(split, process, shard_name(part)))
+    schema = dataset_schema()
+    rows = 0
+    with atomic(path) as temporary:
+        with pq.ParquetWriter(temporary, schema, **parquet_options(schema)) as writer:
+            for events in _row_groups(chosen, block.events_per_row_group):
+                group = _rows(block, process, tables, chosen, events)
+                writer.write_table(group, row_group_size=max(group.num_rows, 1))
+                rows += group.num_rows
+        digest = sha256(temporary)
+    return {
+        "path": f"{split}/{path.name}",
+        "split": split,
+        "process": process,
+        "events": int(chosen.any(axis=0).sum()),
+        "rows": rows,
+        "sha256": digest,
+    }
+
+
+def _row_groups(chosen: Bools, size: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the positions of the events with a chosen view, ``size`` at a time."""
+    events = np.flatnonzero(chosen.any(axis=0))
+    for start in range(0, len(events), size):
+        yield events[start : start + size]
+
+
+def _rows(
+    block: MergeBlock,
+    process: str,
+    tables: Mapping[str, pa.Table],
+    chosen: Bools,
+    events: npt.NDArray[np.int64],
+) -> pa.Table:
+    """Return the chosen views of ``events``, ordered by event and then by variant."""
+    views = [
+        table.take(pa.array(events[chosen[v, events]])).append_column(
+            "variant", pa.array([name] * int(chosen[v, events].sum()), pa.string())
+        )
+        for v, (name, table) in enumerate(tables.items())
+    ]
+    position = np.concatenate([events[chosen[v, events]] for v in range(len(views))])
+    order = np.argsort(position, kind="stable")
+    rows = pa.concat_tables(views).take(pa.array(order))
+    constant = {"process": process, "label": block.processes[process].label}
+    return pa.table(
+        [
+            pa.array([constant[field.name]] * rows.num_rows, field.type)
+            if field.name in constant
+            else rows[field.name].combine_chunks()
+            for field in dataset_schema()
+        ],
+        schema=dataset_schema(),
+    )
+
+
+def _count_status(table: pa.Table) -> Counter[str]:
+    counts = Counter(table["status"].to_pylist())
+    return Counter({status.name.lower(): counts[status.value] for status in Status})
+
+
+def _n_parts(block: MergeBlock, process: str) -> int:
+    return -(-block.processes[process].events // block.events_per_part)
+
+
+def _manifest(
+    block: MergeBlock, shards: Mapping[str, Mapping[str, list[Shard]]], results: Sequence[PartResult]
+) -> dict[str, Any]:
+    by_process = {process: [r for r in results if r.files[0]["process"] == process] for process in block.processes}
+    return {
+        "format": FORMAT,
+        "campaign": block.campaign,
+        "seed": block.seed,
+        "pythia": shards[next(iter(shards))]["nominal"][0].pythia,
+        "min_views": block.min_views,
+        "variants": dict(block.variants),
+        "processes": {
+            process: _process_entry(block, process, shards[process]["nominal"], by_process[process])
+            for process in block.processes
+        },
+        "files": sorted((file for result in results for file in result.files), key=lambda file: file["path"]),
+        "schema": {field.name: str(field.type) for field in dataset_schema()},
+    }
+
+
+def _process_entry(
+    block: MergeBlock, process: str, nominal: Sequence[Shard], results: Sequence[PartResult]
+) -> dict[str, Any]:
+    events = block.processes[process].events
+    status = {
+        variant: {
+            key: sum(result.status[variant][key] for result in results) for key in results[0].status[variant]
+        }
+        for variant in block.variants
+    }
+    sigma, error = cross_section(nominal)
+    return {
+        "label": block.processes[process].label,
+        "use": block.processes[process].use,
+        "hard_events": events,
+        "cross_section_pb": sigma,
+        "cross_section_error_pb": error,
+        "sum_weights": sum(result.sum_weights for result in results),
+        "status": status,
+        "matching_efficiency": {variant: counts["ok"] / events for variant, counts in status.items()},
+        "matching_efficiency_all_variants": sum(result.all_variants for result in results) / events,
+        "matching_efficiency_two_variants": sum(result.two_variants for result in results) / events,
+    }
+
+
+def cross_section(shards: Sequence[Shard]) -> tuple[float, float]:
+    """Return cross-section and error [pb]: the shards' averages over trials, weighted by their trials.
+
+    Rounded to six digits, so that the last bit does not depend on how the events were cut into shards.
+    The error scales each shard's by its share of the trials.
+    """
+    tried = sum(shard.n_tried for shard in shards)
+    sigma = sum(shard.n_tried * shard.sigma_pb for shard in shards) / tried
+    return float(f"{sigma:.6g}"), float(f"{_combined_error(shards, tried):.1g}")
+
+
+def _combined_error(shards: Sequence[Shard], tried: int) -> float:
+    return float(np.sqrt(sum((shard.n_tried * shard.sigma_error_pb / tried) ** 2 for shard in shards)))
+
+
+def _provenance(block: MergeBlock, shards: Mapping[str, Mapping[str, list[Shard]]]) -> dict[str, Any]:
+    return provenance(
+        block=block.model_dump(),
+        resimulation={
+            process: {variant: json.loads(files[0].resimulation) for variant, files in by_variant.items()}
+            for process, by_variant in shards.items()
+        },
+        shards={process: len(by_variant["nominal"]) for process, by_variant in shards.items()},
+    )

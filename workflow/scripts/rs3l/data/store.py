@@ -1,0 +1,276 @@
+"""The data set in memory: flat candidates with offsets, gathered into padded batches.
+
+Shapes: J jets (one per view), T candidates in all, B jets of a batch, N candidates per padded jet,
+C = 8 raw columns. Masks: True = real candidate. GeV, mm, radians.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rs3l.data.schema import CANDIDATE_COLUMNS
+from rs3l.errors import DataError
+from rs3l.files import sha256
+
+FORMAT = 1
+"""Format of the manifest that this code reads."""
+
+RAW = ("pt", "deta", "dphi", "energy", "charge", "class", "d0", "dz")
+"""Raw columns of a candidate; deta and dphi are relative to the jet axis."""
+
+CLASSES = ("photon", "muon", "electron", "charged hadron", "neutral hadron")
+"""Values of the raw column ``class``, by index."""
+
+_JET_INPUTS = ("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_mass")
+_POSITIVE = ("cand_pt", "cand_energy", "jet_pt", "jet_energy")
+_COLUMNS = ("event_id", "variant", "weight", *_JET_INPUTS, *CANDIDATE_COLUMNS)
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+class JetBatch(NamedTuple):
+    """Padded jets: candidates [B, N, 8] (columns :data:`RAW`), mask [B, N], jet pT and energy [B]."""
+
+    candidates: Tensor
+    mask: Tensor
+    jet_pt: Tensor
+    jet_energy: Tensor
+
+
+class EventViews(NamedTuple):
+    """Rows of each event: the views of event e are rows ``start[e] ... start[e] + count[e] - 1``."""
+
+    event_id: Ints
+    start: Ints
+    count: Ints
+
+    def at_least(self, views: int) -> EventViews:
+        """Return the events with ``views`` views or more."""
+        keep = self.count >= views
+        return EventViews(self.event_id[keep], self.start[keep], self.count[keep])
+
+
+@dataclass(frozen=True)
+class JetStore:
+    """Jets of one split: candidates [T, 8], offsets [J + 1], and one entry per jet of everything else.
+
+    ``process`` and ``variant`` index ``process_names`` and ``variant_names``; the candidates of jet j are
+    ``candidates[offsets[j]:offsets[j + 1]]``, by descending pT. Batches show the first ``constituents``.
+    """
+
+    candidates: Floats
+    offsets: Ints
+    jet_pt: Floats
+    jet_energy: Floats
+    jet_mass: Floats
+    weight: NDArray[np.float64]
+    event_id: Ints
+    process: Ints
+    variant: Ints
+    process_names: tuple[str, ...]
+    variant_names: tuple[str, ...]
+    constituents: int
+
+    def __len__(self) -> int:
+        return len(self.event_id)
+
+    @property
+    def lengths(self) -> Ints:
+        """Candidates [J] that a batch shows of each jet."""
+        return np.minimum(np.diff(self.offsets), self.constituents)
+
+    def batch(self, rows: Ints) -> JetBatch:
+        """Return the jets ``rows`` [B], padded with zeros to the longest of them (at least one slot)."""
+        start = self.offsets[rows]
+        length = np.minimum(self.offsets[rows + 1] - start, self.constituents)
+        slot = np.arange(max(int(length.max(initial=1)), 1))
+        mask = torch.from_numpy(slot < length[:, None])
+        index = torch.from_numpy(np.minimum(start[:, None] + slot, len(self.candidates) - 1))
+        flat = torch.from_numpy(self.candidates).index_select(0, index.flatten())
+        candidates = flat.view(*mask.shape, len(RAW)).masked_fill_(~mask[..., None], 0.0)
+        return JetBatch(
+            candidates, mask, torch.from_numpy(self.jet_pt[rows]), torch.from_numpy(self.jet_energy[rows])
+        )
+
+    def rows(self, process: str | None = None, variant: str | None = None) -> Ints:
+        """Return the rows, in order, of one process and one variant (None: of all)."""
+        keep = np.ones(len(self), dtype=bool)
+        if process is not None:
+            keep &= self.process == self.process_names.index(process)
+        if variant is not None:
+            keep &= self.variant == self.variant_names.index(variant)
+        return np.flatnonzero(keep)
+
+    def events(self) -> EventViews:
+        """Return the rows of each event's views; they are adjacent (:class:`DataError` if not)."""
+        first = np.ones(len(self), dtype=bool)
+        first[1:] = self.event_id[1:] != self.event_id[:-1]
+        start = np.flatnonzero(first)
+        if len(np.unique(self.event_id)) != len(start):
+            raise DataError("the views of an event are not adjacent rows: merge the data set again")
+        return EventViews(self.event_id[start], start, np.diff(start, append=len(self)))
+
+
+def load_views(
+    manifest_path: str | Path,
+    split: str,
+    processes: Sequence[str],
+    variants: Sequence[str],
+    constituents: int,
+) -> JetStore:
+    """Read one split of the data set: the jets of ``processes`` under ``variants``.
+
+    Raises :class:`DataError` if the manifest or a file of it is missing, foreign or changed, if an input
+    is not finite, or if nothing is selected.
+    """
+    manifest = read_manifest(manifest_path)
+    _check_names(manifest_path, "process", processes, manifest["processes"])
+    _check_names(manifest_path, "variant", variants, manifest["variants"])
+    folder = Path(manifest_path).parent
+    parts = []
+    for code, process in enumerate(processes):
+        for entry in manifest["files"]:
+            if entry["split"] == split and entry["process"] == process:
+                path = _verified(folder / entry["path"], entry["sha256"])
+                parts.append(_read_part(path, code, variants))
+    if not sum(len(part["event_id"]) for part in parts):
+        raise DataError(
+            f"{manifest_path}: no jet of {', '.join(processes)} under {', '.join(variants)} in the split "
+            f"{split!r}; raise processes.<name>.events or dataset.splits.{split}"
+        )
+    return _store(parts, tuple(processes), tuple(variants), constituents)
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """Return the data set's manifest; raise :class:`DataError` if it is missing or of another format."""
+    try:
+        manifest = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such manifest; make the data set first (rule merge)") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({error}); merge the data set again") from None
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise DataError(f"{path}: format {found!r}, expected {FORMAT}; merge the data set again")
+    return dict(manifest)
+
+
+def _check_names(path: str | Path, kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise DataError(
+            f"{path}: no {kind} {', '.join(unknown)} in the data set (it has {', '.join(known)}); "
+            "merge the data set again with this configuration"
+        )
+
+
+def _verified(path: Path, expected: str) -> Path:
+    if not path.is_file():
+        raise DataError(f"{path}: named in the manifest, and missing; merge the data set again")
+    if sha256(path) != expected:
+        raise DataError(f"{path}: its SHA-256 is not the manifest's; it was changed: merge the data set again")
+    return path
+
+
+def _read_part(path: Path, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of one file: per jet, and ``candidates`` [t, 8] with ``lengths`` [j]."""
+    table = pq.read_table(path, columns=list(_COLUMNS), filters=[("variant", "in", list(variants))])
+    lengths = _lengths(path, table)
+    values = {name: _values(path, table, name) for name in (*_JET_INPUTS, *CANDIDATE_COLUMNS)}
+    variant = pa.compute.index_in(table["variant"], value_set=pa.array(list(variants)))
+    return {
+        "candidates": _candidates(values, lengths),
+        "lengths": lengths,
+        "event_id": table["event_id"].to_numpy(),
+        "variant": variant.to_numpy().astype(np.int64),
+        "process": np.full(len(lengths), process, dtype=np.int64),
+        "weight": table["weight"].to_numpy(),
+        **{name: values[name] for name in ("jet_pt", "jet_energy", "jet_mass")},
+    }
+
+
+def _lengths(path: Path, table: pa.Table) -> Ints:
+    """Return the candidates of each jet; all list columns must agree."""
+    counts = {name: pa.compute.list_value_length(table[name]).to_numpy() for name in CANDIDATE_COLUMNS}
+    lengths = counts["cand_pt"].astype(np.int64)
+    for name, count in counts.items():
+        if not np.array_equal(count, lengths):
+            raise DataError(f"{path}: {name} and cand_pt differ in length; merge the data set again")
+    return lengths
+
+
+def _values(path: Path, table: pa.Table, name: str) -> NDArray[Any]:
+    """Return a column, lists flattened, after checking that every number of it can be used."""
+    column = table[name].combine_chunks()
+    values: NDArray[Any] = (column.flatten() if pa.types.is_list(column.type) else column).to_numpy(
+        zero_copy_only=False
+    )
+    bad = ~np.isfinite(values)
+    if name in _POSITIVE:
+        bad |= values <= 0
+    if bad.any():
+        raise DataError(
+            f"{path}: {name} has {int(bad.sum())} values that are NaN, infinite, or not positive where "
+            f"they must be (first: {values[bad][0]}); simulate and merge these events again"
+        )
+    return values
+
+
+def _candidates(values: dict[str, NDArray[Any]], lengths: Ints) -> Floats:
+    """Return the raw columns [t, 8]."""
+    eta = np.repeat(values["jet_eta"], lengths)
+    phi = np.repeat(values["jet_phi"], lengths)
+    dphi = np.remainder(values["cand_phi"].astype(np.float64) - phi + np.pi, 2 * np.pi) - np.pi
+    columns = (
+        values["cand_pt"],
+        values["cand_eta"] - eta,
+        dphi,
+        values["cand_energy"],
+        values["cand_charge"],
+        candidate_class(values["cand_pdg_id"], values["cand_charge"]),
+        values["cand_d0"],
+        values["cand_dz"],
+    )
+    result = np.empty((len(eta), len(RAW)), dtype=np.float32)
+    for index, column in enumerate(columns):
+        result[:, index] = column
+    return result
+
+
+def candidate_class(pdg_id: NDArray[Any], charge: NDArray[Any]) -> NDArray[np.int8]:
+    """Return the index into :data:`CLASSES` of each candidate, from its PDG code and charge."""
+    code = np.abs(pdg_id)
+    return np.select(
+        [code == 22, code == 13, code == 11, charge != 0],
+        [np.int8(0), np.int8(1), np.int8(2), np.int8(3)],
+        default=np.int8(4),
+    )
+
+
+def _store(
+    parts: Sequence[dict[str, NDArray[Any]]],
+    processes: tuple[str, ...],
+    variants: tuple[str, ...],
+    constituents: int,
+) -> JetStore:
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    lengths = joined.pop("lengths")
+    return JetStore(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        process_names=processes,
+        variant_names=variants,
+        constituents=constituents,
+        **joined,
+    )

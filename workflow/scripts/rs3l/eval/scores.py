@@ -1,0 +1,166 @@
+"""The scores of all classifiers of a task on the same test jets.
+
+M: classifiers. N: jets (every variant). E: hard events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from rs3l.config.models import Task
+from rs3l.errors import DataError
+
+COLUMNS = (
+    "event_id", "process", "variant", "is_signal", "weight", "mode", "labels", "repeat", "score",
+)  # fmt: skip
+_CLASSIFIER = ["mode", "labels", "repeat"]
+_JET = ["event_id", "variant"]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One trained classifier."""
+
+    run: str
+    mode: str
+    labels: int
+    repeat: int
+
+    @property
+    def method(self) -> str:
+        """Pre-training method: ``rs3l``, ``jetclr``, or ``none``."""
+        return "none" if self.run == "none" else self.run.rpartition("_s")[0]
+
+    @property
+    def seed(self) -> int:
+        """Number of the pre-training seed (0 without pre-training)."""
+        return 0 if self.run == "none" else int(self.run.rpartition("_s")[2])
+
+    @property
+    def group(self) -> tuple[str, str, int]:
+        """Method, mode, labels: what is averaged over."""
+        return self.method, self.mode, self.labels
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """Scores [M, N] of M classifiers on N test jets, sorted by event_id and variant.
+
+    ``event`` [N]: index of the hard event, 0 ... E - 1; ``variant``, ``is_signal``, ``weight`` [N].
+    """
+
+    task: str
+    classifiers: list[Classifier]
+    scores: NDArray[np.float32]
+    event: NDArray[np.intp]
+    variant: NDArray[np.str_]
+    is_signal: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+
+    @property
+    def signal_events(self) -> NDArray[np.bool_]:
+        """Which hard events are signal, [E]."""
+        result = np.zeros(self.event.max() + 1, dtype=bool)
+        result[self.event] = self.is_signal
+        return result
+
+    def groups(self) -> dict[tuple[str, str, int], list[int]]:
+        """Return the rows of ``scores`` of each (method, mode, labels), sorted."""
+        result: dict[tuple[str, str, int], list[int]] = {}
+        for row, classifier in enumerate(self.classifiers):
+            result.setdefault(classifier.group, []).append(row)
+        return dict(sorted(result.items()))
+
+    def seeds_and_repeats(self, rows: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return pre-training seed and repeat of the classifiers in ``rows``."""
+        chosen = [self.classifiers[row] for row in rows]
+        return np.array([c.seed for c in chosen]), np.array([c.repeat for c in chosen])
+
+
+def load(paths: Iterable[str | Path], tasks: Mapping[str, Task], runs: Iterable[str]) -> dict[str, TaskScores]:
+    """Return the scores of every task from ``{task}/{run}/predictions.parquet``.
+
+    Raises :class:`DataError` if a task or run is missing or unknown, if two classifiers were not scored on
+    the same jets, if a score is not finite, or if the classes do not fit the task.
+    """
+    found: dict[str, dict[str, Path]] = {task: {} for task in tasks}
+    wanted = list(runs)
+    for path in map(Path, paths):
+        task, run = path.parent.parent.name, path.parent.name
+        if task not in found or run not in wanted:
+            raise DataError(f"{path}: the configuration has no task {task!r} with a run {run!r}")
+        found[task][run] = path
+    for task, files in found.items():
+        if missing := [run for run in wanted if run not in files]:
+            raise DataError(f"no predictions of task {task} for {', '.join(missing)}: give their files too")
+    return {task: _load_task(task, tasks[task], [found[task][r] for r in wanted]) for task in tasks}
+
+
+def _load_task(task: str, definition: Task, paths: list[Path]) -> TaskScores:
+    classifiers: list[Classifier] = []
+    blocks: list[NDArray[np.float32]] = []
+    jets: pd.DataFrame | None = None
+    for path in paths:
+        frame, per_classifier = _read(path, definition)
+        head = frame.iloc[: len(frame) // len(per_classifier)]
+        blocks.append(_scores(path, frame, len(head)))
+        classifiers += [Classifier(path.parent.name, *key) for key in per_classifier]
+        if jets is not None and not _same_jets(jets, head):
+            raise DataError(f"{path}: not the test jets of {paths[0]}; make both from one data set")
+        jets = head if jets is None else jets
+    assert jets is not None
+    return TaskScores(
+        task=task,
+        classifiers=classifiers,
+        scores=np.concatenate(blocks),
+        event=np.unique(jets["event_id"].to_numpy(), return_inverse=True)[1],
+        variant=jets["variant"].to_numpy().astype(str),
+        is_signal=jets["is_signal"].to_numpy(dtype=bool),
+        weight=jets["weight"].to_numpy(dtype=np.float64),
+    )
+
+
+def _read(path: Path, task: Task) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
+    try:
+        table = pq.read_table(path, columns=list(COLUMNS))
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: no table of predictions: {error}") from None
+    if table.num_rows == 0:
+        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
+    frame = table.to_pandas()
+    expected = frame["process"].map({task.signal: True, task.background: False})
+    if not expected.eq(frame["is_signal"]).all():
+        raise DataError(f"{path}: is_signal does not say signal {task.signal}, background {task.background}")
+    frame = frame.sort_values(_CLASSIFIER + _JET, kind="stable", ignore_index=True)
+    keys = frame[_CLASSIFIER].drop_duplicates()
+    return frame, [(str(m), int(n), int(r)) for m, n, r in keys.itertuples(index=False)]
+
+
+def _scores(path: Path, frame: pd.DataFrame, jets: int) -> NDArray[np.float32]:
+    """Return the scores [classifiers, jets], after checking that all classifiers have the same jets."""
+    problem = f"{path}: its classifiers were not scored on the same jets, once each; repeat the fine-tuning"
+    if len(frame) % jets or frame.iloc[:jets].duplicated(_JET).any():
+        raise DataError(problem)
+    for column in _JET:
+        codes = pd.factorize(frame[column])[0].reshape(-1, jets)
+        if not (codes == codes[0]).all():
+            raise DataError(problem)
+    scores = frame["score"].to_numpy(dtype=np.float32)
+    if not np.isfinite(scores).all():
+        raise DataError(f"{path}: a score is not finite; a classifier diverged")
+    return scores.reshape(-1, jets)
+
+
+def _same_jets(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    return len(first) == len(second) and all(
+        np.array_equal(first[column].to_numpy(), second[column].to_numpy())
+        for column in (*_JET, "is_signal", "weight")
+    )

@@ -1,0 +1,72 @@
+"""Pythia 8: import, settings, checks."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from rs3l.config.models import Campaign, PythiaValue
+from rs3l.errors import ConfigError, GeneratorError
+
+
+def pythia_module() -> ModuleType:
+    """Return the module of Pythia 8: ``pythia8`` (conda-forge) or ``pythia8mc`` (PyPI)."""
+    for name in ("pythia8", "pythia8mc"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise GeneratorError(
+        "Pythia 8 cannot be imported: install pythia8mc (pip) or pythia8 (conda-forge), or deploy the "
+        "rule's env with --sdm conda"
+    )
+
+
+def new_pythia() -> Any:
+    """Return an instance of Pythia with default settings that prints nothing."""
+    pythia = pythia_module().Pythia("", False)
+    apply_settings(pythia, {"Print:quiet": True})
+    return pythia
+
+
+def pythia_version(pythia: Any) -> str:
+    """Return the version of Pythia, e.g. ``8.317``."""
+    return f"{pythia.settings.parm('Pythia:versionNumber'):.3f}"
+
+
+def setting_line(key: str, value: PythiaValue) -> str:
+    """Return the line that Pythia reads for one setting: booleans as on and off."""
+    if isinstance(value, bool):
+        return f"{key} = {'on' if value else 'off'}"
+    return f"{key} = {value}"
+
+
+def apply_settings(pythia: Any, settings: Mapping[str, PythiaValue]) -> None:
+    """Apply ``settings`` in order; raises :class:`GeneratorError` for one that Pythia does not know."""
+    for key, value in settings.items():
+        if not pythia.readString(setting_line(key, value), False):
+            raise GeneratorError(f"Pythia {pythia_version(pythia)} does not accept `{key}: {value}`")
+
+
+def check_settings(config: Campaign) -> None:
+    """Check every Pythia setting of the configuration before any event is simulated.
+
+    Raises :class:`ConfigError` that lists the keys' paths. Takes about 0.1 s: no process is initialised.
+    """
+    pythia = new_pythia()
+    blocks = {
+        "generator": config.generator.pythia,
+        **{f"processes.{name}": process.pythia for name, process in config.processes.items()},
+        **{f"variants.{name}": variant.pythia for name, variant in config.variants.items()},
+    }
+    problems = [
+        f"{path}.pythia.{key}: Pythia {pythia_version(pythia)} does not accept `{setting_line(key, value)}`; "
+        "see the Pythia manual for the key's name and type"
+        for path, settings in blocks.items()
+        for key, value in settings.items()
+        if not pythia.readString(setting_line(key, value), False)
+    ]
+    if problems:
+        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems))

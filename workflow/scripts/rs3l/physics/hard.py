@@ -1,0 +1,104 @@
+"""Stage 1: hard processes with the decays of their resonances, as LHE shards."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from rs3l import seeds
+from rs3l.config.blocks import HardBlock
+from rs3l.config.models import PtHat, PythiaSettings
+from rs3l.errors import GeneratorError
+from rs3l.physics.generator import apply_settings, new_pythia, pythia_version
+from rs3l.physics.lhe import HardEvent, Particle, ShardInfo, check_conservation, write_shard
+
+MB_TO_PB = 1e9
+_LHE_STATUS = {-21: -1, -22: 2, 23: 1}
+
+
+def generate_shard(block: HardBlock, path: str | Path) -> ShardInfo:
+    """Generate the hard events ``block.first ... first + events - 1`` and write them to ``path``.
+
+    Pythia starts each event from a seed of its own, so that the events do not depend on the shard that
+    they are in. Raises :class:`GeneratorError` if Pythia refuses the settings or an event.
+    """
+    pythia = _initialised(block)
+    events = [_generate(pythia, block, index) for index in range(block.first, block.first + block.events)]
+    info = pythia.infoPython()
+    shard = ShardInfo(
+        process=block.process,
+        first=block.first,
+        events=block.events,
+        n_tried=info.nTried(),
+        n_accepted=info.nAccepted(),
+        sigma_pb=info.sigmaGen() * MB_TO_PB,
+        sigma_error_pb=info.sigmaErr() * MB_TO_PB,
+        pythia=pythia_version(pythia),
+    )
+    write_shard(path, shard, events, block.ecm)
+    logging.info("%s: %d hard events, %.4g pb", path, shard.events, shard.sigma_pb)
+    return shard
+
+
+def pt_hat_settings(cut: PtHat) -> PythiaSettings:
+    """Return the Pythia settings of the generator cut and of the biased sampling."""
+    settings: PythiaSettings = {"PhaseSpace:pTHatMin": cut.min}
+    if cut.max is not None:
+        settings["PhaseSpace:pTHatMax"] = cut.max
+    if cut.bias_power > 0:
+        settings["PhaseSpace:bias2Selection"] = True
+        settings["PhaseSpace:bias2SelectionPow"] = cut.bias_power
+        settings["PhaseSpace:bias2SelectionRef"] = cut.min
+    return settings
+
+
+def _initialised(block: HardBlock) -> Any:
+    pythia = new_pythia()
+    apply_settings(pythia, block.pythia)
+    apply_settings(
+        pythia,
+        {
+            **pt_hat_settings(block.pt_hat),
+            "Beams:eCM": block.ecm,
+            "PartonLevel:all": False,
+            "PhaseSpace:increaseMaximum": False,  # no event may change how a later one is sampled
+            "Random:setSeed": True,
+            "Random:seed": seeds.seed(block.seed, block.process, 0, "init", "nominal"),
+        },
+    )
+    if not pythia.init():
+        raise GeneratorError(f"Pythia cannot initialise the hard process {block.process}: see its messages")
+    return pythia
+
+
+def _generate(pythia: Any, block: HardBlock, index: int) -> HardEvent:
+    pythia.rndm.init(seeds.seed(block.seed, block.process, index, "hard", "nominal"))
+    if not pythia.next():
+        raise GeneratorError(f"Pythia failed on the hard event {index} of {block.process}")
+    info = pythia.infoPython()
+    event = HardEvent(
+        index=index,
+        weight=info.weight(),
+        scale=pythia.process.scale(),
+        alpha_qed=info.alphaEM(),
+        alpha_qcd=info.alphaS(),
+        particles=_particles(pythia.process),
+    )
+    check_conservation(event)
+    return event
+
+
+def _particles(process: Any) -> list[Particle]:
+    """Return incoming partons, resonances and their decays: Pythia's record without system and beams."""
+    return [_particle(process[i], i) for i in range(3, process.size())]
+
+
+def _particle(p: Any, position: int) -> Particle:
+    if p.status() not in _LHE_STATUS:
+        raise GeneratorError(f"entry {position} of the hard process has the unexpected status {p.status()}")
+    mothers = (0, 0) if p.status() == -21 else (p.mother1() - 2, max(p.mother2() - 2, 0))
+    return (
+        p.id(), _LHE_STATUS[p.status()], *mothers, p.col(), p.acol(),
+        p.px(), p.py(), p.pz(), p.e(), p.m(), p.tau(), p.pol(),
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""Hard events in the Les Houches format (hep-ph/0609017), one shard per file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import xml.etree.ElementTree as ElementTree
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pylhe
+
+from rs3l.errors import DataError
+from rs3l.files import atomic
+
+Particle = tuple[int, int, int, int, int, int, float, float, float, float, float, float, float]
+"""id, status, mother1, mother2, colour, anticolour, px, py, pz, E, m [GeV], lifetime [mm], spin."""
+
+INCOMING, FINAL = -1, 1
+_FORMAT = pylhe.LHEXMLFormat(
+    particle="{id:d} {status:d} {mother1:d} {mother2:d} {color1:d} {color2:d} {px:.17g} {py:.17g} {pz:.17g} "
+    "{e:.17g} {m:.17g} {lifetime:.17g} {spin:.17g}",
+    eventinfo="{nparticles:d} {pid:d} {weight:.17g} {scale:.17g} {aqed:.17g} {aqcd:.17g}",
+)
+
+
+@dataclass(frozen=True)
+class HardEvent:
+    """One hard event: ``index`` within its process, weight, scales [GeV], couplings, particles."""
+
+    index: int
+    weight: float
+    scale: float
+    alpha_qed: float
+    alpha_qcd: float
+    particles: Sequence[Particle]
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What the header of a shard says."""
+
+    process: str
+    first: int
+    events: int
+    n_tried: int
+    n_accepted: int
+    sigma_pb: float
+    sigma_error_pb: float
+    pythia: str
+
+
+def write_shard(path: str | Path, info: ShardInfo, events: Sequence[HardEvent], ecm: float) -> None:
+    """Write a gzipped LHE file, atomically and with the same bytes each time."""
+    file = pylhe.LHEFile(
+        init=_init_block(info, ecm),
+        events=[_to_pylhe(event) for event in events],
+        comment="rs3l " + json.dumps(vars(info)),
+    )
+    with (
+        atomic(path) as temporary,
+        open(temporary, "wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as stream,
+        io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as text,
+    ):
+        file.write(text, lheformat=_FORMAT)
+
+
+def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
+    """Read a shard; raises :class:`DataError` if it is missing, truncated, damaged or not one of ours."""
+    try:
+        file = pylhe.LHEFile.fromfile(str(path), generator=True)
+        info = _info(path, file.comment)
+        events = [_from_pylhe(event) for event in file.events]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run the rule hard_process for this shard") from None
+    except (EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError) as error:
+        raise DataError(
+            f"{path}: truncated or damaged LHE file ({type(error).__name__}: {error}); delete it and run again"
+        ) from None
+    expected = list(range(info.first, info.first + info.events))
+    if [event.index for event in events] != expected:
+        raise DataError(
+            f"{path}: its header announces the events {info.first} ... {info.first + info.events - 1}, but it "
+            f"holds {len(events)} events that differ from these; delete it and run again"
+        )
+    return info, events
+
+
+def incoming(event: HardEvent) -> Iterator[Particle]:
+    """Yield the two incoming partons."""
+    return (p for p in event.particles if p[1] == INCOMING)
+
+
+def final(event: HardEvent) -> Iterator[Particle]:
+    """Yield the outgoing particles after the decays of resonances."""
+    return (p for p in event.particles if p[1] == FINAL)
+
+
+def check_conservation(event: HardEvent, tolerance: float = 1e-6) -> None:
+    """Raise :class:`DataError` unless incoming and outgoing four-momenta agree, relative to the energy."""
+    energy = sum(p[9] for p in incoming(event))
+    for component, name in ((6, "px"), (7, "py"), (8, "pz"), (9, "E")):
+        change = sum(p[component] for p in final(event)) - sum(p[component] for p in incoming(event))
+        if not abs(change) <= tolerance * energy:
+            raise DataError(f"hard event {event.index}: {name} changes by {change:g} GeV")
+
+
+def _init_block(info: ShardInfo, ecm: float) -> pylhe.LHEInit:
+    return pylhe.LHEInit(
+        initInfo=pylhe.LHEInitInfo(2212, 2212, ecm / 2, ecm / 2, 0, 0, 0, 0, 3, 1),
+        procInfo=[pylhe.LHEProcInfo(info.sigma_pb, info.sigma_error_pb, 1.0, 9999)],
+        generators=[],
+    )
+
+
+def _to_pylhe(event: HardEvent) -> pylhe.LHEEvent:
+    return pylhe.LHEEvent(
+        eventinfo=pylhe.LHEEventInfo(
+            len(event.particles), 9999, event.weight, event.scale, event.alpha_qed, event.alpha_qcd
+        ),
+        particles=[pylhe.LHEParticle(*particle) for particle in event.particles],
+        attributes={"evtkey": str(event.index)},
+    )
+
+
+def _from_pylhe(event: pylhe.LHEEvent) -> HardEvent:
+    info = event.eventinfo
+    if info.nparticles != len(event.particles):
+        raise ValueError(f"an event announces {info.nparticles} particles and has {len(event.particles)}")
+    return HardEvent(
+        index=int(event.attributes["evtkey"]),
+        weight=info.weight,
+        scale=info.scale,
+        alpha_qed=info.aqed,
+        alpha_qcd=info.aqcd,
+        particles=[_particle(p) for p in event.particles],
+    )
+
+
+def _particle(p: pylhe.LHEParticle) -> Particle:
+    return (
+        p.id, p.status, p.mother1, p.mother2, p.color1, p.color2,
+        p.px, p.py, p.pz, p.e, p.m, p.lifetime, p.spin,
+    )  # fmt: skip
+
+
+def _info(path: str | Path, comment: Any) -> ShardInfo:
+    if not isinstance(comment, str) or not comment.startswith("rs3l "):
+        raise DataError(f"{path}: not a shard written by the rule hard_process (its first comment is missing)")
+    return ShardInfo(**json.loads(comment.removeprefix("rs3l ")))

@@ -1,0 +1,90 @@
+"""The anchor: the hard boson or parton that a jet belongs to, the same in all views of a hard event."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rs3l.errors import DataError
+from rs3l.physics.lhe import FINAL, INCOMING, HardEvent, Particle
+
+_QUARKS_AND_GLUON = (1, 2, 3, 4, 5, 21)
+_JET_TYPES = {1: "q", 2: "q", 3: "q", 4: "c", 5: "b", 6: "top", 21: "g", 23: "Z", 24: "W", 25: "H"}
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """The hard particle: PDG code, kinematics [GeV], and the jet type that it makes (q, c, b, g, H, W...)."""
+
+    pdg_id: int
+    pt: float
+    eta: float
+    phi: float
+    energy: float
+
+    @property
+    def jet_type(self) -> str:
+        """Label of the jet, from the hard particle's flavour."""
+        return _JET_TYPES.get(abs(self.pdg_id), str(self.pdg_id))
+
+
+def find_anchor(event: HardEvent, anchor: Literal["outgoing_parton"] | list[int]) -> Anchor:
+    """Return the one hard particle that ``anchor`` names; raises :class:`DataError` if it is not unique.
+
+    ``outgoing_parton``: the quark or gluon that leaves the hard process, not one from a resonance's decay.
+    """
+    if anchor == "outgoing_parton":
+        found = [p for p in event.particles if _is_outgoing_parton(event, p)]
+    else:
+        found = [p for p in event.particles if p[1] != INCOMING and abs(p[0]) in set(map(abs, anchor))]
+    if len(found) != 1:
+        raise DataError(
+            f"hard event {event.index} has {len(found)} particles that match the anchor {anchor}, not one; "
+            "change `anchor` of its process"
+        )
+    return _kinematics(found[0])
+
+
+def nearest(
+    jet_eta: Floats,
+    jet_phi: Floats,
+    jet_event: npt.NDArray[np.int64],
+    eta: Floats,
+    phi: Floats,
+    radius: float,
+) -> npt.NDArray[np.int64]:
+    """Return for each event [E] the position of the jet nearest to its anchor, or -1 if none is within ``radius``.
+
+    Jets [J] are flat, ``jet_event`` [J] ascending; anchors ``eta``, ``phi`` [E]. Of equal distances, the
+    first jet.
+    """
+    result = np.full(len(eta), -1, np.int64)
+    distance = np.hypot(jet_eta - eta[jet_event], wrap(jet_phi - phi[jet_event]))
+    order = np.lexsort((np.arange(len(distance)), distance, jet_event))
+    first = order[np.unique(jet_event[order], return_index=True)[1]]
+    inside = first[distance[first] < radius]
+    result[jet_event[inside]] = inside
+    return result
+
+
+def wrap(angle: Floats) -> Floats:
+    """Return ``angle`` in [-pi, pi)."""
+    return (angle + np.pi) % (2 * np.pi) - np.pi
+
+
+def _is_outgoing_parton(event: HardEvent, particle: Particle) -> bool:
+    if particle[1] != FINAL or abs(particle[0]) not in _QUARKS_AND_GLUON:
+        return False
+    mothers = [event.particles[m - 1] for m in particle[2:4] if m > 0]
+    return all(mother[1] == INCOMING for mother in mothers)
+
+
+def _kinematics(particle: Particle) -> Anchor:
+    px, py, pz, energy = particle[6:10]
+    pt = math.hypot(px, py)
+    return Anchor(particle[0], pt, math.asinh(pz / pt), math.atan2(py, px), energy)

@@ -1,0 +1,176 @@
+"""Stage 2: re-simulate the hard events of a shard under one variant."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rs3l import seeds
+from rs3l.config.blocks import ResimBlock
+from rs3l.data.parquet import parquet_options
+from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, Status, jets_schema
+from rs3l.errors import DataError, GeneratorError
+from rs3l.files import atomic
+from rs3l.physics.detector import impact_parameters, smear_displacement
+from rs3l.physics.jets import AnchoredJets, anchored_jets, soft_drop_mass
+from rs3l.physics.lhe import HardEvent, ShardInfo, read_shard
+from rs3l.physics.matching import Anchor, find_anchor
+from rs3l.physics.shower import Particles, Showerer
+
+MAX_FAILED_FRACTION = 0.05
+"""A larger fraction of events that Pythia cannot complete stops the job."""
+
+
+def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path) -> pa.Table:
+    """Re-simulate the LHE shard ``hard`` and write one row per hard event, in its order, to ``out``.
+
+    Raises :class:`DataError` for a damaged or foreign shard, :class:`GeneratorError` if Pythia refuses
+    the variant or fails on more than ``MAX_FAILED_FRACTION`` of the events.
+    """
+    info, events = read_shard(hard)
+    if info.process != block.process:
+        raise DataError(f"{hard}: holds events of {info.process}, not of {block.process}")
+    start = perf_counter()
+    table = resimulate(block, events)
+    _check_failures(table, block, hard)
+    with atomic(out) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata(_metadata(block, info)), temporary, **parquet_options(table.schema)
+        )
+    seconds = perf_counter() - start
+    logging.info("%s: %d events in %.1f s, %.0f events/s", out, len(events), seconds, len(events) / seconds)
+    return table
+
+
+def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
+    """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``)."""
+    anchors = [find_anchor(event, block.anchor) for event in events]
+    pieces = [_jet_rows(block, events, anchors, batch) for batch in Showerer(block, events).batches()]
+    rows = pa.concat_tables(pieces)
+    return _one_row_per_event(block, events, anchors, rows)
+
+
+def _jet_rows(
+    block: ResimBlock, events: Sequence[HardEvent], anchors: Sequence[Anchor], particles: Particles
+) -> pa.Table:
+    """Return a row per completed event of a batch: position, status, and jet columns or nulls."""
+    eta = np.array([anchors[i].eta for i in particles.position.tolist()])
+    phi = np.array([anchors[i].phi for i in particles.position.tolist()])
+    jets = anchored_jets(particles, eta, phi, block.jets)
+    status = np.full(len(particles.position), int(Status.NO_JET), np.int8)
+    accepted = (np.abs(jets.eta) < block.jets.eta_max) & (jets.mass > block.jets.mass_min)
+    status[jets.event] = np.where(accepted, Status.OK, Status.REJECTED)
+    columns = {**_jet_columns(block, particles, jets), **_candidates(block, events, particles, jets)}
+    row_of_event = np.full(len(status), -1)
+    row_of_event[jets.event[accepted]] = np.flatnonzero(accepted)
+    row = pa.array(row_of_event, mask=row_of_event < 0)
+    jet_table = pa.table(columns).take(row)
+    return jet_table.append_column("position", pa.array(particles.position)).append_column(
+        "status", pa.array(status)
+    )
+
+
+def _jet_columns(block: ResimBlock, particles: Particles, jets: AnchoredJets) -> dict[str, pa.Array]:
+    values = {
+        "jet_pt": jets.pt,
+        "jet_eta": jets.eta,
+        "jet_phi": jets.phi,
+        "jet_energy": jets.energy,
+        "jet_mass": jets.mass,
+        "jet_msd": soft_drop_mass(particles, jets, block.jets),
+    }
+    columns = {name: pa.array(value.astype(np.float32)) for name, value in values.items()}
+    columns["jet_n_constituents"] = pa.array(np.diff(jets.offsets).astype(np.int32))
+    return columns
+
+
+def _candidates(
+    block: ResimBlock, events: Sequence[HardEvent], particles: Particles, jets: AnchoredJets
+) -> dict[str, pa.Array]:
+    """Return the list columns of the leading candidates of each jet."""
+    offsets, chosen = _leading(jets, block.jets.constituents)
+    px, py, pz = (getattr(particles, axis)[chosen] for axis in ("px", "py", "pz"))
+    pt, charge = np.hypot(px, py), particles.charge[chosen]
+    vertex = (particles.vx[chosen], particles.vy[chosen], particles.vz[chosen])
+    indices = [events[i].index for i in particles.position[jets.event].tolist()]
+    stream = block.stream("detector")
+    event_seeds = [seeds.seed(block.seed, block.process, i, "detector", stream) for i in indices]
+    d0, dz = smear_displacement(
+        *impact_parameters(*vertex, px, py, pz), pt, charge, offsets, event_seeds, block.detector
+    )
+    values = {
+        "cand_pt": pt,
+        "cand_eta": np.arcsinh(pz / pt),
+        "cand_phi": np.arctan2(py, px),
+        "cand_energy": particles.energy[chosen],
+        "cand_charge": charge,
+        "cand_pdg_id": particles.pdg_id[chosen],
+        "cand_d0": d0,
+        "cand_dz": dz,
+    }
+    return {
+        name: pa.ListArray.from_arrays(
+            pa.array(offsets.astype(np.int32)), pa.array(values[name].astype(kind.to_pandas_dtype()))
+        )
+        for name, kind in CANDIDATE_COLUMNS.items()
+    }
+
+
+def _leading(jets: AnchoredJets, count: int) -> tuple[Any, Any]:
+    """Return offsets and positions of the ``count`` leading candidates of each jet."""
+    sizes = np.diff(jets.offsets)
+    rank = np.arange(len(jets.constituents)) - np.repeat(jets.offsets[:-1], sizes)
+    kept = np.minimum(sizes, count)
+    return np.concatenate([[0], np.cumsum(kept)]).astype(np.int64), jets.constituents[rank < count]
+
+
+def _one_row_per_event(
+    block: ResimBlock, events: Sequence[HardEvent], anchors: Sequence[Anchor], rows: pa.Table
+) -> pa.Table:
+    """Return the rows in the order of the hard events; an event that is missing gets status FAILED."""
+    position = rows["position"].to_numpy()
+    if len(np.unique(position)) != len(position):
+        raise GeneratorError(f"{block.process}, {block.variant}: an event was returned twice")
+    lookup = np.full(len(events), -1)
+    lookup[position] = np.arange(len(position))
+    jets = rows.take(pa.array(lookup, mask=lookup < 0))
+    status = jets["status"].fill_null(pa.scalar(int(Status.FAILED), pa.int8()))
+    hard = {
+        "weight": [event.weight for event in events],
+        "jet_type": [anchor.jet_type for anchor in anchors],
+        "parton_pdg_id": [anchor.pdg_id for anchor in anchors],
+        "parton_pt": [anchor.pt for anchor in anchors],
+        "parton_eta": [anchor.eta for anchor in anchors],
+        "parton_phi": [anchor.phi for anchor in anchors],
+        "parton_energy": [anchor.energy for anchor in anchors],
+    }
+    columns: dict[str, Any] = {
+        "event_id": pa.array([seeds.event_id(block.process, event.index) for event in events], pa.int64()),
+        "status": status,
+        **{name: pa.array(values, HARD_COLUMNS[name]) for name, values in hard.items()},
+    }
+    schema = jets_schema()
+    return pa.table([columns.get(name) or jets[name] for name in schema.names], schema=schema)
+
+
+def _check_failures(table: pa.Table, block: ResimBlock, hard: str | Path) -> None:
+    failed = int(np.sum(table["status"].to_numpy() == Status.FAILED))
+    if failed > MAX_FAILED_FRACTION * table.num_rows:
+        raise GeneratorError(
+            f"{hard}: Pythia failed on {failed} of {table.num_rows} events under the variant {block.variant}; "
+            f"check variants.{block.variant}.pythia"
+        )
+    if failed:
+        logging.warning("%s: Pythia failed on %d of %d events", hard, failed, table.num_rows)
+
+
+def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:
+    """Return what the merge needs to know of a shard, as the file's metadata."""
+    return {"rs3l.block": block.model_dump_json(), **{f"rs3l.{key}": str(v) for key, v in vars(info).items()}}

@@ -1,0 +1,202 @@
+"""Shower and hadronisation of hard events from memory, with a seed for each stage of each event.
+
+Pythia's event loop runs in C++ (``nextBatch``); Python is called twice per event: to hand over the hard
+event and reseed for the shower, and to reseed for the hadronisation once the parton level is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from rs3l import seeds
+from rs3l.config.blocks import ResimBlock
+from rs3l.errors import GeneratorError
+from rs3l.physics.generator import apply_settings, new_pythia, pythia_module
+from rs3l.physics.lhe import HardEvent, incoming
+
+BATCH = 200
+"""Events per call of ``nextBatch``: about 0.4 MB each."""
+
+_NEUTRINOS = (12, 14, 16)
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Recorder(Protocol):
+    """Called with the event's position and Pythia's parton-level record: for tests and for replays."""
+
+    def __call__(self, position: int, event: Any) -> None:
+        """Look at the parton level of the event at ``position`` in its shard."""
+
+
+@dataclass(frozen=True)
+class Particles:
+    """Visible stable particles of a batch of events, flat: event ``i`` owns ``offsets[i]:offsets[i + 1]``.
+
+    ``position`` [E]: position of each event in its shard. Momenta in GeV, production vertex in mm.
+    """
+
+    position: Ints
+    offsets: Ints
+    pdg_id: Ints
+    charge: Floats
+    px: Floats
+    py: Floats
+    pz: Floats
+    energy: Floats
+    vx: Floats
+    vy: Floats
+    vz: Floats
+
+
+class Showerer:
+    """Pythia, set up for one variant of one process."""
+
+    def __init__(self, block: ResimBlock, events: Sequence[HardEvent], recorder: Recorder | None = None) -> None:
+        """Initialise Pythia on ``events``; raises :class:`GeneratorError` if it refuses the settings."""
+        self._events = events
+        self._pythia = new_pythia()
+        # Pythia keeps pointers to these two: they must live as long as it does.
+        self._source = _memory_source(self._pythia, events, _seeder(block, "shower"), block.ecm)
+        self._hook = _hadronisation_hook(
+            self._pythia, self._source, events, _seeder(block, "hadronisation"), recorder
+        )
+        apply_settings(self._pythia, block.pythia)
+        apply_settings(
+            self._pythia,
+            {
+                "Beams:frameType": 5,
+                "Random:setSeed": True,
+                "Random:seed": seeds.seed(block.seed, block.process, 0, "init", "nominal"),
+            },
+        )
+        self._pythia.setUserHooksPtr(self._hook)
+        if not self._pythia.setLHAupPtr(self._source) or not self._pythia.init():
+            raise GeneratorError(
+                f"Pythia cannot initialise the variant {block.variant} of {block.process}: see its messages"
+            )
+        self._charges: dict[int, float] = {}
+
+    def batches(self) -> Iterator[Particles]:
+        """Yield the completed events in order; events that Pythia could not complete are left out."""
+        for start in range(0, len(self._events), BATCH):
+            count = min(BATCH, len(self._events) - start)
+            yield self._flatten(self._pythia.nextBatch(count, "none"))
+
+    def _flatten(self, batch: ak.Array) -> Particles:
+        if "prt" not in batch.fields:  # every event failed
+            return _no_particles()
+        batch = batch[~ak.is_none(batch)]
+        record = batch.prt
+        identity = abs(record.id)
+        visible = record.status > 0
+        for neutrino in _NEUTRINOS:
+            visible = visible & (identity != neutrino)
+        counts = ak.to_numpy(ak.sum(visible, axis=1))
+        pdg_id = _flat(record.id[visible]).astype(np.int64)
+        return Particles(
+            position=ak.to_numpy(batch.info.pdf1).astype(np.int64),
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            pdg_id=pdg_id,
+            charge=self._charge(pdg_id),
+            px=_flat(record.p.px[visible]),
+            py=_flat(record.p.py[visible]),
+            pz=_flat(record.p.pz[visible]),
+            energy=_flat(record.p.e[visible]),
+            **_vertices(record.vProd, visible),
+        )
+
+    def _charge(self, pdg_id: Ints) -> Floats:
+        codes, inverse = np.unique(pdg_id, return_inverse=True)
+        for code in codes.tolist():
+            if code not in self._charges:
+                self._charges[code] = self._pythia.particleData.charge(code)
+        return np.array([self._charges[code] for code in codes.tolist()], float)[inverse]
+
+
+def _seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
+    """Return the seed of ``stage`` as a function of the hard event's index."""
+    stream = block.stream(stage)
+    return lambda index: seeds.seed(block.seed, block.process, index, stage, stream)
+
+
+def _memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callable[[int], int], ecm: float) -> Any:
+    """Return a Les Houches interface that hands ``events`` to Pythia and reseeds it for each.
+
+    The position of an event comes back as ``info.pdf1``: events that fail at the process level are
+    skipped without a word, so counting would not do. The factorisation scale of the PDF fields must be
+    SCALUP: with 0, VINCIA silently loses final-state radiation.
+    """
+
+    class MemorySource(pythia_module().LHAup):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(3)
+            self.position = -1
+
+        def setInit(self) -> bool:  # noqa: N802
+            self.setBeamA(2212, ecm / 2, 0, 0)
+            self.setBeamB(2212, ecm / 2, 0, 0)
+            self.addProcess(9999, 1.0, 0.0, 1.0)
+            return True
+
+        def setEvent(self, idProcess: int = 0) -> bool:  # noqa: N802
+            self.position += 1
+            if self.position >= len(events):
+                return False
+            event = events[self.position]
+            self.setProcess(9999, 1.0, event.scale, event.alpha_qed, event.alpha_qcd)
+            for particle in event.particles:
+                self.addParticle(*particle, -1.0)
+            (id1, x1), (id2, x2) = ((p[0], p[9] / (ecm / 2)) for p in incoming(event))
+            self.setIdX(id1, id2, x1, x2)
+            self.setPdf(id1, id2, x1, x2, event.scale, float(self.position), 0.0, True)
+            pythia.rndm.init(shower_seed(event.index))
+            return True
+
+    return MemorySource()
+
+
+def _hadronisation_hook(
+    pythia: Any,
+    source: Any,
+    events: Sequence[HardEvent],
+    hadronisation_seed: Callable[[int], int],
+    recorder: Recorder | None,
+) -> Any:
+    """Return a hook that reseeds once the parton level is complete, and vetoes nothing."""
+
+    class HadronisationHook(pythia_module().UserHooks):  # type: ignore[misc]
+        def canVetoPartonLevel(self) -> bool:  # noqa: N802
+            return True
+
+        def doVetoPartonLevel(self, event: Any) -> bool:  # noqa: N802
+            if recorder is not None:
+                recorder(source.position, event)
+            pythia.rndm.init(hadronisation_seed(events[source.position].index))
+            return False
+
+    return HadronisationHook()
+
+
+def _flat(array: ak.Array) -> Any:
+    return ak.to_numpy(ak.flatten(array))
+
+
+def _vertices(vertex: ak.Array, visible: ak.Array) -> dict[str, Floats]:
+    """Return the production vertices [mm]; Pythia gives none for particles made at the origin."""
+    chosen = vertex[visible]
+    return {
+        name: _flat(ak.fill_none(chosen[field], 0.0)).astype(float)
+        for name, field in (("vx", "px"), ("vy", "py"), ("vz", "pz"))
+    }
+
+
+def _no_particles() -> Particles:
+    ints, floats = np.zeros(0, np.int64), np.zeros(0)
+    return Particles(ints, np.zeros(1, np.int64), ints, *([floats] * 8))
