@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,10 +47,8 @@ class Shard:
     variant: str
     first: int
     events: int
-    n_tried: int
-    sigma_pb: float
-    sigma_error_pb: float
     pythia: str
+    subprocesses: dict[str, tuple[int, float, float]]
     resimulation: str
 
 
@@ -131,10 +130,8 @@ def read_header(path: str) -> Shard:
         variant=resimulation["variant"],
         first=int(values["first"]),
         events=int(values["events"]),
-        n_tried=int(values["n_tried"]),
-        sigma_pb=float(values["sigma_pb"]),
-        sigma_error_pb=float(values["sigma_error_pb"]),
         pythia=values["pythia"],
+        subprocesses=json.loads(values["subprocesses"]),
         resimulation=values["block"],
     )
 
@@ -355,18 +352,23 @@ def _process_entry(
 
 
 def cross_section(shards: Sequence[Shard]) -> tuple[float, float]:
-    """Return cross-section and error [pb]: the shards' averages over trials, weighted by their trials.
+    """Return cross-section and error [pb], the sum over the subprocesses.
 
-    Rounded to six digits, so that the last bit does not depend on how the events were cut into shards.
-    The error scales each shard's by its share of the trials.
+    Sums over the phase-space points tried are recovered from each shard's average and its error (the
+    standard error of that average), so that the result does not depend on how the events were cut into
+    shards; rounded to six digits for the sake of the last bit.
     """
-    tried = sum(shard.n_tried for shard in shards)
-    sigma = sum(shard.n_tried * shard.sigma_pb for shard in shards) / tried
-    return float(f"{sigma:.6g}"), float(f"{_combined_error(shards, tried):.1g}")
-
-
-def _combined_error(shards: Sequence[Shard], tried: int) -> float:
-    return float(np.sqrt(sum((shard.n_tried * shard.sigma_error_pb / tried) ** 2 for shard in shards)))
+    codes = {code for shard in shards for code in shard.subprocesses}
+    sigma, variance = 0.0, 0.0
+    for code in sorted(codes):
+        points = [shard.subprocesses[code] for shard in shards if code in shard.subprocesses]
+        tried = sum(n for n, _, _ in points)
+        if tried:
+            mean = sum(n * value for n, value, _ in points) / tried
+            square = sum(n * (n * error**2 + value**2) for n, value, error in points) / tried
+            sigma += mean
+            variance += max(square - mean**2, 0.0) / tried
+    return float(f"{sigma:.6g}"), float(f"{math.sqrt(variance):.6g}")
 
 
 def _provenance(block: MergeBlock, shards: Mapping[str, Mapping[str, list[Shard]]]) -> dict[str, Any]:

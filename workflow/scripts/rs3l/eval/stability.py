@@ -1,4 +1,4 @@
-"""Does a score stay the same when the same hard event is showered again?
+"""Whether a score stays the same when the same hard event is showered again.
 
 Unpaired comparisons of score distributions hardly separate methods, and a tagger that knows nothing is
 perfectly stable: these numbers always stand beside the AUC.

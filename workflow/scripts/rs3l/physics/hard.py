@@ -25,16 +25,12 @@ def generate_shard(block: HardBlock, path: str | Path) -> ShardInfo:
     """
     pythia = _initialised(block)
     events = [_generate(pythia, block, index) for index in range(block.first, block.first + block.events)]
-    info = pythia.infoPython()
     shard = ShardInfo(
         process=block.process,
         first=block.first,
         events=block.events,
-        n_tried=info.nTried(),
-        n_accepted=info.nAccepted(),
-        sigma_pb=info.sigmaGen() * MB_TO_PB,
-        sigma_error_pb=info.sigmaErr() * MB_TO_PB,
         pythia=pythia_version(pythia),
+        subprocesses=_cross_sections(pythia),
     )
     write_shard(path, shard, events, block.ecm)
     logging.info("%s: %d hard events, %.4g pb", path, shard.events, shard.sigma_pb)
@@ -87,6 +83,15 @@ def _generate(pythia: Any, block: HardBlock, index: int) -> HardEvent:
     )
     check_conservation(event)
     return event
+
+
+def _cross_sections(pythia: Any) -> dict[str, tuple[int, float, float]]:
+    """Return tried points, cross-section and error [pb] of each subprocess."""
+    info = pythia.infoPython()
+    return {
+        str(code): (info.nTried(code), info.sigmaGen(code) * MB_TO_PB, info.sigmaErr(code) * MB_TO_PB)
+        for code in info.codesHard()
+    }
 
 
 def _particles(process: Any) -> list[Particle]:

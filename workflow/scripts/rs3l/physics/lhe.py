@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import xml.etree.ElementTree as ElementTree
 import zlib
 from collections.abc import Iterator, Sequence
@@ -42,16 +43,27 @@ class HardEvent:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What the header of a shard says."""
+    """What the header of a shard says.
+
+    ``subprocesses``: for each subprocess's code, the phase-space points tried, and the cross-section and its
+    error [pb] averaged over them.
+    """
 
     process: str
     first: int
     events: int
-    n_tried: int
-    n_accepted: int
-    sigma_pb: float
-    sigma_error_pb: float
     pythia: str
+    subprocesses: dict[str, tuple[int, float, float]]
+
+    @property
+    def sigma_pb(self) -> float:
+        """Cross-section [pb], summed over the subprocesses."""
+        return sum(sigma for _, sigma, _ in self.subprocesses.values())
+
+    @property
+    def sigma_error_pb(self) -> float:
+        """Statistical error of the cross-section [pb]."""
+        return math.hypot(*(error for _, _, error in self.subprocesses.values()))
 
 
 def write_shard(path: str | Path, info: ShardInfo, events: Sequence[HardEvent], ecm: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -173,4 +174,10 @@ def _check_failures(table: pa.Table, block: ResimBlock, hard: str | Path) -> Non
 
 def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:
     """Return what the merge needs to know of a shard, as the file's metadata."""
-    return {"rs3l.block": block.model_dump_json(), **{f"rs3l.{key}": str(v) for key, v in vars(info).items()}}
+    return {
+        "rs3l.block": block.model_dump_json(),
+        "rs3l.first": str(info.first),
+        "rs3l.events": str(info.events),
+        "rs3l.pythia": info.pythia,
+        "rs3l.subprocesses": json.dumps(info.subprocesses),
+    }
