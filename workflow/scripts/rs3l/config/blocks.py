@@ -110,6 +110,7 @@ class FinetuneBlock(Block):
 
     version: int = versions.FINETUNE
     seed: int
+    name: str = Field(description="Name of the task.")
     task: Task
     run: str
     variants: list[str]
@@ -247,6 +248,7 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
     _known("run", run, [*runs(config), "none"])
     return FinetuneBlock(
         seed=config.seed,
+        name=task,
         task=config.tasks[task],
         run=run,
         variants=train_variants(config),

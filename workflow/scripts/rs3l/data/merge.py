@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from rs3l.data.schema import Status, dataset_schema
 from rs3l.errors import DataError
 from rs3l.files import atomic, sha256, write_json, write_text
 from rs3l.paths import SPLITS, CampaignPaths, shard_name
+from rs3l.physics.cross_section import Sums, cross_section
 from rs3l.provenance import provenance
 
 FORMAT = 1
@@ -48,7 +48,7 @@ class Shard:
     first: int
     events: int
     pythia: str
-    subprocesses: dict[str, tuple[int, float, float]]
+    subprocesses: Sums
     resimulation: str
 
 
@@ -76,7 +76,8 @@ def merge(block: MergeBlock, root: str, workers: int) -> dict[str, Any]:
         for process in block.processes
         for part in range(_n_parts(block, process))
     ]
-    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster):
         results = list(dask.compute(*tasks))
     manifest = _manifest(block, shards, results)
     write_text(paths.card, card_text(manifest))
@@ -336,13 +337,13 @@ def _process_entry(
         }
         for variant in block.variants
     }
-    sigma, error = cross_section(nominal)
+    sigma, error = cross_section([shard.subprocesses for shard in nominal])
     return {
         "label": block.processes[process].label,
         "use": block.processes[process].use,
         "hard_events": events,
-        "cross_section_pb": sigma,
-        "cross_section_error_pb": error,
+        "cross_section_pb": _rounded(sigma),
+        "cross_section_error_pb": _rounded(error),
         "sum_weights": sum(result.sum_weights for result in results),
         "status": status,
         "matching_efficiency": {variant: counts["ok"] / events for variant, counts in status.items()},
@@ -351,24 +352,9 @@ def _process_entry(
     }
 
 
-def cross_section(shards: Sequence[Shard]) -> tuple[float, float]:
-    """Return cross-section and error [pb], the sum over the subprocesses.
-
-    Sums over the phase-space points tried are recovered from each shard's average and its error (the
-    standard error of that average), so that the result does not depend on how the events were cut into
-    shards; rounded to six digits for the sake of the last bit.
-    """
-    codes = {code for shard in shards for code in shard.subprocesses}
-    sigma, variance = 0.0, 0.0
-    for code in sorted(codes):
-        points = [shard.subprocesses[code] for shard in shards if code in shard.subprocesses]
-        tried = sum(n for n, _, _ in points)
-        if tried:
-            mean = sum(n * value for n, value, _ in points) / tried
-            square = sum(n * (n * error**2 + value**2) for n, value, error in points) / tried
-            sigma += mean
-            variance += max(square - mean**2, 0.0) / tried
-    return float(f"{sigma:.6g}"), float(f"{math.sqrt(variance):.6g}")
+def _rounded(value: float) -> float:
+    """Return six digits: the last bits depend on how the events were cut into shards."""
+    return float(f"{value:.6g}")
 
 
 def _provenance(block: MergeBlock, shards: Mapping[str, Mapping[str, list[Shard]]]) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class JetBatch(NamedTuple):
     jet_energy: Tensor
 
 
-class EventViews(NamedTuple):
+@dataclass(frozen=True)
+class EventViews:
     """Rows of each event: the views of event e are rows ``start[e] ... start[e] + count[e] - 1``."""
 
     event_id: Ints
@@ -204,7 +205,7 @@ def _read_part(path: Path, process: int, variants: Sequence[str]) -> dict[str, N
 def _lengths(path: Path, table: pa.Table) -> Ints:
     """Return the candidates of each jet; all list columns must agree."""
     counts = {name: pa.compute.list_value_length(table[name]).to_numpy() for name in CANDIDATE_COLUMNS}
-    lengths = counts["cand_pt"].astype(np.int64)
+    lengths: Ints = counts["cand_pt"].astype(np.int64)
     for name, count in counts.items():
         if not np.array_equal(count, lengths):
             raise DataError(f"{path}: {name} and cand_pt differ in length; merge the data set again")
@@ -247,6 +248,11 @@ def _candidates(values: dict[str, NDArray[Any]], lengths: Ints) -> Floats:
     for index, column in enumerate(columns):
         result[:, index] = column
     return result
+
+
+def name_column(codes: Ints, names: Sequence[str]) -> pa.Array:
+    """Return the names that ``codes`` index, as an Arrow string column."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), list(names)).cast(pa.string())
 
 
 def candidate_class(pdg_id: NDArray[Any], charge: NDArray[Any]) -> NDArray[np.int8]:

@@ -44,29 +44,35 @@ def curves(score: NDArray[np.floating], is_signal: NDArray[np.bool_], weight: Fl
     if not np.isfinite(score).all():
         raise DataError("a score is not finite: the classifier diverged; repeat its training")
     order = np.argsort(-score, kind="stable")
-    ranked = score[order]
+    ranked, signal = score[order], is_signal[order]
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    sorted_weight = weight[:, order]
-    signal = is_signal[order]
     return Curves(
-        signal=_cumulated(np.where(signal, sorted_weight, 0.0), last, "signal"),
-        background=_cumulated(np.where(signal, 0.0, sorted_weight), last, "background"),
+        signal=_fractions(weight, order, signal, last, "signal"),
+        background=_fractions(weight, order, ~signal, last, "background"),
     )
 
 
-def _cumulated(weight: Floats, last: NDArray[np.intp], name: str) -> Floats:
-    total = np.cumsum(weight, axis=1)
-    if total.shape[1] == 0 or not (total[:, -1] > 0).all():
+def _fractions(
+    weight: Floats, order: NDArray[np.intp], chosen: NDArray[np.bool_], last: NDArray[np.intp], name: str
+) -> Floats:
+    """Return the fraction of the chosen class's weight up to each of the positions ``last`` in ``order``."""
+    members = order[chosen]
+    total = np.zeros((len(weight), len(members) + 1))
+    np.cumsum(weight[:, members], axis=1, out=total[:, 1:])
+    if not (total[:, -1] > 0).all():
         raise DataError(f"no {name} jet has weight in the test split: simulate more events")
-    result = np.zeros((len(weight), len(last) + 1))
-    np.divide(total[:, last], total[:, -1:], out=result[:, 1:])
-    return result
+    total /= total[:, -1:]
+    return total[:, np.append(0, np.cumsum(chosen)[last])]
 
 
 def auc(roc: Curves) -> Floats:
-    """Return the area under each curve [R]: P(signal above background) + P(tie) / 2."""
-    mean = 0.5 * (roc.signal[:, 1:] + roc.signal[:, :-1])
-    return np.asarray(np.einsum("rg,rg->r", np.diff(roc.background, axis=1), mean))
+    """Return the area under each curve [R]: P(signal above background) + P(tie) / 2.
+
+    The trapezoids sum_i (b_i - b_{i-1}) (s_i + s_{i-1}) / 2, multiplied out (the diagonal terms telescope).
+    """
+    above = np.einsum("rg,rg->r", roc.background[:, 1:], roc.signal[:, :-1])
+    below = np.einsum("rg,rg->r", roc.background[:, :-1], roc.signal[:, 1:])
+    return np.asarray(0.5 * (1.0 + above - below))
 
 
 def background_efficiency(roc: Curves, efficiency: Floats) -> Floats:

@@ -68,7 +68,7 @@ def rotate(jets: JetBatch, generator: Generator) -> JetBatch:
 
 
 def hand_made(jets: JetBatch, views: HandMadeViews, detector: Detector, generator: Generator) -> JetBatch:
-    """Return one augmentation of each jet: JetCLR's (arXiv:2108.04253, section 3.2) and five more.
+    """Return one augmentation of each jet: JetCLR's (arXiv:2108.04253) and five more.
 
     Soft smearing, displacement smearing, pT jitter, charge flip, drop, collinear splitting, rotation, in
     this order. ``jet_pt`` and ``jet_energy`` stay those of the nominal jet. The result has
@@ -89,7 +89,7 @@ def hand_made(jets: JetBatch, views: HandMadeViews, detector: Detector, generato
 
 
 def _smear_angles(raw: Tensor, mask: Tensor, scale: float, generator: Generator) -> None:
-    """Smear the angles by sigma = scale / pT (eq. 2.7 of arXiv:2108.04253)."""
+    """Smear the angles by sigma = scale / pT (arXiv:2108.04253)."""
     sigma = scale / torch.where(mask, raw[..., _PT], torch.inf)
     noise = torch.randn(2, *mask.shape, generator=generator)
     raw[..., _DETA] += sigma * noise[0]
@@ -115,10 +115,8 @@ def _jitter_pt(raw: Tensor, width: float, generator: Generator) -> None:
 def drop(mask: Tensor, probability: float, generator: Generator) -> Tensor:
     """Return ``mask`` [B, N] with candidates dropped; a jet that would lose all keeps its hardest."""
     kept = mask & (torch.rand(mask.shape, generator=generator) >= probability)
-    first = torch.zeros_like(mask)
-    first[:, 0] = True
-    hardest = first if mask.shape[1] == 1 else mask & (mask.cumsum(dim=1) == 1)
-    return kept | (hardest & mask & ~kept.any(dim=1, keepdim=True))
+    hardest = mask & (mask.cumsum(dim=1) == 1)
+    return kept | (hardest & ~kept.any(dim=1, keepdim=True))
 
 
 def split_collinear(raw: Tensor, mask: Tensor, splits: int, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,14 @@ from rs3l import seeds
 from rs3l.config.blocks import HardBlock
 from rs3l.config.models import PtHat, PythiaSettings
 from rs3l.errors import GeneratorError
+from rs3l.physics.cross_section import Sums
 from rs3l.physics.generator import apply_settings, new_pythia, pythia_version
 from rs3l.physics.lhe import HardEvent, Particle, ShardInfo, check_conservation, write_shard
 
 MB_TO_PB = 1e9
+_COUNTED = 2
+WARM_UP = 2000
+"""Most events of the warm-up: a subprocess that is rarer than this does not matter."""
 _LHE_STATUS = {-21: -1, -22: 2, 23: 1}
 
 
@@ -24,16 +28,17 @@ def generate_shard(block: HardBlock, path: str | Path) -> ShardInfo:
     they are in. Raises :class:`GeneratorError` if Pythia refuses the settings or an event.
     """
     pythia = _initialised(block)
+    before = _warm_up(pythia, block)
     events = [_generate(pythia, block, index) for index in range(block.first, block.first + block.events)]
     shard = ShardInfo(
         process=block.process,
         first=block.first,
         events=block.events,
         pythia=pythia_version(pythia),
-        subprocesses=_cross_sections(pythia),
+        subprocesses=_difference(_trial_sums(pythia), before),
     )
     write_shard(path, shard, events, block.ecm)
-    logging.info("%s: %d hard events, %.4g pb", path, shard.events, shard.sigma_pb)
+    logging.info("%s: %d hard events, %.4g pb", path, shard.events, shard.cross_section[0])
     return shard
 
 
@@ -85,12 +90,42 @@ def _generate(pythia: Any, block: HardBlock, index: int) -> HardEvent:
     return event
 
 
-def _cross_sections(pythia: Any) -> dict[str, tuple[int, float, float]]:
-    """Return tried points, cross-section and error [pb] of each subprocess."""
+def _warm_up(pythia: Any, block: HardBlock) -> Sums:
+    """Generate events that are not used until every subprocess has two, and return the sums so far.
+
+    Pythia reports a subprocess's cross-section once it has one event, its error once it has two. After this, what the events of the
+    shard add to the sums is exact, however few they are. A subprocess without two events by the end of the
+    warm-up, the same in all shards, is left out of the cross-section.
+    """
+    for index in range(WARM_UP):
+        pythia.rndm.init(seeds.seed(block.seed, block.process, index, "hard", "warm-up"))
+        pythia.next()
+        info = pythia.infoPython()
+        if all(info.nAccepted(code) >= _COUNTED for code in info.codesHard()):
+            break
+    return _trial_sums(pythia)
+
+
+def _trial_sums(pythia: Any) -> Sums:
+    """Return the sums over the points tried: number, cross-section [pb], square, of each subprocess with events.
+
+    Recovered from the mean and its standard error, which are all that Pythia tells.
+    """
     info = pythia.infoPython()
+    sums = {}
+    for code in info.codesHard():
+        if info.nAccepted(code) >= _COUNTED:
+            n, mean, error = info.nTried(code), info.sigmaGen(code) * MB_TO_PB, info.sigmaErr(code) * MB_TO_PB
+            sums[str(code)] = (n, n * mean, n * (n * error**2 + mean**2))
+    return sums
+
+
+def _difference(after: Sums, before: Sums) -> Sums:
+    """Return what was added between two readings of the sums."""
     return {
-        str(code): (info.nTried(code), info.sigmaGen(code) * MB_TO_PB, info.sigmaErr(code) * MB_TO_PB)
-        for code in info.codesHard()
+        code: (n - before[code][0], first - before[code][1], second - before[code][2])
+        for code, (n, first, second) in after.items()
+        if code in before
     }
 
 

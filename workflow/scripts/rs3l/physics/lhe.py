@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import math
+import warnings
 import xml.etree.ElementTree as ElementTree
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ import pylhe
 
 from rs3l.errors import DataError
 from rs3l.files import atomic
+from rs3l.physics.cross_section import Sums, cross_section
 
 Particle = tuple[int, int, int, int, int, int, float, float, float, float, float, float, float]
 """id, status, mother1, mother2, colour, anticolour, px, py, pz, E, m [GeV], lifetime [mm], spin."""
@@ -45,25 +46,19 @@ class HardEvent:
 class ShardInfo:
     """What the header of a shard says.
 
-    ``subprocesses``: for each subprocess's code, the phase-space points tried, and the cross-section and its
-    error [pb] averaged over them.
+    ``subprocesses``: sums over the phase-space points tried, from which the cross-section follows.
     """
 
     process: str
     first: int
     events: int
     pythia: str
-    subprocesses: dict[str, tuple[int, float, float]]
+    subprocesses: Sums
 
     @property
-    def sigma_pb(self) -> float:
-        """Cross-section [pb], summed over the subprocesses."""
-        return sum(sigma for _, sigma, _ in self.subprocesses.values())
-
-    @property
-    def sigma_error_pb(self) -> float:
-        """Statistical error of the cross-section [pb]."""
-        return math.hypot(*(error for _, _, error in self.subprocesses.values()))
+    def cross_section(self) -> tuple[float, float]:
+        """Cross-section and its statistical error [pb]."""
+        return cross_section([self.subprocesses])
 
 
 def write_shard(path: str | Path, info: ShardInfo, events: Sequence[HardEvent], ecm: float) -> None:
@@ -85,12 +80,14 @@ def write_shard(path: str | Path, info: ShardInfo, events: Sequence[HardEvent], 
 def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
     """Read a shard; raises :class:`DataError` if it is missing, truncated, damaged or not one of ours."""
     try:
-        file = pylhe.LHEFile.fromfile(str(path), generator=True)
-        info = _info(path, file.comment)
-        events = [_from_pylhe(event) for event in file.events]
+        with warnings.catch_warnings(category=RuntimeWarning):
+            warnings.simplefilter("error", RuntimeWarning)  # pylhe only warns of an XML that ends too early
+            file = pylhe.LHEFile.fromfile(str(path), generator=True)
+            info = _info(path, file.comment)
+            events = [_from_pylhe(event) for event in file.events]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run the rule hard_process for this shard") from None
-    except (EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError) as error:
+    except (RuntimeWarning, EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError) as error:
         raise DataError(
             f"{path}: truncated or damaged LHE file ({type(error).__name__}: {error}); delete it and run again"
         ) from None
@@ -123,9 +120,10 @@ def check_conservation(event: HardEvent, tolerance: float = 1e-6) -> None:
 
 
 def _init_block(info: ShardInfo, ecm: float) -> pylhe.LHEInit:
+    sigma, error = info.cross_section
     return pylhe.LHEInit(
         initInfo=pylhe.LHEInitInfo(2212, 2212, ecm / 2, ecm / 2, 0, 0, 0, 0, 3, 1),
-        procInfo=[pylhe.LHEProcInfo(info.sigma_pb, info.sigma_error_pb, 1.0, 9999)],
+        procInfo=[pylhe.LHEProcInfo(sigma, error, 1.0, 9999)],
         generators=[],
     )
 

@@ -1,0 +1,52 @@
+# rs3l-campaign: `make demo` runs the laptop campaign, `make test` the tests. Everything else is Snakemake.
+
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?= config/config.yaml
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+RUN := PATH="$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/plugins" "$(BIN)/python"
+
+.PHONY: demo test lint format schema lock venv clean help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+venv: $(VENV)/.complete  ## the Python environment, from the lock file
+
+$(VENV)/.complete: requirements.lock tools/install_torch.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@echo "installing into .venv (a few minutes, once)"
+	@$(PYTHON) -m venv "$(VENV)"
+	@"$(BIN)/python" -m pip -q install --require-hashes --only-binary pythia8mc,fastjet,pyarrow -r requirements.lock
+	@"$(BIN)/python" tools/install_torch.py
+	@touch $@
+
+demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml on all cores
+	@$(RUN) tools/demo.py --config "$(CONFIG)" --cores "$(CORES)"
+
+test: venv  ## all tests, with the miniature campaign
+	@$(RUN) -m pytest tests
+
+lint: venv  ## ruff, mypy --strict, snakefmt, snakemake --lint
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(RUN) -m snakefmt --check Snakefile workflow/rules
+	@$(RUN) -m snakemake --lint
+	@$(RUN) -m snakemake --lint --configfile config/test.yaml
+
+format: venv  ## format the code
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+	@$(RUN) -m snakefmt Snakefile workflow/rules
+
+schema: venv  ## config/schema.json and the tables of config/README.md, from the typed configuration
+	@$(RUN) tools/make_schema.py
+
+lock: venv  ## requirements.lock from requirements.in
+	@$(RUN) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  --only-binary pythia8mc --only-binary fastjet --only-binary pyarrow requirements.in -o requirements.lock
+
+clean:  ## remove the results of the demo and the caches, not the environment
+	rm -rf results/demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,104 @@
+"""What the tests share: the miniature configuration, a few real events, and Snakemake in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rs3l.config import Campaign, blocks, parse_campaign
+from rs3l.physics.hard import generate_shard
+from rs3l.physics.lhe import HardEvent, read_shard
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
+
+
+@pytest.fixture(scope="session")
+def test_values() -> dict[str, Any]:
+    """Return the miniature configuration as plain values; each test may change its own copy."""
+    values = yaml.safe_load((REPOSITORY / "config" / "test.yaml").read_text())
+    assert isinstance(values, dict)
+    return values
+
+
+@pytest.fixture(scope="session")
+def campaign(test_values: dict[str, Any]) -> Campaign:
+    """Return the miniature configuration."""
+    return parse_campaign(test_values)
+
+
+@pytest.fixture(scope="session")
+def hard_shard(campaign: Campaign, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int, int], Path]:
+    """Return a function that generates hard events ``first ... first + events - 1`` of a process."""
+    folder = tmp_path_factory.mktemp("hard")
+
+    def generate(process: str, first: int, events: int) -> Path:
+        path = folder / process / f"{first}_{events}.lhe.gz"
+        if not path.exists():
+            block = blocks.hard(campaign, process, 0).model_copy(update={"first": first, "events": events})
+            generate_shard(block, path)
+        return path
+
+    return generate
+
+
+@pytest.fixture(scope="session")
+def hard_events(hard_shard: Callable[[str, int, int], Path]) -> Callable[[str, int], list[HardEvent]]:
+    """Return a function that gives the first hard events of a process."""
+    return lambda process, events: read_shard(hard_shard(process, 0, events))[1]
+
+
+class Snakemake:
+    """Snakemake on this workflow, in a folder of its own."""
+
+    def __init__(self, folder: Path, values: dict[str, Any]) -> None:
+        """Work in ``folder`` with the configuration ``values``."""
+        self.folder = folder
+        self.configure(values)
+
+    def configure(self, values: dict[str, Any]) -> None:
+        """Write the configuration."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def command(self, *arguments: str, cores: int = 2) -> list[str]:
+        """Return the command line; ``arguments`` begin with the targets."""
+        return [
+            sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(REPOSITORY / "Snakefile"),
+            "--directory", str(self.folder), "--cores", str(cores), "--configfile", str(self.folder / "config.yaml"),
+        ]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the jobs: this interpreter first, one thread for the libraries."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+
+    def __call__(self, *arguments: str, cores: int = 2, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run to the end; with ``check``, a failure shows Snakemake's output."""
+        result = subprocess.run(
+            self.command(*arguments, cores=cores), capture_output=True, text=True, env=self.environment()
+        )
+        if check and result.returncode:
+            raise AssertionError(result.stdout[-6000:] + result.stderr[-6000:])
+        return result
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Return the number of jobs of each rule that a dry run announces."""
+        output = self(*arguments, "--dry-run", "--quiet", "rules").stdout
+        return {
+            words[0]: int(words[1])
+            for line in output.splitlines()
+            if len(words := line.split()) == 2 and words[1].isdigit() and words[0] != "total"
+        }
+
+
+def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the scripts as a person would."""
+    command: Sequence[str] = [sys.executable, str(SCRIPTS / name), *arguments]
+    return subprocess.run(command, capture_output=True, text=True)

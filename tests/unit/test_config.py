@@ -1,0 +1,123 @@
+"""A wrong configuration stops at parse time, with the key's path and the remedy."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY
+from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
+from rs3l.errors import ConfigError
+from rs3l.physics.generator import check_settings
+
+Values = dict[str, Any]
+
+
+def changed(values: Values, path: str, value: Any) -> Values:
+    """Return a copy of ``values`` with the key at the dotted ``path`` set."""
+    result = copy.deepcopy(values)
+    target = result
+    *parents, last = path.split("/")
+    for key in parents:
+        target = target.setdefault(key, {})
+    target[last] = value
+    return result
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (REPOSITORY / "config").glob("*.yaml")))
+def test_shipped_configurations_are_valid(name: str) -> None:
+    check_settings(load_campaign(REPOSITORY / "config" / name))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("jets/pt_mn", 300, "jets.pt_mn: unknown key; did you mean `pt_min`?"),
+        ("colour", 1, "colour: unknown key"),
+        ("variants/seed/resampel", "shower", "variants.seed.resampel: unknown key; did you mean `resample`?"),
+        ("jets/pt_min", "high", "jets.pt_min: "),
+        ("jets/radius", -1, "jets.radius: "),
+        ("processes/qcd/events", 0, "processes.qcd.events: "),
+        ("processes/qcd/pt_hat", {"min": 290}, "processes.qcd.pt_hat.min: 290 GeV is above 0.8 x jets.pt_min"),
+        ("processes/qcd/pt_hat", {"min": 200, "max": 300}, "processes.qcd.pt_hat.max: 300 GeV is not above"),
+        ("processes/qcd/pt_hat", {"min": 200, "max": 100}, "processes.qcd.pt_hat: max (100 GeV) must exceed"),
+        ("variants/seed", {}, "variants.seed.resample: every variant but `nominal`"),
+        ("variants/nominal", {"resample": "shower"}, "variants.nominal.resample"),
+        ("variants/x", {"resample": "detector", "pythia": {"TimeShower:alphaSvalue": 0.13}}, "variants.x"),
+        ("variants/x", {"resample": "hadronisation", "pythia": {"TimeShower:alphaSvalue": 0.1}}, "use `resample: shower`"),
+        ("variants/Fsr-up", {"resample": "shower"}, "variants.Fsr-up"),
+        ("tasks/h_vs_qcd/signal", "higgs", "tasks.h_vs_qcd.signal: no process 'higgs'; known: higgs_bb, qcd, w_qq"),
+        ("tasks/h_vs_qcd/signal", "qcd", "tasks.h_vs_qcd: signal and background are both 'qcd'"),
+        ("evaluate/pair", ["nominal", "sed"], "evaluate.pair: no variant 'sed'"),
+        ("dataset/splits", {"train": 0.9, "val": 0.2, "test": 0.1}, "dataset.splits: train + val + test is 1.2"),
+        ("results", "a;b c", "results: "),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_named(test_values: Values, path: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_campaign(changed(test_values, path, value))
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("variants/x", {"resample": "shower", "pythia": {"TimeShower:renormMultFact": 0.5}}, "variants.x.pythia.TimeShower:renormMultFact"),
+        ("processes/qcd/pythia", {"HardQCD:everything": True}, "processes.qcd.pythia.HardQCD:everything"),
+        ("generator/pythia", {"25:onMod": False}, "generator.pythia.25:onMod"),
+        ("variants/x", {"resample": "shower", "pythia": {"TimeShower:renormMultFac": "much"}}, "variants.x.pythia"),
+    ],
+)  # fmt: skip
+def test_settings_that_pythia_does_not_know_are_named(
+    test_values: Values, path: str, value: Any, expected: str
+) -> None:
+    config = parse_campaign(changed(test_values, path, value))
+    with pytest.raises(ConfigError) as error:
+        check_settings(config)
+    assert expected in str(error.value)
+
+
+def test_missing_nominal_and_lonely_variant_are_named(test_values: Values) -> None:
+    with pytest.raises(ConfigError, match=r"add `nominal: \{\}`"):
+        parse_campaign(changed(test_values, "variants", {"seed": {"resample": "shower"}}))
+    with pytest.raises(ConfigError, match="pre-training needs two variants"):
+        parse_campaign(changed(test_values, "variants", {"nominal": {}}))
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Any) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text("- 1\n")
+    with pytest.raises(ConfigError, match="a mapping of keys is expected"):
+        load_campaign(path)
+
+
+def test_a_block_holds_what_its_job_needs_and_nothing_else(test_values: Values, campaign: Campaign) -> None:
+    """The settings of one variant are in the blocks of that variant only; `events` is in no re-simulation."""
+    other = parse_campaign(changed(test_values, "variants/fsr_hi/pythia", {"TimeShower:renormMultFac": 0.5}))
+    more = parse_campaign(changed(test_values, "processes/qcd/events", 240))
+    for process in campaign.processes:
+        for variant in campaign.variants:
+            same = blocks.resim(campaign, process, variant) == blocks.resim(other, process, variant)
+            assert same == (variant != "fsr_hi")
+            assert blocks.resim(campaign, process, variant) == blocks.resim(more, process, variant)
+    for shard in blocks.shards(campaign, "qcd"):
+        assert blocks.hard(campaign, "qcd", shard) == blocks.hard(more, "qcd", shard)
+    assert blocks.hard(more, "qcd", 3).first == 180
+
+
+def test_streams_follow_the_point_of_intervention(campaign: Campaign) -> None:
+    streams = {
+        variant: [blocks.resim(campaign, "qcd", variant).stream(s) for s in ("shower", "hadronisation", "detector")]
+        for variant in campaign.variants
+    }
+    assert streams["nominal"] == ["nominal"] * 3
+    assert streams["seed"] == ["seed"] * 3
+    assert streams["rehadron"] == ["nominal", "rehadron", "rehadron"]
+
+
+def test_asking_for_what_is_not_configured_is_an_error(campaign: Campaign) -> None:
+    with pytest.raises(ConfigError, match="no process 'top'"):
+        blocks.resim(campaign, "top", "nominal")
+    with pytest.raises(ConfigError, match="shard 3 of qcd does not exist"):
+        blocks.hard(campaign, "qcd", 3)

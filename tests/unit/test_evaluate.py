@@ -1,0 +1,242 @@
+"""Tables and summary of a toy campaign."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+from toy_campaign import ROOT, campaign, write_dataset, write_predictions
+
+from rs3l.config import blocks
+from rs3l.errors import DataError, TrainingError
+from rs3l.eval.evaluate import TABLES, Evaluation, evaluate, read_manifest
+from rs3l.eval.scores import load
+from rs3l.eval.summary import format_number
+from rs3l.eval.tables import event_pairs, training_table
+
+Toy = tuple[Path, list[Path], list[Path]]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    root = tmp_path_factory.mktemp("toy")
+    return write_dataset(campaign(), root), *write_predictions(campaign(), root)
+
+
+@pytest.fixture(scope="module")
+def result(toy: Toy) -> Evaluation:
+    return evaluate(blocks.evaluate(campaign()), *toy)
+
+
+def row(table: pd.DataFrame, **key: object) -> pd.Series:
+    found = table
+    for column, value in key.items():
+        found = found[found[column] == value]
+    assert len(found) == 1, f"{len(found)} lines for {key}"
+    return found.iloc[0]
+
+
+def naive_runs(paths: list[Path], run: str, mode: str, labels: int) -> dict[int, pd.DataFrame]:
+    path = next(p for p in paths if (p.parent.parent.name, p.parent.name) == ("h_vs_qcd", run))
+    frame = pq.read_table(path).to_pandas()
+    frame = frame[(frame["mode"] == mode) & (frame["labels"] == labels)]
+    return dict(iter(frame.groupby("repeat")))
+
+
+def test_metrics_are_the_means_over_runs(toy: Toy, result: Evaluation) -> None:
+    frames = [f for run in ("rs3l_s0", "rs3l_s1") for f in naive_runs(toy[1], run, "probe_h", 20).values()]
+    frames = [f[f["variant"].isin(["nominal", "seed", "rehadron"])] for f in frames]
+    areas = [roc_auc_score(f["is_signal"], f["score"]) for f in frames]
+    weighted = [roc_auc_score(f["is_signal"], f["score"], sample_weight=f["weight"]) for f in frames]
+    key = {"task": "h_vs_qcd", "method": "rs3l", "mode": "probe_h", "labels": 20, "metric": "auc"}
+    line = row(result.tables["metrics"], **key)
+    assert line["value"] == pytest.approx(np.mean(areas), abs=1e-9)
+    assert line["std"] == pytest.approx(np.std(areas, ddof=1), abs=1e-9)
+    assert line["weighted"] == pytest.approx(np.mean(weighted), abs=1e-9)
+    assert line["n_runs"] == 4
+    signal = frames[0]["is_signal"]
+    assert (line["n_signal"], line["n_background"]) == (signal.sum(), (~signal).sum())
+    assert 0 < line["bootstrap"] < line["error"]
+    single = row(
+        result.tables["runs"], task="h_vs_qcd", run="rs3l_s1", mode="probe_h", labels=20, repeat=1, metric="auc"
+    )
+    assert single["value"] == pytest.approx(areas[3], abs=1e-9)
+
+
+def test_rejection_counts_background_jets(toy: Toy, result: Evaluation) -> None:
+    line = row(
+        result.tables["runs"],
+        task="h_vs_qcd",
+        run="none",
+        mode="random",
+        labels=20,
+        repeat=0,
+        metric="rejection_0.7",
+    )
+    frame = naive_runs(toy[1], "none", "random", 20)[0]
+    frame = frame[frame["variant"].isin(["nominal", "seed", "rehadron"])]
+    signal = np.sort(frame.loc[frame["is_signal"], "score"])[::-1]
+    threshold = signal[int(np.ceil(0.7 * len(signal))) - 1]
+    background = frame.loc[~frame["is_signal"], "score"]
+    assert line["background_passing"] == pytest.approx((background > threshold).sum())
+    assert line["value"] == pytest.approx(len(background) / (background > threshold).sum())
+    assert not line["lower_limit"]
+
+
+def test_perfect_separation_is_a_flagged_lower_limit(result: Evaluation) -> None:
+    metrics = result.tables["metrics"]
+    limits = metrics[metrics["lower_limit"]]
+    assert (limits["value"] <= limits["n_background"]).all()
+    assert not metrics.loc[metrics["metric"] == "auc", "lower_limit"].any()
+
+
+def test_differences_have_smaller_errors_than_unpaired_ones(result: Evaluation) -> None:
+    metrics, differences = result.tables["metrics"], result.tables["differences"]
+    key = {"task": "h_vs_qcd", "labels": 200, "metric": "auc"}
+    line = row(differences, reference_method="none", reference_mode="scratch", **key)
+    pair = [row(metrics, method=m, mode=n, **key) for m, n in (("rs3l", "probe_h"), ("none", "scratch"))]
+    assert line["value"] == pytest.approx(pair[0]["value"] - pair[1]["value"])
+    assert line["bootstrap"] < np.hypot(pair[0]["bootstrap"], pair[1]["bootstrap"])
+    assert set(zip(differences["reference_method"], differences["reference_mode"], strict=True)) == {
+        ("none", "scratch"), ("none", "scratch_views"), ("jetclr", "probe_h"), ("none", "random"),
+    }  # fmt: skip
+    rejections = differences[differences["metric"] != "auc"]
+    assert ((rejections["ratio"] > 1) == (rejections["value"] > 0)).mean() > 0.9
+    assert differences.loc[differences["metric"] == "auc", "ratio"].isna().all()
+
+
+def test_stability_is_the_paired_correlation(toy: Toy, result: Evaluation) -> None:
+    values = []
+    for frame in naive_runs(toy[1], "none", "scratch", 20).values():
+        wide = frame[frame["is_signal"]].pivot(index="event_id", columns="variant", values="score")
+        wide = wide.dropna(subset=["nominal", "seed"])
+        values.append(spearmanr(wide["nominal"], wide["seed"]).statistic)
+    key = {"task": "h_vs_qcd", "method": "none", "mode": "scratch", "labels": 20, "class": "signal"}
+    line = row(result.tables["stability"], quantity="spearman", **key)
+    assert line["value"] == pytest.approx(np.mean(values), abs=1e-9)
+    assert (line["first"], line["second"], line["n_events"]) == ("nominal", "seed", len(wide))
+    auc = row(result.tables["metrics"], task="h_vs_qcd", method="none", mode="scratch", labels=20, metric="auc")
+    assert line["auc"] == auc["value"]
+    shifts = result.tables["stability"].query("quantity == 'rank_shift'")
+    assert set(shifts["second"]) == {"seed", "fsr_hi", "rehadron"}
+
+
+def test_pairs_are_views_of_one_event(toy: Toy) -> None:
+    config = campaign()
+    scores = load(toy[1], config.tasks, blocks.evaluate(config).runs)["h_vs_qcd"]
+    first, second = event_pairs(scores, "nominal", "seed", is_signal=False)
+    assert len(first) > 10
+    assert np.array_equal(scores.event[first], scores.event[second])
+    assert (scores.variant[first] == "nominal").all()
+    assert (scores.variant[second] == "seed").all()
+    assert not scores.is_signal[first].any()
+
+
+def test_roc_passes_through_the_table_of_metrics(result: Evaluation) -> None:
+    key = {"task": "w_vs_qcd", "method": "none", "mode": "scratch", "labels": 200}
+    point = row(result.tables["roc"], efficiency=0.5, **key)
+    line = row(result.tables["metrics"], metric="rejection_0.5", **key)
+    assert (point["value"], point["error"]) == (line["value"], line["error"])
+    last = row(result.tables["roc"], efficiency=1.0, **key)
+    assert last["value"] >= 1.0
+
+
+def test_summary_has_three_sentences_and_the_numbers_of_the_tables(result: Evaluation) -> None:
+    headline = result.summary["headline"]
+    assert len(headline) == 3
+    line = row(
+        result.tables["metrics"], task="h_vs_qcd", method="rs3l", mode="probe_h", labels=20, metric="rejection_0.5"
+    )
+    assert (headline[0]["value"], headline[0]["error"]) == (line["value"], line["error"])
+    assert "Rejection of QCD at 50% H efficiency with 20 labels" in headline[0]["text"]
+    assert all(set(entry) == {"text", "value", "error"} for entry in headline)
+    assert result.summary["dataset"]["processes"]["qcd"]["events"] == {"train": 0, "val": 0, "test": 40}
+    assert result.summary["provenance"]["versions"]["numpy"] == np.__version__
+    assert json.loads(json.dumps(result.summary)) == result.summary
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ({"value": 183.4, "error": 21.7}, "183 +- 22"),
+        ({"value": 0.98123, "error": 0.00123}, "0.9812 +- 0.0012"),
+        ({"value": 1834.0, "error": 217.0}, "1830 +- 220"),
+        ({"value": 500.0, "error": 0.0, "lower_limit": True}, "> 500.000 +- 0.000"),
+        (None, "not measured"),
+    ],
+)
+def test_numbers_are_rounded_by_their_error(number: dict[str, float] | None, text: str) -> None:
+    assert format_number(number) == text
+
+
+def test_an_undertrained_baseline_is_an_error(toy: Toy, tmp_path: Path) -> None:
+    table = pd.read_csv(toy[2][-1])
+    table.loc[1, "best_epoch"] = table.loc[1, "epochs"]
+    table.to_csv(tmp_path / "history.csv", index=False)
+    with pytest.raises(TrainingError, match=r"1 of 12 .* w_vs_qcd/none .* finetune.max_epochs"):
+        training_table([tmp_path / "history.csv"])
+
+
+def test_a_missing_run_is_named(toy: Toy) -> None:
+    with pytest.raises(DataError, match="w_vs_qcd for none"):
+        evaluate(blocks.evaluate(campaign()), toy[0], toy[1][:-1], toy[2])
+
+
+def test_other_jets_are_refused(toy: Toy, tmp_path: Path) -> None:
+    config = campaign()
+    copies = []
+    for path in toy[1]:
+        copies.append(tmp_path / path.parent.parent.name / path.parent.name / path.name)
+        copies[-1].parent.mkdir(parents=True)
+        table = pq.read_table(path)
+        if path.parent.name == "none":
+            table = table.filter(pa.compute.not_equal(table["event_id"], table["event_id"][0]))
+        pq.write_table(table, copies[-1])
+    with pytest.raises(DataError, match="not the test jets of"):
+        load(copies, config.tasks, blocks.evaluate(config).runs)
+
+
+@pytest.mark.parametrize("change", ["twice", "missing", "nan"])
+def test_classifiers_on_different_jets_are_refused(toy: Toy, tmp_path: Path, change: str) -> None:
+    config = campaign()
+    frame = pq.read_table(toy[1][0]).to_pandas()
+    if change == "nan":
+        frame.loc[5, "score"] = np.nan
+    else:
+        frame = frame.drop(index=5) if change == "missing" else pd.concat([frame, frame.iloc[:1]])
+    path = tmp_path / toy[1][0].parent.parent.name / toy[1][0].parent.name / "predictions.parquet"
+    path.parent.mkdir(parents=True)
+    frame.to_parquet(path, index=False)
+    with pytest.raises(DataError, match="not finite" if change == "nan" else "same jets"):
+        load([path, *toy[1][1:]], config.tasks, blocks.evaluate(config).runs)
+
+
+def test_a_foreign_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(DataError, match="no manifest"):
+        read_manifest(tmp_path / "manifest.json")
+
+
+def test_script_writes_what_the_library_returns(toy: Toy, result: Evaluation, tmp_path: Path) -> None:
+    outputs = [f"--{table}={tmp_path / table}.csv" for table in TABLES]
+    command = [
+        sys.executable, str(ROOT / "workflow" / "scripts" / "evaluate.py"),
+        "--block", blocks.evaluate(campaign()).model_dump_json(), "--manifest", str(toy[0]),
+        "--predictions", *map(str, toy[1]), "--histories", *map(str, toy[2]),
+        *outputs, "--summary", str(tmp_path / "summary.json"),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    for table in TABLES:
+        written = pd.read_csv(tmp_path / f"{table}.csv", keep_default_na=True)
+        assert list(written.columns) == list(result.tables[table].columns)
+        assert len(written) == len(result.tables[table])
+    assert json.loads((tmp_path / "summary.json").read_text())["headline"] == result.summary["headline"]

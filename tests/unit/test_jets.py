@@ -1,0 +1,122 @@
+"""Jets against a literal anti-kT, and the order and number of their candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rs3l.config.models import Jets
+from rs3l.errors import DataError
+from rs3l.physics import jets as module
+from rs3l.physics.jets import anchored_jets, soft_drop_mass
+from rs3l.physics.resim import _leading
+from rs3l.physics.shower import Particles
+
+RADIUS = 0.8
+CONFIG = Jets(pt_min=50.0, mass_min=0.0)
+
+
+def anti_kt(momenta: list[np.ndarray]) -> list[tuple[np.ndarray, frozenset[int]]]:
+    """Cluster as arXiv:0802.1189 says: d_ij = min(pT^-2) dR^2 / R^2, d_iB = pT^-2, E-scheme, in rapidity."""
+    objects = [(p, frozenset([i])) for i, p in enumerate(momenta)]
+    found = []
+    while objects:
+        pt2 = [p[0] ** 2 + p[1] ** 2 for p, _ in objects]
+        rapidity = [0.5 * np.log((p[3] + p[2]) / (p[3] - p[2])) for p, _ in objects]
+        phi = [np.arctan2(p[1], p[0]) for p, _ in objects]
+        best, pair = min((1 / pt2[i], (i, -1)) for i in range(len(objects)))
+        for i in range(len(objects)):
+            for j in range(i):
+                dphi = (phi[i] - phi[j] + np.pi) % (2 * np.pi) - np.pi
+                dr2 = (rapidity[i] - rapidity[j]) ** 2 + dphi**2
+                distance = min(1 / pt2[i], 1 / pt2[j]) * dr2 / RADIUS**2
+                if distance < best:
+                    best, pair = distance, (i, j)
+        i, j = pair
+        if j < 0:
+            found.append(objects.pop(i))
+        else:
+            merged = (objects[i][0] + objects[j][0], objects[i][1] | objects[j][1])
+            objects = [x for k, x in enumerate(objects) if k not in pair] + [merged]
+    return found
+
+
+def make_event(rng: np.random.Generator, n: int) -> np.ndarray:
+    pt, eta, phi = rng.exponential(20, n) + 1, rng.normal(0, 1, n), rng.uniform(-np.pi, np.pi, n)
+    return np.stack([pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta) * 1.001], axis=1)
+
+
+def make_particles(events: list[np.ndarray]) -> Particles:
+    flat = np.concatenate(events)
+    zero = np.zeros(len(flat))
+    return Particles(
+        position=np.arange(len(events)),
+        offsets=np.concatenate([[0], np.cumsum([len(e) for e in events])]).astype(np.int64),
+        pdg_id=np.full(len(flat), 211),
+        charge=np.ones(len(flat)),
+        px=flat[:, 0], py=flat[:, 1], pz=flat[:, 2], energy=flat[:, 3],
+        vx=zero, vy=zero, vz=zero,
+    )  # fmt: skip
+
+
+def test_anchored_jets_equal_the_literal_clustering() -> None:
+    rng = np.random.default_rng(4)
+    events = [make_event(rng, n) for n in (30, 1, 45, 25, 40)]
+    particles = make_particles(events)
+    eta, phi = rng.normal(0, 0.5, 5), rng.uniform(-np.pi, np.pi, 5)
+    leading = [max(anti_kt(list(e)), key=lambda jet: jet[0][0] ** 2 + jet[0][1] ** 2) for e in events]
+    for i in (0, 2, 3):  # aim at the hardest jet; the others stay where they are
+        p = leading[i][0]
+        eta[i], phi[i] = np.arcsinh(p[2] / np.hypot(p[0], p[1])), np.arctan2(p[1], p[0])
+    found = anchored_jets(particles, eta, phi, CONFIG)
+    for i in (0, 2, 3):
+        (row,) = np.flatnonzero(found.event == i)
+        expected, members = leading[i]
+        momentum = [found.px[row], found.py[row], found.pz[row], found.energy[row]]
+        assert momentum == pytest.approx(expected.tolist(), rel=1e-9)
+        chosen = found.constituents[found.offsets[row] : found.offsets[row + 1]] - particles.offsets[i]
+        assert set(chosen.tolist()) == members
+        pt = np.hypot(events[i][chosen, 0], events[i][chosen, 1])
+        assert (np.diff(pt) <= 0).all()
+
+
+def test_no_jet_at_all() -> None:
+    particles = make_particles([np.array([[1.0, 0.0, 0.0, 1.1]]), np.array([[0.0, 2.0, 0.0, 2.1]])])
+    found = anchored_jets(particles, np.zeros(2), np.zeros(2), CONFIG)
+    assert len(found.event) == 0
+    assert soft_drop_mass(particles, found, CONFIG).tolist() == []
+
+
+def test_soft_drop_of_two_prongs_and_of_one() -> None:
+    """Symmetric prongs pass (the groomed mass is the jet's); a soft one is dropped (mass of the hard one)."""
+
+    def prong(pt: float, phi: float) -> list[float]:
+        return [pt * np.cos(phi), pt * np.sin(phi), 0.0, pt]
+
+    symmetric = np.array([prong(200, 0.2), prong(150, -0.2)])
+    soft = np.array([prong(300, 0.0), prong(10, 0.5)])
+    particles = make_particles([symmetric, soft])
+    found = anchored_jets(particles, np.zeros(2), np.zeros(2), CONFIG)
+    groomed = soft_drop_mass(particles, found, CONFIG)
+    assert groomed[0] == pytest.approx(found.mass[0], rel=1e-6)
+    assert found.mass[1] > 20
+    assert groomed[1] == pytest.approx(0.0, abs=1e-2)
+
+
+def test_constituents_that_do_not_add_up_are_refused() -> None:
+    particles = make_particles([make_event(np.random.default_rng(5), 40) * 3])
+    jet = max(anti_kt(list(make_event(np.random.default_rng(5), 40) * 3)), key=lambda jet: np.hypot(*jet[0][:2]))[0]
+    eta, phi = np.arcsinh(jet[2] / np.hypot(jet[0], jet[1])), np.arctan2(jet[1], jet[0])
+    found = anchored_jets(particles, np.array([eta]), np.array([phi]), CONFIG)
+    module._check_closure(particles, found)
+    particles.energy[found.constituents[0]] += 1.0
+    with pytest.raises(DataError, match="energy differs by 1"):
+        module._check_closure(particles, found)
+
+
+def test_leading_candidates_are_capped_jet_by_jet() -> None:
+    found = module.AnchoredJets(
+        np.arange(3), *[np.ones(3)] * 4, offsets=np.array([0, 4, 4, 6]), constituents=np.array([9, 8, 7, 6, 5, 4])
+    )
+    offsets, chosen = _leading(found, 3)
+    assert offsets.tolist() == [0, 3, 3, 5]
+    assert chosen.tolist() == [9, 8, 7, 5, 4]

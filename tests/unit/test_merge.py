@@ -1,0 +1,262 @@
+"""The data set against a literal zip of the shards, and every shard that must be refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rs3l import seeds
+from rs3l.config import Campaign, blocks, parse_campaign
+from rs3l.config.blocks import MergeBlock
+from rs3l.data.merge import find_shards, merge, merge_part, split_of
+from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, dataset_schema
+from rs3l.errors import DataError
+from rs3l.files import sha256
+from rs3l.paths import SPLITS, CampaignPaths, shard_name
+from rs3l.physics.resim import resimulate_shard
+
+EVENTS = {"higgs_bb": 40, "qcd": 30}
+
+
+def small(values: dict[str, Any], shard: int) -> Campaign:
+    """Return the miniature campaign with two processes, three variants and a few events."""
+    processes = {name: {**values["processes"][name], "events": n} for name, n in EVENTS.items()}
+    variants = {name: values["variants"][name] for name in ("nominal", "seed", "rehadron")}
+    return parse_campaign(
+        {
+            **values,
+            "processes": processes,
+            "variants": variants,
+            "events_per_shard": shard,
+            "tasks": {"h_vs_qcd": values["tasks"]["h_vs_qcd"]},
+            "dataset": {**values["dataset"], "events_per_part": 25, "events_per_row_group": 8},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def jets(
+    test_values: dict[str, Any],
+    hard_shard: Callable[[str, int, int], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[int], tuple[MergeBlock, CampaignPaths]]:
+    """Return a function that re-simulates everything in shards of a given size."""
+
+    def make(shard: int) -> tuple[MergeBlock, CampaignPaths]:
+        config = small(test_values, shard)
+        paths = CampaignPaths(str(tmp_path_factory.getbasetemp() / f"merge{shard}"))
+        for process in config.processes:
+            for number in blocks.shards(config, process):
+                block = blocks.hard(config, process, number)
+                for variant in config.variants:
+                    out = Path(paths.jets(process, variant, shard_name(number)))
+                    if not out.exists():
+                        hard = hard_shard(process, block.first, block.events)
+                        resimulate_shard(blocks.resim(config, process, variant), hard, out)
+        return blocks.merge(config), paths
+
+    return make
+
+
+@pytest.fixture
+def copied(
+    jets: Callable[[int], tuple[MergeBlock, CampaignPaths]], tmp_path: Path
+) -> tuple[MergeBlock, CampaignPaths]:
+    """Return a copy of the jets that a test may damage."""
+    block, paths = jets(16)
+    shutil.copytree(paths.root, tmp_path / "copy", ignore=shutil.ignore_patterns("dataset"))
+    return block, CampaignPaths(str(tmp_path / "copy"))
+
+
+def reference(block: MergeBlock, paths: CampaignPaths, process: str) -> dict[str, list[dict[str, Any]]]:
+    """Zip the variants row by row, as the text of the design says."""
+    rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    by_variant = {
+        variant: [
+            row
+            for number in range(block.shards[process])
+            for row in pq.read_table(paths.jets(process, variant, shard_name(number))).to_pylist()
+        ]
+        for variant in block.variants
+    }
+    for event in range(block.processes[process].events):
+        views = [(v, r[event]) for v, r in by_variant.items() if r[event]["status"] == Status.OK]
+        if len(views) < block.min_views:
+            continue
+        for variant, row in views:
+            assert row["event_id"] == seeds.event_id(process, event)
+            kept = {name: row[name] for name in (*HARD_COLUMNS, *JET_COLUMNS, *CANDIDATE_COLUMNS)}
+            label = block.processes[process].label
+            rows[split_of(block, process, event)].append(
+                {"event_id": row["event_id"], "process": process, "label": label, "variant": variant, **kept}
+            )
+    return rows
+
+
+@pytest.mark.parametrize("min_views", [1, 3])
+def test_parts_equal_the_literal_zip(
+    jets: Callable[[int], tuple[MergeBlock, CampaignPaths]], tmp_path: Path, min_views: int
+) -> None:
+    block, paths = jets(16)
+    block = block.model_copy(update={"min_views": min_views})
+    shards = find_shards(block, paths)
+    for process, events in EVENTS.items():
+        for part in range(-(-events // 25)):
+            merge_part(block, str(tmp_path), process, part, shards[process])
+        for split, expected in reference(block, paths, process).items():
+            files = sorted((tmp_path / "dataset" / split).glob(f"{process}-*.parquet"))
+            found = pa.concat_tables([pq.read_table(file) for file in files])
+            assert found.schema == dataset_schema()
+            assert found.to_pylist() == expected
+
+
+def test_the_data_set_is_the_same_for_any_shard_size_and_number_of_workers(
+    jets: Callable[[int], tuple[MergeBlock, CampaignPaths]],
+) -> None:
+    folders = []
+    for shard, workers in ((16, 2), (7, 1)):
+        block, paths = jets(shard)
+        merge(block, paths.root, workers)
+        folders.append(Path(paths.dataset))
+    names = sorted(str(path.relative_to(folders[0])) for path in folders[0].rglob("*") if path.is_file())
+    assert names == sorted(str(path.relative_to(folders[1])) for path in folders[1].rglob("*") if path.is_file())
+    assert len(names) == 2 * 2 * 3 + 3
+    for name in names:
+        same = (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+        assert same == (name != "provenance.json"), name
+
+
+def test_the_manifest_counts_what_is_in_the_files(
+    jets: Callable[[int], tuple[MergeBlock, CampaignPaths]],
+) -> None:
+    block, paths = jets(16)
+    manifest = merge(block, paths.root, 1)
+    assert json.loads(Path(paths.manifest).read_text()) == manifest
+    keys: dict[str, set[int]] = {split: set() for split in SPLITS}
+    for file in manifest["files"]:
+        path = Path(paths.dataset) / file["path"]
+        table = pq.read_table(path)
+        assert sha256(path) == file["sha256"]
+        assert (table.num_rows, len(set(table["event_id"].to_pylist()))) == (file["rows"], file["events"])
+        keys[file["split"]] |= set(table["event_id"].to_pylist())
+    assert not keys["train"] & keys["val"]
+    assert not (keys["train"] | keys["val"]) & keys["test"]
+    for process, entry in manifest["processes"].items():
+        rows = sum(file["rows"] for file in manifest["files"] if file["process"] == process)
+        assert rows == sum(status["ok"] for status in entry["status"].values())
+        for variant, status in entry["status"].items():
+            assert sum(status.values()) == EVENTS[process]
+            assert entry["matching_efficiency"][variant] == status["ok"] / EVENTS[process]
+        jointly = entry["matching_efficiency_all_variants"]
+        assert jointly <= min(entry["matching_efficiency"].values())
+        assert jointly <= entry["matching_efficiency_two_variants"]
+    card = Path(paths.card).read_text()
+    assert all(file["sha256"] in card for file in manifest["files"])
+
+
+def test_row_groups_end_at_event_boundaries(jets: Callable[[int], tuple[MergeBlock, CampaignPaths]]) -> None:
+    block, paths = jets(16)
+    merge(block, paths.root, 1)
+    file = pq.ParquetFile(paths.part("train", "higgs_bb", "0000"))
+    groups = [set(file.read_row_group(i)["event_id"].to_pylist()) for i in range(file.num_row_groups)]
+    assert len(groups) > 1
+    assert sum(map(len, groups)) == len(set().union(*groups))
+
+
+def swap(a: str, b: str) -> None:
+    """Exchange two files."""
+    shutil.move(a, a + ".x")
+    shutil.move(b, a)
+    shutil.move(a + ".x", b)
+
+
+def rewrite(path: str, **metadata: str) -> None:
+    """Change entries of a file's header."""
+    table = pq.read_table(path)
+    new = {**table.schema.metadata, **{f"rs3l.{key}".encode(): value.encode() for key, value in metadata.items()}}
+    pq.write_table(table.replace_schema_metadata(new), path)
+
+
+def damage(kind: str, paths: CampaignPaths) -> None:
+    """Damage the second shard of qcd, seed."""
+    path = paths.jets("qcd", "seed", "0001")
+    if kind == "missing":
+        Path(path).unlink()
+    elif kind == "truncated":
+        Path(path).write_bytes(Path(path).read_bytes()[:-100])
+    elif kind == "empty":
+        Path(path).write_bytes(b"")
+    elif kind == "other variant":
+        swap(path, paths.jets("qcd", "nominal", "0001"))
+    elif kind == "other shard":
+        swap(path, paths.jets("qcd", "seed", "0000"))
+    elif kind == "duplicated":
+        shutil.copy(paths.jets("qcd", "seed", "0000"), path)
+    elif kind == "other pythia":
+        rewrite(path, pythia="8.312")
+    elif kind == "other campaign":
+        old = json.loads(pq.read_schema(path).metadata[b"rs3l.block"])
+        rewrite(path, block=json.dumps({**old, "seed": 1}))
+    elif kind == "other settings":
+        old = json.loads(pq.read_schema(path).metadata[b"rs3l.block"])
+        rewrite(path, block=json.dumps({**old, "version": 0}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("missing", "qcd/seed/0001.parquet: missing"),
+        ("truncated", "qcd/seed/0001.parquet: truncated or damaged"),
+        ("empty", "qcd/seed/0001.parquet: truncated or damaged"),
+        ("other variant", "holds qcd, seed, not qcd, nominal"),
+        ("other shard", "qcd/seed/0000.parquet: begins with hard event 16, not 0"),
+        ("duplicated", "qcd/seed/0001.parquet: begins with hard event 0, not 16"),
+        ("other pythia", "different versions of Pythia"),
+        ("other campaign", "qcd/seed/0001.parquet: made with another campaign seed"),
+        ("other settings", "qcd/seed/0001.parquet: made with other settings"),
+    ],
+)
+def test_a_wrong_shard_is_named_before_anything_is_written(
+    copied: tuple[MergeBlock, CampaignPaths], kind: str, expected: str
+) -> None:
+    block, paths = copied
+    damage(kind, paths)
+    with pytest.raises(DataError) as error:
+        merge(block, paths.root, 1)
+    assert expected in str(error.value)
+    assert not Path(paths.dataset).exists()
+
+
+def test_rows_that_are_not_the_expected_events_are_refused(copied: tuple[MergeBlock, CampaignPaths]) -> None:
+    block, paths = copied
+    path = paths.jets("qcd", "seed", "0000")
+    table = pq.read_table(path)
+    pq.write_table(table.take([1, 0, *range(2, table.num_rows)]), path)
+    with pytest.raises(DataError, match="rows are not the hard events 0 ... 24 of qcd, in order"):
+        merge_part(block, paths.root, "qcd", 0, find_shards(block, paths)["qcd"])
+
+
+def test_views_of_another_hard_event_are_refused(copied: tuple[MergeBlock, CampaignPaths]) -> None:
+    block, paths = copied
+    path = paths.jets("qcd", "seed", "0000")
+    table = pq.read_table(path)
+    i = table.schema.get_field_index("parton_pt")
+    other = pa.array(table["parton_pt"].to_numpy() + 1, pa.float32())
+    pq.write_table(table.set_column(i, table.schema.field(i), other), path)
+    with pytest.raises(DataError, match="the hard events of seed are not those of nominal"):
+        merge_part(block, paths.root, "qcd", 0, find_shards(block, paths)["qcd"])
+
+
+def test_splits_have_the_configured_fractions(campaign: Campaign) -> None:
+    block = blocks.merge(campaign)
+    names = [split_of(block, "qcd", event) for event in range(4000)]
+    for split in SPLITS:
+        fraction = getattr(block.splits, split)
+        error = (fraction * (1 - fraction) / 4000) ** 0.5
+        assert names.count(split) / 4000 == pytest.approx(fraction, abs=4 * error)

@@ -1,0 +1,29 @@
+"""The progress display: counts, rates and time left."""
+
+from snakemake_logger_plugin_campaign.progress import GUESS, Progress
+
+
+def test_counts_rates_and_time_left() -> None:
+    progress = Progress()
+    progress.cores = 2
+    progress.plan({"resimulate": 4, "merge": 1, "all": 1})
+    assert progress.plan_line() == "to do: 4 re-simulation, 1 merge, 1 figures and targets"
+    for job in range(2):
+        progress.announce(job, "resimulate", 500)
+        progress.start(job, 100.0)
+        progress.finish(job, 110.0)
+    expected = (2 * 10 + GUESS["merge"] * 10 / GUESS["resimulate"] + 5.0 * 10 / GUESS["resimulate"]) / 2
+    assert progress.remaining() == expected
+    line = progress.line(110.0)
+    assert line.startswith("0:10  re-simulation   2/4 jobs  100 events/s  campaign 2/6  about 0:")
+    assert not progress.complete
+
+
+def test_the_end_is_said() -> None:
+    progress = Progress()
+    progress.plan({"merge": 1})
+    progress.announce(0, "merge", 0)
+    progress.start(0, 5.0)
+    progress.finish(0, 70.0)
+    assert progress.complete
+    assert progress.line(70.0) == "1:05  merge           1/1 jobs  campaign 1/1  done"

@@ -1,0 +1,61 @@
+"""Run a campaign with progress, make its report, and print where it is and the headline numbers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+
+def snakemake(*arguments: str) -> int:
+    """Run Snakemake and return its exit code; Ctrl-C reaches it, and it ends its jobs."""
+    process = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments])
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def report_is_current(report: Path, root: Path) -> bool:
+    """Return whether the report is newer than every figure and the summary."""
+    sources = [root / "summary.json", *(root / "figures").glob("*")]
+    return report.exists() and all(report.stat().st_mtime >= source.stat().st_mtime for source in sources)
+
+
+def make_report(report: Path, config: str) -> int:
+    """Make Snakemake's report; its messages are shown only if it fails."""
+    command = [sys.executable, "-m", "snakemake", "--report", str(report), "--configfile", config]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        sys.stderr.write(result.stdout + result.stderr)
+    return result.returncode
+
+
+def main() -> None:
+    """Run the campaign."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default="config/config.yaml")
+    parser.add_argument("--cores", default="all")
+    args = parser.parse_args()
+    settings = yaml.safe_load(Path(args.config).read_text())
+    root = Path(settings.get("results", "results")) / settings["campaign"]
+    start = time.monotonic()
+    code = snakemake("--cores", args.cores, "--logger", "campaign", "--configfile", args.config)
+    if code:
+        sys.exit(f"the campaign stopped: see above and {root}/logs; the same command goes on where it was")
+    report = root / "report.html"
+    if not report_is_current(report, root) and make_report(report, args.config):
+        sys.exit("the campaign is complete, but its report could not be made: see above")
+    print(f"\n{time.monotonic() - start:.0f} s   report: {report}")
+    for number in json.loads((root / "summary.json").read_text())["headline"]:
+        print(f"  {number['text']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The key tables of ``config/README.md``, from the typed configuration."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from rs3l.config.models import Campaign
+from rs3l.errors import DataError
+
+BEGIN, END = "<!-- keys -->", "<!-- /keys -->"
+"""The generated tables stand between these two lines."""
+
+_HEADER = ("key", "type", "unit", "default", "effect")
+_UNIT = re.compile(r"\s*\[([^\]]+)\]")
+_BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+_NAMES = {bool: "boolean", int: "integer", float: "number", str: "text"}
+
+
+def key_tables() -> str:
+    """Return one Markdown table per block of the configuration, in the order of the models."""
+    return "\n\n".join(_section(path, model) for path, model in blocks_of(Campaign))
+
+
+def replace_tables(text: str) -> str:
+    """Return ``text`` with new tables between its markers; raises :class:`DataError` if they are not there."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise DataError(f"config/README.md: the markers {BEGIN} and {END} are needed, each on its own line")
+    return f"{before}{BEGIN}\n\n{key_tables()}\n\n{END}{after}"
+
+
+def blocks_of(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the path and model of ``model`` and of every block inside it, depth first."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        block, named = _nested(field.annotation)
+        if block is not None:
+            yield from blocks_of(block, ".".join(filter(None, [path, name, "<name>" if named else ""])))
+
+
+def _section(path: str, model: type[BaseModel]) -> str:
+    title = f"### `{path}`" if path else "### Top level"
+    rows = [_HEADER, ("---",) * len(_HEADER)]
+    rows += [_row(path, name, field) for name, field in model.model_fields.items()]
+    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return f"{title}\n\n{inspect.getdoc(model)}\n\n{table}"
+
+
+def _row(path: str, name: str, field: FieldInfo) -> tuple[str, str, str, str, str]:
+    block, named = _nested(field.annotation)
+    if block is None:
+        unit, effect = _unit(field.description or "")
+        return f"`{name}`", type_text(field), unit, default_text(field), effect.replace("<", r"\<")
+    inner = ".".join(filter(None, [path, name, "<name>" if named else ""]))
+    kind = f"blocks by name{_bounds(field.metadata)}" if named else "block"
+    summary = field.description or (inspect.getdoc(block) or "").splitlines()[0]
+    default = _block_default(field, block)
+    return f"`{name}`", kind, "", default, f"{summary} Keys: `{inner}`."
+
+
+def _block_default(field: FieldInfo, block: type[BaseModel]) -> str:
+    if field.is_required():
+        return "required"
+    if any(inner.is_required() for inner in block.model_fields.values()):
+        return f"`{json.dumps(field.default.model_dump())}`"
+    return "see there"
+
+
+def _nested(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """Return the block that an annotation holds, or None, and whether it is a mapping of named blocks."""
+    named = get_origin(annotation) is dict
+    kind = get_args(annotation)[1] if named else annotation
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind, named
+    return None, False
+
+
+def type_text(field: FieldInfo) -> str:
+    """Return the type of a key in words, with its bounds."""
+    return _type(field.annotation) + _bounds(field.metadata)
+
+
+def default_text(field: FieldInfo) -> str:
+    """Return the default of a key as YAML, or ``required``."""
+    if field.is_required():
+        return "required"
+    if field.default is None:
+        return "none"
+    return f"`{json.dumps(field.default)}`"
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        bounds = _bounds(arguments[1:]).removeprefix(", ")
+        return f"{_type(arguments[0])} ({bounds})" if bounds else _type(arguments[0])
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(_type(kind) for kind in arguments if kind is not type(None))
+    if origin is dict:
+        return "settings by name"
+    if origin is list:
+        return f"list of {_type(arguments[0])}"
+    if origin is tuple:
+        return f"{len(arguments)} entries: {_type(arguments[0])}"
+    return _NAMES[annotation]
+
+
+def _bounds(metadata: Any) -> str:
+    """Return the constraints in the metadata of a field or an ``Annotated`` type, each after a comma."""
+    entries = [inner for entry in metadata for inner in (entry, *getattr(entry, "metadata", ()))]
+    found = [
+        f"{sign} {_number(getattr(entry, name))}"
+        for entry in entries
+        for name, sign in _BOUNDS.items()
+        if getattr(entry, name, None) is not None
+    ]
+    if any(getattr(entry, "min_length", None) for entry in entries):
+        found.append("not empty")
+    return "".join(f", {text}" for text in dict.fromkeys(found))
+
+
+def _number(value: float) -> str:
+    """Return a bound; large powers of two and ten as powers."""
+    for base in (2, 10):
+        power = round(math.log(value, base)) if value >= 1e6 else 0
+        if power and base**power == value:
+            return f"{base}^{power}"
+    return f"{value:g}"
+
+
+def _unit(description: str) -> tuple[str, str]:
+    """Return the unit given in brackets and the description without it."""
+    match = _UNIT.search(description)
+    if match is None:
+        return "", description
+    return match.group(1), _UNIT.sub("", description, count=1)

@@ -1,0 +1,69 @@
+"""From predictions and histories to the tables of the evaluation and the summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rs3l.config.blocks import EvaluateBlock
+from rs3l.errors import DataError
+from rs3l.eval import tables
+from rs3l.eval.bootstrap import replicas
+from rs3l.eval.scores import load
+from rs3l.eval.summary import summarise
+
+TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
+"""Names of the tables, as written by the script."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The tables, by name, and the summary."""
+
+    tables: dict[str, pd.DataFrame]
+    summary: dict[str, Any]
+
+
+def evaluate(
+    block: EvaluateBlock,
+    manifest: str | Path,
+    predictions: Sequence[str | Path],
+    histories: Sequence[str | Path],
+) -> Evaluation:
+    """Return all tables and the summary of a campaign.
+
+    ``predictions`` and ``histories`` lie in ``{task}/{run}/``, one each per task and run of the block; they
+    hold the test split only. Raises :class:`DataError` if a file is missing or does not fit, and
+    :class:`~rs3l.errors.TrainingError` if a classifier was best in its last epoch.
+    """
+    training = tables.training_table(histories)
+    scores = load(predictions, block.tasks, block.runs)
+    counts = {
+        task: replicas(s.signal_events, block.evaluate.bootstrap, block.seed, task) for task, s in scores.items()
+    }
+    results = [tables.task_metrics(s, counts[task], block.evaluate) for task, s in scores.items()]
+    found = {
+        "metrics": tables.metrics_table(results),
+        "runs": tables.runs_table(results),
+        "differences": tables.differences_table(results),
+        "stability": tables.stability_table(results, counts, block.evaluate),
+        "training": training,
+        "roc": tables.roc_table(results, counts, block.evaluate),
+    }
+    return Evaluation(tables=found, summary=summarise(block, read_manifest(manifest), found))
+
+
+def read_manifest(path: str | Path) -> dict[str, Any]:
+    """Return the manifest of the data set; raise :class:`DataError` if it is not one."""
+    try:
+        manifest = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no manifest of a data set: {error}; run the merge") from None
+    if not isinstance(manifest, dict) or not {"files", "processes", "variants"} <= manifest.keys():
+        raise DataError(f"{path}: no manifest of a data set; run the merge again")
+    return manifest

@@ -1,0 +1,149 @@
+"""The headline numbers of a campaign, with their errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from rs3l.config.blocks import EvaluateBlock
+from rs3l.eval.names import LABELS, SUBJECT, Method, headline_efficiency, rejection_name
+from rs3l.provenance import provenance
+
+_HEADLINE_METHODS: tuple[Method, ...] = (SUBJECT, ("none", "scratch"), ("jetclr", "probe_h"), ("none", "random"))
+
+Tables = Mapping[str, pd.DataFrame]
+Number = dict[str, Any]
+
+
+def summarise(block: EvaluateBlock, manifest: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
+    """Return the summary of the first task, with the counts of the data set and the versions.
+
+    ``headline``: three sentences, each with ``text``, ``value`` and ``error``. A number that the campaign
+    does not have (a method that was not run) is None there.
+    """
+    task = next(iter(block.tasks))
+    metrics = tables["metrics"]
+    metrics = metrics[metrics["task"] == task]
+    labels = sorted({int(metrics["labels"].min()), int(metrics["labels"].max())})
+    efficiency = headline_efficiency(block.evaluate.efficiencies)
+    any_row = metrics.iloc[0]
+    return {
+        "campaign": block.campaign,
+        "task": task,
+        "signal": block.tasks[task].signal,
+        "background": block.tasks[task].background,
+        "signal_efficiency": efficiency,
+        "headline": _headline(block, manifest, tables, task, labels[0]),
+        "methods": [
+            _method_entry(tables, task, method, count, efficiency)
+            for count in labels
+            for method in _HEADLINE_METHODS
+        ],
+        "test_sample": {
+            "variants": block.evaluate.variants,
+            **{f"{kind}_jets": int(any_row[f"n_{kind}"]) for kind in ("signal", "background")},
+            **{f"{kind}_events": int(any_row[f"n_{kind}_events"]) for kind in ("signal", "background")},
+            "bootstrap_replicas": block.evaluate.bootstrap,
+        },
+        "classifiers": len(tables["training"]),
+        "dataset": _dataset(manifest),
+        "provenance": provenance(version=block.version),
+    }
+
+
+def _method_entry(tables: Tables, task: str, method: Method, labels: int, efficiency: float) -> dict[str, Any]:
+    key = {"task": task, "method": method[0], "mode": method[1], "labels": labels}
+    pair = {**key, "class": "signal", "quantity": "spearman"}
+    return {
+        "method": method[0],
+        "mode": method[1],
+        "labels": labels,
+        "auc": _number(tables["metrics"], {**key, "metric": "auc"}),
+        "rejection": _number(tables["metrics"], {**key, "metric": rejection_name(efficiency)}),
+        "paired_correlation": _number(tables["stability"], pair),
+    }
+
+
+def _number(table: pd.DataFrame, key: Mapping[str, Any]) -> Number | None:
+    """Return value and error of the line of ``table`` with these entries, or None."""
+    if table.empty:
+        return None
+    found = table
+    for column, value in key.items():
+        found = found[found[column] == value]
+    if found.empty or not math.isfinite(float(found["value"].iloc[0])):
+        return None
+    row = found.iloc[0]
+    result: Number = {"value": float(row["value"]), "error": float(row["error"])}
+    if "lower_limit" in found.columns:
+        result["lower_limit"] = bool(row["lower_limit"])
+    return result
+
+
+def _headline(
+    block: EvaluateBlock, manifest: Mapping[str, Any], tables: Tables, task: str, labels: int
+) -> list[dict[str, Any]]:
+    efficiency = headline_efficiency(block.evaluate.efficiencies)
+    signal, background = (
+        manifest["processes"][name]["label"] for name in (block.tasks[task].signal, block.tasks[task].background)
+    )
+    entries = {m: _method_entry(tables, task, m, labels, efficiency) for m in _HEADLINE_METHODS}
+    rejection = f"Rejection of {background} at {efficiency:.0%} {signal} efficiency with {labels} labels"
+    first, second = block.evaluate.pair
+    pairing = f"Score correlation of the same {signal} event showered twice ({first}, {second}), {labels} labels"
+    scratch, peer = ("none", "scratch"), _peer(entries)
+    return [
+        _sentence(rejection, "rejection", entries, scratch),
+        _sentence(rejection, "rejection", entries, peer),
+        _sentence(pairing, "paired_correlation", entries, scratch),
+    ]
+
+
+def _peer(entries: Mapping[Method, dict[str, Any]]) -> Method:
+    """Return hand-made views as the peer, or the random network where they were not run."""
+    peer = ("jetclr", "probe_h")
+    return peer if entries[peer]["rejection"] is not None else ("none", "random")
+
+
+def _sentence(
+    what: str, quantity: str, entries: Mapping[Method, dict[str, Any]], reference: Method
+) -> dict[str, Any]:
+    subject = entries[SUBJECT][quantity]
+    other = entries[reference][quantity]
+    numbers = [f"{format_number(n)} ({LABELS[m]})" for n, m in ((subject, SUBJECT), (other, reference))]
+    return {
+        "text": f"{what}: {' against '.join(numbers)}",
+        "value": None if subject is None else subject["value"],
+        "error": None if subject is None else subject["error"],
+    }
+
+
+def format_number(number: Number | None) -> str:
+    """Return ``value +- error``, rounded to two digits of the error; ``> value`` for a lower limit."""
+    if number is None:
+        return "not measured"
+    value, error = number["value"], number["error"]
+    digits = 3 if error <= 0 or not math.isfinite(error) else 1 - math.floor(math.log10(error))
+    places = max(0, digits)
+    sign = "> " if number.get("lower_limit") else ""
+    return f"{sign}{round(value, digits):.{places}f} +- {round(error, digits):.{places}f}"
+
+
+def _dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    processes = {}
+    for name, process in manifest["processes"].items():
+        files = [file for file in manifest["files"] if file["process"] == name]
+        processes[name] = {
+            "label": process["label"],
+            "hard_events": process["hard_events"],
+            "events": {
+                split: sum(file["events"] for file in files if file["split"] == split)
+                for split in ("train", "val", "test")
+            },
+            "jets": sum(file["rows"] for file in files),
+            "matching_efficiency": process["matching_efficiency"],
+        }
+    return {"variants": manifest["variants"], "processes": processes}

@@ -1,0 +1,184 @@
+"""A network that is trained on labels: an encoder with one linear layer, and its training loop.
+
+Shapes: B jets, N padded candidates, F = 15 features. Masks: True = real candidate.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Generator, Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from rs3l.config.models import Finetune
+from rs3l.data.features import features
+from rs3l.data.store import Floats, Ints, JetStore
+from rs3l.errors import TrainingError
+from rs3l.model.encoder import JetEncoder, chunks
+from rs3l.model.probe import Array, Probe, balanced_loss
+from rs3l.model.views import epoch_batches, rotate, torch_generator
+
+MIN_STEPS_PER_EPOCH = 10
+"""An epoch of a small labelled set passes over it several times, so that validation costs little."""
+
+
+class Classifier(nn.Module):
+    """An encoder and one linear layer on its representation h."""
+
+    def __init__(self, encoder: JetEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.config.representation, 1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the logits [B] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
+        logits: Tensor = self.head(self.encoder(x, mask)).squeeze(1)
+        return logits
+
+
+def supervised(encoder: JetEncoder) -> Classifier:
+    """Return a classifier on ``encoder`` with a head that is zero: its first logits are all zero."""
+    classifier = Classifier(encoder)
+    nn.init.zeros_(classifier.head.weight)
+    nn.init.zeros_(classifier.head.bias)
+    return classifier
+
+
+def tuned(encoder: JetEncoder, probe: Probe) -> Classifier:
+    """Return a classifier on a copy of ``encoder`` with the probe on h as head: it starts as the probe."""
+    classifier = Classifier(copy.deepcopy(encoder))
+    with torch.no_grad():
+        classifier.head.weight.copy_(torch.from_numpy(probe.weight))
+        classifier.head.bias.fill_(probe.bias)
+    return classifier
+
+
+class Validation:
+    """The validation jets, their features computed once."""
+
+    def __init__(self, store: JetStore, rows: Ints, y: Array) -> None:
+        self.y = y
+        self.parts = [(positions, features(jets), jets.mask) for positions, jets in chunks(store, rows)]
+
+    @torch.inference_mode()
+    def logits(self, classifier: Classifier) -> Floats:
+        """Return the logits [n] of the validation jets."""
+        classifier.eval()
+        result = np.empty(len(self.y), dtype=np.float32)
+        for positions, x, mask in self.parts:
+            result[positions] = classifier(x, mask).numpy()
+        return result
+
+    def metrics(self, classifier: Classifier) -> tuple[float, float]:
+        """Return the class-balanced loss and the AUC."""
+        logits = self.logits(classifier)
+        return balanced_loss(logits, self.y), float(roc_auc_score(self.y, logits))
+
+
+class Labelled(NamedTuple):
+    """Labelled jets: rows [n] of ``store`` and their labels [n], 1 for signal."""
+
+    store: JetStore
+    rows: Ints
+    y: Array
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a classifier was trained; epoch 0 is its state before the first step."""
+
+    best_epoch: int
+    epochs: int
+    steps: int
+    val_loss: float
+    val_auc: float
+    c: float | None = None
+    note: str = ""
+
+
+class Training:
+    """Trains ``classifier`` until its validation loss has not improved for ``patience`` epochs.
+
+    Binary cross-entropy, AdamW at a constant rate, a random rotation of each jet about its axis. The
+    random numbers of each epoch belong to ``seed`` and ``words``.
+    """
+
+    def __init__(
+        self, classifier: Classifier, data: Labelled, settings: Finetune, rate: float, seed: int, *words: str | int
+    ) -> None:
+        self.classifier = classifier
+        self.data = data
+        self.settings = settings
+        self.key = (seed, "finetune", *words)
+        parameters = [*classifier.encoder.phi.parameters(), *classifier.encoder.rho.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            [*parameters, *classifier.head.parameters()], lr=rate, weight_decay=settings.weight_decay
+        )
+        self.steps_per_epoch = max(MIN_STEPS_PER_EPOCH, -(-len(data.rows) // settings.batch))
+
+    def run(self, validation: Validation) -> Fit:
+        """Train; leave the classifier at its best epoch.
+
+        Raises :class:`TrainingError` if ``max_epochs`` end before the best epoch is ``patience`` old.
+        """
+        best = Fit(0, 0, 0, *validation.metrics(self.classifier))
+        weights = copy.deepcopy(self.classifier.state_dict())
+        epoch = 0
+        while not self._may_stop(epoch, best.best_epoch):
+            if epoch == self.settings.max_epochs:
+                raise self._too_short(best.best_epoch)
+            epoch += 1
+            self._epoch(epoch)
+            loss, auc = validation.metrics(self.classifier)
+            if loss < best.val_loss:
+                best = Fit(epoch, epoch, 0, loss, auc)
+                weights = copy.deepcopy(self.classifier.state_dict())
+        self.classifier.load_state_dict(weights)
+        return Fit(best.best_epoch, epoch, epoch * self.steps_per_epoch, best.val_loss, best.val_auc)
+
+    def _may_stop(self, epoch: int, best_epoch: int) -> bool:
+        enough = epoch * self.steps_per_epoch >= self.settings.min_steps
+        return enough and epoch - best_epoch >= self.settings.patience
+
+    def _epoch(self, epoch: int) -> None:
+        seed, *words = self.key
+        generator = torch_generator(int(seed), *words, epoch)
+        self.classifier.train()
+        n, batch = len(self.data.rows), self.settings.batch
+        for index in epoch_batches(n, batch, self.steps_per_epoch, generator):
+            self._step(index, generator)
+
+    def _step(self, index: Ints, generator: Generator) -> None:
+        jets = rotate(self.data.store.batch(self.data.rows[index]), generator)
+        logits = self.classifier(features(jets), jets.mask)
+        target = torch.from_numpy(self.data.y[index]).to(logits.dtype)
+        loss = binary_cross_entropy_with_logits(logits, target)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+    def _too_short(self, best_epoch: int) -> TrainingError:
+        return TrainingError(
+            f"after {self.settings.max_epochs} epochs on {len(self.data.rows)} jets the best one is epoch "
+            f"{best_epoch}, fewer than {self.settings.patience} (finetune.patience) ago: the network is "
+            "under-trained; raise finetune.max_epochs or finetune.learning_rate"
+        )
+
+
+@torch.inference_mode()
+def score(classifiers: Sequence[Classifier], store: JetStore, rows: Ints) -> Floats:
+    """Return the logits [classifiers, B] of the jets ``rows``; their features are computed once."""
+    result = np.empty((len(classifiers), len(rows)), dtype=np.float32)
+    for classifier in classifiers:
+        classifier.eval()
+    for positions, jets in chunks(store, rows):
+        x = features(jets)
+        for index, classifier in enumerate(classifiers):
+            result[index, positions] = classifier(x, jets.mask).numpy()
+    return result

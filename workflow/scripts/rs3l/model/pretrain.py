@@ -1,0 +1,287 @@
+"""Contrastive pre-training: a plain loop over pairs of views, resumable to the bit.
+
+Shapes: B pairs per step, 2B views in one forward pass (the first views, then the second), D latent
+dimensions.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from rs3l.config.blocks import PretrainBlock
+from rs3l.data.features import features
+from rs3l.data.store import EventViews, Ints, JetBatch, JetStore, load_views
+from rs3l.errors import DataError, TrainingError
+from rs3l.files import atomic, sha256, write_json, write_text
+from rs3l.model.encoder import new_encoder, save_encoder
+from rs3l.model.loss import diagnose, nt_xent
+from rs3l.model.views import choose_pairs, epoch_batches, hand_made, rotate, torch_generator
+from rs3l.provenance import provenance
+
+VALIDATION_PAIRS = 2048
+"""Pairs of the validation split that are used, at most."""
+
+LOSS_MARGIN = 0.1
+"""Alarm: a final loss above ln(2B - 1) - this margin is no better than guessing the partner."""
+
+SPREAD_ALARM = 0.3
+"""Alarm: sqrt(D) x standard deviation of the latents below this is a collapse to a point."""
+
+RANK_ALARM = 3.0
+"""Alarm: RankMe below this is a collapse to a line or plane, for latents of 8 dimensions or more."""
+
+RANK_ALARM_FRACTION = 3 / 8
+"""The same for smaller latents, as a fraction of their dimension."""
+
+Row = dict[str, float]
+
+
+def pretrain(
+    block: PretrainBlock,
+    manifest: str | Path,
+    state: str | Path,
+    model: str | Path,
+    metrics: str | Path,
+    provenance_path: str | Path,
+) -> None:
+    """Pre-train one encoder and write its weights, metrics and provenance.
+
+    ``state`` is a folder for the resumable state, which is deleted in the end. The weights are those of
+    the last epoch: the one-cycle schedule ends at a vanishing learning rate, and the validation loss of
+    every epoch is in the metrics. Raises :class:`TrainingError` if the loss is not finite or the latent
+    space has collapsed.
+    """
+    checksum = sha256_of_manifest(manifest)
+    trainer = Trainer(block, manifest, Checkpoint(state, block, checksum))
+    trainer.run()
+    refuse_collapse(block, trainer.rows[-1], trainer.batch)
+    save_encoder(trainer.encoder, model)
+    write_text(metrics, _csv(trainer.rows))
+    write_json(provenance_path, provenance(block=block.model_dump(), manifest_sha256=checksum))
+    trainer.checkpoint.delete()
+
+
+def sha256_of_manifest(path: str | Path) -> str:
+    """Return the checksum of the manifest, which holds those of the files."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such manifest; make the data set first (rule merge)")
+    return sha256(path)
+
+
+class Checkpoint:
+    """The resumable state of one block on one data set: a file named by the hash of both."""
+
+    def __init__(self, folder: str | Path, block: PretrainBlock, manifest_sha256: str) -> None:
+        text = block.model_dump_json() + manifest_sha256
+        self.path = Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
+
+    def save(self, values: Mapping[str, Any]) -> None:
+        """Write the state atomically."""
+        with atomic(self.path) as temporary:
+            torch.save(dict(values), temporary)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state, or None if there is none; a damaged file is a :class:`DataError`."""
+        if not self.path.is_file():
+            return None
+        try:
+            return dict(torch.load(self.path, weights_only=True))
+        except Exception as error:
+            raise DataError(f"{self.path}: cannot be resumed from ({error}); delete it") from None
+
+    def delete(self) -> None:
+        """Remove the state, and its folder if that is empty then."""
+        self.path.unlink(missing_ok=True)
+        if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
+            self.path.parent.rmdir()
+
+
+class PairSource:
+    """The pairs of views of one split, for one method.
+
+    rs3l: any two views of a hard event, drawn anew each epoch, each rotated independently. jetclr: two
+    augmentations of the nominal jet. Both count the events with at least two views, so that the number
+    of steps is the same; jetclr draws from those of them that have a nominal jet.
+    """
+
+    def __init__(self, block: PretrainBlock, store: JetStore) -> None:
+        self.block = block
+        self.store = store
+        events = store.events().at_least(2)
+        self.total = len(events.count)
+        self.events = events if block.hand_made is None else _nominal(store, events)
+        if len(self.events.count) < 2:
+            raise DataError(
+                "fewer than two events have the views that pre-training needs; raise processes.<name>.events"
+            )
+
+    def draw(self, generator: Generator) -> Ints:
+        """Return the rows of the two views of each event [2, E], before any augmentation."""
+        if self.block.hand_made is None:
+            return choose_pairs(self.events, generator)
+        return np.stack([self.events.start, self.events.start])
+
+    def views(self, rows: Ints, generator: Generator) -> JetBatch:
+        """Return the 2B views of pairs with ``rows`` [2, B], augmented."""
+        jets = self.store.batch(rows.reshape(-1))
+        if self.block.hand_made is None:
+            return rotate(jets, generator)
+        assert self.block.detector is not None, "a jetclr block holds the detector"
+        return hand_made(jets, self.block.hand_made, self.block.detector, generator)
+
+
+def _nominal(store: JetStore, events: EventViews) -> EventViews:
+    """Return the events that have a nominal jet, each with that view alone."""
+    rows = store.rows(variant="nominal")
+    rows = rows[np.isin(store.event_id[rows], events.event_id)]
+    return EventViews(store.event_id[rows], rows, np.ones_like(rows))
+
+
+class Trainer:
+    """State of one pre-training; :meth:`run` goes from the last checkpoint to the end."""
+
+    def __init__(self, block: PretrainBlock, manifest: str | Path, checkpoint: Checkpoint) -> None:
+        self.block = block
+        self.checkpoint = checkpoint
+        train, val = (
+            load_views(manifest, split, block.processes, block.variants, block.constituents)
+            for split in ("train", "val")
+        )
+        self.train, self.val = PairSource(block, train), PairSource(block, val)
+        self.batch = min(block.batch, len(self.train.events.count))
+        self.steps = -(-self.train.total // self.batch)
+        self.encoder = new_encoder(block.encoder, block.constituents, block.seed, "pretrain")
+        self.encoder.norm.fit(train, train.rows())
+        self.optimizer = torch.optim.AdamW(
+            self.encoder.parameters(), lr=block.learning_rate, weight_decay=block.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, max_lr=block.learning_rate, total_steps=block.epochs * self.steps
+        )
+        self.rows: list[Row] = []
+        self._resume()
+
+    def run(self) -> None:
+        """Train the remaining epochs; save the state after each."""
+        started = time.monotonic()
+        first = len(self.rows)
+        logging.info(
+            "%s: %d pairs of views, %d epochs of %d steps of %d pairs",
+            self.block.method, self.train.total, self.block.epochs, self.steps, self.batch,
+        )  # fmt: skip
+        for epoch in range(first, self.block.epochs):
+            self.rows.append({"epoch": epoch + 1, **self._epoch(epoch), **self._validate()})
+            self._save()
+            self._report(time.monotonic() - started, epoch + 1 - first)
+
+    def _epoch(self, epoch: int) -> Row:
+        """Train one epoch; every random number belongs to (seed, epoch)."""
+        generator = torch_generator(self.block.seed, "pretrain", self.block.method, epoch)
+        pairs = self.train.draw(generator)
+        losses = []
+        self.encoder.train()
+        for events in epoch_batches(pairs.shape[1], self.batch, self.steps, generator):
+            loss = self._loss(self.train.views(pairs[:, events], generator))
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.schedule.step()
+            losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise TrainingError(
+                    f"the loss is {losses[-1]} in epoch {epoch + 1}, step {len(losses)}; lower "
+                    "pretrain.learning_rate or raise pretrain.temperature"
+                )
+        rate = self.optimizer.param_groups[0]["lr"]
+        steps = (epoch + 1) * self.steps
+        return {"steps": steps, "learning_rate": rate, "train_loss": float(np.mean(losses))}
+
+    def _latents(self, jets: JetBatch) -> Tensor:
+        """Return the latents [2B, D], both views in one forward pass."""
+        return self.encoder.project(self.encoder(features(jets), jets.mask))
+
+    def _loss(self, jets: JetBatch) -> Tensor:
+        return nt_xent(self._latents(jets), self.block.temperature)
+
+    @torch.no_grad()
+    def _validate(self) -> Row:
+        """Return the loss and the diagnostics on validation pairs, the same ones after every epoch."""
+        generator = torch_generator(self.block.seed, "pretrain", self.block.method, "val")
+        pairs = self.val.draw(generator)
+        pairs = pairs[:, torch.randperm(pairs.shape[1], generator=generator).numpy()[:VALIDATION_PAIRS]]
+        size = min(self.batch, pairs.shape[1])
+        self.encoder.eval()
+        losses, values = [], []
+        for start in range(0, pairs.shape[1] - size + 1, size):
+            latents = self._latents(self.val.views(pairs[:, start : start + size], generator))
+            losses.append(nt_xent(latents, self.block.temperature).item())
+            values.append(diagnose(latents)._asdict())
+        means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
+        return {"val_loss": float(np.mean(losses)), **means}
+
+    def _save(self) -> None:
+        self.checkpoint.save(
+            {
+                "encoder": self.encoder.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "rows": self.rows,
+            }
+        )
+
+    def _resume(self) -> None:
+        state = self.checkpoint.load()
+        if state is None:
+            return
+        self.encoder.load_state_dict(state["encoder"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.rows = state["rows"]
+        logging.info("resumed after epoch %d from %s", len(self.rows), self.checkpoint.path)
+
+    def _report(self, elapsed: float, done: int) -> None:
+        row = self.rows[-1]
+        logging.info(
+            "epoch %d/%d: loss %.4f, val loss %.4f, RankMe %.2f; %.0f jets/s, %.0f s left",
+            row["epoch"], self.block.epochs, row["train_loss"], row["val_loss"], row["rank"],
+            2 * self.batch * self.steps * done / elapsed,
+            elapsed / done * (self.block.epochs - len(self.rows)),
+        )  # fmt: skip
+
+
+def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
+    """Raise :class:`TrainingError` if the last epoch's metrics show a collapsed or untrained encoder."""
+    chance = math.log(2 * batch - 1)
+    rank_alarm = min(RANK_ALARM, RANK_ALARM_FRACTION * block.encoder.latent)
+    problems = []
+    if not row["train_loss"] <= chance - LOSS_MARGIN:
+        problems.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
+    if not row["spread"] >= SPREAD_ALARM:
+        problems.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
+    if not row["rank"] >= rank_alarm:
+        problems.append(f"RankMe {row['rank']:.2f} < {rank_alarm:.2f}")
+    if problems:
+        raise TrainingError(
+            f"pre-training ({block.method}) collapsed: {'; '.join(problems)}. Change pretrain.learning_rate, "
+            "pretrain.temperature or pretrain.batch; raise pretrain.epochs if the loss was still falling"
+        )
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
