@@ -12,7 +12,7 @@ min_version("9.27")
 # A campaign given by --configfile replaces the default one; merged, the two would mix their processes.
 if not workflow.overwrite_configfiles:
 
-    configfile: "config/config.yaml"
+    configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -31,43 +31,43 @@ report: "workflow/report/overview.rst"
 rule all:
     """Everything: the data set, the trained models, the tables and the figures."""
     default_target: True
-    localrule: True
     input:
         dataset_files(),
         PATHS.summary,
         all_figures(),
+    localrule: True
 
 
 rule hard:
-    """All shards of hard events."""
-    localrule: True
     input:
         hard_shards(),
+    """All shards of hard events."""
+    localrule: True
 
 
 rule resim:
-    """All jets of all variants."""
-    localrule: True
     input:
         jet_shards(),
+    """All jets of all variants."""
+    localrule: True
 
 
 rule dataset:
-    """The matched data set."""
-    localrule: True
     input:
         dataset_files(),
+    """The matched data set."""
+    localrule: True
 
 
 rule models:
-    """All pre-trained models."""
-    localrule: True
     input:
         [PATHS.model(run) for run in blocks.runs(CAMPAIGN)],
+    """All pre-trained models."""
+    localrule: True
 
 
 rule evaluation:
-    """All tables of the evaluation and the summary."""
-    localrule: True
     input:
         PATHS.summary,
+    """All tables of the evaluation and the summary."""
+    localrule: True

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.physics.hard import generate_shard
 from rs3l.physics.lhe import HardEvent, read_shard
@@ -102,3 +103,11 @@ def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the scripts as a person would."""
     command: Sequence[str] = [sys.executable, str(SCRIPTS / name), *arguments]
     return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, test_values: dict[str, Any]) -> Snakemake:
+    """Run the whole miniature campaign, once per test session; tests only look at it, or dry-run."""
+    snakemake = Snakemake(tmp_path_factory.mktemp("finished"), test_values)
+    snakemake()
+    return snakemake

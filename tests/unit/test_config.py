@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+
 from conftest import REPOSITORY
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.errors import ConfigError
@@ -108,7 +109,9 @@ def test_a_block_holds_what_its_job_needs_and_nothing_else(test_values: Values, 
 
 def test_streams_follow_the_point_of_intervention(campaign: Campaign) -> None:
     streams = {
-        variant: [blocks.resim(campaign, "qcd", variant).stream(s) for s in ("shower", "hadronisation", "detector")]
+        variant: [
+            blocks.resim(campaign, "qcd", variant).stream(s) for s in ("shower", "hadronisation", "detector")
+        ]
         for variant in campaign.variants
     }
     assert streams["nominal"] == ["nominal"] * 3

@@ -9,7 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from rs3l.config import load_campaign
+
+from rs3l.config import load_campaign, parse_campaign
 from rs3l.config.docs import BEGIN, END, blocks_of, key_tables, replace_tables
 from rs3l.config.models import Campaign, Evaluate, Finetune, Pretrain, PtHat
 from rs3l.config.schema import schema_text
@@ -113,3 +114,22 @@ def test_replacing_keeps_the_text_around_the_markers() -> None:
 def test_missing_markers_are_an_error(text: str) -> None:
     with pytest.raises(DataError, match="markers"):
         replace_tables(text)
+
+
+def examples(name: str) -> list[dict[str, Any]]:
+    """Return the YAML examples in a Markdown file of the repository."""
+    text = (CONFIG.parent / name).read_text()
+    return [yaml.safe_load(part.split("```")[0]) for part in text.split("```yaml\n")[1:]]
+
+
+@pytest.mark.parametrize("name", ["README.md", "config/README.md"])
+def test_examples_of_variants_and_processes_work(name: str) -> None:
+    found = examples(name)
+    assert {"variants", "processes"} <= set().union(*found)
+    for example in found:
+        values = yaml.safe_load((CONFIG / "config.yaml").read_text())
+        for key, blocks in example.items():
+            values[key].update(blocks)
+        config = parse_campaign(values)
+        check_settings(config)
+        assert all(set(blocks) <= set(getattr(config, key)) for key, blocks in example.items())

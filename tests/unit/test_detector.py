@@ -6,11 +6,14 @@ import math
 
 import numpy as np
 import pytest
+
 from rs3l.config.models import Detector, Resolution
 from rs3l.physics.detector import impact_parameters, smear_displacement
 
 
-def closest_approach(vertex: tuple[float, float, float], momentum: tuple[float, float, float]) -> tuple[float, float]:
+def closest_approach(
+    vertex: tuple[float, float, float], momentum: tuple[float, float, float]
+) -> tuple[float, float]:
     """Walk along the straight track to the point nearest to the beam axis; return signed distance and z."""
     steps = np.linspace(-200, 200, 400_001)
     x, y, z = (v + steps * p / math.hypot(*momentum[:2]) for v, p in zip(vertex, momentum, strict=True))

@@ -46,7 +46,9 @@ def locked() -> dict[str, str]:
     """Return the tested versions: of the lock file, and of torch, which is installed by a script."""
     text = (REPOSITORY / "requirements.lock").read_text()
     versions = dict(re.findall(r"^([a-z0-9][a-z0-9\-._]*)==([^\s;\\]+)", text, re.MULTILINE))
-    torch = re.search(r'^VERSION = "([^"]+)"', (REPOSITORY / "tools" / "install_torch.py").read_text(), re.MULTILINE)
+    torch = re.search(
+        r'^VERSION = "([^"]+)"', (REPOSITORY / "tools" / "install_torch.py").read_text(), re.MULTILINE
+    )
     assert torch
     return {**versions, "torch": torch[1]}
 
@@ -131,6 +133,13 @@ def test_the_env_holds_what_the_script_imports(script: str) -> None:
     env = REPOSITORY / "envs" / scripts_of_rules()[script]
     needed = {MODULES.get(module, module) for module in third_party(SCRIPTS / script)}
     assert needed <= set(pins(env)), f"missing in {env.name}: {needed - set(pins(env))}"
+
+
+@pytest.mark.parametrize("path", ENVS, ids=lambda path: path.name)
+def test_the_env_holds_nothing_that_its_scripts_do_not_import(path: Path) -> None:
+    scripts = [script for script, env in scripts_of_rules().items() if env == path.name]
+    needed = set().union(*(third_party(SCRIPTS / script) for script in scripts if (SCRIPTS / script).is_file()))
+    assert set(pins(path)) - {"python"} <= {MODULES.get(module, module) for module in needed}
 
 
 def test_imports_are_followed_through_the_library() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from rs3l.files import atomic, sha256, write_json
 
 

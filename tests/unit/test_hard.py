@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from rs3l.config import Campaign, blocks
 from rs3l.errors import DataError, GeneratorError
 from rs3l.physics.cross_section import cross_section
@@ -33,9 +34,12 @@ def test_a_shard_has_the_same_bytes_each_time(hard_shard: Shard, campaign: Campa
 
 
 @pytest.mark.parametrize(
-    ("process", "boson", "products"), [("higgs_bb", 25, {5}), ("w_qq", 24, {1, 2, 3, 4, 5}), ("qcd", 23, {12, 14, 16})]
+    ("process", "boson", "products"),
+    [("higgs_bb", 25, {5}), ("w_qq", 24, {1, 2, 3, 4, 5}), ("qcd", 23, {12, 14, 16})],
 )
-def test_resonances_decay_in_the_hard_process(hard_shard: Shard, process: str, boson: int, products: set[int]) -> None:
+def test_resonances_decay_in_the_hard_process(
+    hard_shard: Shard, process: str, boson: int, products: set[int]
+) -> None:
     _, events = read_shard(hard_shard(process, 0, 40))
     for event in events:
         position = next(i for i, p in enumerate(event.particles, start=1) if abs(p[0]) == boson)
@@ -122,5 +126,7 @@ def test_settings_that_pythia_refuses_leave_no_file(campaign: Campaign, tmp_path
     with pytest.raises(GeneratorError, match="does not accept `HardQCD:nothing"):
         generate_shard(block.model_copy(update={"pythia": {"HardQCD:nothing": True}}), tmp_path / "x.lhe.gz")
     with pytest.raises(GeneratorError, match="cannot initialise"):
-        generate_shard(block.model_copy(update={"pythia": {"ParticleDecays:limitTau0": True}}), tmp_path / "x.lhe.gz")
+        generate_shard(
+            block.model_copy(update={"pythia": {"ParticleDecays:limitTau0": True}}), tmp_path / "x.lhe.gz"
+        )
     assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from rs3l.config.models import Jets
 from rs3l.errors import DataError
 from rs3l.physics import jets as module
@@ -104,7 +105,9 @@ def test_soft_drop_of_two_prongs_and_of_one() -> None:
 
 def test_constituents_that_do_not_add_up_are_refused() -> None:
     particles = make_particles([make_event(np.random.default_rng(5), 40) * 3])
-    jet = max(anti_kt(list(make_event(np.random.default_rng(5), 40) * 3)), key=lambda jet: np.hypot(*jet[0][:2]))[0]
+    jet = max(anti_kt(list(make_event(np.random.default_rng(5), 40) * 3)), key=lambda jet: np.hypot(*jet[0][:2]))[
+        0
+    ]
     eta, phi = np.arcsinh(jet[2] / np.hypot(jet[0], jet[1])), np.arctan2(jet[1], jet[0])
     found = anchored_jets(particles, np.array([eta]), np.array([phi]), CONFIG)
     module._check_closure(particles, found)

@@ -6,12 +6,15 @@ import math
 
 import numpy as np
 import pytest
+
 from rs3l.errors import DataError
 from rs3l.physics.lhe import HardEvent, Particle
 from rs3l.physics.matching import find_anchor, nearest
 
 
-def particle(pdg_id: int, status: int, mother: int, px: float = 30.0, py: float = 40.0, pz: float = 0.0) -> Particle:
+def particle(
+    pdg_id: int, status: int, mother: int, px: float = 30.0, py: float = 40.0, pz: float = 0.0
+) -> Particle:
     energy = math.sqrt(px**2 + py**2 + pz**2)
     return (pdg_id, status, mother, mother and 2 if mother == 1 else 0, 0, 0, px, py, pz, energy, 0.0, 0.0, 0.0)
 
@@ -69,7 +72,9 @@ def test_nearest_equals_the_literal_loop() -> None:
         [(float(e), float(p)) for e, p in zip(rng.normal(size=n), rng.uniform(-np.pi, np.pi, n), strict=True)]
         for n in rng.integers(0, 6, 200)
     ]
-    anchors = [(float(e), float(p)) for e, p in zip(rng.normal(size=200), rng.uniform(-np.pi, np.pi, 200), strict=True)]
+    anchors = [
+        (float(e), float(p)) for e, p in zip(rng.normal(size=200), rng.uniform(-np.pi, np.pi, 200), strict=True)
+    ]
     jets[0], anchors[0] = [(0.5, 0.0), (-0.5, 0.0), (0.5, 0.0)], (0.0, 0.0)  # a tie: the first
     jets[1], anchors[1] = [(0.0, math.pi - 0.1)], (0.0, -math.pi + 0.1)  # across the seam
     jets[2], anchors[2] = [(0.8, 0.0)], (0.0, 0.0)  # exactly at the radius: outside

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+
 from rs3l import seeds
 from rs3l.config import Campaign, blocks
 from rs3l.config.blocks import ResimBlock

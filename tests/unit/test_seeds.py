@@ -1,6 +1,7 @@
 """Seeds are addresses: stable, in Pythia's range, different for every stage of every event."""
 
 import pytest
+
 from rs3l import seeds
 
 
@@ -42,7 +43,7 @@ def test_unknown_stage_is_refused() -> None:
 
 def test_uniform_is_flat() -> None:
     values = sorted(seeds.uniform(1, "qcd", event, "split") for event in range(4000))
-    assert 0 <= values[0]
+    assert values[0] >= 0
     assert values[-1] < 1
     largest = max(abs(value - i / 4000) for i, value in enumerate(values))
     assert largest < 1.63 / 4000**0.5  # Kolmogorov-Smirnov, 1 %

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from rs3l.config import blocks, load_campaign
 from rs3l.config.models import Campaign
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
-from rs3l.eval.tables import HISTORY_COLUMNS
 from rs3l.paths import CampaignPaths
 from rs3l.seeds import event_id
 

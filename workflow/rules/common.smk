@@ -72,3 +72,8 @@ def dataset_parts():
 def dataset_files():
     """Return the files of the data set with its manifest and card."""
     return [*dataset_parts(), PATHS.manifest, PATHS.card, PATHS.merge_provenance]
+
+
+def finetune_model(wildcards):
+    """Return the model that a task starts from; the baselines (run `none`) start from none."""
+    return [] if wildcards.run == "none" else PATHS.model(wildcards.run)

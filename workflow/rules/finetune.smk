@@ -1,11 +1,6 @@
 """Stage 5: classifiers on the pre-trained encoders, and their baselines."""
 
 
-def finetune_model(wildcards):
-    """Return the model that a task starts from; the baselines (run `none`) start from none."""
-    return [] if wildcards.run == "none" else PATHS.model(wildcards.run)
-
-
 rule finetune:
     """
     Train and test all classifiers of one task on one pre-training run, or without one.
@@ -19,22 +14,20 @@ rule finetune:
     output:
         predictions=PATHS.predictions(),
         history=PATHS.histories(),
-    params:
-        block=lambda wildcards: blocks.finetune(
-            CAMPAIGN, wildcards.task, wildcards.run
-        ).model_dump_json(),
-        model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
     log:
         PATHS.log("finetune", "{task}", "{run}"),
     benchmark:
         PATHS.benchmark("finetune", "{task}", "{run}")
+    conda:
+        "../../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=more(3000),
         runtime=more(240),
         disk_mb=more(500),
-    conda:
-        "../../envs/training.yaml"
+    params:
+        block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).model_dump_json(),
+        model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
     message:
         "classifiers of {wildcards.task} on {wildcards.run}"
     shell:

@@ -11,24 +11,22 @@ rule hard_process:
         script=script("hard_process.py"),
     output:
         lhe=PATHS.hard(),
-    params:
-        block=lambda wildcards: blocks.hard(
-            CAMPAIGN, wildcards.process, int(wildcards.shard)
-        ).model_dump_json(),
     log:
         PATHS.log("hard_process", "{process}", "{shard}"),
     benchmark:
         PATHS.benchmark("hard_process", "{process}", "{shard}")
+    conda:
+        "../../envs/generation.yaml"
     threads: 1
     resources:
         mem_mb=more(1000),
         runtime=more(30),
         disk_mb=more(200),
-        events=lambda wildcards: blocks.hard(
+        events=lambda wildcards: blocks.hard(CAMPAIGN, wildcards.process, int(wildcards.shard)).events,
+    params:
+        block=lambda wildcards: blocks.hard(
             CAMPAIGN, wildcards.process, int(wildcards.shard)
-        ).events,
-    conda:
-        "../../envs/generation.yaml"
+        ).model_dump_json(),
     message:
         "hard process {wildcards.process}, shard {wildcards.shard}"
     shell:

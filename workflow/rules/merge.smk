@@ -15,20 +15,20 @@ rule merge:
         manifest=PATHS.manifest,
         card=PATHS.card,
         provenance=PATHS.merge_provenance,
-    params:
-        block=blocks.merge(CAMPAIGN).model_dump_json(),
-        root=PATHS.root,
     log:
         PATHS.log("merge"),
     benchmark:
         PATHS.benchmark("merge")
+    conda:
+        "../../envs/merge.yaml"
     threads: 2
     resources:
         mem_mb=more(4000),
         runtime=more(120),
         disk_mb=more(2000),
-    conda:
-        "../../envs/merge.yaml"
+    params:
+        block=blocks.merge(CAMPAIGN).model_dump_json(),
+        root=lambda wildcards, output: str(Path(output.manifest).parents[1]),
     message:
         "merge all variants into the data set"
     shell:

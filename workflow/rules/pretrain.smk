@@ -15,20 +15,20 @@ rule pretrain:
         model=PATHS.model(),
         metrics=PATHS.model_metrics(),
         provenance=PATHS.model_provenance(),
-    params:
-        block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).model_dump_json(),
-        state=PATHS.training_state(),
     log:
         PATHS.log("pretrain", "{run}"),
     benchmark:
         PATHS.benchmark("pretrain", "{run}")
+    conda:
+        "../../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=more(3000),
         runtime=more(240),
         disk_mb=more(500),
-    conda:
-        "../../envs/training.yaml"
+    params:
+        block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).model_dump_json(),
+        state=PATHS.training_state(),
     message:
         "pre-train {wildcards.run}"
     shell:
@@ -53,13 +53,13 @@ rule embed:
         PATHS.log("embed", "{run}"),
     benchmark:
         PATHS.benchmark("embed", "{run}")
+    conda:
+        "../../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=more(3000),
         runtime=more(60),
         disk_mb=more(500),
-    conda:
-        "../../envs/training.yaml"
     message:
         "latents of {wildcards.run}"
     shell:

@@ -1,3 +1,2 @@
 def all_figures():
     return []
-

@@ -12,24 +12,20 @@ rule resimulate:
         hard=PATHS.hard(),
     output:
         jets=PATHS.jets(),
-    params:
-        block=lambda wildcards: blocks.resim(
-            CAMPAIGN, wildcards.process, wildcards.variant
-        ).model_dump_json(),
     log:
         PATHS.log("resimulate", "{process}", "{variant}", "{shard}"),
     benchmark:
         PATHS.benchmark("resimulate", "{process}", "{variant}", "{shard}")
+    conda:
+        "../../envs/generation.yaml"
     threads: 1
     resources:
         mem_mb=more(1500),
         runtime=more(120),
         disk_mb=more(500),
-        events=lambda wildcards: blocks.hard(
-            CAMPAIGN, wildcards.process, int(wildcards.shard)
-        ).events,
-    conda:
-        "../../envs/generation.yaml"
+        events=lambda wildcards: blocks.hard(CAMPAIGN, wildcards.process, int(wildcards.shard)).events,
+    params:
+        block=lambda wildcards: blocks.resim(CAMPAIGN, wildcards.process, wildcards.variant).model_dump_json(),
     message:
         "re-simulate {wildcards.process}, variant {wildcards.variant}, shard {wildcards.shard}"
     shell:

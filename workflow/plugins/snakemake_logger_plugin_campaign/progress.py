@@ -99,11 +99,7 @@ class Progress:
         scale = measured / guessed if guessed else 1.0
         left = 0.0
         for rule, planned in self._planned.items():
-            mean = (
-                self._seconds[rule] / self._done[rule]
-                if rule in finished
-                else scale * GUESS.get(rule, _OTHER)
-            )
+            mean = self._seconds[rule] / self._done[rule] if rule in finished else scale * GUESS.get(rule, _OTHER)
             left += mean * max(planned - self._done[rule], 0)
         return left / self.cores
 

@@ -17,8 +17,8 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             "Each row is a jet: one view of one hard event. The views of an event are adjacent rows with the "
             "same `event_id`; they share the hard process and its decays, and differ in what was re-simulated. "
             f"Simulated with Pythia {manifest['pythia']}; campaign seed {manifest['seed']}. "
-            "Units: GeV, mm, radians. A hard event is in one split, with all its views. `weight` undoes the biased "
-            "sampling of the hard process: a row counts `weight` x cross-section / sum of weights.",
+            "Units: GeV, mm, radians. A hard event is in one split, with all its views. `weight` undoes the "
+            "biased sampling of the hard process: a row counts `weight` x cross-section / sum of weights.",
             "## Events",
             _events_table(manifest),
             "## Matching efficiency",
@@ -57,7 +57,8 @@ def _events_table(manifest: Mapping[str, Any]) -> str:
         sigma = f"{process['cross_section_pb']:.4g} ± {process['cross_section_error_pb']:.1g}"
         rows.append(
             [name, process["label"], process["use"], str(process["hard_events"]), sigma]
-            + [f"{process['sum_weights']:.6g}", *(str(events[split]) for split in SPLITS)]
+            + [f"{process['sum_weights']:.6g}"]
+            + [str(events[split]) for split in SPLITS]
         )
     header = ["process", "label", "use", "hard events", "cross-section [pb]", "sum of weights"]
     return _markdown([*header, *(f"{split} events" for split in SPLITS)], rows)
@@ -65,8 +66,9 @@ def _events_table(manifest: Mapping[str, Any]) -> str:
 
 def _efficiency_table(manifest: Mapping[str, Any]) -> str:
     rows = [
-        [name, *(f"{process['matching_efficiency'][v]:.3f}" for v in manifest["variants"])]
-        + [
+        [
+            name,
+            *(f"{process['matching_efficiency'][variant]:.3f}" for variant in manifest["variants"]),
             f"{process['matching_efficiency_two_variants']:.3f}",
             f"{process['matching_efficiency_all_variants']:.3f}",
         ]

@@ -76,15 +76,22 @@ def merge(block: MergeBlock, root: str, workers: int) -> dict[str, Any]:
         for process in block.processes
         for part in range(_n_parts(block, process))
     ]
-    logging.getLogger("distributed").setLevel(logging.WARNING)
-    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster):
-        results = list(dask.compute(*tasks))
-    manifest = _manifest(block, shards, results)
+    manifest = _manifest(block, shards, _compute(tasks, workers))
     write_text(paths.card, card_text(manifest))
     write_json(paths.merge_provenance, _provenance(block, shards))
     write_json(paths.manifest, manifest)
     logging.info("%s: %d files", paths.manifest, len(manifest["files"]))
     return manifest
+
+
+def _compute(tasks: Sequence[Any], workers: int) -> list[PartResult]:
+    """Run the tasks on a local Dask cluster of ``workers`` processes, bound to the loopback interface."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster),
+    ):
+        return list(dask.compute(*tasks))
 
 
 def split_of(block: MergeBlock, process: str, event: int) -> str:

@@ -48,11 +48,11 @@ class InputNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(len(FEATURES)))
         self.register_buffer("std", torch.ones(len(FEATURES)))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return ``x`` [B, N, F] standardised, zero at padding; refuse non-finite inputs by name."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` [..., F] standardised; refuse non-finite inputs by name (:class:`DataError`)."""
         if not torch.isfinite(x.detach().sum()):
             _refuse_non_finite(x)
-        return ((x - self.mean) / self.std).masked_fill(~mask[..., None], 0.0)
+        return (x - self.mean) / self.std
 
     @torch.no_grad()
     def fit(self, store: JetStore, rows: Ints) -> None:
@@ -104,9 +104,14 @@ class JetEncoder(nn.Module):
         self.projector = nn.Sequential(nn.Linear(h, h), nn.ReLU(), nn.Linear(h, config.latent))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return the representation h [B, H] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
-        pooled: Tensor = self.rho(pool(self.phi(self.norm(x, mask)), mask))
-        return pooled
+        """Return the representation h [B, H] of features ``x`` [B, N, F] with ``mask`` [B, N].
+
+        Padding is taken out before the network per candidate: it costs nothing and cannot matter.
+        """
+        slots = mask.flatten().nonzero().squeeze(1)
+        candidates = self.phi(self.norm(x.flatten(end_dim=1)[slots]))
+        h: Tensor = self.rho(pool(candidates, slots, mask))
+        return h
 
     def project(self, h: Tensor) -> Tensor:
         """Return the latent z [B, D] of the representation ``h`` [B, H], not normalised."""
@@ -114,16 +119,17 @@ class JetEncoder(nn.Module):
         return z
 
 
-def pool(x: Tensor, mask: Tensor) -> Tensor:
-    """Return mean, scaled sum and maximum [B, 3 W] over the real candidates of ``x`` [B, N, W].
+def pool(x: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
+    """Return mean, scaled sum and maximum [B, 3 W] over the real candidates of each jet.
 
-    ``x`` must not be negative (it comes from a ReLU). An empty jet gives zeros; of a single candidate,
-    mean and maximum are the candidate.
+    ``x`` [M, W] holds the real candidates of all jets, ``slots`` [M] their places in the flattened
+    ``mask`` [B, N]; it must not be negative (it comes from a ReLU). An empty jet gives zeros; of a single
+    candidate, mean and maximum are the candidate.
     """
-    x = x * mask[..., None]
-    total = x.sum(dim=1)
+    padded = x.new_zeros(mask.numel(), x.shape[1]).index_copy(0, slots, x).view(*mask.shape, -1)
+    total = padded.sum(dim=1)
     count = mask.sum(dim=1, keepdim=True).clamp(min=1)
-    return torch.cat([total / count, total * SUM_SCALE, x.amax(dim=1)], dim=1)
+    return torch.cat([total / count, total * SUM_SCALE, padded.max(dim=1).values], dim=1)
 
 
 def new_encoder(config: Encoder, constituents: int, seed: int, *words: str | int) -> JetEncoder:

@@ -13,9 +13,7 @@ def cross_section(shards: Sequence[Sums]) -> tuple[float, float]:
     """Return cross-section and statistical error [pb] from the sums of shards, added over subprocesses."""
     sigma, variance = 0.0, 0.0
     for code in sorted({code for shard in shards for code in shard}):
-        tried, first, second = (
-            math.fsum(shard[code][k] for shard in shards if code in shard) for k in range(3)
-        )
+        tried, first, second = (math.fsum(shard[code][k] for shard in shards if code in shard) for k in range(3))
         if tried:
             sigma += first / tried
             variance += max(second / tried - (first / tried) ** 2, 0.0) / tried

@@ -93,9 +93,9 @@ def _generate(pythia: Any, block: HardBlock, index: int) -> HardEvent:
 def _warm_up(pythia: Any, block: HardBlock) -> Sums:
     """Generate events that are not used until every subprocess has two, and return the sums so far.
 
-    Pythia reports a subprocess's cross-section once it has one event, its error once it has two. After this, what the events of the
-    shard add to the sums is exact, however few they are. A subprocess without two events by the end of the
-    warm-up, the same in all shards, is left out of the cross-section.
+    Pythia reports a subprocess's cross-section once it has one event, its error once it has two. After this,
+    what the events of the shard add to the sums is exact, however few they are. A subprocess without two
+    events by the end of the warm-up, the same in all shards, is left out of the cross-section.
     """
     for index in range(WARM_UP):
         pythia.rndm.init(seeds.seed(block.seed, block.process, index, "hard", "warm-up"))
@@ -107,7 +107,7 @@ def _warm_up(pythia: Any, block: HardBlock) -> Sums:
 
 
 def _trial_sums(pythia: Any) -> Sums:
-    """Return the sums over the points tried: number, cross-section [pb], square, of each subprocess with events.
+    """Return the sums over the points tried of each subprocess with events.
 
     Recovered from the mean and its standard error, which are all that Pythia tells.
     """
@@ -115,7 +115,8 @@ def _trial_sums(pythia: Any) -> Sums:
     sums = {}
     for code in info.codesHard():
         if info.nAccepted(code) >= _COUNTED:
-            n, mean, error = info.nTried(code), info.sigmaGen(code) * MB_TO_PB, info.sigmaErr(code) * MB_TO_PB
+            n, mean = info.nTried(code), info.sigmaGen(code) * MB_TO_PB
+            error = info.sigmaErr(code) * MB_TO_PB
             sums[str(code)] = (n, n * mean, n * (n * error**2 + mean**2))
     return sums
 

@@ -23,6 +23,9 @@ Particle = tuple[int, int, int, int, int, int, float, float, float, float, float
 """id, status, mother1, mother2, colour, anticolour, px, py, pz, E, m [GeV], lifetime [mm], spin."""
 
 INCOMING, FINAL = -1, 1
+_DAMAGE = (
+    RuntimeWarning, EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError,
+)  # fmt: skip
 _FORMAT = pylhe.LHEXMLFormat(
     particle="{id:d} {status:d} {mother1:d} {mother2:d} {color1:d} {color2:d} {px:.17g} {py:.17g} {pz:.17g} "
     "{e:.17g} {m:.17g} {lifetime:.17g} {spin:.17g}",
@@ -87,7 +90,7 @@ def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
             events = [_from_pylhe(event) for event in file.events]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run the rule hard_process for this shard") from None
-    except (RuntimeWarning, EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{path}: truncated or damaged LHE file ({type(error).__name__}: {error}); delete it and run again"
         ) from None

@@ -1,0 +1,104 @@
+"""The miniature campaign, end to end: complete, reproducible to the bit, and safe from SIGKILL."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Snakemake
+
+pytestmark = pytest.mark.campaign
+Values = dict[str, Any]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return the files below ``folder`` by name, but for those that tell of the run itself."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "provenance.json"
+    }
+
+
+def dataset(snakemake: Snakemake) -> dict[str, bytes]:
+    """Return the files of the data set."""
+    return files(snakemake.folder / "results" / "test" / "dataset")
+
+
+def test_everything_is_there(finished: Snakemake) -> None:
+    root = finished.folder / "results" / "test"
+    summary = json.loads((root / "summary.json").read_text())
+    assert len(summary["headline"]) == 3
+    for name in ("metrics", "runs", "stability", "training", "roc"):
+        assert len((root / "evaluation" / f"{name}.csv").read_text().splitlines()) > 1
+    figures = {path.stem for path in (root / "figures").glob("*.svg")}
+    assert {"jet_mass", "multiplicity", "event_views"} <= figures
+    for figure in figures:
+        assert (root / "figures" / f"{figure}.png").stat().st_size > 1000
+        assert len((root / "figures" / f"{figure}.csv").read_text().splitlines()) > 1
+    assert not list(root.rglob("*.tmp"))
+    assert {path.name for path in (root / "benchmarks").iterdir()} >= {"resimulate", "merge.jsonl", "pretrain"}
+
+
+def test_the_data_set_does_not_depend_on_shards_or_cores(
+    finished: Snakemake, test_values: Values, tmp_path: Path
+) -> None:
+    values = copy.deepcopy(test_values)
+    values["events_per_shard"] = 100
+    other = Snakemake(tmp_path, values)
+    other("dataset", cores=1)
+    assert (tmp_path / "results/test/hard/qcd").is_dir()
+    assert len(list((tmp_path / "results/test/hard/qcd").iterdir())) == 2
+    assert dataset(other) == dataset(finished)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Send SIGKILL to Snakemake and to every job of it."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_and_resumed_gives_the_same_bytes(finished: Snakemake, test_values: Values, tmp_path: Path) -> None:
+    """SIGKILL twice in the middle of the simulation; unlock, run again, compare."""
+    killed = Snakemake(tmp_path, test_values)
+    for jobs in (3, 12):
+        process = subprocess.Popen(
+            killed.command("dataset"), env=killed.environment(), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.glob("results/test/jets/*/*/*.parquet"))) < jobs:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        kill_group(process)
+        assert not (tmp_path / "results/test/dataset/manifest.json").exists()
+        killed("dataset", "--unlock")
+    killed("dataset", "--rerun-incomplete")
+    assert dataset(killed) == dataset(finished)
+
+
+def test_two_runs_in_one_folder_are_refused(test_values: Values, tmp_path: Path) -> None:
+    first = Snakemake(tmp_path, test_values)
+    process = subprocess.Popen(
+        first.command("hard"), env=first.environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".snakemake/locks/*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        second = first("hard", check=False)
+        assert second.returncode != 0
+        assert "cannot be locked" in second.stdout + second.stderr
+    finally:
+        kill_group(process)

@@ -1,0 +1,131 @@
+"""Which jobs Snakemake plans from scratch: stages, targets, options; and what it refuses at parse time."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import REPOSITORY, Snakemake
+
+Values = dict[str, Any]
+HARD_JOBS = 3 + 3 + 2
+RESIM_JOBS = HARD_JOBS * 4
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path, test_values: Values) -> Snakemake:
+    return Snakemake(tmp_path, copy.deepcopy(test_values))
+
+
+def test_every_stage_appears_with_the_expected_number_of_jobs(snakemake: Snakemake) -> None:
+    planned = snakemake.planned()
+    runs = 2  # rs3l and jetclr, one seed each
+    assert planned["hard_process"] == HARD_JOBS
+    assert planned["resimulate"] == RESIM_JOBS
+    assert planned["merge"] == 1
+    assert planned["pretrain"] == runs
+    assert planned["finetune"] == 2 * (runs + 1)
+    assert planned["evaluate"] == 1
+    assert planned["all"] == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("hard", {"hard_process": HARD_JOBS}),
+        ("resim", {"hard_process": HARD_JOBS, "resimulate": RESIM_JOBS}),
+        ("dataset", {"hard_process": HARD_JOBS, "resimulate": RESIM_JOBS, "merge": 1}),
+        ("models", {"hard_process": HARD_JOBS, "resimulate": RESIM_JOBS, "merge": 1, "pretrain": 2}),
+        (
+            "evaluation",
+            {"hard_process": HARD_JOBS, "resimulate": RESIM_JOBS, "merge": 1}
+            | {"pretrain": 2, "finetune": 6, "evaluate": 1},
+        ),
+        ("results/test/jets/qcd/seed/0001.parquet", {"hard_process": 1, "resimulate": 1}),
+    ],
+)
+def test_targets(snakemake: Snakemake, target: str, expected: dict[str, int]) -> None:
+    planned = snakemake.planned(target)
+    assert {rule: n for rule, n in planned.items() if rule != target} == expected
+
+
+def test_a_variant_is_added_by_one_line(snakemake: Snakemake, test_values: Values) -> None:
+    values = copy.deepcopy(test_values)
+    values["variants"]["isr_hi"] = {"resample": "shower", "pythia": {"SpaceShower:renormMultFac": 0.707}}
+    snakemake.configure(values)
+    assert snakemake.planned("resim")["resimulate"] == HARD_JOBS * 5
+
+
+def test_config_overrides(snakemake: Snakemake) -> None:
+    planned = snakemake.planned("resim", "--config", "events_per_shard=20")
+    assert planned["hard_process"] == 9 + 9 + 6
+    output = snakemake("resim", "--dry-run", "--config", "campaign=other").stdout
+    assert "results/other/jets/qcd/seed/0001.parquet" in output
+
+
+@pytest.mark.parametrize("option", ["--dag", "--rulegraph", "--filegraph"])
+def test_graphs(snakemake: Snakemake, option: str) -> None:
+    graph = snakemake("all", option).stdout
+    assert graph.startswith("digraph")
+    assert "resimulate" in graph
+
+
+def test_every_job_has_its_params_resources_log_and_benchmark(snakemake: Snakemake) -> None:
+    output = snakemake("--dry-run", "--forceall").stdout
+    jobs = [job for job in output.split("\n\n") if job.startswith(("rule ", "localrule ", "Job "))]
+    assert jobs
+    for name in ("hard_process", "resimulate", "merge", "pretrain", "finetune", "evaluate"):
+        mine = [job for job in output.split("[") if f"rule {name}:" in job]
+        for job in mine:
+            for field in ("log:", "benchmark:", "resources:", "mem_mb=", "runtime=", "disk_mb="):
+                assert field in job, (name, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("jets", "pt_mn"), 3, "jets.pt_mn: unknown key; did you mean `pt_min`?"),
+        (("processes", "qcd", "pt_hat"), {"min": 290}, "processes.qcd.pt_hat.min"),
+        (("variants", "fsr_hi", "pythia"), {"TimeShower:renormMult": 2}, "variants.fsr_hi.pythia.TimeShower:renormMult"),
+    ],
+)  # fmt: skip
+def test_a_wrong_configuration_stops_before_any_job(
+    snakemake: Snakemake, test_values: Values, path: tuple[str, ...], value: Any, expected: str
+) -> None:
+    values = copy.deepcopy(test_values)
+    target = values
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    snakemake.configure(values)
+    result = snakemake(check=False)
+    assert result.returncode != 0
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (snakemake.folder / "results").exists()
+
+
+def test_the_default_configuration_is_the_demo(tmp_path: Path) -> None:
+    command = Snakemake(tmp_path, {})
+    arguments = [
+        a for a in command.command("hard", "--dry-run") if a not in ("--configfile", str(tmp_path / "config.yaml"))
+    ]
+
+    result = subprocess.run(arguments, capture_output=True, text=True, cwd=REPOSITORY, env=command.environment())
+    assert "results/demo/hard/qcd/0006.lhe.gz" in result.stdout, result.stderr
+
+
+def test_paths_escape_neither_folder_nor_shell(snakemake: Snakemake, test_values: Values) -> None:
+    snakemake.configure({**test_values, "campaign": "../x"})
+    assert snakemake(check=False).returncode != 0
+    snakemake.configure({**test_values, "results": "$(touch y)"})
+    assert snakemake(check=False).returncode != 0
+    assert (
+        json.dumps(sorted(p.name for p in snakemake.folder.iterdir() if p.name != ".snakemake"))
+        == '["config.yaml"]'
+    )
