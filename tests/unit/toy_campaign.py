@@ -172,6 +172,6 @@ def write_training(path: Path, epochs: int = 4) -> Path:
     """Write the metrics of one pre-training run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     epoch = np.arange(1, epochs + 1)
-    columns = {"epoch": epoch, "train_loss": 5.0 / epoch, "val_loss": 5.2 / epoch, "rankme": 8.0 - 2.0 / epoch}
+    columns = {"epoch": epoch, "train_loss": 5.0 / epoch, "val_loss": 5.2 / epoch, "rank": 8.0 - 2.0 / epoch}
     pd.DataFrame(columns).to_csv(path, index=False)
     return path

@@ -1,2 +1,44 @@
-def all_figures():
-    return []
+"""Stage 6: metrics of all classifiers, with their errors."""
+
+EVALUATION_TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
+
+
+def downstream(pattern):
+    """Return the files of all tasks and runs, the baselines included."""
+    return [pattern(task, run) for task in CAMPAIGN.tasks for run in [*blocks.runs(CAMPAIGN), "none"]]
+
+
+rule evaluate:
+    """
+    Tables of metrics with errors, and the summary, from the scores of the test jets.
+
+    No wildcards.
+    """
+    input:
+        script=script("evaluate.py"),
+        manifest=PATHS.manifest,
+        predictions=downstream(PATHS.predictions),
+        histories=downstream(PATHS.histories),
+    output:
+        **{table: PATHS.evaluation(table) for table in EVALUATION_TABLES},
+        summary=PATHS.summary,
+    log:
+        PATHS.log("evaluate"),
+    benchmark:
+        PATHS.benchmark("evaluate")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(4000),
+        runtime=more(60),
+        disk_mb=more(500),
+    params:
+        block=blocks.evaluate(CAMPAIGN).model_dump_json(),
+        tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in EVALUATION_TABLES],
+    message:
+        "evaluate all classifiers"
+    shell:
+        "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} "
+        "--predictions {input.predictions:q} --histories {input.histories:q} "
+        "{params.tables:q} --summary {output.summary:q} > {log:q} 2>&1"

@@ -1,2 +1,278 @@
+"""Stage 7: the figures of the report, each as SVG, PNG and CSV of its points."""
+
+DATASET_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching")
+TASK_FIGURES = ("roc", "label_efficiency")
+ENERGY = f"{CAMPAIGN.generator.ecm:g}"
+
+
+# Params beside the block are what the captions quote.
+
+
+def figures_block():
+    """Return what a figure depends on, as JSON."""
+    return blocks.figures(CAMPAIGN).model_dump_json()
+
+
+def task_figures():
+    """Return the names of the figures of all tasks."""
+    return [f"{figure}_{task}" for figure in TASK_FIGURES for task in CAMPAIGN.tasks]
+
+
 def all_figures():
-    return []
+    """Return the SVG of every figure; the PNG and the CSV come with it."""
+    names = [*DATASET_FIGURES, "training", "latent", *task_figures(), "stability"]
+    return [PATHS.figure(name) for name in names]
+
+
+rule plot_dataset:
+    """
+    A figure of the data set: shapes, matching, or the views of one event.
+
+    Wildcards: figure.
+    """
+    input:
+        script=script("figure.py"),
+        manifest=PATHS.manifest,
+        parts=dataset_parts(),
+    output:
+        svg=report(
+            PATHS.figure(),
+            caption="../report/{figure}.rst",
+            category="1. Data set",
+            subcategory="Re-simulation",
+            labels={"figure": "{figure}"},
+        ),
+        png=PATHS.figure(suffix="png"),
+        csv=PATHS.figure(suffix="csv"),
+    log:
+        PATHS.log("plot", "{figure}"),
+    benchmark:
+        PATHS.benchmark("plot", "{figure}")
+    wildcard_constraints:
+        figure="|".join(DATASET_FIGURES),
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(2000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+        jets=CAMPAIGN.jets.model_dump(),
+    message:
+        "figure {wildcards.figure}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure {wildcards.figure} "
+        "--manifest {input.manifest:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_training:
+    """
+    Loss and effective rank after each epoch of the pre-training runs.
+
+    No wildcards.
+    """
+    input:
+        script=script("figure.py"),
+        metrics=[PATHS.model_metrics(run) for run in blocks.runs(CAMPAIGN)],
+    output:
+        svg=report(
+            PATHS.figure("training"),
+            caption="../report/training.rst",
+            category="2. Pre-training",
+            subcategory="Training",
+            labels={"figure": "training"},
+        ),
+        png=PATHS.figure("training", "png"),
+        csv=PATHS.figure("training", "csv"),
+    log:
+        PATHS.log("plot", "training"),
+    benchmark:
+        PATHS.benchmark("plot", "training")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+        temperature=CAMPAIGN.pretrain.temperature,
+    message:
+        "figure training"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure training "
+        "--training {input.metrics:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_latent:
+    """
+    Latent space of the first run of each pre-training method.
+
+    No wildcards.
+    """
+    input:
+        script=script("figure.py"),
+        latents=[PATHS.latents(f"{method}_s0") for method in CAMPAIGN.pretrain.methods],
+    output:
+        svg=report(
+            PATHS.figure("latent"),
+            caption="../report/latent.rst",
+            category="2. Pre-training",
+            subcategory="Latent space",
+            labels={"figure": "latent"},
+        ),
+        png=PATHS.figure("latent", "png"),
+        csv=PATHS.figure("latent", "csv"),
+    log:
+        PATHS.log("plot", "latent"),
+    benchmark:
+        PATHS.benchmark("plot", "latent")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(2000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+    message:
+        "figure latent"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure latent "
+        "--latents {input.latents:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_roc:
+    """
+    Background rejection over signal efficiency of one task.
+
+    Wildcards: task.
+    """
+    input:
+        script=script("figure.py"),
+        roc=PATHS.evaluation("roc"),
+    output:
+        svg=report(
+            PATHS.figure("roc_{task}"),
+            caption="../report/roc.rst",
+            category="3. Results",
+            subcategory="{task}",
+            labels={"figure": "roc", "task": "{task}"},
+        ),
+        png=PATHS.figure("roc_{task}", "png"),
+        csv=PATHS.figure("roc_{task}", "csv"),
+    log:
+        PATHS.log("plot", "roc", "{task}"),
+    benchmark:
+        PATHS.benchmark("plot", "roc", "{task}")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+        evaluate=CAMPAIGN.evaluate.model_dump(),
+    message:
+        "figure roc of {wildcards.task}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure roc --task {wildcards.task} "
+        "--roc-table {input.roc:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_label_efficiency:
+    """
+    Rejection and AUC over the number of labels of one task.
+
+    Wildcards: task.
+    """
+    input:
+        script=script("figure.py"),
+        metrics=PATHS.evaluation("metrics"),
+    output:
+        svg=report(
+            PATHS.figure("label_efficiency_{task}"),
+            caption="../report/label_efficiency.rst",
+            category="3. Results",
+            subcategory="{task}",
+            labels={"figure": "label efficiency", "task": "{task}"},
+        ),
+        png=PATHS.figure("label_efficiency_{task}", "png"),
+        csv=PATHS.figure("label_efficiency_{task}", "csv"),
+    log:
+        PATHS.log("plot", "label_efficiency", "{task}"),
+    benchmark:
+        PATHS.benchmark("plot", "label_efficiency", "{task}")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+        evaluate=CAMPAIGN.evaluate.model_dump(),
+    message:
+        "figure label_efficiency of {wildcards.task}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure label_efficiency --task {wildcards.task} "
+        "--metrics-table {input.metrics:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_stability:
+    """
+    Correlation of the scores of one hard event showered twice, against the AUC.
+
+    No wildcards.
+    """
+    input:
+        script=script("figure.py"),
+        stability=PATHS.evaluation("stability"),
+    output:
+        svg=report(
+            PATHS.figure("stability"),
+            caption="../report/stability.rst",
+            category="3. Results",
+            subcategory="Stability",
+            labels={"figure": "stability", "task": "all"},
+        ),
+        png=PATHS.figure("stability", "png"),
+        csv=PATHS.figure("stability", "csv"),
+    log:
+        PATHS.log("plot", "stability"),
+    benchmark:
+        PATHS.benchmark("plot", "stability")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+        evaluate=CAMPAIGN.evaluate.model_dump(),
+    message:
+        "figure stability"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure stability "
+        "--stability-table {input.stability:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
+
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, unique to this process; rename it on success.
 
-    Two writers of one file cannot mix: each has a temporary file of its own, and the last rename wins.
+    The file is readable as the user's umask says, whatever the library that wrote it thought. Two writers of one file cannot mix: each has a temporary file of its own, and the last rename wins.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -23,6 +26,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{owner}.tmp")
     try:
         yield temporary
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

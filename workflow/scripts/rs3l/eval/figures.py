@@ -1,0 +1,63 @@
+"""The figures by name: which inputs each needs, and which function draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rs3l.config.blocks import FiguresBlock
+from rs3l.errors import ConfigError
+from rs3l.eval import plot_data, plot_results, style
+from rs3l.eval.evaluate import read_manifest
+from rs3l.eval.style import Drawing, Header
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files that figures are drawn from; each figure needs some of them."""
+
+    manifest: str | Path = ""
+    latents: list[str | Path] = field(default_factory=list)
+    training: list[str | Path] = field(default_factory=list)
+    metrics_table: str | Path = ""
+    roc_table: str | Path = ""
+    stability_table: str | Path = ""
+    task: str = ""
+
+
+Draw = Callable[[FiguresBlock, Header, Inputs], Drawing]
+
+FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
+    "jet_mass": (("manifest",), lambda b, h, i: plot_data.jet_mass(b, h, i.manifest, read_manifest(i.manifest))),
+    "multiplicity": (
+        ("manifest",),
+        lambda b, h, i: plot_data.multiplicity(b, h, i.manifest, read_manifest(i.manifest)),
+    ),
+    "event_views": (
+        ("manifest",),
+        lambda b, h, i: plot_data.event_views(b, h, i.manifest, read_manifest(i.manifest)),
+    ),
+    "matching": (("manifest",), lambda b, h, i: plot_data.matching(b, h, read_manifest(i.manifest))),
+    "training": (("training",), lambda b, h, i: plot_results.training(h, i.training)),
+    "latent": (("latents",), lambda b, h, i: plot_results.latent(b, h, i.latents)),
+    "roc": (("roc_table", "task"), lambda b, h, i: plot_results.roc(b, h, i.roc_table, i.task)),
+    "label_efficiency": (
+        ("metrics_table", "task"),
+        lambda b, h, i: plot_results.label_efficiency(b, h, i.metrics_table, i.task),
+    ),
+    "stability": (("stability_table",), lambda b, h, i: plot_results.stability(b, h, i.stability_table)),
+}
+"""Name of the figure: the inputs that it needs, and its function."""
+
+
+def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Return one figure; raise :class:`ConfigError` if an input is missing or the task unknown."""
+    needed, function = FIGURES[name]
+    for option in needed:
+        if not getattr(inputs, option):
+            raise ConfigError(f"figure {name} needs --{option.replace('_', '-')}")
+    if "task" in needed and inputs.task not in block.tasks:
+        raise ConfigError(f"no task {inputs.task!r} in the configuration; known: {', '.join(block.tasks)}")
+    with style.styled():
+        return function(block, header, inputs)

@@ -1,0 +1,229 @@
+"""Figures of the trained networks: training, latent space, ROC, label efficiency, stability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from rs3l.config.blocks import FiguresBlock
+from rs3l.errors import DataError
+from rs3l.eval import style
+from rs3l.eval.names import COMPARED, LABELS, headline_efficiency, rejection_name
+from rs3l.eval.style import Drawing, Header
+
+Floats = NDArray[np.float64]
+
+_LATENT_JETS = 600
+"""Jets of each process in the latent figure."""
+
+_LATENT_EVENTS = 3
+"""Hard events of each process whose views are joined in the latent figure."""
+
+
+def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a CSV table; raise :class:`DataError` if it cannot be read or lacks one of ``columns``."""
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as CSV: {error}") from None
+    if missing := [name for name in columns if name not in table.columns]:
+        raise DataError(f"{path}: columns {', '.join(missing)} are missing; make the table again")
+    return table
+
+
+def training(header: Header, paths: Sequence[str | Path]) -> Drawing:
+    """Losses and effective rank of the latents after each epoch of every pre-training run."""
+    columns = ["epoch", "train_loss", "val_loss", "rank"]
+    tables = [read_table(path, columns)[columns].assign(run=Path(path).parent.name) for path in paths]
+    figure = style.new_figure(8.6, 3.8, header)
+    losses, ranks = figure.subplots(1, 2)
+    for index, table in enumerate(tables):
+        colour, run = style.SERIES[index % 8], table["run"].iloc[0]
+        losses.plot(table["epoch"], table["train_loss"], color=colour, label=f"{run}, training")
+        losses.plot(table["epoch"], table["val_loss"], color=colour, ls="--", label=f"{run}, validation")
+        ranks.plot(table["epoch"], table["rank"], color=colour, label=run)
+    losses.set(xlabel="Epoch", ylabel="NT-Xent loss")
+    ranks.set(xlabel="Epoch", ylabel="RankMe of z, validation")
+    ranks.set_ylim(bottom=0.0)
+    for ax in (losses, ranks):
+        ax.legend(fontsize=7.5)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    return Drawing(figure, pd.concat(tables, ignore_index=True))
+
+
+def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> Drawing:
+    """First two principal components of z (on the unit sphere) of test jets, a panel per run."""
+    figure = style.new_figure(4.2 * len(paths) + 0.4, 4.6, header)
+    axes = figure.subplots(1, len(paths), squeeze=False)[0]
+    points = []
+    for path, ax in zip(paths, axes, strict=True):
+        table, fractions = _components(path)
+        table = _latent_sample(table, list(block.labels))
+        _draw_latent(ax, table, block.labels)
+        ax.set_xlabel(f"Component 1 ({fractions[0]:.0%} of the variance)")
+        ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
+        run = Path(path).parent.name
+        style.panel_title(ax, run)
+        points.append(table.assign(run=run))
+    axes[-1].legend(markerscale=2.5)
+    return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def _components(path: str | Path) -> tuple[pd.DataFrame, Floats]:
+    """Return event, process, variant and two principal components of each jet; the variance fractions."""
+    try:
+        table = pq.read_table(path, columns=["event_id", "process", "variant", "z"])
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: no table of latents: {error}") from None
+    z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)
+    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    z -= z.mean(axis=0)
+    variance, axes = np.linalg.eigh(z.T @ z)
+    order = np.argsort(-variance)[:2]
+    axes = axes[:, order]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # the largest entry is positive
+    first, second = (z @ axes).T
+    frame = table.drop_columns(["z"]).to_pandas().assign(first=first, second=second)
+    return frame, np.asarray(variance[order] / variance.sum())
+
+
+def _latent_sample(table: pd.DataFrame, processes: Sequence[str]) -> pd.DataFrame:
+    """Return the first nominal jets of each process, and all views of its first events with most views.
+
+    Column ``joined``: the row belongs to an event whose views are joined.
+    """
+    parts = []
+    for process in processes:
+        chosen = table[table["process"] == process]
+        nominal = chosen[chosen["variant"] == "nominal"].head(_LATENT_JETS)
+        views = chosen.groupby("event_id", sort=True)["variant"].transform("size")
+        complete = chosen.loc[views == views.max(), "event_id"].drop_duplicates().head(_LATENT_EVENTS)
+        parts += [
+            nominal.assign(joined=False),
+            chosen[chosen["event_id"].isin(complete)].assign(joined=True),
+        ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw_latent(ax: Axes, table: pd.DataFrame, labels: dict[str, str]) -> None:
+    for index, (process, label) in enumerate(labels.items()):
+        colour = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)[index % 4]
+        chosen = table[table["process"] == process]
+        cloud, joined = chosen[~chosen["joined"]], chosen[chosen["joined"]]
+        ax.scatter(cloud["first"], cloud["second"], s=4, color=colour, alpha=0.45, lw=0, label=label)
+        for _, event in joined.groupby("event_id", sort=True):
+            ax.plot(
+                event["first"],
+                event["second"],
+                "-o",
+                color=style.BLACK,
+                mfc=colour,
+                mew=0.7,
+                ms=5,
+                lw=0.9,
+                zorder=3,
+            )
+
+
+def roc(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Drawing:
+    """Background rejection over signal efficiency, at the fewest and the most labels."""
+    table = read_table(path, ["task", "method", "mode", "labels", "efficiency", "value", "error"])
+    table = _of_task(path, table, task)
+    counts = sorted(table["labels"].unique())
+    figure = style.new_figure(4.3 * len(counts) + 0.4, 4.4, header)
+    axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
+    for count, ax in zip(counts, axes, strict=True):
+        for method in COMPARED:
+            curve = _of_method(table[table["labels"] == count], method)
+            if len(curve):
+                colour, _, line = style.METHODS[method]
+                x, y, error = (curve[name].to_numpy() for name in ("efficiency", "value", "error"))
+                ax.plot(x, y, color=colour, ls=line, label=LABELS[method])
+                ax.fill_between(x, np.maximum(y - error, 0.8), y + error, color=colour, alpha=0.15, lw=0)
+        ax.set(xlabel=f"{_label(block, task, 'signal')} efficiency", yscale="log", xlim=(0.0, 1.0))
+        style.panel_title(ax, f"{count} labels")
+    axes[0].set_ylabel(f"{_label(block, task, 'background')} rejection (1 / mistag rate)")
+    axes[0].set_ylim(bottom=0.8)
+    axes[-1].legend()
+    return Drawing(figure, table)
+
+
+def label_efficiency(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Drawing:
+    """Rejection at the headline efficiency, and AUC, over the number of labelled events."""
+    table = _of_task(
+        path, read_table(path, ["task", "method", "mode", "labels", "metric", "value", "error"]), task
+    )
+    efficiency = headline_efficiency(block.evaluate.efficiencies)
+    metrics = {rejection_name(efficiency): "rejection", "auc": "AUC"}
+    figure = style.new_figure(9.2, 4.8, header)
+    axes = figure.subplots(1, 2)
+    shown = []
+    for metric, ax in zip(metrics, axes, strict=True):
+        for index, method in enumerate(COMPARED):
+            points = _of_method(table[table["metric"] == metric], method).sort_values("labels")
+            if len(points):
+                colour, marker, line = style.METHODS[method]
+                x = points["labels"] * 1.03 ** (index - 0.5 * (len(COMPARED) - 1))
+                ax.errorbar(
+                    x, points["value"], points["error"], color=colour, marker=marker, ls=line, label=LABELS[method]
+                )
+                shown.append(points)
+        ax.set(xlabel="Labelled hard events", xscale="log")
+        counts = sorted(table["labels"].unique())
+        ax.set_xticks(counts, [str(count) for count in counts])
+        ax.set_xticks([], minor=True)
+    background, signal = _label(block, task, "background"), _label(block, task, "signal")
+    axes[0].set(ylabel=f"{background} rejection at {efficiency:.0%} {signal} efficiency", yscale="log")
+    axes[1].set_ylabel("AUC")
+    handles, names = axes[1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    return Drawing(figure, pd.concat(shown, ignore_index=True))
+
+
+def stability(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
+    """Correlation of the scores of one hard event showered twice, against the AUC; most labels."""
+    table = read_table(path, ["task", "method", "mode", "labels", "class", "quantity", "value", "error", "auc"])
+    table = table[(table["quantity"] == "spearman") & (table["labels"] == table["labels"].max())]
+    tasks = [task for task in block.tasks if task in set(table["task"])]
+    if not tasks:
+        raise DataError(f"{path}: no paired correlation; too few events have a jet under both of evaluate.pair")
+    figure = style.new_figure(4.3 * len(tasks) + 0.4, 4.8, header)
+    axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    for task, ax in zip(tasks, axes, strict=True):
+        for method, (colour, marker, _) in style.METHODS.items():
+            for kind, fill in (("signal", colour), ("background", "white")):
+                points = _of_method(table[(table["task"] == task) & (table["class"] == kind)], method)
+                label = LABELS[method] if kind == "signal" else None
+                ax.errorbar(
+                    points["auc"], points["value"], points["error"], points["auc_error"],
+                    fmt=marker, color=colour, mfc=fill, ms=6, label=label,
+                )  # fmt: skip
+        signal, background = (_label(block, task, role) for role in ("signal", "background"))
+        style.panel_title(ax, f"{signal} (filled), {background} (open)")
+        ax.set_xlabel(f"AUC, {signal} against {background}")
+    axes[0].set_ylabel(f"Spearman correlation, {' and '.join(block.evaluate.pair)}")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return Drawing(figure, table)
+
+
+def _of_task(path: str | Path, table: pd.DataFrame, task: str) -> pd.DataFrame:
+    found = table[table["task"] == task]
+    if found.empty:
+        raise DataError(f"{path}: no lines of task {task!r}; it has {', '.join(sorted(set(table['task'])))}")
+    return found
+
+
+def _of_method(table: pd.DataFrame, method: tuple[str, str]) -> pd.DataFrame:
+    return table[(table["method"] == method[0]) & (table["mode"] == method[1])]
+
+
+def _label(block: FiguresBlock, task: str, role: str) -> str:
+    return block.labels[getattr(block.tasks[task], role)]
