@@ -29,6 +29,7 @@ class LogHandler(LogHandlerBase):
         """Start the clock."""
         self._progress = Progress()
         self._last = 0.0
+        self._messages: dict[int, str] = {}
         self._handlers = {
             LogEvent.RUN_INFO: self._run_info,
             LogEvent.RESOURCES_INFO: self._resources,
@@ -42,8 +43,11 @@ class LogHandler(LogHandlerBase):
         """Handle one event, or print a warning or error as it is."""
         handler = self._handlers.get(getattr(record, "event", None))
         if handler is not None:
-            handler(record)
-        elif record.levelno >= logging.WARNING:
+            try:
+                handler(record)
+            except Exception:  # as the logging module asks: a display must not stop what it shows
+                self.handleError(record)
+        elif record.levelno >= logging.WARNING and not str(record.msg).startswith("RuleException"):
             self._print(record.getMessage())
         elif "Nothing to be done" in str(record.msg):
             self._print("Everything is up to date: nothing to do.")
@@ -57,6 +61,7 @@ class LogHandler(LogHandlerBase):
 
     def _job_info(self, record: logging.LogRecord) -> None:
         events = record.resources.get("events", 0) if record.resources else 0
+        self._messages[record.jobid] = record.rule_msg or record.rule_name
         self._progress.announce(record.jobid, record.rule_name, int(events or 0))
 
     def _job_started(self, record: logging.LogRecord) -> None:
@@ -72,7 +77,8 @@ class LogHandler(LogHandlerBase):
             self._print(self._progress.line(now))
 
     def _job_error(self, record: logging.LogRecord) -> None:
-        self._print(f"FAILED: rule {record.rule_name} {dict(getattr(record, 'wildcards', None) or {})}")
+        name = self._messages.get(getattr(record, "jobid", -1), "")
+        self._print(f"FAILED: {name or record.rule_name} (rule {record.rule_name})")
         for name in getattr(record, "log", None) or []:
             path = Path(str(name).split(" (")[0])
             if path.is_file():

@@ -57,13 +57,13 @@ class Progress:
         """Note the start of a job, in seconds of any clock."""
         self._start = now if self._start is None else self._start
         self._started[job] = now
-        self._first_start.setdefault(self._rule.get(job, ""), now)
 
     def finish(self, job: int, now: float) -> None:
         """Note the end of a job."""
-        rule = self._rule.get(job, "")
+        rule, started = self._rule.get(job, ""), self._started.get(job, now)
         self._done[rule] += 1
-        self._seconds[rule] += now - self._started.get(job, now)
+        self._seconds[rule] += now - started
+        self._first_start[rule] = min(started, self._first_start.get(rule, started))
         self._events_done[rule] += self._events.get(job, 0)
         self._last = rule
 
