@@ -39,35 +39,35 @@ rule all:
 
 
 rule hard:
+    """All shards of hard events."""
     input:
         hard_shards(),
-    """All shards of hard events."""
     localrule: True
 
 
 rule resim:
+    """All jets of all variants."""
     input:
         jet_shards(),
-    """All jets of all variants."""
     localrule: True
 
 
 rule dataset:
+    """The matched data set."""
     input:
         dataset_files(),
-    """The matched data set."""
     localrule: True
 
 
 rule models:
+    """All pre-trained models."""
     input:
         [PATHS.model(run) for run in blocks.runs(CAMPAIGN)],
-    """All pre-trained models."""
     localrule: True
 
 
 rule evaluation:
+    """All tables of the evaluation and the summary."""
     input:
         PATHS.summary,
-    """All tables of the evaluation and the summary."""
     localrule: True

@@ -19,6 +19,9 @@ except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
+TASK_FIGURES = ("roc", "label_efficiency")
+DATASET_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching")
+EVALUATION_TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
 
 
 wildcard_constraints:
@@ -77,3 +80,24 @@ def dataset_files():
 def finetune_model(wildcards):
     """Return the model that a task starts from; the baselines (run `none`) start from none."""
     return [] if wildcards.run == "none" else PATHS.model(wildcards.run)
+
+
+def downstream(pattern):
+    """Return the files of all tasks and runs, the baselines included."""
+    return [pattern(task, run) for task in CAMPAIGN.tasks for run in [*blocks.runs(CAMPAIGN), "none"]]
+
+
+def figures_block():
+    """Return what a figure depends on, as JSON."""
+    return blocks.figures(CAMPAIGN).model_dump_json()
+
+
+def task_figures():
+    """Return the names of the figures of all tasks."""
+    return [f"{figure}_{task}" for figure in TASK_FIGURES for task in CAMPAIGN.tasks]
+
+
+def all_figures():
+    """Return the SVG of every figure; the PNG and the CSV come with it."""
+    names = [*DATASET_FIGURES, "training", "latent", *task_figures(), "stability"]
+    return [PATHS.figure(name) for name in names]

@@ -1,12 +1,5 @@
 """Stage 6: metrics of all classifiers, with their errors."""
 
-EVALUATION_TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
-
-
-def downstream(pattern):
-    """Return the files of all tasks and runs, the baselines included."""
-    return [pattern(task, run) for task in CAMPAIGN.tasks for run in [*blocks.runs(CAMPAIGN), "none"]]
-
 
 rule evaluate:
     """

@@ -1,72 +1,52 @@
 """Stage 7: the figures of the report, each as SVG, PNG and CSV of its points."""
 
-DATASET_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching")
-TASK_FIGURES = ("roc", "label_efficiency")
 ENERGY = f"{CAMPAIGN.generator.ecm:g}"
 
 
 # Params beside the block are what the captions quote.
 
 
-def figures_block():
-    """Return what a figure depends on, as JSON."""
-    return blocks.figures(CAMPAIGN).model_dump_json()
+for figure in DATASET_FIGURES:  # a rule each: a caption's file cannot depend on a wildcard
 
-
-def task_figures():
-    """Return the names of the figures of all tasks."""
-    return [f"{figure}_{task}" for figure in TASK_FIGURES for task in CAMPAIGN.tasks]
-
-
-def all_figures():
-    """Return the SVG of every figure; the PNG and the CSV come with it."""
-    names = [*DATASET_FIGURES, "training", "latent", *task_figures(), "stability"]
-    return [PATHS.figure(name) for name in names]
-
-
-rule plot_dataset:
-    """
-    A figure of the data set: shapes, matching, or the views of one event.
-
-    Wildcards: figure.
-    """
-    input:
-        script=script("figure.py"),
-        manifest=PATHS.manifest,
-        parts=dataset_parts(),
-    output:
-        svg=report(
-            PATHS.figure(),
-            caption="../report/{figure}.rst",
-            category="1. Data set",
-            subcategory="Re-simulation",
-            labels={"figure": "{figure}"},
-        ),
-        png=PATHS.figure(suffix="png"),
-        csv=PATHS.figure(suffix="csv"),
-    log:
-        PATHS.log("plot", "{figure}"),
-    benchmark:
-        PATHS.benchmark("plot", "{figure}")
-    wildcard_constraints:
-        figure="|".join(DATASET_FIGURES),
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=more(2000),
-        runtime=more(30),
-        disk_mb=more(200),
-    params:
-        block=figures_block(),
-        energy=ENERGY,
-        jets=CAMPAIGN.jets.model_dump(),
-    message:
-        "figure {wildcards.figure}"
-    shell:
-        "python {input.script:q} --block {params.block:q} --figure {wildcards.figure} "
-        "--manifest {input.manifest:q} --ecm {params.energy} "
-        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            script=script("figure.py"),
+            manifest=PATHS.manifest,
+            parts=dataset_parts(),
+        output:
+            svg=report(
+                PATHS.figure(figure),
+                caption=f"../report/{figure}.rst",
+                category="1. Data set",
+                subcategory="Re-simulation",
+                labels={"figure": figure},
+            ),
+            png=PATHS.figure(figure, "png"),
+            csv=PATHS.figure(figure, "csv"),
+        log:
+            PATHS.log("plot", figure),
+        benchmark:
+            PATHS.benchmark("plot", figure)
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=more(2000),
+            runtime=more(30),
+            disk_mb=more(200),
+        params:
+            figure=figure,
+            block=figures_block(),
+            energy=ENERGY,
+            jets=CAMPAIGN.jets.model_dump(),
+        message:
+            "figure {params.figure}"
+        shell:
+            "python {input.script:q} --block {params.block:q} --figure {params.figure} "
+            "--manifest {input.manifest:q} --ecm {params.energy} "
+            "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 rule plot_training:
