@@ -18,7 +18,8 @@ os.umask(_UMASK)
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, unique to this process; rename it on success.
 
-    The file is readable as the user's umask says, whatever the library that wrote it thought. Two writers of one file cannot mix: each has a temporary file of its own, and the last rename wins.
+    The file is readable as the user's umask says, whatever the library that wrote it thought. Two writers of
+    one file cannot mix: each has a temporary file of its own, and the last rename wins.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
