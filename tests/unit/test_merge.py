@@ -204,6 +204,8 @@ def damage(kind: str, paths: CampaignPaths) -> None:
     elif kind == "other campaign":
         old = json.loads(pq.read_schema(path).metadata[b"rs3l.block"])
         rewrite(path, block=json.dumps({**old, "seed": 1}))
+    elif kind == "no header":
+        pq.write_table(pq.read_table(path).replace_schema_metadata({}), path)
     elif kind == "other settings":
         old = json.loads(pq.read_schema(path).metadata[b"rs3l.block"])
         rewrite(path, block=json.dumps({**old, "version": 0}))
@@ -220,6 +222,7 @@ def damage(kind: str, paths: CampaignPaths) -> None:
         ("duplicated", "qcd/seed/0001.parquet: begins with hard event 0, not 16"),
         ("other pythia", "different versions of Pythia"),
         ("other campaign", "qcd/seed/0001.parquet: made with another campaign seed"),
+        ("no header", "qcd/seed/0001.parquet: not a file of jets of this workflow"),
         ("other settings", "qcd/seed/0001.parquet: made with other settings"),
     ],
 )

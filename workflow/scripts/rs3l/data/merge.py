@@ -129,19 +129,20 @@ def read_header(path: str) -> Shard:
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: truncated or damaged ({error}); delete it and run again") from None
     values = {key.decode().removeprefix("rs3l."): value.decode() for key, value in metadata.items()}
-    if "block" not in values:
-        raise DataError(f"{path}: not a file of jets of this workflow; delete it and run again")
-    resimulation = json.loads(values["block"])
-    return Shard(
-        path=path,
-        process=resimulation["process"],
-        variant=resimulation["variant"],
-        first=int(values["first"]),
-        events=int(values["events"]),
-        pythia=values["pythia"],
-        subprocesses=json.loads(values["subprocesses"]),
-        resimulation=values["block"],
-    )
+    try:
+        resimulation = json.loads(values["block"])
+        return Shard(
+            path=path,
+            process=resimulation["process"],
+            variant=resimulation["variant"],
+            first=int(values["first"]),
+            events=int(values["events"]),
+            pythia=values["pythia"],
+            subprocesses=json.loads(values["subprocesses"]),
+            resimulation=values["block"],
+        )
+    except (KeyError, ValueError):
+        raise DataError(f"{path}: not a file of jets of this workflow; delete it and run again") from None
 
 
 def merge_part(

@@ -122,14 +122,15 @@ def _sentence(
 
 
 def format_number(number: Number | None) -> str:
-    """Return ``value +- error``, rounded to two digits of the error; ``> value`` for a lower limit."""
+    """Return ``value +- error``, rounded to two digits of the error; ``> value`` alone for a lower limit."""
     if number is None:
         return "not measured"
     value, error = number["value"], number["error"]
+    if number.get("lower_limit"):
+        return f"> {value:.3g}"
     digits = 3 if error <= 0 or not math.isfinite(error) else 1 - math.floor(math.log10(error))
     places = max(0, digits)
-    sign = "> " if number.get("lower_limit") else ""
-    return f"{sign}{round(value, digits):.{places}f} +- {round(error, digits):.{places}f}"
+    return f"{round(value, digits):.{places}f} +- {round(error, digits):.{places}f}"
 
 
 def _dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from rs3l.errors import TrainingError
 
 Array = NDArray[Any]
 
-C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 """Inverse regularisation strengths that are tried."""
 
 MAX_ITERATIONS = 5000

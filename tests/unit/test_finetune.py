@@ -1,0 +1,241 @@
+"""Fine-tuning: the same labels everywhere, honest stopping, all modes scored on all test jets."""
+
+from __future__ import annotations
+
+import copy
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+import toy
+
+from rs3l.config.blocks import FinetuneBlock
+from rs3l.config.models import Encoder, Finetune, Task
+from rs3l.data.features import features
+from rs3l.errors import ConfigError, DataError, TrainingError
+from rs3l.model import probe as probe_module
+from rs3l.model.classifier import Classifier, Training, score, supervised, tuned
+from rs3l.model.encoder import JetEncoder, embed, new_encoder, save_encoder
+from rs3l.model.finetune import HISTORY, Draw, Frozen, Job, finetune, predictions_schema
+from rs3l.model.latents import write_latents
+from rs3l.model.probe import C_GRID, balanced_loss, fit_probe
+
+SETTINGS = Finetune(labels=[20, 40], repeats=2, batch=16, patience=3, min_steps=20, max_epochs=60)
+ENCODER = Encoder(hidden=16, representation=16, latent=4)
+
+
+def block(run: str = "none", settings: Finetune = SETTINGS) -> FinetuneBlock:
+    return FinetuneBlock(
+        seed=5,
+        name="toy_task",
+        task=Task(signal="signal", background="background"),
+        run=run,
+        variants=["nominal", "seed", "fsr_hi"],
+        encoder=ENCODER,
+        constituents=16,
+        finetune=settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.write_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture(scope="module")
+def job(manifest: Path) -> Job:
+    return Job(block(), manifest)
+
+
+@pytest.fixture
+def encoder(job: Job) -> JetEncoder:
+    return job.fresh_encoder(job.train.rows(), "test")
+
+
+@pytest.fixture(scope="module")
+def model(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_encoder(job.fresh_encoder(job.train.rows(), "test"), path)
+    return path
+
+
+@pytest.mark.parametrize("run", ["rs3l_s0", "none"])
+def test_every_mode_scores_every_test_jet(tmp_path: Path, manifest: Path, model: Path, run: str) -> None:
+    predictions, history = tmp_path / "predictions.parquet", tmp_path / "history.csv"
+    finetune(block(run), manifest, None if run == "none" else model, predictions, history)
+    modes = {"none": {"random", "scratch", "scratch_views"}}.get(run, {"probe_h", "probe_z", "tuned"})
+    assert pq.read_schema(predictions).equals(predictions_schema())
+    table = pd.read_parquet(predictions)
+    files = sorted((manifest.parent / "test").glob("*.parquet"))
+    test = pd.concat([pd.read_parquet(f, columns=["event_id", "variant", "weight"]) for f in files])
+    expected = test.sort_values(["event_id", "variant"])
+    groups = table.groupby(["mode", "labels", "repeat"])
+    assert {key[0] for key, _ in groups} == modes and len(groups) == 3 * 2 * 2
+    for _, group in groups:
+        group = group.sort_values(["event_id", "variant"])
+        for column in ("event_id", "variant", "weight"):
+            assert (group[column].to_numpy() == expected[column].to_numpy()).all()
+    assert (table["is_signal"] == (table["process"] == "signal")).all()
+    assert np.isfinite(table["score"]).all()
+    lines = list(csv.DictReader(history.open()))
+    assert tuple(lines[0]) == HISTORY and len(lines) == len(groups)
+    assert {line["task"] for line in lines} == {"toy_task"} and {line["run"] for line in lines} == {run}
+
+
+def test_classifiers_separate_the_toy_classes(tmp_path: Path, manifest: Path) -> None:
+    history = tmp_path / "history.csv"
+    finetune(block(), manifest, None, tmp_path / "predictions.parquet", history)
+    auc = [float(line["val_auc"]) for line in csv.DictReader(history.open()) if line["mode"] != "random"]
+    assert min(auc) > 0.75
+
+
+def test_all_runs_and_modes_see_the_same_events(manifest: Path, job: Job) -> None:
+    other = Job(block("rs3l_s1"), manifest)
+    for draw, again in zip(job.draws(), other.draws(), strict=True):
+        assert (draw.event_id == again.event_id).all()
+        nominal, views = job.labelled(draw, "nominal"), job.labelled(draw, None)
+        assert set(job.train.event_id[nominal.rows]) == set(draw.event_id)
+        assert set(job.train.event_id[views.rows]) == set(draw.event_id)
+        assert len(nominal.rows) == draw.labels < len(views.rows)
+        assert nominal.y.sum() == draw.labels // 2
+        assert (
+            other.train.event_id[other.labelled(draw, "nominal").rows] == nominal.store.event_id[nominal.rows]
+        ).all()
+
+
+def test_draws_differ_and_do_not_depend_on_the_grid(manifest: Path, job: Job) -> None:
+    first, second = job.draw_events(20, 0), job.draw_events(20, 1)
+    assert set(first) != set(second)
+    alone = Job(block(settings=SETTINGS.model_copy(update={"labels": [20], "repeats": 1})), manifest)
+    assert (next(alone.draws()).event_id == first).all()
+
+
+def test_labels_are_of_train_variants_and_the_train_split(manifest: Path, job: Job) -> None:
+    assert job.train.variant_names == ("nominal", "seed", "fsr_hi"), "held-out variants are never a label"
+    assert job.val.variant_names == ("nominal",)
+    assert job.test.variant_names == tuple(toy.VARIANTS)
+    assert not set(job.train.event_id) & (set(job.val.event_id) | set(job.test.event_id))
+
+
+def test_too_few_events_name_the_key(manifest: Path) -> None:
+    job = Job(block(settings=SETTINGS.model_copy(update={"labels": [20, 500]})), manifest)
+    available = sum(e % 5 != 4 and e % 7 != 6 for e in range(60))
+    with pytest.raises(ConfigError, match=rf"finetune\.labels: 500 .* than the {available} .* processes\.signal"):
+        list(job.draws())
+
+
+def test_model_and_run_must_agree(tmp_path: Path, manifest: Path, model: Path, encoder: JetEncoder) -> None:
+    outputs = tmp_path / "p.parquet", tmp_path / "h.csv"
+    with pytest.raises(ConfigError, match="'none' needs no --model"):
+        finetune(block(), manifest, model, *outputs)
+    with pytest.raises(ConfigError, match="'rs3l_s0' needs a --model"):
+        finetune(block("rs3l_s0"), manifest, None, *outputs)
+    save_encoder(new_encoder(Encoder(), 16, 1), tmp_path / "other.safetensors")
+    with pytest.raises(DataError, match=r"another pretrain\.encoder"):
+        finetune(block("rs3l_s0"), manifest, tmp_path / "other.safetensors", *outputs)
+
+
+def test_the_probe_is_a_logistic_regression_on_standardised_features() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    x = (rng.normal(size=(200, 5)) * [1, 10, 100, 1, 0] + np.outer(y, [1, 5, 0, 0, 0])).astype(np.float32)
+    probe = fit_probe(x[:100], y[:100], x[100:], y[100:])
+    assert probe.c in C_GRID
+    mean, std = x[:100].mean(axis=0), x[:100].std(axis=0)
+    weight = probe.weight[:4] * std[:4]
+    gradient_part = (y[:100] - 1 / (1 + np.exp(-probe.logits(x[:100])))) @ ((x[:100] - mean)[:, :4] / std[:4])
+    np.testing.assert_allclose(weight, probe.c * gradient_part, atol=2e-2 * np.abs(weight).max())
+    assert probe.val_loss == pytest.approx(balanced_loss(probe.logits(x[100:]), y[100:]), rel=1e-4)
+
+
+def test_a_probe_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_module, "MAX_ITERATIONS", 1)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 5)).astype(np.float32), np.arange(40) % 2
+    with pytest.raises(TrainingError, match="did not converge"):
+        fit_probe(x, y, x, y)
+
+
+def test_a_probe_at_the_edge_of_the_grid_is_noted(job: Job, encoder: JetEncoder) -> None:
+    frozen = Frozen(job, encoder)
+    draw = Draw(20, 0, job.draw_events(20, 0))
+    probe = frozen.probe_h(draw)
+    edge = probe_module.Probe(probe.weight, 0.0, C_GRID[-1], 1, 0.5, 0.5)
+    inside = probe_module.Probe(probe.weight, 0.0, C_GRID[1], 1, 0.5, 0.5)
+    assert "edge" in frozen.result("probe_h", draw, edge, frozen.test_h).fit.note
+    assert frozen.result("probe_h", draw, inside, frozen.test_h).fit.note == ""
+
+
+def test_balanced_loss_counts_both_classes_the_same() -> None:
+    logits, y = np.array([2.0, -1.0, 0.5, 3.0]), np.array([1, 0, 0, 0])
+    sigma = 1 / (1 + np.exp(-logits))
+    expected = (-np.log(sigma[0]) - np.log(1 - sigma[1:]).mean()) / 2
+    assert balanced_loss(logits, y) == pytest.approx(expected)
+    assert balanced_loss(np.array([1e4, -1e4]), np.array([0, 1])) == pytest.approx(1e4)
+
+
+def test_tuning_starts_at_the_probe_and_leaves_the_encoder_alone(job: Job, encoder: JetEncoder) -> None:
+    draw = Draw(20, 0, job.draw_events(20, 0))
+    probe = Frozen(job, encoder).probe_h(draw)
+    network = tuned(encoder, probe)
+    h, _ = embed(encoder, job.val, job.val_rows)
+    np.testing.assert_allclose(job.validation.logits(network), probe.logits(h), rtol=1e-3, atol=1e-4)
+    before = copy.deepcopy(encoder.state_dict())
+    with torch.no_grad():
+        network.encoder.phi[0].weight.add_(1.0)
+    assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
+
+
+def test_a_fresh_network_knows_nothing(job: Job, encoder: JetEncoder) -> None:
+    assert not job.validation.logits(supervised(encoder)).any()
+
+
+def test_the_best_epoch_is_kept_and_never_the_last(job: Job, encoder: JetEncoder) -> None:
+    network = supervised(encoder)
+    data = job.labelled(Draw(40, 0, job.draw_events(40, 0)), "nominal")
+    fit = Training(network, data, SETTINGS, 1e-3, 5, "test").run(job.validation)
+    assert fit.epochs - fit.best_epoch >= SETTINGS.patience
+    assert fit.steps == fit.epochs * 10 >= SETTINGS.min_steps
+    assert job.validation.metrics(network) == (fit.val_loss, fit.val_auc)
+
+
+def test_training_is_reproducible(job: Job) -> None:
+    data = job.labelled(Draw(20, 0, job.draw_events(20, 0)), "nominal")
+    networks = [supervised(job.fresh_encoder(job.train.rows(), "x")) for _ in range(2)]
+    fits = [Training(network, data, SETTINGS, 1e-3, 5, "a").run(job.validation) for network in networks]
+    assert fits[0] == fits[1]
+    first, second = (network.state_dict() for network in networks)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_training_cut_short_is_an_error(job: Job, encoder: JetEncoder) -> None:
+    data = job.labelled(Draw(40, 0, job.draw_events(40, 0)), "nominal")
+    short = SETTINGS.model_copy(update={"max_epochs": 3})
+    with pytest.raises(TrainingError, match=r"after 3 epochs .* raise finetune\.max_epochs"):
+        Training(supervised(encoder), data, short, 1e-4, 5, "short").run(job.validation)
+
+
+@torch.no_grad()
+def test_scores_of_many_networks_are_those_of_each(job: Job, encoder: JetEncoder) -> None:
+    torch.manual_seed(0)
+    networks = [Classifier(encoder), Classifier(encoder)]
+    rows = np.array([9, 2, 30, 4])
+    scores = score(networks, job.test, rows)
+    for i, network in enumerate(networks):
+        for k, row in enumerate(rows):
+            jets = job.test.batch(np.array([row]))
+            np.testing.assert_allclose(scores[i, k], network(features(jets), jets.mask)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_latents_of_every_test_jet(tmp_path: Path, manifest: Path, model: Path) -> None:
+    path = tmp_path / "latents.parquet"
+    write_latents(manifest, model, path)
+    table = pd.read_parquet(path)
+    assert list(table) == ["event_id", "process", "variant", "z", "jet_mass", "jet_pt"]
+    assert set(table["variant"]) == set(toy.VARIANTS) and set(table["process"]) == set(toy.MULTIPLICITY)
+    norm = np.linalg.norm(np.stack(table["z"].to_list()), axis=1)
+    np.testing.assert_allclose(norm, 1, rtol=1e-5)

@@ -1,0 +1,181 @@
+"""Pre-training: resumes to the bit, the same budget for both methods, alarms, and it learns."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy
+
+from rs3l.config.blocks import PretrainBlock
+from rs3l.config.models import Detector, Encoder, HandMadeViews
+from rs3l.data.store import load_views
+from rs3l.errors import DataError, TrainingError
+from rs3l.files import sha256
+from rs3l.model import pretrain as module
+from rs3l.model.pretrain import PairSource, Trainer, pretrain, refuse_collapse
+from rs3l.model.views import torch_generator
+
+VIEWS = ["nominal", "seed", "fsr_hi"]
+
+
+def block(method: str = "rs3l", **changes: object) -> PretrainBlock:
+    values = {
+        "method": method,
+        "seed": 5,
+        "processes": ["signal", "background"],
+        "variants": VIEWS,
+        "encoder": Encoder(hidden=16, representation=16, latent=4),
+        "temperature": 0.1,
+        "batch": 32,
+        "epochs": 3,
+        "learning_rate": 3e-3,
+        "weight_decay": 1e-4,
+        "constituents": 16,
+        "hand_made": HandMadeViews() if method == "jetclr" else None,
+        "detector": Detector() if method == "jetclr" else None,
+    }
+    return PretrainBlock.model_validate({**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.write_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture
+def no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few steps on a toy do not spread the latents; the alarms are tested on their own."""
+    monkeypatch.setattr(module, "refuse_collapse", lambda *_: None)
+
+
+def train(folder: Path, manifest: Path, settings: PretrainBlock) -> list[Path]:
+    outputs = [folder / name for name in ("model.safetensors", "metrics.csv", "provenance.json")]
+    pretrain(settings, manifest, folder / "state", *outputs)
+    return outputs
+
+
+@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.parametrize("method", ["rs3l", "jetclr"])
+def test_interrupted_and_resumed_is_uninterrupted(
+    tmp_path: Path, manifest: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(tmp_path / "whole", manifest, block(method))
+    original = Trainer._epoch
+
+    def interrupted(self: Trainer, epoch: int) -> dict[str, float]:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return original(self, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "parts", manifest, block(method))
+    assert len(list((tmp_path / "parts" / "state").iterdir())) == 1
+    started: list[int] = []
+    monkeypatch.setattr(Trainer, "_epoch", lambda self, epoch: started.append(epoch) or original(self, epoch))
+    parts = train(tmp_path / "parts", manifest, block(method))
+    assert started == [2], "only the epoch that was missing is trained"
+    assert [p.read_bytes() for p in parts[:2]] == [p.read_bytes() for p in whole[:2]]
+    assert not (tmp_path / "parts" / "state").exists()
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_a_state_of_other_settings_is_not_resumed(tmp_path: Path, manifest: Path) -> None:
+    trainer = Trainer(block(), manifest, module.Checkpoint(tmp_path, block(), "a"))
+    trainer.run()
+    assert len(Trainer(block(), manifest, module.Checkpoint(tmp_path, block(), "a")).rows) == 3
+    assert not Trainer(block(), manifest, module.Checkpoint(tmp_path, block(), "b")).rows
+    other = block(learning_rate=1e-3)
+    assert not Trainer(other, manifest, module.Checkpoint(tmp_path, other, "a")).rows
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    checkpoint = module.Checkpoint(tmp_path, block(), "a")
+    checkpoint.path.write_bytes(b"junk")
+    with pytest.raises(DataError, match=rf"{checkpoint.path.name}: cannot be resumed from"):
+        checkpoint.load()
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_outputs_say_what_was_trained(tmp_path: Path, manifest: Path) -> None:
+    _, metrics, provenance = train(tmp_path, manifest, block())
+    rows = list(csv.DictReader(metrics.open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(math.isfinite(float(value)) for row in rows for value in row.values())
+    record = json.loads(provenance.read_text())
+    assert record["block"] == block().model_dump(mode="json")
+    assert record["manifest_sha256"] == sha256(manifest)
+    assert "torch" in record["versions"]
+
+
+def test_both_methods_have_the_same_steps(tmp_path: Path, manifest: Path) -> None:
+    rs3l, jetclr = (
+        Trainer(block(method), manifest, module.Checkpoint(tmp_path, block(method), "a"))
+        for method in ("rs3l", "jetclr")
+    )
+    assert (rs3l.steps, rs3l.batch) == (jetclr.steps, jetclr.batch)
+    two_views = [e for e in range(60) if e % 7 != 6]
+    assert rs3l.train.total == jetclr.train.total == 2 * len(two_views)
+    assert rs3l.steps == math.ceil(2 * len(two_views) / 32)
+    assert len(jetclr.train.events.count) == 2 * sum(e % 5 != 4 for e in two_views)
+
+
+def test_pairs_are_views_of_one_event(manifest: Path) -> None:
+    store = load_views(manifest, "train", ["signal", "background"], VIEWS, 16)
+    pairs = PairSource(block(), store).draw(torch_generator(1, "a"))
+    assert (store.event_id[pairs[0]] == store.event_id[pairs[1]]).all()
+    assert (store.variant[pairs[0]] != store.variant[pairs[1]]).all()
+    nominal = PairSource(block("jetclr"), store)
+    pairs = nominal.draw(torch_generator(1, "a"))
+    assert (pairs[0] == pairs[1]).all()
+    assert {store.variant_names[v] for v in store.variant[pairs[0]]} == {"nominal"}
+    views = nominal.views(pairs[:, :4], torch_generator(1, "b"))
+    assert not np.allclose(views.candidates[:4], views.candidates[4:]), "each view is augmented on its own"
+
+
+def test_it_learns_without_collapse(tmp_path: Path, manifest: Path) -> None:
+    settings = block(epochs=30, encoder=Encoder(hidden=32, representation=32, latent=4))
+    _, metrics, _ = train(tmp_path, manifest, settings)
+    rows = list(csv.DictReader(metrics.open()))
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"]) - 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_loss": math.log(63) - 0.05}, "is chance"),
+        ({"train_loss": math.nan}, "is chance"),
+        ({"spread": 0.2}, "spread of the latents"),
+        ({"rank": 2.9}, r"RankMe 2\.90 < 3\.00"),
+    ],
+)
+def test_alarms(change: dict[str, float], message: str) -> None:
+    healthy = {"train_loss": 2.0, "spread": 0.9, "rank": 7.0}
+    settings = block(encoder=Encoder(latent=8))
+    refuse_collapse(settings, healthy, 32)
+    with pytest.raises(TrainingError, match=message):
+        refuse_collapse(settings, {**healthy, **change}, 32)
+
+
+def test_the_rank_alarm_knows_small_latents() -> None:
+    row = {"train_loss": 2.0, "spread": 0.9, "rank": 1.6}
+    refuse_collapse(block(encoder=Encoder(latent=4)), row, 32)
+    with pytest.raises(TrainingError, match=r"RankMe 1\.60 < 3\.00"):
+        refuse_collapse(block(encoder=Encoder(latent=128)), row, 32)
+
+
+def test_divergence_stops_the_training(tmp_path: Path, manifest: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss is nan .* lower\s+pretrain\.learning_rate"):
+        train(tmp_path, manifest, block(learning_rate=1e30))
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.json: no such manifest"):
+        train(tmp_path, tmp_path / "nowhere.json", block())
