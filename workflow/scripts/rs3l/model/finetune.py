@@ -190,7 +190,7 @@ class Job:
     def labelled(self, draw: Draw, variant: str | None) -> Labelled:
         """Return the labelled jets of a draw under one variant (None: all their views)."""
         rows = self.train.rows(variant=variant)
-        pass
+        rows = rows[np.isin(self.train.event_id[rows], draw.event_id)]
         return Labelled(self.train, rows, self.is_signal(self.train)[rows])
 
     def pretrained(self, encoder: JetEncoder) -> Iterator[Result]:
