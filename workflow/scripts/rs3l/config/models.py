@@ -222,12 +222,12 @@ class Finetune(Block):
         [100, 300, 1000], min_length=1, description="Numbers of labelled hard events, half of them signal."
     )
     repeats: int = Field(3, ge=1, le=100, description="Draws of the labels and of the initialisation.")
-    batch: int = Field(256, ge=2, description="Jets per step of the trained networks.")
+    batch: int = Field(64, ge=2, description="Jets per step of the trained networks.")
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate from scratch (AdamW).")
-    tune_learning_rate: float = Field(3e-4, gt=0, description="Learning rate of fine-tuning.")
+    tune_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of fine-tuning.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
-    patience: int = Field(20, ge=1, description="Epochs without a better validation loss before a training stops.")
-    min_steps: int = Field(300, ge=0, description="Optimiser steps before a training may stop.")
+    patience: int = Field(10, ge=1, description="Epochs without a better validation loss before a training stops.")
+    min_steps: int = Field(100, ge=0, description="Optimiser steps before a training may stop.")
     max_epochs: int = Field(
         400, ge=2, description="A training whose best epoch is still its last here is an error."
     )
