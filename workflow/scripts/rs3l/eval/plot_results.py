@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
@@ -70,6 +71,7 @@ def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> 
         ax.set_xlabel(f"Component 1 ({fractions[0]:.0%} of the variance)")
         ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
         run = Path(path).parent.name
+        ax.locator_params(nbins=5)
         style.panel_title(ax, run)
         points.append(table.assign(run=run))
     axes[-1].legend(markerscale=2.5)
@@ -181,6 +183,8 @@ def label_efficiency(block: FiguresBlock, header: Header, path: str | Path, task
         ax.set_xticks([], minor=True)
     background, signal = _label(block, task, "background"), _label(block, task, "signal")
     axes[0].set(ylabel=f"{background} rejection at {efficiency:.0%} {signal} efficiency", yscale="log")
+    axes[0].yaxis.set_major_formatter(LogFormatter())
+    axes[0].yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2.0, 0.5)))  # plain numbers
     axes[1].set_ylabel("AUC")
     handles, names = axes[1].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3)
