@@ -7,10 +7,16 @@ VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 RUN := PATH="$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/plugins" "$(BIN)/python"
 
-.PHONY: demo test lint format schema lock venv clean help
+# `make resume`: a profile, or the cores of this machine; ARGS: more options of Snakemake.
+PROFILE ?=
+ARGS ?=
+RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
+  $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
+
+.PHONY: demo test test-slurm resume lint format schema lock venv clean help
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 venv: $(VENV)/.complete  ## the Python environment, from the lock file
 
@@ -27,6 +33,12 @@ demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml o
 
 test: venv  ## all tests, with the miniature campaign
 	@$(RUN) -m pytest tests
+
+test-slurm: venv  ## the miniature campaign on a Slurm of this machine (root, Debian: installs its packages)
+	@$(RUN) tests/slurm/cluster.py run -- "$(BIN)/python" -m pytest tests/slurm -m "not faults"
+
+resume: venv  ## after a crash: end orphaned jobs, unlock, go on; PROFILE=slurm CONFIG=my.yaml as before
+	@$(RUN) tools/resume.py $(ARGS) $(RESUME) --configfile "$(CONFIG)"
 
 lint: venv  ## ruff, mypy --strict, snakefmt, snakemake --lint
 	@$(RUN) -m ruff check .
