@@ -13,7 +13,7 @@ ARGS ?=
 RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
-.PHONY: demo test test-slurm resume lint format schema lock venv clean help
+.PHONY: demo test test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,7 +32,13 @@ demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml o
 	@$(RUN) tools/demo.py --config "$(CONFIG)" --cores "$(CORES)"
 
 test: venv  ## all tests, with the miniature campaign
-	@$(RUN) -m pytest tests
+	@$(RUN) -m pytest tests -m "not faults and not slurm"
+
+test-faults: venv  ## SIGKILL, full disk, damaged files, clock skew, Ctrl-C ... on a tiny campaign (ten minutes)
+	@$(RUN) -m pytest tests/faults
+
+status: venv  ## how far a campaign is: make status CONFIG=my.yaml CORES=200
+	@$(RUN) tools/status.py --config "$(CONFIG)" --cores "$(CORES)"
 
 test-slurm: venv  ## the miniature campaign on a Slurm of this machine (root, Debian: installs its packages)
 	@$(RUN) tests/slurm/cluster.py run -- "$(BIN)/python" -m pytest tests/slurm -m "not faults"
