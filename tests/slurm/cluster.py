@@ -3,6 +3,7 @@
 Needs root and Debian's packages; no systemd. From the repository:
 
     .venv/bin/python tests/slurm/cluster.py run -- COMMAND    install, start, run with RS3L_SLURM=1, stop in any case
+    .venv/bin/python tests/slurm/cluster.py try -- COMMAND    the same, but a success where Slurm cannot be started
     .venv/bin/python tests/slurm/cluster.py install|start|stop|status
 
 Partition `cpu` (default): nodes cpu1 and cpu2; partition `gpu`: node gpu1 with two declared devices. Account:
@@ -162,18 +163,20 @@ def write_configuration() -> None:
 
 
 def start_munge() -> None:
-    """Start munge with a key of its own; its socket is told to Slurm, not the usual one."""
-    folder = STATE / "munge"
+    """Start munge with a key of its own, unless one answers already: all clients of Slurm ask the usual socket."""
+    if quiet("munge", "-n"):
+        return
+    folder, sockets = STATE / "munge", Path("/run/munge")
+    sockets.mkdir(exist_ok=True)
     key = folder / "key"
     if not key.exists():
         key.write_bytes(os.urandom(1024))
-    for path, mode in ((folder, 0o755), (key, 0o400)):
+    for path, mode in ((sockets, 0o755), (folder, 0o700), (key, 0o400)):
         shutil.chown(path, "munge", "munge")
         path.chmod(mode)
-    files = {"key": "key", "socket": "socket", "pid": "pid", "log": "log", "seed": "seed"}
-    options = [f"--{option}{'' if option == 'socket' else '-file'}={folder / name}" for option, name in files.items()]
-    spawn("munged", "munged", "--foreground", *options, user="munge")
-    wait_for("munge", lambda: quiet("munge", "-n", "-S", str(folder / "socket")))
+    options = [f"--{name}-file={folder / name}" for name in ("key", "log", "seed", "pid")]
+    spawn("munged", "munged", "--foreground", "--force", *options, user="munge")
+    wait_for("munge", lambda: quiet("munge", "-n"))
 
 
 def start_accounting() -> None:
@@ -255,6 +258,15 @@ def is_up() -> bool:
     return running("slurmctld") is not None
 
 
+def impossible() -> str:
+    """Return why this machine cannot run the cluster, or nothing."""
+    if os.geteuid() != 0:
+        return "the daemons of Slurm need root"
+    if not all(map(shutil.which, PACKAGES)) and not shutil.which("apt-get"):
+        return "Slurm is not installed, and there is no apt-get to install it"
+    return ""
+
+
 def run(command: Sequence[str]) -> int:
     """Run a command with the cluster up; stop the cluster afterwards if it was not up before."""
     install()
@@ -271,11 +283,14 @@ def run(command: Sequence[str]) -> int:
 def main() -> int:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["install", "start", "stop", "status", "run"])
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="with run: what to run, after --")
+    parser.add_argument("action", choices=["install", "start", "stop", "status", "run", "try"])
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="with run and try: what to run, after --")
     args = parser.parse_args()
     try:
-        if args.action == "run":
+        if args.action == "try" and (reason := impossible()):
+            print(f"SKIPPED: {reason}")
+            return 0
+        if args.action in ("run", "try"):
             return run(args.command[args.command[:1] == ["--"] :])
         if args.action == "status":
             print("up" if is_up() else "down")

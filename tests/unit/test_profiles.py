@@ -74,6 +74,17 @@ def test_slurm_avoids_what_is_known_to_fail() -> None:
     assert profile["slurm-status-attempts"] / profile["max-status-checks-per-second"] >= 600
 
 
+def test_slurm_says_what_every_rule_needs() -> None:
+    """Rules that the profile does not know would be asked for with the defaults; a name that no rule has does nothing."""
+    profile = load("slurm")
+    command = [sys.executable, "-m", "snakemake", "--list-rules"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split()
+    targets = {"all", "hard", "resim", "dataset", "models", "evaluation"}
+    assert set(listed) - targets == set(profile["set-resources"])
+    assert set(profile["groups"]) == {rule for rule in listed if rule.startswith("plot_")}
+    assert all("runtime" in wanted and "mem_mb" in wanted for wanted in profile["set-resources"].values())
+
+
 def test_rules_leave_retries_to_the_profile() -> None:
     for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"):
         assert "retries:" not in path.read_text(), path.name

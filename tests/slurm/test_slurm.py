@@ -1,0 +1,89 @@
+"""The campaign through `snakemake --profile slurm` on a real Slurm, from a fresh clone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import cluster
+from conftest import Snakemake
+from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, small, visible_devices
+
+pytestmark = [needs_slurm, pytest.mark.slurm]
+TRAINING = {"pretrain", "embed", "finetune"}
+
+
+@pytest.fixture(scope="module")
+def clone(test_values: Values, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Run the whole campaign on Slurm."""
+    result = Clone(tmp_path_factory.mktemp("slurm"), small(test_values))
+    result.run()
+    return result
+
+
+@pytest.fixture(scope="module")
+def jobs(clone: Clone) -> dict[str, list[dict[str, str]]]:
+    """Return what the accounting knows of the campaign's jobs, by rule or group."""
+    run = re.search(r"SLURM run ID: (\S+)", clone.output())
+    assert run
+    found: dict[str, list[dict[str, str]]] = {}
+    for job in accounted(run[1], "Partition", "Account", "ReqMem", "Timelimit", "AllocCPUS", "AllocTRES"):
+        rule = job["Comment"].split("_wildcards_")[0].split("_", 1)[1]
+        found.setdefault(rule, []).append(job)
+    return found
+
+
+def test_the_campaign_is_complete(clone: Clone) -> None:
+    assert (clone.root / "summary.json").is_file()
+    assert len(list((clone.root / "figures").glob("*.svg"))) >= 9
+    assert not list(clone.root.rglob("*.tmp")) and not queue()
+
+
+def test_the_data_set_and_the_models_are_those_of_a_local_run(
+    clone: Clone, test_values: Values, tmp_path: Path
+) -> None:
+    local = Snakemake(tmp_path, small(test_values))
+    local("dataset", "models")
+    here = results(tmp_path / "results" / "test", "dataset", "models")
+    there = clone.files("dataset", "models")
+    there = {name: data for name, data in there.items() if "latents" not in name}
+    assert len(here) > 6 and there == here
+
+
+def test_few_jobs_and_all_of_them_well(jobs: dict[str, list[dict[str, str]]]) -> None:
+    counts = {rule: len(found) for rule, found in jobs.items()}
+    assert counts.pop("figures") == 1
+    expected = {"hard_process": 2, "resimulate": 6, "merge": 1, "pretrain": 2, "embed": 2, "finetune": 3, "evaluate": 1}
+    assert counts == expected
+    assert {job["State"] for found in jobs.values() for job in found} == {"COMPLETED"}
+
+
+def test_training_goes_to_the_gpus_and_the_rest_does_not(jobs: dict[str, list[dict[str, str]]]) -> None:
+    for rule, found in jobs.items():
+        for job in found:
+            seen = visible_devices(job["JobID"])
+            if rule in TRAINING:
+                assert job["Partition"] == "gpu" and "gres/gpu=1" in job["AllocTRES"]
+                assert seen and seen <= {"0", "1"}, job
+            else:
+                assert job["Partition"] == "cpu" and "gres/gpu" not in job["AllocTRES"]
+                assert seen == {"none"}, job
+
+
+def test_memory_time_and_cores_are_those_of_the_profile(jobs: dict[str, list[dict[str, str]]]) -> None:
+    def asked(rule: str) -> set[tuple[str, ...]]:
+        return {(job["ReqMem"], job["Timelimit"], job["AllocCPUS"]) for job in jobs[rule]}
+
+    assert asked("resimulate") == {("1500M", "02:00:00", "1")}
+    assert asked("pretrain") == {("8000M", "04:00:00", "1")}
+    (memory, _, cores) = next(iter(asked("figures")))
+    assert (memory, cores) == ("2000M", "1")
+    assert {job["Account"] for found in jobs.values() for job in found} == {cluster.ACCOUNT}
+
+
+def test_nothing_is_in_the_home_folder_and_no_log_is_left(clone: Clone) -> None:
+    assert {path.name for path in clone.home.iterdir()} <= {".cache", ".config"}
+    assert not list((clone.home / ".config").rglob("*.yaml"))
+    assert not list((clone.folder / "results" / "slurm-logs").rglob("*.log"))
