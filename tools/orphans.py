@@ -109,9 +109,12 @@ def working_in(folder: Path) -> Iterator[tuple[psutil.Process, list[str]]]:
 
 def is_snakemake(arguments: list[str]) -> bool:
     """Return whether a command line is a Snakemake that schedules, not one that runs a single job."""
-    words = arguments[1:4]
-    named = any(Path(word).name == "snakemake" or word.endswith("snakemake/__main__.py") for word in words)
-    return named and Path(arguments[0]).name.startswith("python") and "--mode" not in arguments
+    program, *words = arguments
+    while words and words[0].startswith("-") and words[0] != "-m":
+        words = words[1:]
+    module = words[:2] == ["-m", "snakemake"]
+    script = bool(words) and (Path(words[0]).name == "snakemake" or words[0].endswith("snakemake/__main__.py"))
+    return Path(program).name.startswith("python") and (module or script) and "--mode" not in words
 
 
 def is_job(arguments: list[str]) -> bool:
@@ -173,7 +176,9 @@ def slurm(*command: str) -> str:
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     except FileNotFoundError:
-        raise OrphanError(f"{command[0]} is not on this machine; run this where the campaign was started") from None
+        raise OrphanError(
+            f"{command[0]} is not on this machine; run this where the campaign was started"
+        ) from None
     except subprocess.TimeoutExpired:
         raise OrphanError(f"{command[0]} does not answer; try again later") from None
     if result.returncode:
@@ -226,5 +231,7 @@ def wait_until_gone(find: Callable[[], list[SlurmJob]], seconds: float) -> None:
     while jobs := find():
         if time.monotonic() > deadline:
             names = ", ".join(map(str, jobs))
-            raise OrphanError(f"not gone after {seconds:.0f} s: {names}; try again later, or ask your administrator")
+            raise OrphanError(
+                f"not gone after {seconds:.0f} s: {names}; try again later, or ask your administrator"
+            )
         time.sleep(1.0)

@@ -56,7 +56,9 @@ def refuse_running(folder: Path) -> None:
     """Raise :class:`OrphanError` if a Snakemake runs in ``folder`` on this machine."""
     pids = ", ".join(str(process.pid) for process in orphans.running_snakemake(folder))
     if pids:
-        raise OrphanError(f"Snakemake runs in {folder} (pid {pids}): wait for it, or stop it with `kill -INT {pids}`")
+        raise OrphanError(
+            f"Snakemake runs in {folder} (pid {pids}): wait for it, or stop it with `kill -INT {pids}`"
+        )
 
 
 def refuse_elsewhere(folder: Path, run: Run | None) -> None:

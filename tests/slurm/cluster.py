@@ -203,7 +203,11 @@ def start_accounting() -> None:
     )
     spawn("slurmdbd", "slurmdbd", "-D")
     wait_for("slurmdbd", lambda: quiet("sacctmgr", "-n", "list", "cluster"))
-    for entity in (["cluster", "rs3l"], ["account", ACCOUNT, "Cluster=rs3l"], ["user", "root", f"DefaultAccount={ACCOUNT}"]):
+    for entity in (
+        ["cluster", "rs3l"],
+        ["account", ACCOUNT, "Cluster=rs3l"],
+        ["user", "root", f"DefaultAccount={ACCOUNT}"],
+    ):
         quiet("sacctmgr", "-i", "-n", "add", *entity)
 
 

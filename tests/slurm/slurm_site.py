@@ -66,7 +66,9 @@ def accounted(run: str, *fields: str) -> list[dict[str, str]]:
     """Return what Slurm's accounting knows of the jobs of a run, without their steps."""
     names = ["JobID", "Comment", "State", *fields]
     options = ["--allocations", "--noheader", "--parsable2", "--duplicates", "--delimiter=\t"]
-    text = cluster.output("sacct", *options, f"--name={run}", f"--format={','.join(names)}", "--starttime=now-1day")
+    text = cluster.output(
+        "sacct", *options, f"--name={run}", f"--format={','.join(names)}", "--starttime=now-1day"
+    )
     return [dict(zip(names, line.split("\t"), strict=True)) for line in text.splitlines()]
 
 

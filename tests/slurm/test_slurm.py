@@ -55,7 +55,15 @@ def test_the_data_set_and_the_models_are_those_of_a_local_run(
 def test_few_jobs_and_all_of_them_well(jobs: dict[str, list[dict[str, str]]]) -> None:
     counts = {rule: len(found) for rule, found in jobs.items()}
     assert counts.pop("figures") == 1
-    expected = {"hard_process": 2, "resimulate": 6, "merge": 1, "pretrain": 2, "embed": 2, "finetune": 3, "evaluate": 1}
+    expected = {
+        "hard_process": 2,
+        "resimulate": 6,
+        "merge": 1,
+        "pretrain": 2,
+        "embed": 2,
+        "finetune": 3,
+        "evaluate": 1,
+    }
     assert counts == expected
     assert {job["State"] for found in jobs.values() for job in found} == {"COMPLETED"}
 

@@ -124,7 +124,9 @@ def processes_on(jobs: list[str]) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             line = " ".join(process.cmdline())
-            if process.environ().get("SLURM_JOB_ID") in jobs or re.match(rf"slurmstepd: \[({'|'.join(jobs)})\.", line):
+            if process.environ().get("SLURM_JOB_ID") in jobs or re.match(
+                rf"slurmstepd: \[({'|'.join(jobs)})\.", line
+            ):
                 found.append(process)
         except psutil.Error:
             continue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
 import re
 import subprocess
 import sys
@@ -34,49 +36,52 @@ def edited(values: Values, change: Values) -> Values:
     return result
 
 
-def asked(folder: Path, change: Values) -> dict[str, dict[str, str]]:
-    """Return the resources that a dry run with the edited profile announces, by rule."""
+def asked(folder: Path, change: Values) -> dict[str, Values]:
+    """Return the resources of each rule's jobs in a dry run with the edited profile."""
     profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
     (folder / "site").mkdir()
     (folder / "site" / "config.yaml").write_text(yaml.safe_dump(edited(profile, change)))
     result = subprocess.run(
         [
             sys.executable, "-m", "snakemake", "--dry-run", "--profile", str(folder / "site"), "-d", str(folder),
-            "--configfile", str(REPOSITORY / "config" / "test.yaml"),
+            "--configfile", str(REPOSITORY / "config" / "test.yaml"), "--logger", "resources",
         ],
         cwd=REPOSITORY, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "tests" / "plugins")},
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    jobs = re.findall(r"^ *rule (\w+):$.*?^ *resources: (.*?)$", result.stdout, re.MULTILINE | re.DOTALL)
-    return {rule: dict(item.split("=", 1) for item in text.split(", ")) for rule, text in jobs}
+    jobs = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    return {job["rule"]: job for job in jobs}
 
 
 @pytest.fixture(scope="module", params=range(3), ids=SITES)
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any]]:
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, dict[str, Values]]:
     """Return each example's number and the resources that it leads to."""
     assert len(snippets()) == len(SITES)
     return request.param, asked(tmp_path_factory.mktemp("site"), snippets()[request.param])
 
 
-def test_every_rule_is_announced(site: tuple[int, dict[str, Any]]) -> None:
+def test_every_rule_is_announced(site: tuple[int, dict[str, Values]]) -> None:
     resources = site[1]
     assert set(RULES) <= set(resources)
     for rule in RULES:
-        assert int(resources[rule]["mem_mb"]) >= 1000 and int(resources[rule]["runtime"]) >= 10
+        assert resources[rule]["mem_mb"] >= 1000 and resources[rule]["runtime"] >= 10
 
 
-def test_partitions_accounts_and_devices(site: tuple[int, dict[str, Any]]) -> None:
+def test_partitions_accounts_and_devices(site: tuple[int, dict[str, Values]]) -> None:
     number, resources = site
     training = {"pretrain", "embed", "finetune"}
     cpu, gpu = [("standard", "standard"), ("cpu", "a100"), ("batch", "gpu_nodes")][number]
     for rule in RULES:
         wanted = gpu if rule in training else cpu
         assert resources[rule]["slurm_partition"] == wanted
-        assert resources[rule].get("gpu", "0") == ("1" if rule in training and number else "0")
+        assert resources[rule].get("gpu", 0) == (1 if rule in training and number else 0)
         assert resources[rule].get("slurm_account") == (None if number == 2 else "hep")
 
 
 def test_the_profile_as_it_is_names_no_account(tmp_path: Path) -> None:
     resources = asked(tmp_path, {})
-    assert resources["pretrain"]["slurm_partition"] == "gpu" and resources["pretrain"]["gpu"] == "1"
+    assert resources["pretrain"]["slurm_partition"] == "gpu" and resources["pretrain"]["gpu"] == 1
     assert "slurm_partition" not in resources["merge"] and "slurm_account" not in resources["merge"]
