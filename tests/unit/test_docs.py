@@ -47,7 +47,7 @@ def test_links_lead_to_files(document: Path) -> None:
 
 
 def test_every_stage_has_its_page() -> None:
-    assert sorted(path.stem for path in (REPOSITORY / "docs").glob("*.md")) == STAGES
+    assert set(STAGES) <= {path.stem for path in (REPOSITORY / "docs").glob("*.md")}
     readme = (REPOSITORY / "README.md").read_text()
     for stage in STAGES:
         assert f"docs/{stage}.md" in readme

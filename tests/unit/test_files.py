@@ -1,9 +1,16 @@
 """Files appear whole or not at all."""
 
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from conftest import SCRIPTS
 from rs3l.files import atomic, sha256, write_json
 
 
@@ -35,3 +42,50 @@ def test_sha256_of_known_bytes(tmp_path: Path) -> None:
     assert sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
     write_json(tmp_path / "x.json", {"a": 1})
     assert (tmp_path / "x.json").read_text() == '{\n  "a": 1\n}\n'
+
+
+@pytest.mark.parametrize("how", ["python", "parquet", "gzip"])
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, how: str) -> None:
+    """A limit on the size of files fails as a full disk does: in the middle of a write."""
+    write = {
+        "python": "temporary.write_bytes(bytes(10**6))",
+        "parquet": "pyarrow.parquet.write_table(pyarrow.table({'x': list(range(10**5))}), temporary)",
+        "gzip": "gzip.open(temporary, 'wb').write(random.randbytes(10**6))",
+    }[how]
+    code = (
+        "import gzip, random, resource, pyarrow, pyarrow.parquet\n"
+        "from rs3l.files import atomic\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        f"with atomic('{tmp_path}/new/file') as temporary:\n    {write}\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert f"StorageError: {tmp_path}/new/file: cannot be written (File too large); free space" in result.stderr
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="input"), atomic(tmp_path / "file"):
+        (tmp_path / "input").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_cancelled_script_leaves_no_temporary(tmp_path: Path, number: int) -> None:
+    code = (
+        "import time\nfrom rs3l import cli\nfrom rs3l.files import atomic\n"
+        "def main():\n"
+        f"    with atomic('{tmp_path}/new/file') as temporary:\n"
+        "        temporary.write_text('half')\n        print('ready', flush=True)\n        time.sleep(60)\n"
+        "cli.run(main)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert errors.splitlines()[-1] in ("error: terminated", "error: interrupted")
+    assert list((tmp_path / "new").iterdir()) == []

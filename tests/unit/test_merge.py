@@ -15,6 +15,7 @@ import pytest
 from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import MergeBlock
+from rs3l.data.checksum import VALUES, sealed, values_sha256
 from rs3l.data.merge import find_shards, merge, merge_part, split_of
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, dataset_schema
 from rs3l.errors import DataError
@@ -177,11 +178,13 @@ def swap(a: str, b: str) -> None:
     shutil.move(a + ".x", b)
 
 
-def rewrite(path: str, **metadata: str) -> None:
-    """Change entries of a file's header."""
-    table = pq.read_table(path)
-    new = {**table.schema.metadata, **{f"rs3l.{key}".encode(): value.encode() for key, value in metadata.items()}}
-    pq.write_table(table.replace_schema_metadata(new), path)
+def rewrite(path: str, table: pa.Table | None = None, **metadata: str) -> None:
+    """Write a file again with other values or entries of its header, and with the checksums that belong to them."""
+    old = pq.read_table(path)
+    new = old if table is None else table
+    entries = {key.decode(): value.decode() for key, value in old.schema.metadata.items()}
+    changed = {f"rs3l.{key}": value for key, value in metadata.items()}
+    pq.write_table(new.replace_schema_metadata(sealed({**entries, VALUES: values_sha256(new), **changed})), path)
 
 
 def damage(kind: str, paths: CampaignPaths) -> None:
@@ -209,6 +212,11 @@ def damage(kind: str, paths: CampaignPaths) -> None:
     elif kind == "other settings":
         old = json.loads(pq.read_schema(path).metadata[b"rs3l.block"])
         rewrite(path, block=json.dumps({**old, "version": 0}))
+    elif kind == "changed header":
+        metadata = {**pq.read_schema(path).metadata, b"rs3l.subprocesses": b"{}"}
+        pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+    elif kind == "foreign":
+        pq.write_table(pq.read_table(path).replace_schema_metadata(sealed({"made by": "somebody"})), path)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +230,9 @@ def damage(kind: str, paths: CampaignPaths) -> None:
         ("duplicated", "qcd/seed/0001.parquet: begins with hard event 0, not 16"),
         ("other pythia", "different versions of Pythia"),
         ("other campaign", "qcd/seed/0001.parquet: made with another campaign seed"),
-        ("no header", "qcd/seed/0001.parquet: not a file of jets of this workflow"),
+        ("no header", "qcd/seed/0001.parquet: its header is damaged"),
+        ("changed header", "qcd/seed/0001.parquet: its header is damaged"),
+        ("foreign", "qcd/seed/0001.parquet: not a file of jets of this workflow"),
         ("other settings", "qcd/seed/0001.parquet: made with other settings"),
     ],
 )
@@ -241,7 +251,7 @@ def test_rows_that_are_not_the_expected_events_are_refused(copied: tuple[MergeBl
     block, paths = copied
     path = paths.jets("qcd", "seed", "0000")
     table = pq.read_table(path)
-    pq.write_table(table.take([1, 0, *range(2, table.num_rows)]), path)
+    rewrite(path, table.take([1, 0, *range(2, table.num_rows)]))
     with pytest.raises(DataError, match="rows are not the hard events 0 ... 24 of qcd, in order"):
         merge_part(block, paths.root, "qcd", 0, find_shards(block, paths)["qcd"])
 
@@ -252,7 +262,7 @@ def test_views_of_another_hard_event_are_refused(copied: tuple[MergeBlock, Campa
     table = pq.read_table(path)
     i = table.schema.get_field_index("parton_pt")
     other = pa.array(table["parton_pt"].to_numpy() + 1, pa.float32())
-    pq.write_table(table.set_column(i, table.schema.field(i), other), path)
+    rewrite(path, table.set_column(i, table.schema.field(i), other))
     with pytest.raises(DataError, match="the hard events of seed are not those of nominal"):
         merge_part(block, paths.root, "qcd", 0, find_shards(block, paths)["qcd"])
 

@@ -26,7 +26,9 @@ rule resimulate:
         events=lambda wildcards: blocks.hard(CAMPAIGN, wildcards.process, int(wildcards.shard)).events,
     params:
         block=lambda wildcards: blocks.resim(CAMPAIGN, wildcards.process, wildcards.variant).model_dump_json(),
+        first=lambda wildcards: int(wildcards.shard) * CAMPAIGN.events_per_shard,
     message:
         "re-simulate {wildcards.process}, variant {wildcards.variant}, shard {wildcards.shard}"
     shell:
-        "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --out {output.jets:q} > {log:q} 2>&1"
+        "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --first {params.first} "
+        "--out {output.jets:q} > {log:q} 2>&1"

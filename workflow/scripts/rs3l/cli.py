@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,15 @@ def run(main: Callable[[], None]) -> None:
         datefmt="%Y-%m-%d %H:%M:%S",
     )
     logging.info("command: %s", shlex.join([sys.executable, *sys.argv]))
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
     except CampaignError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted")
+
+
+def _terminate(number: int, frame: object) -> None:
+    """End by an exception, so that temporary files are removed: a cancelled job gets SIGTERM."""
+    sys.exit("error: terminated")

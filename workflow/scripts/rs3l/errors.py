@@ -15,6 +15,14 @@ class DataError(CampaignError):
     """A file is missing, damaged or foreign; the message names it and the remedy."""
 
 
+class StorageError(CampaignError):
+    """A file cannot be written: the disk is full, or a quota or limit is reached."""
+
+
+class WorkerError(CampaignError):
+    """Slurm refused the jobs of the merge's workers, or they keep dying."""
+
+
 class GeneratorError(CampaignError):
     """The event generator refused its settings or failed on too many events."""
 

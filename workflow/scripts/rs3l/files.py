@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rs3l.errors import StorageError
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
 
@@ -19,18 +23,33 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, unique to this process; rename it on success.
 
     The file is readable as the user's umask says, whatever the library that wrote it thought. Two writers of
-    one file cannot mix: each has a temporary file of its own, and the last rename wins.
+    one file cannot mix: each has a temporary file of its own, and the last rename wins. Raises
+    :class:`StorageError` if the disk is full or a limit is reached.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     owner = f"{os.environ.get('SLURM_JOB_ID', 'local')}-{os.uname().nodename}-{os.getpid()}"
     temporary = target.with_name(f".{target.name}.{owner}.tmp")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        temporary.chmod(0o666 & ~_UMASK)
+        _to_disk(temporary)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        cause = os.strerror(error.errno)
+        raise StorageError(
+            f"{path}: cannot be written ({cause}); free space, or raise the quota, and run again"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Set the permissions and wait for the disk: some file systems report only now that they are full."""
+    path.chmod(0o666 & ~_UMASK)
+    with open(path, "rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -5,8 +5,8 @@ Each stage's block (``rs3l.config.blocks``) carries its number, so that raising 
 and what depends on it.
 """
 
-HARD = 1
-RESIM = 1
+HARD = 2
+RESIM = 2
 MERGE = 1
 PRETRAIN = 1
 FINETUNE = 1

@@ -26,8 +26,9 @@ from distributed import Client, LocalCluster
 from rs3l import seeds
 from rs3l.config.blocks import MergeBlock
 from rs3l.data.card import card_text
+from rs3l.data.checksum import VALUES, is_sealed, values_sha256
 from rs3l.data.parquet import parquet_options
-from rs3l.data.schema import Status, dataset_schema
+from rs3l.data.schema import Status, dataset_schema, jets_schema
 from rs3l.errors import DataError
 from rs3l.files import atomic, sha256, write_json, write_text
 from rs3l.paths import SPLITS, CampaignPaths, shard_name
@@ -35,6 +36,8 @@ from rs3l.physics.cross_section import Sums, cross_section
 from rs3l.provenance import provenance
 
 FORMAT = 1
+_DAMAGE = (OSError, ValueError, pa.ArrowException)
+"""What reading a damaged Parquet file raises."""
 Bools = npt.NDArray[np.bool_]
 
 
@@ -50,6 +53,7 @@ class Shard:
     pythia: str
     subprocesses: Sums
     resimulation: str
+    values_sha256: str
 
 
 @dataclass(frozen=True)
@@ -122,13 +126,8 @@ def find_shards(block: MergeBlock, paths: CampaignPaths) -> dict[str, dict[str, 
 
 def read_header(path: str) -> Shard:
     """Return what the header of a file of jets says; raises :class:`DataError` if it cannot be read."""
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except FileNotFoundError:
-        raise DataError(f"{path}: missing; run the rule resimulate for it") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: truncated or damaged ({error}); delete it and run again") from None
-    values = {key.decode().removeprefix("rs3l."): value.decode() for key, value in metadata.items()}
+    metadata = _read_metadata(path)
+    values = {key.removeprefix("rs3l."): value for key, value in metadata.items()}
     try:
         resimulation = json.loads(values["block"])
         return Shard(
@@ -140,9 +139,26 @@ def read_header(path: str) -> Shard:
             pythia=values["pythia"],
             subprocesses=json.loads(values["subprocesses"]),
             resimulation=values["block"],
+            values_sha256=metadata[VALUES],
         )
     except (KeyError, ValueError):
         raise DataError(f"{path}: not a file of jets of this workflow; delete it and run again") from None
+
+
+def _read_metadata(path: str) -> dict[str, str]:
+    """Return the metadata of a file of jets once its checksum is known to be right."""
+    try:
+        entries = pq.read_schema(path).metadata or {}
+        metadata = {key.decode(): value.decode() for key, value in entries.items()}
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; run the rule resimulate for it") from None
+    except _DAMAGE as error:
+        raise DataError(f"{path}: truncated or damaged ({error}); delete it and run again") from None
+    if not is_sealed(metadata):
+        raise DataError(
+            f"{path}: its header is damaged, or not of this version of the workflow; delete it and run again"
+        )
+    return metadata
 
 
 def merge_part(
@@ -185,14 +201,19 @@ def read_events(shards: Sequence[Shard], process: str, first: int, last: int) ->
 
 
 def _read_table(shard: Shard) -> pa.Table:
+    """Return the table of a file of jets once the checksum of its values is known to be right."""
     try:
         table = pq.read_table(shard.path)
-    except (OSError, pa.ArrowInvalid) as error:
+        table.validate(full=True)
+        checksum = values_sha256(table)
+    except _DAMAGE as error:
         raise DataError(f"{shard.path}: damaged ({error}); delete it and run again") from None
     if table.num_rows != shard.events:
         raise DataError(
             f"{shard.path}: {table.num_rows} rows for {shard.events} hard events; delete it and run again"
         )
+    if checksum != shard.values_sha256 or table.schema.remove_metadata() != jets_schema():
+        raise DataError(f"{shard.path}: its values were changed after it was written; delete it and run again")
     return table
 
 

@@ -36,6 +36,11 @@ def pythia_version(pythia: Any) -> str:
     return f"{pythia.settings.parm('Pythia:versionNumber'):.3f}"
 
 
+def installed_version() -> str:
+    """Return the version of the Pythia that is installed."""
+    return pythia_version(new_pythia())
+
+
 def setting_line(key: str, value: PythiaValue) -> str:
     """Return the line that Pythia reads for one setting: booleans as on and off."""
     if isinstance(value, bool):

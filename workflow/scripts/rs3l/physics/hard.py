@@ -32,6 +32,7 @@ def generate_shard(block: HardBlock, path: str | Path) -> ShardInfo:
     events = [_generate(pythia, block, index) for index in range(block.first, block.first + block.events)]
     shard = ShardInfo(
         process=block.process,
+        seed=block.seed,
         first=block.first,
         events=block.events,
         pythia=pythia_version(pythia),

@@ -53,6 +53,7 @@ class ShardInfo:
     """
 
     process: str
+    seed: int
     first: int
     events: int
     pythia: str
@@ -85,7 +86,8 @@ def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
     try:
         with warnings.catch_warnings(category=RuntimeWarning):
             warnings.simplefilter("error", RuntimeWarning)  # pylhe only warns of an XML that ends too early
-            file = pylhe.LHEFile.fromfile(str(path), generator=True)
+            text = gzip.decompress(Path(path).read_bytes()).decode()  # all of it: the checksum is at its end
+            file = pylhe.LHEFile.fromstring(text)
             info = _info(path, file.comment)
             events = [_from_pylhe(event) for event in file.events]
     except FileNotFoundError:
@@ -164,5 +166,10 @@ def _particle(p: pylhe.LHEParticle) -> Particle:
 
 def _info(path: str | Path, comment: Any) -> ShardInfo:
     if not isinstance(comment, str) or not comment.startswith("rs3l "):
-        raise DataError(f"{path}: not a shard written by the rule hard_process (its first comment is missing)")
-    return ShardInfo(**json.loads(comment.removeprefix("rs3l ")))
+        raise DataError(
+            f"{path}: not a shard written by the rule hard_process (its first comment is missing); delete it"
+        )
+    try:
+        return ShardInfo(**json.loads(comment.removeprefix("rs3l ")))
+    except TypeError:
+        raise DataError(f"{path}: written by another version of this workflow; delete it and run again") from None

@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 
 from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
+from rs3l.data.checksum import VALUES, sealed, values_sha256
 from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, Status, jets_schema
 from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
 from rs3l.physics.detector import impact_parameters, smear_displacement
+from rs3l.physics.generator import installed_version
 from rs3l.physics.jets import AnchoredJets, anchored_jets, soft_drop_mass
 from rs3l.physics.lhe import HardEvent, ShardInfo, read_shard
 from rs3l.physics.matching import Anchor, find_anchor
@@ -29,25 +31,43 @@ MAX_FAILED_FRACTION = 0.05
 """A larger fraction of events that Pythia cannot complete stops the job."""
 
 
-def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path) -> pa.Table:
+def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path, first: int | None = None) -> pa.Table:
     """Re-simulate the LHE shard ``hard`` and write one row per hard event, in its order, to ``out``.
 
-    Raises :class:`DataError` for a damaged or foreign shard, :class:`GeneratorError` if Pythia refuses
-    the variant or fails on more than ``MAX_FAILED_FRACTION`` of the events.
+    ``first`` is the hard event that the shard must begin with, if known. Raises :class:`DataError` for a
+    damaged or foreign shard, :class:`GeneratorError` if Pythia refuses the variant or fails on more than
+    ``MAX_FAILED_FRACTION`` of the events.
     """
     info, events = read_shard(hard)
-    if info.process != block.process:
-        raise DataError(f"{hard}: holds events of {info.process}, not of {block.process}")
+    _check_shard(block, hard, info, first)
     start = perf_counter()
     table = resimulate(block, events)
     _check_failures(table, block, hard)
     with atomic(out) as temporary:
         pq.write_table(
-            table.replace_schema_metadata(_metadata(block, info)), temporary, **parquet_options(table.schema)
+            table.replace_schema_metadata(_metadata(block, info, table)),
+            temporary,
+            **parquet_options(table.schema),
         )
     seconds = perf_counter() - start
     logging.info("%s: %d events in %.1f s, %.0f events/s", out, len(events), seconds, len(events) / seconds)
     return table
+
+
+def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: int | None) -> None:
+    """Raise :class:`DataError` unless the shard is the one that this job is about."""
+    if info.process != block.process:
+        raise DataError(f"{hard}: holds events of {info.process}, not of {block.process}; delete it and run again")
+    if info.seed != block.seed:
+        raise DataError(f"{hard}: made with another campaign seed; delete it and run again")
+    if first is not None and info.first != first:
+        raise DataError(f"{hard}: begins with hard event {info.first}, not {first}; delete it and run again")
+    installed = installed_version()
+    if info.pythia != installed:
+        raise DataError(
+            f"{hard}: made with Pythia {info.pythia}, but {installed} is installed, and the same seed gives other "
+            f"events there; install Pythia {info.pythia} again, or start another campaign (key `campaign`)"
+        )
 
 
 def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
@@ -172,12 +192,15 @@ def _check_failures(table: pa.Table, block: ResimBlock, hard: str | Path) -> Non
         logging.warning("%s: Pythia failed on %d of %d events", hard, failed, table.num_rows)
 
 
-def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:
+def _metadata(block: ResimBlock, info: ShardInfo, table: pa.Table) -> dict[str, str]:
     """Return what the merge needs to know of a shard, as the file's metadata."""
-    return {
-        "rs3l.block": block.model_dump_json(),
-        "rs3l.first": str(info.first),
-        "rs3l.events": str(info.events),
-        "rs3l.pythia": info.pythia,
-        "rs3l.subprocesses": json.dumps(info.subprocesses),
-    }
+    return sealed(
+        {
+            "rs3l.block": block.model_dump_json(),
+            "rs3l.first": str(info.first),
+            "rs3l.events": str(info.events),
+            "rs3l.pythia": info.pythia,
+            "rs3l.subprocesses": json.dumps(info.subprocesses),
+            VALUES: values_sha256(table),
+        }
+    )
