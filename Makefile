@@ -34,8 +34,9 @@ demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml o
 test: venv  ## all tests, with the miniature campaign
 	@$(RUN) -m pytest tests -m "not faults and not slurm"
 
-test-faults: venv  ## SIGKILL, full disk, damaged files, clock skew, Ctrl-C ... on a tiny campaign (ten minutes)
+test-faults: venv  ## SIGKILL, full disk, damaged files, clock skew, Ctrl-C ... on tiny campaigns; then on Slurm
 	@$(RUN) -m pytest tests/faults
+	@$(RUN) tests/slurm/cluster.py run -- "$(BIN)/python" -m pytest tests/slurm -m faults
 
 status: venv  ## how far a campaign is: make status CONFIG=my.yaml CORES=200
 	@$(RUN) tools/status.py --config "$(CONFIG)" --cores "$(CORES)"

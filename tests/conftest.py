@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -58,9 +59,10 @@ def hard_events(hard_shard: Callable[[str, int, int], Path]) -> Callable[[str, i
 class Snakemake:
     """Snakemake on this workflow, in a folder of its own."""
 
-    def __init__(self, folder: Path, values: dict[str, Any]) -> None:
-        """Work in ``folder`` with the configuration ``values``."""
+    def __init__(self, folder: Path, values: dict[str, Any], repository: Path = REPOSITORY) -> None:
+        """Work in ``folder`` with the configuration ``values`` on the workflow in ``repository``."""
         self.folder = folder
+        self.repository = repository
         self.configure(values)
 
     def configure(self, values: dict[str, Any]) -> None:
@@ -71,7 +73,7 @@ class Snakemake:
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
         """Return the command line; ``arguments`` begin with the targets."""
         return [
-            sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(REPOSITORY / "Snakefile"),
+            sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(self.repository / "Snakefile"),
             "--directory", str(self.folder), "--cores", str(cores), "--configfile", str(self.folder / "config.yaml"),
         ]  # fmt: skip
 
@@ -110,4 +112,27 @@ def finished(tmp_path_factory: pytest.TempPathFactory, test_values: dict[str, An
     """Run the whole miniature campaign, once per test session; tests only look at it, or dry-run."""
     snakemake = Snakemake(tmp_path_factory.mktemp("finished"), test_values)
     snakemake()
+    return snakemake
+
+
+@pytest.fixture(scope="session")
+def tiny_values(test_values: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with every stage and as few jobs as that takes, for tests that run it many times."""
+    values = copy.deepcopy(test_values)
+    del values["processes"]["w_qq"], values["tasks"]["w_vs_qcd"]
+    for process in values["processes"].values():
+        process["events"] = 120
+    values["variants"] = {name: values["variants"][name] for name in ("nominal", "seed")}
+    values["dataset"].update(events_per_part=20)
+    values["pretrain"]["methods"] = ["rs3l"]
+    values["finetune"].update(repeats=1)
+    values["evaluate"].update(variants=["nominal", "seed"])
+    return values
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_values: dict[str, Any]) -> Snakemake:
+    """Run the tiny campaign up to its summary, once per test session; tests compare with it, or copy it."""
+    snakemake = Snakemake(tmp_path_factory.mktemp("undisturbed"), tiny_values)
+    snakemake("evaluation")
     return snakemake

@@ -254,7 +254,7 @@ class Campaign(Block):
     """A campaign: processes x variants, and what is learned from them."""
 
     campaign: Name = Field(description="Name; results go to <results>/<campaign>.")
-    results: str = Field("results", pattern=r"^[^\s:*?\"'|<>{}]+$", description="Folder of all campaigns.")
+    results: str = Field("results", pattern=r"^[\w./+@][\w./+@=,-]*$", description="Folder of all campaigns.")
     seed: int = Field(20240311, ge=0, lt=2**63, description="Root of every random number.")
     events_per_shard: int = Field(gt=0, description="Hard events per job; no effect on the data set.")
     generator: Generator = Generator()

@@ -1,0 +1,37 @@
+"""Say how far a campaign is: jobs per stage, events/s, failures with their cause, time left. Locks nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
+
+from rs3l.config import load_campaign
+from rs3l.errors import CampaignError
+from rs3l.status import campaign_status, status_text
+
+
+def main() -> None:
+    """Print the status of one campaign."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default="config/config.yaml", help="the campaign (default: the demo)")
+    parser.add_argument("--directory", default=".", help="where Snakemake runs, if elsewhere (default: here)")
+    parser.add_argument(
+        "--cores",
+        default="all",
+        help="jobs at a time, for the time left (default: the cores of this machine)",
+    )
+    args = parser.parse_args()
+    cores = (os.cpu_count() or 1) if args.cores == "all" else max(int(args.cores), 1)
+    try:
+        config = load_campaign(args.config)
+    except CampaignError as error:
+        sys.exit(f"error: {error}")
+    print(status_text(config, campaign_status(config, args.directory), cores))
+
+
+if __name__ == "__main__":
+    main()
