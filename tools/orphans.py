@@ -176,9 +176,7 @@ def slurm(*command: str) -> str:
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     except FileNotFoundError:
-        raise OrphanError(
-            f"{command[0]} is not on this machine; run this where the campaign was started"
-        ) from None
+        raise OrphanError(f"{command[0]} is not on this machine; go to where the campaign was started") from None
     except subprocess.TimeoutExpired:
         raise OrphanError(f"{command[0]} does not answer; try again later") from None
     if result.returncode:
@@ -189,9 +187,9 @@ def slurm(*command: str) -> str:
 def slurm_jobs(folder: Path) -> list[SlurmJob]:
     """Return your unfinished jobs in Slurm that write into ``folder``.
 
-    These are the jobs of Snakemake's runs in ``folder`` (by their names), and what has ``folder`` as working directory
-    and is a job of Snakemake or of a step, unless it was sent elsewhere by ``--directory``. Without Slurm on this
-    machine there are none, unless a run here has used it: then :class:`OrphanError`.
+    These are the jobs of Snakemake's runs in ``folder`` (by their names), and what has ``folder`` as working
+    directory and is a job of Snakemake or of a step, unless it was sent elsewhere by ``--directory``. Without
+    Slurm on this machine there are none, unless a run here has used it: then :class:`OrphanError`.
     """
     known = run_ids(folder)
     own = os.environ.get("SLURM_JOB_ID")
@@ -231,7 +229,5 @@ def wait_until_gone(find: Callable[[], list[SlurmJob]], seconds: float) -> None:
     while jobs := find():
         if time.monotonic() > deadline:
             names = ", ".join(map(str, jobs))
-            raise OrphanError(
-                f"not gone after {seconds:.0f} s: {names}; try again later, or ask your administrator"
-            )
+            raise OrphanError(f"not gone after {seconds:.0f} s: {names}; try again later")
         time.sleep(1.0)

@@ -3,9 +3,9 @@
     make resume PROFILE=slurm CONFIG=config/paper.yaml
     python tools/resume.py --profile slurm --configfile config/paper.yaml    # any options of Snakemake
 
-A killed Snakemake leaves its jobs running. A second Snakemake would start them a second time, and two jobs would
-write one file. So this refuses while a Snakemake runs in the folder; it ends the orphaned processes and Slurm jobs of
-the folder, waits until they are gone, and only then removes the lock that the killed Snakemake has left.
+A killed Snakemake leaves its jobs running. A second Snakemake would start them a second time, and two jobs
+would write one file. So this refuses while a Snakemake runs in the folder; it ends the orphaned processes and
+Slurm jobs of the folder, waits until they are gone, and only then removes the lock that the killed one has left.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def working_folder(arguments: list[str]) -> Path:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[int]:
-    """Hold a lock that ends with its holders; yield its descriptor, which Snakemake inherits and its jobs do not."""
+    """Hold a lock that ends with its holders; yield its descriptor, which Snakemake inherits, its jobs not."""
     path = folder / ".snakemake" / "resume.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as stream:
@@ -56,9 +56,7 @@ def refuse_running(folder: Path) -> None:
     """Raise :class:`OrphanError` if a Snakemake runs in ``folder`` on this machine."""
     pids = ", ".join(str(process.pid) for process in orphans.running_snakemake(folder))
     if pids:
-        raise OrphanError(
-            f"Snakemake runs in {folder} (pid {pids}): wait for it, or stop it with `kill -INT {pids}`"
-        )
+        raise OrphanError(f"Snakemake runs in {folder} (pid {pids}): wait, or stop it with `kill -INT {pids}`")
 
 
 def refuse_elsewhere(folder: Path, run: Run | None) -> None:
@@ -76,7 +74,7 @@ def end_local(folder: Path) -> None:
     foreign = [str(job.pid) for job in jobs if not orphans.is_orphan(job, jobs)]
     if foreign:
         raise OrphanError(
-            f"processes {', '.join(foreign)} run steps of the campaign in {folder} and were not left by Snakemake: "
+            f"processes {', '.join(foreign)} run steps in {folder} and were not left by Snakemake: "
             "wait for them, or end them"
         )
     if jobs:
