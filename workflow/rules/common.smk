@@ -43,6 +43,28 @@ def more(base):
     return lambda wildcards, attempt: base * attempt
 
 
+def launcher(wildcards, threads, resources):
+    """
+    Return what starts a training: python, torchrun for the ranks of one node, or srun for the tasks of Slurm.
+
+    Only a profile sets these resources; what a function of params derives from them re-runs nothing.
+    """
+    if resources.get("mpi"):
+        nodes = f"--nodes={resources.nodes} " if resources.get("nodes") else ""
+        tasks = f"{nodes}--ntasks={resources.tasks} --cpus-per-task={threads}"
+        return f"{resources.mpi} {tasks} --kill-on-bad-exit=1 python"
+    ranks = resources.get("gpu") or resources.get("tasks") or 1
+    torchrun = f"python -m torch.distributed.run --standalone --nproc-per-node={ranks}"
+    return torchrun if ranks > 1 else "python"
+
+
+def merge_workers(wildcards, threads, resources):
+    """Return the workers of the merge: processes in its own job, or Slurm jobs as large as it, if a profile asks."""
+    if resources.get("dask_jobs"):
+        return f"--jobs {resources.dask_jobs} --memory {resources.mem_mb} --minutes {resources.runtime}"
+    return f"--workers {threads}"
+
+
 def hard_shards():
     """Return all shards of hard events."""
     return [

@@ -6,7 +6,7 @@ rule pretrain:
     Pre-train an encoder: views are re-simulations (rs3l) or hand-made augmentations (jetclr).
 
     Wildcards: run (<method>_s<seed>). Checkpoints live in a folder that is no output of this rule, so that a
-    failed or cancelled job resumes from them.
+    failed or cancelled job resumes from them. The resources `tasks` and `gpu`, set by a profile, give the ranks.
     """
     input:
         script=script("pretrain.py"),
@@ -29,10 +29,11 @@ rule pretrain:
     params:
         block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).model_dump_json(),
         state=PATHS.training_state(),
+        launcher=launcher,
     message:
         "pre-train {wildcards.run}"
     shell:
-        "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} --state {params.state:q} "
+        "{params.launcher} {input.script:q} --block {params.block:q} --manifest {input.manifest:q} --state {params.state:q} "
         "--threads {threads} --model {output.model:q} --metrics {output.metrics:q} "
         "--provenance {output.provenance:q} > {log:q} 2>&1"
 

@@ -23,6 +23,19 @@ def nt_xent(latents: Tensor, temperature: float) -> Tensor:
     return cross_entropy(similarity, _partners(latents))
 
 
+def nt_xent_share(own: Tensor, rows: Tensor, latents: Tensor, temperature: float) -> Tensor:
+    """Return what the views ``own`` [2b, D], the ``rows`` [2b] of ``latents`` [2B, D], add to NT-Xent.
+
+    The shares of all rows add up to :func:`nt_xent` of ``latents``. ``own`` has the gradients of its rows
+    of the similarities, ``latents`` those of its columns.
+    """
+    similarity = normalize(own, dim=1) @ normalize(latents, dim=1).T / temperature
+    views = torch.arange(len(latents), device=rows.device)
+    similarity = similarity.masked_fill(rows[:, None] == views, -torch.inf)
+    partners = (rows + len(latents) // 2) % len(latents)
+    return cross_entropy(similarity, partners, reduction="sum") / len(latents)
+
+
 def _similarity(latents: Tensor) -> Tensor:
     """Return the cosines [2B, 2B], -inf on the diagonal: a view is not compared with itself."""
     unit = normalize(latents, dim=1)

@@ -1,7 +1,7 @@
-"""Contrastive pre-training: a plain loop over pairs of views, resumable to the bit.
+"""Contrastive pre-training: a plain loop over pairs of views, resumable to the bit, on one or more ranks.
 
-Shapes: B pairs per step, 2B views in one forward pass (the first views, then the second), D latent
-dimensions.
+Shapes: B pairs per step, over all ranks; 2B views in one forward pass (the first views, then the
+second); D latent dimensions.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.data.features import features
 from rs3l.data.store import EventViews, Ints, JetBatch, JetStore, load_views
 from rs3l.errors import DataError, TrainingError
 from rs3l.files import atomic, sha256, write_json, write_text
-from rs3l.model.encoder import new_encoder, save_encoder
-from rs3l.model.loss import diagnose, nt_xent
-from rs3l.model.views import choose_pairs, epoch_batches, hand_made, rotate, torch_generator
+from rs3l.model.distributed import Ranks
+from rs3l.model.encoder import JetEncoder, new_encoder, save_encoder
+from rs3l.model.loss import diagnose, nt_xent, nt_xent_share
+from rs3l.model.views import angles, choose_pairs, epoch_batches, hand_made, torch_generator, turn
 from rs3l.provenance import provenance
 
 VALIDATION_PAIRS = 2048
@@ -45,6 +46,10 @@ RANK_ALARM = 3.0
 RANK_ALARM_FRACTION = 3 / 8
 """The same for smaller latents, as a fraction of their dimension."""
 
+ALONE = Ranks()
+"""One process on the CPU."""
+
+ALL = slice(None)
 Row = dict[str, float]
 
 
@@ -55,21 +60,26 @@ def pretrain(
     model: str | Path,
     metrics: str | Path,
     provenance_path: str | Path,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Pre-train one encoder and write its weights, metrics and provenance.
 
     ``state`` is a folder for the resumable state, which is deleted in the end. The weights are those of
     the last epoch: the one-cycle schedule ends at a vanishing learning rate, and the validation loss of
-    every epoch is in the metrics. Raises :class:`TrainingError` if the loss is not finite or the latent
-    space has collapsed.
+    every epoch is in the metrics. All ``ranks`` call this; the first writes. Raises
+    :class:`TrainingError` if the loss is not finite, the latent space has collapsed, or the batch is too
+    small for the ranks.
     """
     checksum = sha256_of_manifest(manifest)
-    trainer = Trainer(block, manifest, Checkpoint(state, block, checksum))
+    trainer = Trainer(block, manifest, Checkpoint(state, block, checksum), ranks)
     trainer.run()
     refuse_collapse(block, trainer.rows[-1], trainer.batch)
+    if not ranks.first:
+        return
     save_encoder(trainer.encoder, model)
     write_text(metrics, _csv(trainer.rows))
-    write_json(provenance_path, provenance(block=block.model_dump(), manifest_sha256=checksum))
+    made_from = {"block": block.model_dump(), "manifest_sha256": checksum}
+    write_json(provenance_path, provenance(**made_from, ranks=ranks.size, device=ranks.device.type))
     trainer.checkpoint.delete()
 
 
@@ -97,7 +107,7 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         try:
-            return dict(torch.load(self.path, weights_only=True))
+            return dict(torch.load(self.path, weights_only=True, map_location="cpu"))
         except Exception as error:
             raise DataError(f"{self.path}: cannot be resumed from ({error}); delete it") from None
 
@@ -133,13 +143,19 @@ class PairSource:
             return choose_pairs(self.events, generator)
         return np.stack([self.events.start, self.events.start])
 
-    def views(self, rows: Ints, generator: Generator) -> JetBatch:
-        """Return the 2B views of pairs with ``rows`` [2, B], augmented."""
-        jets = self.store.batch(rows.reshape(-1))
+    def views(self, rows: Ints, generator: Generator, part: slice = ALL) -> JetBatch:
+        """Return the views of pairs with ``rows`` [2, B], augmented: 2B, or those of the pairs ``part``.
+
+        The random numbers are drawn for all pairs, so that those of a pair do not depend on ``part``.
+        """
         if self.block.hand_made is None:
-            return rotate(jets, generator)
+            angle = angles(rows.size, generator).view(2, -1)[:, part].reshape(-1, 1)
+            return turn(self.store.batch(rows[:, part].reshape(-1)), angle)
         assert self.block.detector is not None, "a jetclr block holds the detector"
-        return hand_made(jets, self.block.hand_made, self.block.detector, generator)
+        jets = self.store.batch(rows.reshape(-1))
+        views = hand_made(jets, self.block.hand_made, self.block.detector, generator)
+        chosen = torch.arange(rows.size).view(2, -1)[:, part].flatten()
+        return JetBatch(*(values[chosen] for values in views))
 
 
 def _nominal(store: JetStore, events: EventViews) -> EventViews:
@@ -149,12 +165,27 @@ def _nominal(store: JetStore, events: EventViews) -> EventViews:
     return EventViews(store.event_id[rows], rows, np.ones_like(rows))
 
 
+class Projection(nn.Module):
+    """An encoder with its projection head, in one call."""
+
+    def __init__(self, encoder: JetEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the latents [B, D] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
+        return self.encoder.project(self.encoder(x, mask))
+
+
 class Trainer:
     """State of one pre-training; :meth:`run` goes from the last checkpoint to the end."""
 
-    def __init__(self, block: PretrainBlock, manifest: str | Path, checkpoint: Checkpoint) -> None:
+    def __init__(
+        self, block: PretrainBlock, manifest: str | Path, checkpoint: Checkpoint, ranks: Ranks = ALONE
+    ) -> None:
         self.block = block
         self.checkpoint = checkpoint
+        self.ranks = ranks
         train, val = (
             load_views(manifest, split, block.processes, block.variants, block.constituents)
             for split in ("train", "val")
@@ -164,6 +195,8 @@ class Trainer:
         self.steps = -(-self.train.total // self.batch)
         self.encoder = new_encoder(block.encoder, block.constituents, block.seed, "pretrain")
         self.encoder.norm.fit(train, train.rows())
+        self.encoder.to(ranks.device)
+        self.network = ranks.averaging(Projection(self.encoder))
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(), lr=block.learning_rate, weight_decay=block.weight_decay
         )
@@ -171,6 +204,7 @@ class Trainer:
             self.optimizer, max_lr=block.learning_rate, total_steps=block.epochs * self.steps
         )
         self.rows: list[Row] = []
+        self._check_batch()
         self._resume()
 
     def run(self) -> None:
@@ -193,12 +227,7 @@ class Trainer:
         losses = []
         self.encoder.train()
         for events in epoch_batches(pairs.shape[1], self.batch, self.steps, generator):
-            loss = self._loss(self.train.views(pairs[:, events], generator))
-            self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            self.schedule.step()
-            losses.append(loss.item())
+            losses.append(self._step(pairs[:, events], generator))
             if not math.isfinite(losses[-1]):
                 raise TrainingError(
                     f"the loss is {losses[-1]} in epoch {epoch + 1}, step {len(losses)}; lower "
@@ -208,12 +237,29 @@ class Trainer:
         steps = (epoch + 1) * self.steps
         return {"steps": steps, "learning_rate": rate, "train_loss": float(np.mean(losses))}
 
-    def _latents(self, jets: JetBatch) -> Tensor:
-        """Return the latents [2B, D], both views in one forward pass."""
-        return self.encoder.project(self.encoder(features(jets), jets.mask))
+    def _step(self, rows: Ints, generator: Generator) -> float:
+        """Take one step on the pairs ``rows`` [2, B] of the global batch and return its loss."""
+        share = self._share(self._latents(self.train, rows, generator), rows.shape[1])
+        self.optimizer.zero_grad()
+        # The loss is the sum of the ranks' shares; the network averages their gradients.
+        (share * self.ranks.size).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        return self.ranks.total(share)
 
-    def _loss(self, jets: JetBatch) -> Tensor:
-        return nt_xent(self._latents(jets), self.block.temperature)
+    def _latents(self, source: PairSource, rows: Ints, generator: Generator) -> Tensor:
+        """Return the latents [2b, D] of this rank's views of the pairs ``rows`` [2, B], in one forward pass."""
+        jets = source.views(rows, generator, self.ranks.part(rows.shape[1]))
+        jets = JetBatch(*(values.to(self.ranks.device) for values in jets))
+        latents: Tensor = self.network(features(jets), jets.mask)
+        return latents
+
+    def _share(self, own: Tensor, pairs: int) -> Tensor:
+        """Return this rank's share of the loss of the global batch from its latents ``own`` [2b, D]."""
+        if self.ranks.size == 1:
+            return nt_xent(own, self.block.temperature)
+        latents = self.ranks.gather(own, pairs)
+        return nt_xent_share(own, self.ranks.rows(pairs), latents, self.block.temperature)
 
     @torch.no_grad()
     def _validate(self) -> Row:
@@ -225,13 +271,24 @@ class Trainer:
         self.encoder.eval()
         losses, values = [], []
         for start in range(0, pairs.shape[1] - size + 1, size):
-            latents = self._latents(self.val.views(pairs[:, start : start + size], generator))
+            latents = self._latents(self.val, pairs[:, start : start + size], generator)
+            latents = self.ranks.gather(latents, size)
             losses.append(nt_xent(latents, self.block.temperature).item())
             values.append(diagnose(latents)._asdict())
         means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
         return {"val_loss": float(np.mean(losses)), **means}
 
+    def _check_batch(self) -> None:
+        smallest = min(self.batch, len(self.val.events.count))
+        if smallest < self.ranks.size:
+            raise TrainingError(
+                f"{self.ranks.size} ranks for batches of {smallest} pairs: each needs one pair or more; use "
+                "fewer ranks, or raise pretrain.batch or processes.<name>.events"
+            )
+
     def _save(self) -> None:
+        if not self.ranks.first:
+            return
         self.checkpoint.save(
             {
                 "encoder": self.encoder.state_dict(),
@@ -243,6 +300,11 @@ class Trainer:
 
     def _resume(self) -> None:
         state = self.checkpoint.load()
+        if not self.ranks.agree(0 if state is None else len(state["rows"])):
+            raise DataError(
+                f"{self.checkpoint.path}: the ranks see different states of the training; the folder must be "
+                "on a file system that all nodes share"
+            )
         if state is None:
             return
         self.encoder.load_state_dict(state["encoder"])

@@ -58,7 +58,16 @@ def rotate(jets: JetBatch, generator: Generator) -> JetBatch:
     The jet's orientation, e.g. that of the b-quark pair, is shared by all showers of a hard event: a
     shortcut that tells events apart unless every view is rotated independently.
     """
-    angle = 2 * math.pi * torch.rand(len(jets.mask), 1, generator=generator)
+    return turn(jets, angles(len(jets.mask), generator))
+
+
+def angles(n: int, generator: Generator) -> Tensor:
+    """Return angles [n, 1], uniform in the circle."""
+    return 2 * math.pi * torch.rand(n, 1, generator=generator)
+
+
+def turn(jets: JetBatch, angle: Tensor) -> JetBatch:
+    """Rotate (deta, dphi) of each jet about its axis by ``angle`` [B, 1]."""
     cos, sin = angle.cos(), angle.sin()
     raw = jets.candidates.clone()
     deta, dphi = jets.candidates[..., _DETA], jets.candidates[..., _DPHI]

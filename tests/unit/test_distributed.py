@@ -1,0 +1,201 @@
+"""Several ranks train the model of one: the same random numbers, loss and gradients."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import toy
+from safetensors.torch import load_file
+from test_pretrain import VIEWS, block
+
+from conftest import SCRIPTS
+from rs3l.data.store import load_views
+from rs3l.errors import ConfigError, TrainingError
+from rs3l.model.distributed import PORTS, Place, Ranks, choose_device, find_place, join, meet_in_slurm
+from rs3l.model.loss import nt_xent, nt_xent_share
+from rs3l.model.pretrain import Checkpoint, PairSource, Trainer
+from rs3l.model.views import torch_generator
+
+FOLDER = Path(__file__).parent
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+STEP = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "1", "SLURM_JOB_ID": "12"}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.write_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture(scope="module")
+def alone(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an rs3l training by one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    train(folder, 1, manifest)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """Return the environment without what a launcher of the tests themselves may have set."""
+    names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    kept = {
+        k: v for k, v in os.environ.items() if k not in names and not k.startswith(("SLURM_", "TORCHELASTIC_"))
+    }
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(SCRIPTS), str(FOLDER)]), "OMP_NUM_THREADS": "1"}
+
+
+def launch(ranks: int, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script alone, or as several ranks by torchrun."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    command = [sys.executable, *(torchrun if ranks > 1 else []), str(script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment())
+
+
+def train(folder: Path, ranks: int, manifest: Path, method: str = "rs3l", stop: int = 0) -> None:
+    """Pre-train in double precision; with ``stop``, interrupted after so many epochs."""
+    result = launch(ranks, FOLDER / "train_double.py", str(manifest), str(folder), method, str(stop))
+    assert (result.returncode == 0) == (stop == 0), result.stderr[-4000:]
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of the metrics."""
+    with (folder / "metrics.csv").open() as stream:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+
+
+def assert_same_training(folder: Path, other: Path) -> None:
+    for row, expected in zip(metrics(folder), metrics(other), strict=True):
+        assert row == pytest.approx(expected, rel=1e-8, abs=1e-8)
+    models = [load_file(path / "model.safetensors") for path in (folder, other)]
+    assert models[0].keys() == models[1].keys()
+    for name, value in models[0].items():
+        assert value.dtype == torch.float64
+        torch.testing.assert_close(value, models[1][name], rtol=1e-7, atol=1e-8)
+
+
+def test_three_ranks_train_the_model_of_one_process(tmp_path: Path, manifest: Path, alone: Path) -> None:
+    """32 pairs do not divide by three: slices of unequal size."""
+    train(tmp_path, 3, manifest)
+    assert_same_training(tmp_path, alone)
+    record = json.loads((tmp_path / "provenance.json").read_text())
+    assert (record["ranks"], record["device"]) == (3, "cpu")
+
+
+def test_hand_made_views_too(tmp_path: Path, manifest: Path) -> None:
+    train(tmp_path / "one", 1, manifest, "jetclr")
+    train(tmp_path / "two", 2, manifest, "jetclr")
+    assert_same_training(tmp_path / "two", tmp_path / "one")
+
+
+def test_a_training_goes_on_with_another_number_of_ranks(tmp_path: Path, manifest: Path, alone: Path) -> None:
+    train(tmp_path, 2, manifest, stop=2)
+    assert len(list((tmp_path / "state").iterdir())) == 1
+    assert not (tmp_path / "model.safetensors").exists()
+    train(tmp_path, 1, manifest)
+    assert_same_training(tmp_path, alone)
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_script_under_torchrun(tmp_path: Path, manifest: Path) -> None:
+    outputs = [f"--{name}={tmp_path / name}" for name in ("state", "model", "metrics", "provenance")]
+    settings = block(epochs=20, learning_rate=1e-2).model_dump_json()
+    result = launch(2, SCRIPTS / "pretrain.py", f"--block={settings}", f"--manifest={manifest}", *outputs)
+    assert result.returncode == 0, result.stderr[-4000:]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics", "model", "provenance"]
+    assert result.stderr.count("epoch 20/20") == 1, "the first rank alone reports"
+
+
+@pytest.mark.parametrize("sizes", [(3, 4), (7,), (1, 1, 5)])
+def test_shares_of_the_loss_add_up(sizes: tuple[int, ...]) -> None:
+    pairs = sum(sizes)
+    z = torch.randn(2 * pairs, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(pairs))
+    whole, parts = (z.clone().requires_grad_() for _ in range(2))
+    expected = nt_xent(whole, 0.1)
+    expected.backward()  # type: ignore[no-untyped-call]
+    total = torch.zeros((), dtype=torch.float64)
+    for first in torch.arange(pairs).split(list(sizes)):
+        rows = torch.cat([first, first + pairs])
+        total = total + nt_xent_share(parts[rows], rows, parts, 0.1)
+    total.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(total, expected.detach(), rtol=1e-12, atol=0)
+    assert whole.grad is not None
+    torch.testing.assert_close(parts.grad, whole.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("pairs", "size"), [(32, 3), (5, 5), (7, 1), (512, 16)])
+def test_parts_cover_the_batch(pairs: int, size: int) -> None:
+    parts = [Ranks(rank, size).part(pairs) for rank in range(size)]
+    assert [i for part in parts for i in range(pairs)[part]] == list(range(pairs))
+    lengths = [len(range(pairs)[part]) for part in parts]
+    assert max(lengths) - min(lengths) <= 1
+    rows = torch.cat([Ranks(rank, size).rows(pairs) for rank in range(size)])
+    assert sorted(rows.tolist()) == list(range(2 * pairs))
+
+
+@pytest.mark.parametrize("method", ["rs3l", "jetclr"])
+def test_views_do_not_depend_on_the_part(manifest: Path, method: str) -> None:
+    source = PairSource(block(method), load_views(manifest, "train", ["signal", "background"], VIEWS, 16))
+    pairs = source.draw(torch_generator(1, "a"))[:, :10]
+    whole = source.views(pairs, torch_generator(1, "b"))
+    for rank in range(3):
+        ranks, generator = Ranks(rank, 3), torch_generator(1, "b")
+        own = source.views(pairs, generator, ranks.part(10))
+        rows, slots = ranks.rows(10), own.mask.shape[1]
+        for values, expected in zip(own, whole, strict=True):
+            expected = expected[rows]
+            assert torch.equal(values, expected[:, :slots] if expected.ndim > 1 else expected)
+        assert not whole.mask[rows, slots:].any()
+        following = torch_generator(1, "b")
+        source.views(pairs, following)
+        assert torch.equal(torch.rand(3, generator=generator), torch.rand(3, generator=following))
+
+
+def test_more_ranks_than_pairs_are_refused(
+    tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ranks, "averaging", lambda self, network: network)
+    with pytest.raises(TrainingError, match=r"33 ranks for batches of 32 pairs.* use\s+fewer ranks"):
+        Trainer(block(), manifest, Checkpoint(tmp_path, block(), "a"), Ranks(0, 33))
+
+
+def test_places() -> None:
+    assert find_place({}) == Place(0, 1, 0, 1)
+    assert find_place(TORCHRUN) == Place(3, 4, 1, 2)
+    assert find_place(STEP) == Place(2, 4, 1, 1)
+    assert find_place({**STEP, **TORCHRUN}) == Place(3, 4, 1, 2), "torchrun inside a task of Slurm"
+    allocation = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_JOB_ID": "12"}
+    assert find_place(allocation).size == 1, "a plain python in an allocation of four tasks is one process"
+    assert find_place({**STEP, "SLURM_STEP_NUM_TASKS": "1"}).size == 1
+
+
+def test_one_process_joins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*TORCHRUN, *STEP]:
+        monkeypatch.delenv(name, raising=False)
+    with join("cpu") as ranks:
+        assert ranks == Ranks() and ranks.first
+        assert not torch.distributed.is_initialized()
+
+
+def test_the_meeting_point_of_slurm_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {**STEP, "MASTER_ADDR": "10.0.0.1"}
+    meet_in_slurm(variables)
+    assert variables["MASTER_PORT"] == str(PORTS[12])
+    variables |= {"SLURM_JOB_ID": "4000000000", "MASTER_PORT": "1234"}
+    meet_in_slurm(variables)
+    assert variables["MASTER_PORT"] == "1234"
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ConfigError, match="set MASTER_ADDR"):
+        meet_in_slurm({**STEP, "SLURM_STEP_NODELIST": "n[1-2]"})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there() -> None:
+    assert choose_device(None, 0).type == choose_device("cpu", 0).type == "cpu"
+    with pytest.raises(ConfigError, match="--device cuda: .* sees no GPU"):
+        choose_device("cuda", 0)

@@ -1,0 +1,196 @@
+"""The ranks of a training: one process each, joined by torch.distributed.
+
+A step has one global batch of B pairs of views. Every rank draws the random numbers of the whole batch,
+computes the latents of a slice of it, and sees the latents of all: loss and gradients are those of one
+process, up to rounding.
+
+Shapes: B pairs of the global batch, b pairs of this rank, D latent dimensions. Among the 2B views, those
+of pair p are rows p and B + p.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from rs3l.errors import ConfigError
+
+PORTS = range(15000, 30000)
+"""Ports of the rendezvous of Slurm tasks, by job number: below those that Linux gives out by itself."""
+
+CPU = torch.device("cpu")
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of a matrix that each rank has a part of; the gradients of all ranks flow back to the owner."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, rows: Tensor, total: int) -> Tensor:
+        ctx.rows = rows
+        full = own.new_zeros(total, own.shape[1]).index_copy_(0, rows, own)
+        dist.all_reduce(full)
+        return full
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        gradient = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient)
+        return gradient[ctx.rows], None, None
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """A process among the ``size`` of a training: alone, unless :func:`join` says otherwise.
+
+    ``sharing``: ranks that share the threads of one job (see :class:`Place`).
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = CPU
+    sharing: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the rank that writes."""
+        return self.rank == 0
+
+    def part(self, pairs: int) -> slice:
+        """Return this rank's slice of ``pairs`` pairs; the slices differ by one pair at most."""
+        return slice(pairs * self.rank // self.size, pairs * (self.rank + 1) // self.size)
+
+    def rows(self, pairs: int) -> Tensor:
+        """Return the rows [2b] of this rank's views among the views of ``pairs`` pairs."""
+        part = self.part(pairs)
+        first = torch.arange(part.start, part.stop, device=self.device)
+        return torch.cat([first, first + pairs])
+
+    def gather(self, own: Tensor, pairs: int) -> Tensor:
+        """Return the latents [2B, D] of all ranks from ``own`` [2b, D], differentiable on every rank."""
+        if self.size == 1:
+            return own
+        full: Tensor = _Gather.apply(own, self.rows(pairs), 2 * pairs)  # type: ignore[no-untyped-call]
+        return full
+
+    def total(self, value: Tensor) -> float:
+        """Return the sum of a scalar over the ranks."""
+        value = value.detach()
+        if self.size > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return value.item()
+
+    def averaging(self, network: nn.Module) -> nn.Module:
+        """Return ``network`` so that its backward pass averages the gradients over the ranks."""
+        return network if self.size == 1 else DistributedDataParallel(network, broadcast_buffers=False)
+
+    def agree(self, value: int) -> bool:
+        """Return whether ``value`` is the same on all ranks."""
+        if self.size == 1:
+            return True
+        ends = torch.tensor([value, -value], device=self.device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return ends.sum().item() == 0
+
+
+class Place(NamedTuple):
+    """Where a launcher put this process: rank, number of ranks, rank on its node.
+
+    ``sharing``: ranks that share the threads of one job: torchrun starts all of a node in one job, srun
+    gives each its own.
+    """
+
+    rank: int
+    size: int
+    local: int
+    sharing: int
+
+
+def find_place(environment: Mapping[str, str]) -> Place:
+    """Return this process's place from the variables of torchrun or srun; without them it is alone.
+
+    Of Slurm only the variables of a job step count: inside an allocation of several tasks, a plain
+    ``python`` is still one process.
+    """
+
+    def number(name: str) -> int:
+        return int(environment[name])
+
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return Place(number("RANK"), number("WORLD_SIZE"), number("LOCAL_RANK"), number("LOCAL_WORLD_SIZE"))
+    if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return Place(number("SLURM_PROCID"), number("SLURM_STEP_NUM_TASKS"), number("SLURM_LOCALID"), 1)
+    return Place(0, 1, 0, 1)
+
+
+def choose_device(name: str | None, local: int) -> torch.device:
+    """Return the device ``name`` (cpu, cuda) of this rank; by default a GPU if it has one.
+
+    Raises :class:`ConfigError` if a GPU is asked for and none is visible.
+    """
+    if name == "cpu" or (name is None and not torch.cuda.is_available()):
+        return CPU
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            f"--device {name}: torch {torch.__version__} sees no GPU on this node; ask for one "
+            "(resource gpu of the rule) and install a CUDA build of torch, or use --device cpu"
+        )
+    device = torch.device("cuda", local % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device
+
+
+@contextlib.contextmanager
+def join(device: str | None = None) -> Iterator[Ranks]:
+    """Join the ranks of this training, if a launcher started several; yield this process's place.
+
+    Raises :class:`ConfigError` if the GPU asked for, or the node to meet on, cannot be found.
+    """
+    place = find_place(os.environ)
+    chosen = choose_device(device, place.local)
+    if place.size == 1:
+        yield Ranks(device=chosen)
+        return
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        meet_in_slurm(os.environ)
+    if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost") or place.sharing == place.size:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node: nothing beyond loopback
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, rank=place.rank, world_size=place.size)
+    yield Ranks(place.rank, place.size, chosen, place.sharing)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def meet_in_slurm(environment: MutableMapping[str, str]) -> None:
+    """Set where the tasks of a Slurm step meet, unless it is set: the first node, a port by job number."""
+    if "MASTER_ADDR" not in environment:
+        environment["MASTER_ADDR"] = _first_address(environment["SLURM_STEP_NODELIST"])
+    environment.setdefault("MASTER_PORT", str(PORTS[int(environment["SLURM_JOB_ID"]) % len(PORTS)]))
+
+
+def _first_address(nodes: str) -> str:
+    """Return the address by which Slurm reaches the first node of a list such as ``n[1-2]``."""
+    try:
+        first = _scontrol("hostnames", nodes).split()[0]
+        return str(re.findall(r"\bNodeAddr=(\S+)", _scontrol("node", first))[0])
+    except (OSError, subprocess.CalledProcessError, IndexError) as error:
+        raise ConfigError(
+            f"the address of the first node of {nodes} is not known ({error}): set MASTER_ADDR to it"
+        ) from None
+
+
+def _scontrol(kind: str, name: str) -> str:
+    command = ["scontrol", "show", kind, name]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return str(result.stdout)
