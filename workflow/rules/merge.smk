@@ -5,7 +5,7 @@ rule merge:
     """
     Zip the variants of every hard event into the data set.
 
-    No wildcards: one job, with Dask workers inside it.
+    No wildcards: one job, with Dask workers inside it, or, with the resource `dask_jobs`, as Slurm jobs of their own.
     """
     input:
         script=script("merge.py"),
@@ -29,7 +29,8 @@ rule merge:
     params:
         block=blocks.merge(CAMPAIGN).model_dump_json(),
         root=lambda wildcards, output: str(Path(output.manifest).parents[1]),
+        workers=merge_workers,
     message:
         "merge all variants into the data set"
     shell:
-        "python {input.script:q} --block {params.block:q} --root {params.root:q} --workers {threads} > {log:q} 2>&1"
+        "python {input.script:q} --block {params.block:q} --root {params.root:q} {params.workers} > {log:q} 2>&1"

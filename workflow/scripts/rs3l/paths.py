@@ -103,6 +103,11 @@ class CampaignPaths:
         """Log of one job."""
         return "/".join([self.root, "logs", rule, *wildcards]) + ".log"
 
+    @property
+    def worker_logs(self) -> str:
+        """Folder with the logs of the merge's worker jobs."""
+        return f"{self.root}/logs/merge"
+
     def benchmark(self, rule: str, *wildcards: str) -> str:
         """Run time and memory of one job."""
         return "/".join([self.root, "benchmarks", rule, *wildcards]) + ".jsonl"

@@ -21,7 +21,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from distributed import Client, LocalCluster
 
 from rs3l import seeds
 from rs3l.config.blocks import MergeBlock
@@ -29,6 +28,7 @@ from rs3l.data.card import card_text
 from rs3l.data.checksum import VALUES, is_sealed, values_sha256
 from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import Status, dataset_schema, jets_schema
+from rs3l.data.workers import Jobs, compute
 from rs3l.errors import DataError
 from rs3l.files import atomic, sha256, write_json, write_text
 from rs3l.paths import SPLITS, CampaignPaths, shard_name
@@ -67,8 +67,8 @@ class PartResult:
     sum_weights: float
 
 
-def merge(block: MergeBlock, root: str, workers: int) -> dict[str, Any]:
-    """Write the data set under ``root`` and return its manifest.
+def merge(block: MergeBlock, root: str, workers: int, jobs: Jobs | None = None) -> dict[str, Any]:
+    """Write the data set under ``root`` with local ``workers`` or as Slurm ``jobs``; return its manifest.
 
     Raises :class:`DataError`, before anything is written, for a shard that is missing, damaged, of another
     campaign or of another version of Pythia; and from a task for rows that are not the expected hard events.
@@ -80,22 +80,12 @@ def merge(block: MergeBlock, root: str, workers: int) -> dict[str, Any]:
         for process in block.processes
         for part in range(_n_parts(block, process))
     ]
-    manifest = _manifest(block, shards, _compute(tasks, workers))
+    manifest = _manifest(block, shards, compute(tasks, workers, jobs))
     write_text(paths.card, card_text(manifest))
     write_json(paths.merge_provenance, _provenance(block, shards))
     write_json(paths.manifest, manifest)
     logging.info("%s: %d files", paths.manifest, len(manifest["files"]))
     return manifest
-
-
-def _compute(tasks: Sequence[Any], workers: int) -> list[PartResult]:
-    """Run the tasks on a local Dask cluster of ``workers`` processes, bound to the loopback interface."""
-    logging.getLogger("distributed").setLevel(logging.WARNING)
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster),
-    ):
-        return list(dask.compute(*tasks))
 
 
 def split_of(block: MergeBlock, process: str, event: int) -> str:

@@ -1,0 +1,61 @@
+"""Resources that a profile sets decide how a job is started, and re-run nothing."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Snakemake
+
+TORCHRUN = "python -m torch.distributed.run --standalone --nproc-per-node"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "python"),
+        (["pretrain:tasks=1"], "python"),
+        (["pretrain:tasks=2"], f"{TORCHRUN}=2"),
+        (["pretrain:gpu=4"], f"{TORCHRUN}=4"),
+        (
+            ["pretrain:mpi=srun", "pretrain:tasks=3"],
+            "srun --ntasks=3 --cpus-per-task=1 --kill-on-bad-exit=1 python",
+        ),
+        (
+            ["pretrain:mpi=srun", "pretrain:tasks=8", "pretrain:nodes=2"],
+            "srun --nodes=2 --ntasks=8 --cpus-per-task=1 --kill-on-bad-exit=1 python",
+        ),
+    ],
+)
+def test_the_launcher_of_a_training(
+    tmp_path: Path, test_values: dict[str, Any], options: list[str], expected: str
+) -> None:
+    snakemake = Snakemake(tmp_path, copy.deepcopy(test_values))
+    more = ["--set-resources", *options] if options else []
+    output = snakemake("models", "--dry-run", "--printshellcmds", *more).stdout
+    assert set(re.findall(r"^\s*Shell command: (.*) \S*pretrain\.py --block", output, re.MULTILINE)) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "--workers 2"),
+        (["merge:dask_jobs=5", "merge:mem_mb=3000", "merge:runtime=90"], "--jobs 5 --memory 3000 --minutes 90"),
+    ],
+)
+def test_the_workers_of_the_merge(
+    tmp_path: Path, test_values: dict[str, Any], options: list[str], expected: str
+) -> None:
+    snakemake = Snakemake(tmp_path, copy.deepcopy(test_values))
+    more = ["--set-resources", *options] if options else []
+    output = snakemake("dataset", "--dry-run", "--printshellcmds", *more).stdout
+    assert re.findall(r"merge\.py .* --root \S+ (.*) > ", output) == [expected]
+
+
+def test_they_rerun_nothing(finished: Snakemake) -> None:
+    resources = ["pretrain:tasks=2", "pretrain:mpi=srun", "merge:dask_jobs=3"]
+    assert finished.planned("all", "--set-resources", *resources, "--set-threads", "pretrain=2") == {}
