@@ -36,6 +36,12 @@ def small(values: Values) -> Values:
     return result
 
 
+def rule_of(comment: str) -> str:
+    """Return the rule that the plugin names in a job's comment; all figures are one group."""
+    rule = comment.split("_wildcards_")[0].removeprefix("rule_").removeprefix("group_")
+    return "figures" if rule.startswith("figures_") else rule
+
+
 @dataclass(frozen=True)
 class Job:
     """A job in Slurm: as squeue or sacct tell it."""
@@ -48,7 +54,7 @@ class Job:
     @property
     def rule(self) -> str:
         """Return its rule or group."""
-        return self.comment.split("_wildcards_")[0].removeprefix("rule_").removeprefix("group_")
+        return rule_of(self.comment)
 
 
 def queue() -> list[Job]:

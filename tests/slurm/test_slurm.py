@@ -9,7 +9,7 @@ import pytest
 
 import cluster
 from conftest import Snakemake
-from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, small, visible_devices
+from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, rule_of, small, visible_devices
 
 pytestmark = [needs_slurm, pytest.mark.slurm]
 TRAINING = {"pretrain", "embed", "finetune"}
@@ -30,8 +30,7 @@ def jobs(clone: Clone) -> dict[str, list[dict[str, str]]]:
     assert run
     found: dict[str, list[dict[str, str]]] = {}
     for job in accounted(run[1], "Partition", "Account", "ReqMem", "Timelimit", "AllocCPUS", "AllocTRES"):
-        rule = job["Comment"].split("_wildcards_")[0].split("_", 1)[1]
-        found.setdefault(rule, []).append(job)
+        found.setdefault(rule_of(job["Comment"]), []).append(job)
     return found
 
 
