@@ -23,17 +23,24 @@ STAGES = ["hard_process", "resimulate", "merge", "pretrain"]
 Files = dict[str, bytes]
 
 
+def tiny(values: Values) -> Values:
+    """Return the campaign of these tests: up to one pre-training."""
+    result = small(values)
+    result["pretrain"]["methods"] = ["rs3l"]
+    return result
+
+
 @pytest.fixture(scope="module")
 def undisturbed(test_values: Values, tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Return data set and models of a run on this machine that nothing has disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    Snakemake(folder, small(test_values))("dataset", "models")
+    Snakemake(folder, tiny(test_values))("dataset", "models")
     return results(folder / "results" / "test", "dataset", "models")
 
 
 @pytest.fixture
 def clone(test_values: Values, tmp_path: Path) -> Clone:
-    return Clone(tmp_path, small(test_values))
+    return Clone(tmp_path, tiny(test_values))
 
 
 @pytest.fixture(autouse=True)
@@ -159,8 +166,8 @@ def test_out_of_memory_is_run_again_with_more(clone: Clone, undisturbed: Files) 
 
 def test_wall_time_is_run_again_and_goes_on(test_values: Values, tmp_path: Path) -> None:
     """A training longer than its wall time: the second job begins after the last epoch of the first."""
-    values = small(test_values)
-    values["pretrain"] |= {"epochs": 1500, "methods": ["rs3l"]}
+    values = tiny(test_values)
+    values["pretrain"]["epochs"] = 1500
     clone = Clone(tmp_path / "slurm", values)
     clone.edit_profile(lambda profile: profile["set-resources"]["pretrain"].update(runtime="attempt"))
     clone.run("models")
