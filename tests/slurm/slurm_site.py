@@ -37,9 +37,9 @@ def small(values: Values) -> Values:
 
 
 def rule_of(comment: str) -> str:
-    """Return the rule that the plugin names in a job's comment; all figures are one group."""
+    """Return the rule that the plugin names in a job's comment; groups are named by their first word."""
     rule = comment.split("_wildcards_")[0].removeprefix("rule_").removeprefix("group_")
-    return "figures" if rule.startswith("figures_") else rule
+    return next((group for group in ("figures", "shard") if rule.startswith(f"{group}_")), rule)
 
 
 @dataclass(frozen=True)

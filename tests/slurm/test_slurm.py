@@ -25,7 +25,12 @@ def clone(test_values: Values, tmp_path_factory: pytest.TempPathFactory) -> Clon
 
 @pytest.fixture(scope="module")
 def jobs(clone: Clone) -> dict[str, list[dict[str, str]]]:
-    """Return what the accounting knows of the campaign's jobs, by rule or group."""
+    """Return what the accounting knows of the campaign's jobs."""
+    return jobs_of(clone)
+
+
+def jobs_of(clone: Clone) -> dict[str, list[dict[str, str]]]:
+    """Return what the accounting knows of the jobs of a clone's run, by rule or group."""
     run = re.search(r"SLURM run ID: (\S+)", clone.output())
     assert run
     found: dict[str, list[dict[str, str]]] = {}
@@ -40,15 +45,18 @@ def test_the_campaign_is_complete(clone: Clone) -> None:
     assert not list(clone.root.rglob("*.tmp")) and not queue()
 
 
-def test_the_data_set_and_the_models_are_those_of_a_local_run(
-    clone: Clone, test_values: Values, tmp_path: Path
-) -> None:
-    local = Snakemake(tmp_path, small(test_values))
-    local("dataset", "models")
-    here = results(tmp_path / "results" / "test", "dataset", "models")
+@pytest.fixture(scope="module")
+def local(test_values: Values, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return data set and models of a run without Slurm."""
+    folder = tmp_path_factory.mktemp("local")
+    Snakemake(folder, small(test_values))("dataset", "models")
+    return results(folder / "results" / "test", "dataset", "models")
+
+
+def test_the_data_set_and_the_models_are_those_of_a_local_run(clone: Clone, local: dict[str, bytes]) -> None:
     there = clone.files("dataset", "models")
     there = {name: data for name, data in there.items() if "latents" not in name}
-    assert len(here) > 6 and there == here
+    assert len(local) > 6 and there == local
 
 
 def test_few_jobs_and_all_of_them_well(jobs: dict[str, list[dict[str, str]]]) -> None:
@@ -94,3 +102,20 @@ def test_nothing_is_in_the_home_folder_and_no_log_is_left(clone: Clone) -> None:
     assert {path.name for path in clone.home.iterdir()} <= {".cache", ".config"}
     assert not list((clone.home / ".config").rglob("*.yaml"))
     assert not list((clone.folder / "results" / "slurm-logs").rglob("*.log"))
+
+
+def test_small_shards_can_be_one_job_each(local: dict[str, bytes], test_values: Values, tmp_path: Path) -> None:
+    """The groups of docs/cluster.md: a hard process and its variants, one after another on one core."""
+    clone = Clone(tmp_path, small(test_values))
+
+    def chain_shards(profile: Values) -> None:
+        profile["groups"] |= {"hard_process": "shard", "resimulate": "shard"}
+        for rule in ("hard_process", "resimulate"):
+            profile["set-resources"][rule]["serial"] = 1
+
+    clone.edit_profile(chain_shards)
+    clone.run("dataset")
+    found = jobs_of(clone)
+    assert {rule: len(jobs) for rule, jobs in found.items()} == {"shard": 2, "merge": 1}
+    assert {(job["ReqMem"], job["AllocCPUS"]) for job in found["shard"]} == {("1500M", "1")}
+    assert clone.files("dataset") == {name: data for name, data in local.items() if name.startswith("dataset/")}

@@ -59,7 +59,6 @@ def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[int, dict[str, Values]]:
     """Return each example's number and the resources that it leads to."""
-    assert len(snippets()) == len(SITES)
     return request.param, asked(tmp_path_factory.mktemp("site"), snippets()[request.param])
 
 
@@ -79,6 +78,14 @@ def test_partitions_accounts_and_devices(site: tuple[int, dict[str, Values]]) ->
         assert resources[rule]["slurm_partition"] == wanted
         assert resources[rule].get("gpu", 0) == (1 if rule in training and number else 0)
         assert resources[rule].get("slurm_account") == (None if number == 2 else "hep")
+
+
+def test_shards_can_be_one_job_each(tmp_path: Path) -> None:
+    """That they are is for the tests on Slurm to see."""
+    assert len(snippets()) == len(SITES) + 1
+    assert set(snippets()[-1]["groups"].values()) == {"shard"}
+    resources = asked(tmp_path, snippets()[-1])
+    assert all(resources[rule]["serial"] == 1 for rule in ("hard_process", "resimulate", "plot_latent"))
 
 
 def test_the_profile_as_it_is_names_no_account(tmp_path: Path) -> None:
