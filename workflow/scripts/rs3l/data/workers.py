@@ -68,10 +68,11 @@ def lost_workers_are_forgotten() -> Any:
 
 
 def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
-    """Return a cluster whose workers will be Slurm jobs, with account and partition of this job, if it is one.
+    """Return a cluster whose workers will be Slurm jobs, with account, partition and name of this job if it is one.
 
-    Connections are encrypted and authenticated with keys made for this cluster. They use the interface of
-    Dask's setting ``jobqueue.slurm.interface``, or the address of this machine's default route.
+    By its name, all jobs of a run of the workflow are found and can be cancelled together. Connections are
+    encrypted and authenticated with keys made for this cluster. They use the interface of Dask's setting
+    ``jobqueue.slurm.interface``, or the address of this machine's default route.
     """
     settings = dask.config.get
     prologue = list(settings("jobqueue.slurm.job-script-prologue", []))
@@ -79,15 +80,13 @@ def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
     address = {} if settings("jobqueue.slurm.interface", None) else {"host": get_ip()}
     jobs.logs.mkdir(parents=True, exist_ok=True)
     return SLURMCluster(
-        account=environment.get("SLURM_JOB_ACCOUNT") or settings("jobqueue.slurm.account", None),
-        queue=environment.get("SLURM_JOB_PARTITION") or settings("jobqueue.slurm.queue", None),
+        **own_job(environment),
         cores=1,
         processes=1,
         nanny=False,
         memory=f"{jobs.memory_mb} MiB",
         job_mem=f"{jobs.memory_mb}M",
         walltime=str(jobs.minutes),
-        job_name=environment.get("SLURM_JOB_NAME", "rs3l-merge"),
         log_directory=str(jobs.logs),
         local_directory=tempfile.gettempdir(),
         python=shlex.quote(sys.executable),
@@ -96,6 +95,17 @@ def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
         shared_temp_directory=str(jobs.logs.resolve()),
         scheduler_options={**address, "dashboard_address": "127.0.0.1:0"},
     )
+
+
+def own_job(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return account, partition and name of the Slurm job that this process belongs to; without one, a name."""
+    job = environment.get("SLURM_JOB_ID")
+    if job is None:
+        return {"job_name": "rs3l-merge"}
+    values = squeue(f"--jobs={job}", "--format=%a|%P|%j")
+    account, queue, name = (values or "||rs3l-merge").strip().split("|", 2)
+    found = {"account": account, "queue": queue, "job_name": name}
+    return {key: value for key, value in found.items() if value not in ("", "(null)")}
 
 
 class Crew:
@@ -163,6 +173,11 @@ class Crew:
 
 def queued_jobs() -> set[str] | None:
     """Return the numbers of this user's jobs that wait or run; None if Slurm does not answer."""
-    command = ["squeue", "--me", "--noheader", "--format=%A"]
-    result = subprocess.run(command, capture_output=True, text=True)
-    return set(result.stdout.split()) if result.returncode == 0 else None
+    numbers = squeue("--me", "--format=%A")
+    return None if numbers is None else set(numbers.split())
+
+
+def squeue(*options: str) -> str | None:
+    """Return what squeue prints, or None if Slurm does not answer."""
+    result = subprocess.run(["squeue", "--noheader", *options], capture_output=True, text=True)
+    return str(result.stdout) if result.returncode == 0 else None

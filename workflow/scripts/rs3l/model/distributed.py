@@ -92,7 +92,7 @@ class Ranks:
 
     def averaging(self, network: nn.Module) -> nn.Module:
         """Return ``network`` so that its backward pass averages the gradients over the ranks."""
-        return network if self.size == 1 else DistributedDataParallel(network, broadcast_buffers=False)
+        return network if self.size == 1 else DistributedDataParallel(network, forward_sync_buffers=False)
 
     def agree(self, value: int) -> bool:
         """Return whether ``value`` is the same on all ranks."""
