@@ -68,7 +68,7 @@ def lost_workers_are_forgotten() -> Any:
 
 
 def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
-    """Return a cluster whose workers will be Slurm jobs, with account, partition and name of this job if it is one.
+    """Return a cluster whose workers will be Slurm jobs, with account, partition and name of this job, if any.
 
     By its name, all jobs of a run of the workflow are found and can be cancelled together. Connections are
     encrypted and authenticated with keys made for this cluster. They use the interface of Dask's setting
@@ -123,8 +123,9 @@ class Crew:
         self.submit()
         while not self._finished(futures):
             self.look_after(sum(future.done() for future in futures))
+        failed = [future for future in futures if future.status == "error"]
         try:
-            return [future.result() for future in futures]
+            return [future.result() for future in failed or futures]
         except KilledWorker as error:
             message = f"a task has cost several worker jobs their life ({error}); {self._remedy()}"
             raise WorkerError(message) from None
