@@ -1,0 +1,124 @@
+"""The merge with workers as Slurm jobs: the same data set, and lost workers are replaced."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+
+import cluster
+from conftest import SCRIPTS, Snakemake
+from rs3l.data import workers
+from rs3l.data.workers import Jobs, compute
+from rs3l.errors import WorkerError
+from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, small
+
+pytestmark = [needs_slurm, pytest.mark.slurm]
+WHERE = ["sh", "-c", "sleep 4; echo $SLURM_JOB_ID"]
+
+
+@pytest.fixture(autouse=True)
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything listens on loopback: in this process and in Snakemake's jobs."""
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__INTERFACE", "lo")
+    monkeypatch.setattr(workers, "POLL_SECONDS", 2)
+    with dask.config.set({"jobqueue.slurm.interface": "lo"}):
+        yield
+
+
+@pytest.fixture(scope="module")
+def local(test_values: Values, tmp_path_factory: pytest.TempPathFactory) -> Snakemake:
+    """Make the data set here, with workers in the merge's own job."""
+    snakemake = Snakemake(tmp_path_factory.mktemp("local"), small(test_values))
+    snakemake("dataset")
+    return snakemake
+
+
+@pytest.fixture
+def clone(local: Snakemake, test_values: Values, tmp_path: Path) -> Clone:
+    """Return a clone that has the jets, and a profile with two worker jobs."""
+    result = Clone(tmp_path, small(test_values))
+    shutil.copytree(local.folder / "results", result.folder / "results", ignore=shutil.ignore_patterns("dataset"))
+    shutil.copytree(local.folder / ".snakemake", result.folder / ".snakemake")
+    result.edit_profile(lambda profile: profile["set-resources"]["merge"].update(dask_jobs=2, mem_mb=2000))
+    return result
+
+
+def test_the_data_set_is_that_of_local_workers(clone: Clone, local: Snakemake) -> None:
+    clone.run("dataset")
+    expected = results(local.folder / "results" / "test", "dataset")
+    assert len(expected) > 6 and clone.files("dataset") == expected
+    found = accounted(
+        re.findall(r"SLURM run ID: (\S+)", clone.output())[-1], "Account", "Partition", "ReqMem", "State"
+    )
+    assert len(found) == 3, "the merge and its two workers bear the name of the run"
+    assert {(job["Account"], job["Partition"], job["ReqMem"]) for job in found} == {
+        (cluster.ACCOUNT, "cpu", "2000M")
+    }
+    assert not queue() and not list(clone.root.rglob(".dask-jobqueue*"))
+
+
+def test_a_cancelled_worker_of_the_merge_is_replaced(clone: Clone, local: Snakemake) -> None:
+    process = clone.start("dataset")
+    victim = clone.wait_for(process, lambda: [job.id for job in queue() if not job.comment.startswith("rule_")])[0]
+    cluster.output("scancel", victim)
+    clone.finish(process)
+    assert clone.files("dataset") == results(local.folder / "results" / "test", "dataset")
+    assert not list(clone.root.rglob("*.tmp"))
+
+
+def test_a_worker_that_is_lost_at_work_is_replaced(tmp_path: Path) -> None:
+    """Cancel a worker while it holds tasks: they are done by others, one of them its replacement."""
+    done: list[Any] = []
+    original = workers.Crew.look_after
+    cancelled: list[str] = []
+
+    def look_after(crew: Any, finished: int) -> None:
+        if finished and not cancelled:
+            cancelled.append(next(job.job_id for job in crew.cluster.workers.values()))
+            cluster.output("scancel", cancelled[0])
+        original(crew, finished)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers.Crew, "look_after", look_after)
+        tasks = [dask.delayed(subprocess.check_output)(WHERE, pure=False) for _ in range(10)]
+        done = [text.decode().strip() for text in compute(tasks, 0, Jobs(2, 1000, 10, tmp_path))]
+    assert len(done) == 10 and len(cancelled) == 1
+    assert len(set(done) - set(cancelled)) >= 2, "the survivor and the replacement have both worked"
+
+
+def test_workers_end_when_the_merge_is_killed(tmp_path: Path) -> None:
+    """No clean-up runs after SIGKILL: the workers notice that nobody is there."""
+    tasks = "[dask.delayed(time.sleep)(300) for _ in range(2)]"
+    jobs = f"Jobs(2, 1000, 10, Path({str(tmp_path)!r}))"
+    code = "import dask, time; from pathlib import Path; from rs3l.data.workers import Jobs, compute; "
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    process = subprocess.Popen([sys.executable, "-c", f"{code} compute({tasks}, 0, {jobs})"], env=environment)
+    cluster.wait_for("the workers", lambda: sum(job.state == "RUNNING" for job in queue()) == 2)
+    cluster.wait_for(
+        "their start", lambda: sum("Registered to" in log.read_text() for log in tmp_path.glob("*.err")) == 2
+    )
+    process.kill()
+    process.wait()
+    cluster.wait_for("the end of the workers", lambda: not queue(), 90)
+
+
+def test_workers_that_die_again_and_again_are_given_up(tmp_path: Path) -> None:
+    """1 MB is enough for no worker."""
+    with pytest.raises(WorkerError, match="worker jobs ended and no task was done.*mem_mb"):
+        compute([dask.delayed(time.sleep)(0)], 0, Jobs(1, 1, 10, tmp_path))
+    assert not queue()
+
+
+def test_what_slurm_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "own_job", lambda environment: {"queue": "nowhere"})
+    with pytest.raises(WorkerError, match="(?s)could not be submitted.*nvalid partition"):
+        compute([dask.delayed(time.sleep)(0)], 0, Jobs(1, 500, 10, tmp_path))
