@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import REPOSITORY, Snakemake
+from rs3l.config import blocks, load_campaign
 
 Values = dict[str, Any]
 HARD_JOBS = 3 + 3 + 2
@@ -121,7 +122,9 @@ def test_the_default_configuration_is_the_demo(tmp_path: Path) -> None:
     ]
 
     result = subprocess.run(arguments, capture_output=True, text=True, cwd=REPOSITORY, env=command.environment())
-    assert "results/demo/hard/qcd/0006.lhe.gz" in result.stdout, result.stderr
+    demo = load_campaign(REPOSITORY / "config" / "config.yaml")
+    last = blocks.shards(demo, "qcd")[-1]
+    assert f"results/demo/hard/qcd/{last:04d}.lhe.gz" in result.stdout, result.stderr
 
 
 def test_paths_escape_neither_folder_nor_shell(snakemake: Snakemake, test_values: Values) -> None:
