@@ -102,7 +102,23 @@ def test_orphans_that_are_awaited(clone: Clone, undisturbed: Files) -> None:
     process.wait()
     output = clone.run("dataset", "--await", resume=True)
     assert "awaiting Slurm job" in output and "cancelling" not in output
+    assert re.search(r"kept without a record .*: results/test/jets/\S+/0000.parquet", output)
     assert clone.files("dataset") == dataset_of(undisturbed)
+
+
+def test_what_ended_after_the_crash_is_made_again(clone: Clone) -> None:
+    """Snakemake accepts such files, but does not know their settings; `make resume` does not leave it at that."""
+    process = clone.start("hard")
+    job_of(clone, process, "hard_process")
+    process.kill()
+    process.wait()
+    cluster.wait_for("the orphans to end", lambda: not queue(), 120)
+    orphaned = clone.files("hard")
+    assert len(orphaned) == 2
+    output = clone.run("hard", resume=True)
+    assert "making 2 outputs again that were finished after the crash" in output
+    assert clone.files("hard") == orphaned
+    assert "Nothing to be done" in clone.run("hard")
 
 
 @pytest.mark.parametrize("blow", [["scancel"], ["scontrol", "requeue"]], ids=["scancel", "requeue"])
