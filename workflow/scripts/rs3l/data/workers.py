@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import shlex
@@ -15,7 +17,7 @@ from typing import Any
 
 import dask
 from dask_jobqueue import SLURMCluster
-from distributed import Client, LocalCluster, wait
+from distributed import Client, LocalCluster, Status, wait
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 from distributed.utils import get_ip
@@ -50,6 +52,7 @@ def compute(tasks: Sequence[Any], workers: int, jobs: Jobs | None = None) -> lis
     if jobs is None:
         with local_cluster(workers) as cluster, Client(cluster):
             return list(dask.compute(*tasks))
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what it reports is raised as well
     with lost_workers_are_forgotten(), slurm_cluster(jobs, os.environ) as cluster, Client(cluster) as client:
         return Crew(cluster, jobs).results(client.compute(list(tasks)))
 
@@ -141,10 +144,23 @@ class Crew:
         """Submit as many jobs as are missing; raises :class:`WorkerError` if Slurm refuses one."""
         self.cluster.scale(jobs=self.jobs.number)
         try:
-            self.cluster.sync(self.cluster.scale_down, [])  # waits for the submission
+            self.cluster.sync(self._submitted)
         except RuntimeError as error:
             raise WorkerError(f"a worker job could not be submitted: {error}") from None
         self.seen |= {job.job_id for job in self.cluster.workers.values()}
+
+    async def _submitted(self) -> None:
+        """Wait until the jobs are in the queue; one that was refused is tried again, and its error raised."""
+        with contextlib.suppress(RuntimeError):
+            await self.cluster
+        jobs = list(self.cluster.workers.values())
+        results = await asyncio.gather(*jobs, return_exceptions=True)
+        for job in jobs:
+            if job.job_id is None:
+                job.status = Status.failed  # otherwise the cluster refuses to close
+        for error in results:
+            if isinstance(error, BaseException):
+                raise error
 
     def look_after(self, done: int) -> None:
         """Replace the jobs that are no longer in Slurm's queue; ``done`` tasks are finished.
