@@ -57,7 +57,7 @@ def test_work_goes_on_with_inputs_from_the_future(undisturbed: Snakemake, campai
 def test_a_changed_input_is_seen_if_it_is_newer(campaign: Snakemake) -> None:
     path = campaign.folder / ROOT / "jets/qcd/seed/0000.parquet"
     path.write_bytes(path.read_bytes() + b"x")
-    assert campaign.planned("dataset") == {"merge": 1}
+    assert campaign.planned("dataset") == {"merge": 1, "dataset": 1}
 
 
 def test_a_changed_input_is_not_seen_if_its_time_is_kept(campaign: Snakemake) -> None:

@@ -47,7 +47,7 @@ def test_damaged_shards_are_found_and_the_remedy_repairs_them(
     damaged = [
         f"jets/higgs_bb/{variant}/{shard}.parquet" for variant in ("nominal", "seed") for shard in ("0000", "0001")
     ]
-    damaged += ["jets/qcd/nominal/0000.parquet", "jets/qcd/seed/0000.parquet", "hard/higgs_bb/0000.lhe.gz"]
+    damaged += ["jets/qcd/nominal/0000.parquet", "jets/qcd/seed/0000.parquet", "hard/qcd/0001.lhe.gz"]
     truncated, emptied, flipped, foreign, one, other, lhe = (root / name for name in damaged)
     truncated.write_bytes(truncated.read_bytes()[:-50])
     emptied.write_bytes(b"")
@@ -91,9 +91,12 @@ def test_a_changed_part_of_the_data_set_is_found_before_training(
     flip(part)
     result = campaign("models", check=False)
     assert result.returncode != 0
-    assert "qcd-0000.parquet: its SHA-256 is not the manifest's" in result.stdout + result.stderr
+    assert (
+        "qcd-0000.parquet: its SHA-256 is not the manifest's; delete the manifest and run again"
+        in result.stdout + result.stderr
+    )
     assert not list(tmp_path.glob(f"{ROOT}/models/*/*.safetensors"))
-    part.unlink()
+    (tmp_path / ROOT / "dataset/manifest.json").unlink()
     campaign("evaluation")
     assert results(campaign) == results(undisturbed)
 

@@ -179,9 +179,9 @@ def _check_names(path: str | Path, kind: str, names: Sequence[str], known: Seque
 
 def _verified(path: Path, expected: str) -> Path:
     if not path.is_file():
-        raise DataError(f"{path}: named in the manifest, and missing; merge the data set again")
+        raise DataError(f"{path}: named in the manifest, and missing; delete the manifest and run again")
     if sha256(path) != expected:
-        raise DataError(f"{path}: its SHA-256 is not the manifest's; it was changed: merge the data set again")
+        raise DataError(f"{path}: its SHA-256 is not the manifest's; delete the manifest and run again")
     return path
 
 
