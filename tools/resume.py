@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import fcntl
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,7 +120,8 @@ def settle(arguments: list[str], folder: Path, since: float, keep: bool) -> None
     elif files:
         say(f"making {len(files)} outputs again that were finished after the crash: {' '.join(files)}")
         for name in files:
-            (folder / name).unlink()
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def resume(arguments: list[str], *, await_jobs: bool, any_host: bool) -> int:
