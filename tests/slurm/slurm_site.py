@@ -147,10 +147,10 @@ class Clone:
 
 
 def results(root: Path, *folders: str) -> dict[str, bytes]:
-    """Return the files below some folders of a campaign by name, without provenance and latents' run times."""
+    """Return the files below some folders of a campaign by name, without what tells of the run."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for folder in folders
         for path in sorted((root / folder).rglob("*"))
-        if path.is_file() and path.name != "provenance.json"
+        if path.is_file() and path.name not in ("provenance.json", ".snakemake_timestamp")
     }
