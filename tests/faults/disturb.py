@@ -84,13 +84,16 @@ def temporaries(folder: Path) -> list[Path]:
 
 
 def results(snakemake: Snakemake) -> dict[str, Any]:
-    """Return the data set and the tables byte by byte, and the summary but for the commit of the workflow."""
+    """Return the data set and the tables byte by byte, and the summary but for the commit of the workflow.
+
+    Temporary files are hidden from every reader, and left out here.
+    """
     root = snakemake.folder / ROOT
     files = {
         str(path.relative_to(root)): path.read_bytes()
         for folder in ("dataset", "evaluation")
         for path in sorted((root / folder).rglob("*"))
-        if path.is_file() and path.name != "provenance.json"
+        if path.is_file() and path.name != "provenance.json" and not path.name.startswith(".")
     }
     summary = json.loads((root / "summary.json").read_text())
     del summary["provenance"]["git"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +28,33 @@ from disturb import (
     start,
     temporaries,
     wait_until,
-)  # fmt: skip
+)
 
 from conftest import Snakemake
 
 pytestmark = pytest.mark.faults
 Values = dict[str, Any]
+Condition = Callable[[Path, float], bool]
+"""Of the campaign's folder and the time when Snakemake was started."""
 
 
-def some(pattern: str, count: int = 1) -> Callable[[Path], bool]:
+def some(pattern: str, count: int = 1) -> Condition:
     """Return the condition that ``count`` files match ``pattern`` in the campaign."""
-    return lambda root: len(list(root.glob(pattern))) >= count
+    return lambda root, since: len(list(root.glob(pattern))) >= count
 
 
-def working(rule: str) -> Callable[[Path], bool]:
-    """Return the condition that a job of ``rule`` has read its command line."""
-    return lambda root: (
-        any(b"INFO command" in log.read_bytes() for log in root.glob(f"logs/{rule}*/**/*.log"))
-        or ((root / f"logs/{rule}.log").is_file() and b"INFO command" in (root / f"logs/{rule}.log").read_bytes())
-    )
+def working(rule: str) -> Condition:
+    """Return the condition that a job of ``rule`` that was begun ``since`` then has read its command line."""
+
+    def condition(root: Path, since: float) -> bool:
+        logs = [log for log in [root / f"logs/{rule}.log", *root.glob(f"logs/{rule}/**/*.log")] if log.is_file()]
+        times = [re.search(r"^(\S+ \S+) INFO command: ", log.read_text(), re.MULTILINE) for log in logs]
+        return any(time and datetime.fromisoformat(time[1]).timestamp() >= int(since) for time in times)
+
+    return condition
 
 
-STAGES: dict[str, Callable[[Path], bool]] = {
+STAGES: dict[str, Condition] = {
     "hard process": some("hard/*/*.lhe.gz"),
     "re-simulation": some("jets/*/*/*.parquet", 3),
     "merge": some("dataset/*/*.parquet"),
@@ -67,7 +75,8 @@ def test_killed_in_every_stage_and_resumed(
     try:
         for in_the_middle in STAGES.values():
             processes.append(start(killed, "evaluation"))
-            wait_until(lambda middle=in_the_middle: middle(tmp_path / ROOT), processes[-1])
+            since = time.time()
+            wait_until(lambda middle=in_the_middle, since=since: middle(tmp_path / ROOT, since), processes[-1])
             kill(processes[-1])
             assert not (tmp_path / ROOT / "summary.json").exists()
             killed("evaluation", "--unlock")
@@ -87,7 +96,7 @@ def test_what_a_killed_snakemake_says(tiny_values: Values, tmp_path: Path) -> No
     killed = Snakemake(tmp_path, tiny_values)
     process = start(killed, "hard")
     try:
-        wait_until(lambda: working("hard_process")(tmp_path / ROOT), process)
+        wait_until(lambda: working("hard_process")(tmp_path / ROOT, 0), process)
         kill_group(process)
         refused = killed("hard", check=False)
         assert refused.returncode != 0
@@ -111,7 +120,7 @@ def test_interrupted_demo_goes_on(undisturbed: Snakemake, tiny_values: Values, t
     for stage in ("re-simulation", "merge", "pre-training"):
         process = demo(folder)
         try:
-            wait_until(lambda middle=STAGES[stage]: middle(folder / ROOT), process)
+            wait_until(lambda middle=STAGES[stage]: middle(folder / ROOT, 0), process)
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(timeout=60) != 0
             wait_until(lambda left=process.pid: not members(left), seconds=20)
@@ -133,7 +142,7 @@ def test_a_cancelled_job_leaves_no_temporary(tiny_values: Values, tmp_path: Path
     cancelled = Snakemake(tmp_path, tiny_values)
     process = start(cancelled, "hard", "--keep-going")
     try:
-        wait_until(lambda: working("hard_process")(tmp_path / ROOT), process)
+        wait_until(lambda: working("hard_process")(tmp_path / ROOT, 0), process)
         jobs = [
             m for m in members(process.pid) if "hard_process.py" in " ".join(m.cmdline()) and "python" in m.name()
         ]
