@@ -145,13 +145,13 @@ class Crew:
         self.cluster.scale(jobs=self.jobs.number)
         try:
             self.cluster.sync(self._submitted)
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             raise WorkerError(f"a worker job could not be submitted: {error}") from None
         self.seen |= {job.job_id for job in self.cluster.workers.values()}
 
     async def _submitted(self) -> None:
         """Wait until the jobs are in the queue; one that was refused is tried again, and its error raised."""
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(OSError, RuntimeError):
             await self.cluster
         jobs = list(self.cluster.workers.values())
         results = await asyncio.gather(*jobs, return_exceptions=True)
@@ -196,5 +196,8 @@ def queued_jobs() -> set[str] | None:
 
 def squeue(*options: str) -> str | None:
     """Return what squeue prints, or None if Slurm does not answer."""
-    result = subprocess.run(["squeue", "--noheader", *options], capture_output=True, text=True)
-    return str(result.stdout) if result.returncode == 0 else None
+    command = ["squeue", "--noheader", *options]
+    try:
+        return str(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,72 @@
+"""Worker jobs of the merge, as far as they can be seen without Slurm: what is asked for, and who may connect."""
+
+from __future__ import annotations
+
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import psutil
+import pytest
+
+from conftest import SCRIPTS
+from rs3l.data import workers
+from rs3l.data.workers import Jobs, compute, own_job, slurm_cluster
+from rs3l.errors import WorkerError
+
+JOB = {"account": "physics", "queue": "long", "job_name": "run 1"}
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return the job script of a worker of a cluster that is up, over loopback."""
+    monkeypatch.setattr(workers, "own_job", lambda environment: JOB)
+    settings = {"jobqueue.slurm.interface": "lo", "jobqueue.slurm.job-script-prologue": ["module load python"]}
+    with dask.config.set(settings), slurm_cluster(Jobs(2, 1500, 90, tmp_path / "logs"), {}) as cluster:
+        yield cluster.job_script()
+
+
+def test_the_jobs_ask_for_what_the_merge_has(script: str) -> None:
+    directives = re.findall(r"^#SBATCH (.*)$", script, re.MULTILINE)
+    assert {"-J run 1", "-A physics", "-p long", "-n 1", "--cpus-per-task=1", "--mem=1500M", "-t 90"} <= set(
+        directives
+    )
+    assert "module load python" in script and f"export PYTHONPATH={SCRIPTS}" in script
+    assert "--nthreads 1" in script and "--no-nanny" in script and "--interface lo" in script
+
+
+def test_only_who_has_the_keys_can_connect(script: str, tmp_path: Path) -> None:
+    keys = [Path(path) for path in re.findall(r"--tls-\S+ (\S+)", script)]
+    assert len(keys) == 3 and "tls://127.0.0.1:" in script
+    assert {path.parent for path in keys} == {tmp_path / "logs"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
+
+
+def test_the_scheduler_listens_where_it_is_told(script: str) -> None:
+    assert script
+    connections = psutil.Process().net_connections(kind="inet")
+    addresses = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    assert addresses == {"127.0.0.1"}
+
+
+def test_the_keys_are_gone_afterwards(tmp_path: Path) -> None:
+    with dask.config.set({"jobqueue.slurm.interface": "lo"}), slurm_cluster(Jobs(1, 500, 5, tmp_path), {}):
+        assert len(list(tmp_path.iterdir())) == 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_outside_of_a_job() -> None:
+    assert own_job({}) == {"job_name": "rs3l-merge"}
+
+
+def test_without_slurm_the_cause_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert workers.queued_jobs() is None
+    with (
+        dask.config.set({"jobqueue.slurm.interface": "lo"}),
+        pytest.raises(WorkerError, match="could not be submitted: .*sbatch"),
+    ):
+        compute([dask.delayed(time.sleep)(0)], 0, Jobs(2, 500, 5, tmp_path))
