@@ -192,7 +192,7 @@ def test_wall_time_is_run_again_and_goes_on(test_values: Values, tmp_path: Path)
     values = tiny(test_values)
     values["pretrain"]["epochs"] = 1500
     clone = Clone(tmp_path / "slurm", values)
-    clone.edit_profile(lambda profile: profile["set-resources"]["pretrain"].update(runtime="attempt"))
+    clone.edit_profile(lambda profile: profile["set-resources"]["pretrain"].update(runtime="2 * attempt - 1"))
     clone.run("models")
     log = (clone.root / "logs" / "pretrain" / "rs3l_s0.log").read_text()
     assert re.search(r"resumed after epoch [1-9]", log)
