@@ -114,7 +114,8 @@ def test_a_job_with_part_of_its_outputs_is_not_done(
     [
         ("", None),
         ("2026 INFO fine\nDeprecationWarning: x\n", None),
-        ("2026-01-01 ERROR disk\nerror: full\n", "2026-01-01 ERROR disk"),
+        ("2026-01-01 00:00:00,5 - distributed.worker - ERROR - no heartbeat\n", None),
+        ("2026-01-01 00:00:00 ERROR disk\nerror: full\n", "2026-01-01 00:00:00 ERROR disk"),
         ("Traceback (most recent call last):\n  x\nrs3l.errors.DataError: y\n", "rs3l.errors.DataError: y"),
         ("Traceback (most recent call last):\n  x\nKeyboardInterrupt\n", "KeyboardInterrupt"),
         ("x" * 100_000 + "\nerror: at the end of a long log\n", "error: at the end of a long log"),

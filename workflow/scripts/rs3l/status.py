@@ -20,6 +20,8 @@ SAMPLE = 200
 """Benchmark files that are read per stage, at most: enough for a mean, few for a shared file system."""
 _TAIL = 64 * 1024
 """Bytes at the end of a log in which the cause of a failure is looked for."""
+_NAMED = re.compile(r"^(error: |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ERROR )")
+"""How the scripts name a failure; libraries that log in their own format may use the word for less."""
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
 _FIGURES = ("jet_mass", "multiplicity", "event_views", "matching", "training", "latent", "stability")
 _TASK_FIGURES = ("roc", "label_efficiency")
@@ -156,7 +158,7 @@ def cause_of_failure(log: str | Path) -> str | None:
             lines = stream.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return None
-    named = [line for line in lines if line.startswith("error: ") or " ERROR " in line]
+    named = [line for line in lines if _NAMED.match(line)]
     raised = (
         [line for line in lines if _EXCEPTION.match(line)] if any("Traceback" in line for line in lines) else []
     )
