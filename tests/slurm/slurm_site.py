@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -93,7 +94,12 @@ class Clone:
         self.home.mkdir(parents=True)
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(self.folder)], check=True)
         self.log = parent / "snakemake.log"
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.root = self.folder / "results" / str(values["campaign"])
+        self.configure(values)
+
+    def configure(self, values: Values) -> None:
+        """Write the configuration."""
         (self.folder / "my.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
     def edit_profile(self, change: Callable[[Values], None]) -> None:
@@ -113,10 +119,19 @@ class Clone:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         environment = {**os.environ, "HOME": str(self.home), "PATH": path, "OMP_NUM_THREADS": "1"}
         with open(self.log, "ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, *program, *self.options(*arguments)],
                 cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill what a failed test has left running; it would go on to submit jobs."""
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def run(self, *arguments: str, resume: bool = False) -> str:
         """Run to the end; return the output, which a failure shows."""

@@ -46,8 +46,10 @@ def dataset_of(files: Files) -> Files:
 
 
 @pytest.fixture
-def clone(test_values: Values, tmp_path: Path) -> Clone:
-    return Clone(tmp_path, tiny(test_values))
+def clone(test_values: Values, tmp_path: Path) -> Iterator[Clone]:
+    result = Clone(tmp_path, tiny(test_values))
+    yield result
+    result.close()
 
 
 @pytest.fixture(autouse=True)
@@ -187,11 +189,11 @@ def test_out_of_memory_is_run_again_with_more(clone: Clone, undisturbed: Files) 
     assert ("300M", "OUT_OF_MEMORY") in asked and ("600M", "COMPLETED") in asked, asked
 
 
-def test_wall_time_is_run_again_and_goes_on(test_values: Values, tmp_path: Path) -> None:
+def test_wall_time_is_run_again_and_goes_on(clone: Clone, test_values: Values, tmp_path: Path) -> None:
     """A training longer than its wall time: the second job begins after the last epoch of the first."""
     values = tiny(test_values)
     values["pretrain"]["epochs"] = 1500
-    clone = Clone(tmp_path / "slurm", values)
+    clone.configure(values)
     clone.edit_profile(lambda profile: profile["set-resources"]["pretrain"].update(runtime="2 * attempt - 1"))
     clone.run("models")
     log = (clone.root / "logs" / "pretrain" / "rs3l_s0.log").read_text()
