@@ -93,18 +93,25 @@ def locking_run(folder: Path) -> Run | None:
 
 
 def working_in(folder: Path) -> Iterator[tuple[psutil.Process, list[str]]]:
-    """Yield the processes whose working directory is ``folder``, with their arguments; not those of Slurm jobs."""
+    """Yield the processes of this machine whose working directory is ``folder``, with their arguments."""
     own = {process.pid for process in [psutil.Process(), *psutil.Process().parents()]}
     for process in psutil.process_iter():
         try:
             if process.pid in own or Path(process.cwd()) != folder:
                 continue
             arguments = process.cmdline()
-            job = process.environ().get("SLURM_JOB_ID")
         except psutil.Error:
             continue
-        if arguments and job in (None, os.environ.get("SLURM_JOB_ID")):
+        if arguments:
             yield process, arguments
+
+
+def is_left_to_slurm(process: psutil.Process) -> bool:
+    """Return whether a process belongs to a Slurm job, other than the one that this program may run in."""
+    try:
+        return process.environ().get("SLURM_JOB_ID") not in (None, os.environ.get("SLURM_JOB_ID"))
+    except psutil.Error:
+        return False
 
 
 def is_snakemake(arguments: list[str]) -> bool:
@@ -130,8 +137,8 @@ def running_snakemake(folder: Path) -> list[psutil.Process]:
 
 
 def local_jobs(folder: Path) -> list[psutil.Process]:
-    """Return the processes of jobs in ``folder`` on this machine, with what they have started."""
-    jobs = [process for process, arguments in working_in(folder) if is_job(arguments)]
+    """Return the processes of jobs in ``folder`` on this machine, and what they started; not those of Slurm."""
+    jobs = [job for job, arguments in working_in(folder) if is_job(arguments) and not is_left_to_slurm(job)]
     found = {process.pid: process for process in jobs}
     for process in jobs:
         try:

@@ -135,9 +135,9 @@ def resume(arguments: list[str], *, await_jobs: bool, any_host: bool) -> int:
         clear(folder, await_jobs)
         refuse_running(folder)
         if locked:  # and only then: a lock made since belongs to somebody else
+            settle(arguments, folder, run.started if run else float("inf"), await_jobs)
             say(f"unlocking {folder}")
             subprocess.run([*SNAKEMAKE, *arguments, "--unlock"], check=True, stdout=subprocess.DEVNULL)
-            settle(arguments, folder, run.started if run else float("inf"), await_jobs)
         process = subprocess.Popen([*SNAKEMAKE, *arguments, "--rerun-incomplete"], pass_fds=[lock])
         return wait(process)
 
@@ -163,8 +163,8 @@ def main() -> int:
         return resume(arguments, await_jobs=args.await_jobs, any_host=args.any_host)
     except OrphanError as error:
         say(f"error: {error}")
-    except subprocess.CalledProcessError:
-        say("error: Snakemake could not unlock the folder: see above")
+    except subprocess.CalledProcessError as error:
+        say(f"error: Snakemake stopped: {' '.join(error.cmd)}\n{error.stderr or ''}")
     return 1
 
 
