@@ -30,10 +30,19 @@ def start(snakemake: Snakemake, *arguments: str) -> Process:
 
 
 def launch(command: list[str], folder: Path, environment: dict[str, str]) -> Process:
-    """Start a command in a session of its own; its messages are appended to ``output.txt`` in ``folder``."""
+    """Start a command in a session of its own; its messages are appended to ``output.txt`` in ``folder``.
+
+    It listens to Ctrl-C even if the tests, run in the background of a shell, do not.
+    """
     with open(folder / "output.txt", "ab") as output:
         return subprocess.Popen(
-            command, cwd=folder, env=environment, start_new_session=True, stdout=output, stderr=output
+            command,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+            stdout=output,
+            stderr=output,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 

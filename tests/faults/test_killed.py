@@ -122,7 +122,7 @@ def test_interrupted_demo_goes_on(undisturbed: Snakemake, tiny_values: Values, t
         try:
             wait_until(lambda middle=STAGES[stage]: middle(folder / ROOT, 0), process)
             os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(timeout=60) != 0
+            assert process.wait(timeout=120) != 0
             wait_until(lambda left=process.pid: not members(left), seconds=20)
         finally:
             end(process)
@@ -130,7 +130,7 @@ def test_interrupted_demo_goes_on(undisturbed: Snakemake, tiny_values: Values, t
         assert "the same command goes on where it was" in (folder / "output.txt").read_text().splitlines()[-1]
     process = demo(folder)
     try:
-        assert process.wait(timeout=300) == 0, (folder / "output.txt").read_text()[-3000:]
+        assert process.wait(timeout=480) == 0, (folder / "output.txt").read_text()[-3000:]
     finally:
         end(process)
     assert results(interrupted) == results(undisturbed)

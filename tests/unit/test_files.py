@@ -80,7 +80,12 @@ def test_a_cancelled_script_leaves_no_temporary(tmp_path: Path, number: int) -> 
     )
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in the background of a shell
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
