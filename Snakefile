@@ -15,6 +15,11 @@ if not workflow.overwrite_configfiles:
     configfile: f"{workflow.basedir}/config/config.yaml"
 
 
+# For `--sdm apptainer`; docs/environments.md says how to build it. Relative to the working directory: Snakemake refuses
+# an image whose path has a space, whether it is used or not.
+container: "envs/rs3l.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/hard.smk"
 include: "workflow/rules/resim.smk"
@@ -41,14 +46,14 @@ rule all:
 rule hard:
     """All shards of hard events."""
     input:
-        hard_shards(),
+        hard_shards,
     localrule: True
 
 
 rule resim:
     """All jets of all variants."""
     input:
-        jet_shards(),
+        jet_shards,
     localrule: True
 
 

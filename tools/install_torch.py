@@ -7,6 +7,7 @@ the torch project, unless the configured sources already offer one without CUDA.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -40,10 +41,13 @@ def installed() -> bool:
 
 def main() -> None:
     """Install torch unless it is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cuda", action="store_true", help="for a GPU that this machine does not have")
+    args = parser.parse_args()
     requirement = f"torch=={VERSION}"
     if installed():
         return
-    if shutil.which("nvidia-smi") is None and brings_cuda(requirement):
+    if not args.cuda and shutil.which("nvidia-smi") is None and brings_cuda(requirement):
         pip("install", requirement, "--index-url", CPU_INDEX)
     else:
         pip("install", requirement)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from conftest import REPOSITORY, Snakemake
-from rs3l.config import blocks, load_campaign
+from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.plan import STAGES
 
 Values = dict[str, Any]
 HARD_JOBS = 3 + 3 + 2
@@ -80,7 +81,7 @@ def test_graphs(snakemake: Snakemake, option: str) -> None:
 def test_every_rule_that_works_has_all_its_fields() -> None:
     """Log, benchmark, env, threads, resources and message; the script is an input, so that an edit counts."""
     fields = ["log:", "benchmark:", "conda:", "threads:", "resources:", "message:", "shell:"]
-    fields += ["mem_mb=", "runtime=", "disk_mb=", "script=script(", "envs/"]
+    fields += ["mem_mb=", "runtime=", "script=script(", "envs/"]
     rules = [
         rule
         for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"))
@@ -136,3 +137,11 @@ def test_paths_escape_neither_folder_nor_shell(snakemake: Snakemake, test_values
         json.dumps(sorted(p.name for p in snakemake.folder.iterdir() if p.name != ".snakemake"))
         == '["config.yaml"]'
     )
+
+
+def test_the_plan_of_costs_counts_the_jobs_of_the_dry_run(snakemake: Snakemake, campaign: Campaign) -> None:
+    planned = snakemake.planned()
+    counted = {stage: work(campaign).jobs for stage, work in STAGES.items()}
+    counted_figures = counted.pop("figures")
+    assert {stage: planned[stage] for stage in counted} == counted
+    assert sum(n for rule, n in planned.items() if rule.startswith("plot_")) == counted_figures

@@ -1,6 +1,7 @@
 """Configuration, paths and the lists of files that the rules share."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
@@ -30,7 +31,6 @@ wildcard_constraints:
     task="|".join(CAMPAIGN.tasks),
     run="|".join([*blocks.runs(CAMPAIGN), "none"]),
     shard=r"[0-9]+",
-    part=r"[0-9]+",
 
 
 def script(name):
@@ -65,8 +65,14 @@ def merge_workers(wildcards, threads, resources):
     return f"--workers {threads}"
 
 
-def hard_shards():
-    """Return all shards of hard events."""
+@cache
+def resim_block(process, variant):
+    """Return what the re-simulation of every shard of a process under a variant depends on, as JSON."""
+    return blocks.resim(CAMPAIGN, process, variant).model_dump_json()
+
+
+def hard_shards(wildcards):
+    """Return all shards of hard events. Called where the list is needed: not in each job of a cluster."""
     return [
         PATHS.hard(process, shard_name(shard))
         for process in CAMPAIGN.processes
@@ -74,7 +80,7 @@ def hard_shards():
     ]
 
 
-def jet_shards():
+def jet_shards(wildcards):
     """Return the jets of all shards under all variants."""
     return [
         PATHS.jets(process, variant, shard_name(shard))
@@ -84,19 +90,9 @@ def jet_shards():
     ]
 
 
-def dataset_parts():
-    """Return the Parquet files of the data set."""
-    return [
-        PATHS.part(split, process, shard_name(part))
-        for split in SPLITS
-        for process in CAMPAIGN.processes
-        for part in blocks.parts(CAMPAIGN, process)
-    ]
-
-
 def dataset_files():
-    """Return the files of the data set with its manifest and card."""
-    return [*dataset_parts(), PATHS.manifest, PATHS.card, PATHS.merge_provenance]
+    """Return the folders of the data set, its manifest and its card."""
+    return [*map(PATHS.split, SPLITS), PATHS.manifest, PATHS.card, PATHS.merge_provenance]
 
 
 def finetune_model(wildcards):

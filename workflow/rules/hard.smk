@@ -18,11 +18,10 @@ rule hard_process:
     conda:
         "../../envs/generation.yaml"
     threads: 1
-    resources:
-        mem_mb=more(1000),
-        runtime=more(30),
-        disk_mb=more(200),
-        events=lambda wildcards: blocks.hard(CAMPAIGN, wildcards.process, int(wildcards.shard)).events,
+    resources:  # constants: functions would add half to the time that 10^5 jobs are planned in; profiles make them grow
+        mem_mb=1000,
+        runtime=30,
+        events=CAMPAIGN.events_per_shard,
     params:
         block=lambda wildcards: blocks.hard(
             CAMPAIGN, wildcards.process, int(wildcards.shard)

@@ -9,9 +9,9 @@ rule merge:
     """
     input:
         script=script("merge.py"),
-        jets=jet_shards(),
+        jets=jet_shards,
     output:
-        parts=dataset_parts(),
+        splits=[directory(PATHS.split(split)) for split in SPLITS],
         manifest=PATHS.manifest,
         card=PATHS.card,
         provenance=PATHS.merge_provenance,
@@ -25,7 +25,6 @@ rule merge:
     resources:
         mem_mb=more(4000),
         runtime=more(120),
-        disk_mb=more(2000),
     params:
         block=blocks.merge(CAMPAIGN).model_dump_json(),
         root=lambda wildcards, output: str(Path(output.manifest).parents[1]),

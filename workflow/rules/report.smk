@@ -14,7 +14,6 @@ for figure in DATASET_FIGURES:  # a rule each: a caption's file cannot depend on
         input:
             script=script("figure.py"),
             manifest=PATHS.manifest,
-            parts=dataset_parts(),
         output:
             svg=report(
                 PATHS.figure(figure),
@@ -35,7 +34,6 @@ for figure in DATASET_FIGURES:  # a rule each: a caption's file cannot depend on
         resources:
             mem_mb=more(2000),
             runtime=more(30),
-            disk_mb=more(200),
         params:
             figure=figure,
             block=figures_block(),
@@ -78,7 +76,6 @@ rule plot_training:
     resources:
         mem_mb=more(1000),
         runtime=more(30),
-        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,
@@ -120,7 +117,6 @@ rule plot_latent:
     resources:
         mem_mb=more(2000),
         runtime=more(30),
-        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,
@@ -161,7 +157,6 @@ rule plot_roc:
     resources:
         mem_mb=more(1000),
         runtime=more(30),
-        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,
@@ -203,7 +198,6 @@ rule plot_label_efficiency:
     resources:
         mem_mb=more(1000),
         runtime=more(30),
-        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,
@@ -245,7 +239,6 @@ rule plot_stability:
     resources:
         mem_mb=more(1000),
         runtime=more(30),
-        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,

@@ -19,13 +19,12 @@ rule resimulate:
     conda:
         "../../envs/generation.yaml"
     threads: 1
-    resources:
-        mem_mb=more(1500),
-        runtime=more(120),
-        disk_mb=more(500),
-        events=lambda wildcards: blocks.hard(CAMPAIGN, wildcards.process, int(wildcards.shard)).events,
+    resources:  # constants: functions would add half to the time that 10^5 jobs are planned in; profiles make them grow
+        mem_mb=1500,
+        runtime=120,
+        events=CAMPAIGN.events_per_shard,
     params:
-        block=lambda wildcards: blocks.resim(CAMPAIGN, wildcards.process, wildcards.variant).model_dump_json(),
+        block=lambda wildcards: resim_block(wildcards.process, wildcards.variant),
         first=lambda wildcards: int(wildcards.shard) * CAMPAIGN.events_per_shard,
     message:
         "re-simulate {wildcards.process}, variant {wildcards.variant}, shard {wildcards.shard}"

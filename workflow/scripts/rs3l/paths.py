@@ -36,9 +36,13 @@ class CampaignPaths:
         """Folder of the data set."""
         return f"{self.root}/dataset"
 
+    def split(self, split: str = "{split}") -> str:
+        """Folder of one split: its Parquet files and no others, so that one pattern reads them."""
+        return f"{self.dataset}/{split}"
+
     def part(self, split: str = "{split}", process: str = "{process}", part: str = "{part}") -> str:
         """One Parquet file of the data set."""
-        return f"{self.dataset}/{split}/{process}-{part}.parquet"
+        return f"{self.split(split)}/{process}-{part}.parquet"
 
     @property
     def manifest(self) -> str:

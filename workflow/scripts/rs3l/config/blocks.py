@@ -148,11 +148,6 @@ def shards(config: Campaign, process: str) -> range:
     return range(-(-config.processes[process].events // config.events_per_shard))
 
 
-def parts(config: Campaign, process: str) -> range:
-    """Return the part numbers of a process in the data set."""
-    return range(-(-config.processes[process].events // config.dataset.events_per_part))
-
-
 def train_variants(config: Campaign) -> list[str]:
     """Return the variants that pre-training and labels may use."""
     return [name for name, variant in config.variants.items() if variant.use == "train"]

@@ -1,0 +1,344 @@
+"""What a campaign will cost, before it starts: jobs, core hours, memory and disk of each stage.
+
+A stage's work is counted from the configuration; its cost per job and per unit of work was measured. Both the
+counting and the scaling are linear, so that a plan is as good as the measurement: costs of other settings (VINCIA,
+a tune, another cut) differ, and a training's number of epochs before it stops is not known in advance.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from rs3l.config import blocks
+from rs3l.config.models import Block, Campaign, Encoder, Pretrain
+from rs3l.errors import ConfigError, DataError
+
+CLASSIFIERS = 3
+"""Kinds of classifiers that one fine-tuning job trains per draw of labels."""
+LABEL_PASSES = 100
+"""Passes over the labels that a classifier is assumed to need, next to one pass over the test jets."""
+FEATURES = 15
+"""Inputs of the network per candidate (named here: the features' own module needs torch)."""
+
+
+class Cost(Block):
+    """Measured cost of one stage on one core; rows are jets, or hard events without one."""
+
+    unit: str = Field(description="Unit of work.")
+    start_s: float = Field(ge=0, description="CPU seconds of a job before its first unit.")
+    unit_s: float = Field(ge=0, description="CPU seconds per unit.")
+    unit_s_range: tuple[float, float] = Field(description="Smallest and largest of the measured jobs.")
+    memory_mb: float = Field(ge=0, description="Memory of a job that holds nothing.")
+    held_kb: float = Field(ge=0, description="Memory per row that a job holds.")
+    written_bytes: float = Field(ge=0, description="Disk per row written.")
+    threads: int = Field(1, ge=1, description="Cores of a job.")
+    jobs: int = Field(ge=1, description="Jobs that were measured.")
+
+
+class CostTable(Block):
+    """Measured costs of all stages."""
+
+    machine: str
+    date: str
+    how: str
+    jets_per_shower: float = Field(gt=0, le=1, description="Showers that give a jet.")
+    stages: dict[str, Cost]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work of one stage: all jobs, and the largest of them."""
+
+    stage: str
+    jobs: int
+    units: float
+    largest: float
+    held: float
+    written: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """Cost of one stage: one line of a plan."""
+
+    work: Work
+    core_hours: float
+    job_hours: float
+    memory_mb: float
+    disk_gb: float
+    threads: int
+
+    def wall_hours(self, cores: int) -> float:
+        """Return the time on ``cores`` cores: full rounds of the largest job, as many at once as fit."""
+        at_once = max(cores // self.threads, 1)
+        return math.ceil(self.work.jobs / at_once) * self.job_hours
+
+
+def load_costs(path: str | Path) -> CostTable:
+    """Return the table in ``path``; raises :class:`ConfigError` if it is none."""
+    try:
+        return CostTable.model_validate_json(Path(path).read_text())
+    except (OSError, ValidationError) as error:
+        raise ConfigError(f"{path}: no table of costs: {error}") from None
+
+
+def network_work(encoder: Encoder, constituents: int) -> float:
+    """Return the weights that one jet passes: per candidate, then per jet."""
+    w, h = encoder.hidden, encoder.representation
+    per_candidate = FEATURES * w + 2 * w * w
+    return constituents * per_candidate + 3 * w * h + 2 * h * h + h * encoder.latent
+
+
+def _network(config: Campaign) -> float:
+    """Return the size of the network relative to the default one."""
+    usual = network_work(Encoder(), Pretrain().constituents)
+    return network_work(config.pretrain.encoder, config.pretrain.constituents) / usual
+
+
+def _events(config: Campaign, use: str | None = None) -> int:
+    return sum(p.events for p in config.processes.values() if use in (None, p.use))
+
+
+def _shard_work(stage: str, config: Campaign, variants: int) -> Work:
+    """Return the work of the stages that run per shard (and variant)."""
+    events = _events(config) * variants
+    jobs = variants * sum(len(blocks.shards(config, process)) for process in config.processes)
+    largest = min(config.events_per_shard, max(p.events for p in config.processes.values()))
+    return Work(stage, jobs, events, largest, held=0, written=events)
+
+
+def _hard(config: Campaign) -> Work:
+    return _shard_work("hard_process", config, 1)
+
+
+def _resimulate(config: Campaign) -> Work:
+    return _shard_work("resimulate", config, len(config.variants))
+
+
+def _merge(config: Campaign) -> Work:
+    showers = _events(config) * len(config.variants)
+    part = min(config.dataset.events_per_part, max(p.events for p in config.processes.values()))
+    return Work("merge", 1, showers, showers, held=part * len(config.variants), written=showers)
+
+
+def _pretrain(config: Campaign) -> Work:
+    runs = blocks.runs(config)
+    train = config.dataset.splits.train * _events(config, "pretrain")
+    passes = 2 * train * config.pretrain.epochs * _network(config)
+    views = train * len(blocks.train_variants(config))
+    return Work("pretrain", len(runs), passes * len(runs), passes, held=views, written=0)
+
+
+def _embed(config: Campaign) -> Work:
+    runs = len(config.pretrain.methods)  # the first run of each
+    showers = config.dataset.splits.test * _events(config) * len(config.variants)
+    units = showers * _network(config)
+    return Work("embed", runs, units * runs, units, held=showers, written=showers * runs)
+
+
+def _test_showers(config: Campaign, task: str) -> float:
+    names = (config.tasks[task].signal, config.tasks[task].background)
+    events = sum(config.processes[name].events for name in names)
+    return config.dataset.splits.test * events * len(config.variants)
+
+
+def _finetune(config: Campaign) -> Work:
+    runs = len(blocks.runs(config)) + 1
+    draws = len(config.finetune.labels) * config.finetune.repeats
+    labels = LABEL_PASSES * CLASSIFIERS * config.finetune.repeats * sum(config.finetune.labels)
+    rows = {task: CLASSIFIERS * draws * _test_showers(config, task) for task in config.tasks}
+    units = {task: _network(config) * (labels + rows[task]) for task in config.tasks}
+    held = max(_test_showers(config, task) for task in config.tasks) / config.dataset.splits.test
+    total_rows = runs * sum(rows.values())
+    return Work(
+        "finetune", runs * len(rows), runs * sum(units.values()), max(units.values()), held, written=total_rows
+    )
+
+
+def _evaluate(config: Campaign) -> Work:
+    rows = _finetune(config).written
+    units = rows * (config.evaluate.bootstrap + 1)
+    return Work("evaluate", 1, units, units, held=rows, written=0)
+
+
+def _figures(config: Campaign) -> Work:
+    tables = 3 + 2 * len(config.tasks)
+    showers = _events(config) * len(config.variants)
+    jobs = DATASET_FIGURES + tables
+    return Work("figures", jobs, DATASET_FIGURES * showers, showers, held=showers, written=0)
+
+
+DATASET_FIGURES = 4
+"""Figures that read the whole data set; the others read a table."""
+
+STAGES: Mapping[str, Callable[[Campaign], Work]] = {
+    "hard_process": _hard,
+    "resimulate": _resimulate,
+    "merge": _merge,
+    "pretrain": _pretrain,
+    "embed": _embed,
+    "finetune": _finetune,
+    "evaluate": _evaluate,
+    "figures": _figures,
+}
+"""Work of each stage, in the order of the campaign."""
+
+
+def plan(config: Campaign, costs: CostTable) -> list[Line]:
+    """Return the cost of each stage, in the order of the campaign."""
+    return [_line(work(config), costs.stages[stage]) for stage, work in STAGES.items()]
+
+
+def _line(work: Work, cost: Cost) -> Line:
+    seconds = work.jobs * cost.start_s + work.units * cost.unit_s
+    job_seconds = (cost.start_s + work.largest * cost.unit_s) / cost.threads
+    return Line(
+        work=work,
+        core_hours=seconds / 3600,
+        job_hours=job_seconds / 3600,
+        memory_mb=cost.memory_mb + work.held * cost.held_kb / 1000,
+        disk_gb=work.written * cost.written_bytes / 1e9,
+        threads=cost.threads,
+    )
+
+
+def scaled(config: Campaign, jets: float, costs: CostTable) -> Campaign:
+    """Return the configuration with as many hard events as give about ``jets`` jets."""
+    showers = _events(config) * len(config.variants)
+    factor = jets / (showers * costs.jets_per_shower)
+    processes = {
+        name: process.model_copy(update={"events": math.ceil(process.events * factor)})
+        for name, process in config.processes.items()
+    }
+    return config.model_copy(update={"processes": processes})
+
+
+def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
+    """Return ``costs`` with what the finished campaign ``root`` of ``config`` took.
+
+    The start of a job and the memory per row stay those of ``costs``: one campaign cannot tell them. Raises
+    :class:`DataError` if a stage has no benchmark file.
+    """
+    stages = {
+        stage: _measured_stage(Path(root), work(config), costs.stages[stage]) for stage, work in STAGES.items()
+    }
+    return costs.model_copy(
+        update={
+            "machine": "this machine",
+            "how": f"benchmark files of {root}",
+            "jets_per_shower": _digits(_jets_per_shower(config, Path(root))),
+            "stages": stages,
+        }
+    )
+
+
+def _benchmark_files(root: Path, stage: str) -> list[Path]:
+    """Return the benchmark files of a stage; the figures are the rule `plot`."""
+    name = "plot" if stage == "figures" else stage
+    folder = root / "benchmarks"
+    found = sorted([*folder.glob(f"{name}.jsonl"), *(folder / name).rglob("*.jsonl")])
+    if not found:
+        raise DataError(f"{folder}: no benchmark of {name}; only a finished campaign can be used")
+    return found
+
+
+def _benchmarks(root: Path, stage: str, key: str) -> list[float]:
+    """Return one column of the benchmark files of a stage."""
+    return [float(json.loads(path.read_text().splitlines()[-1])[key]) for path in _benchmark_files(root, stage)]
+
+
+def peak_memory(root: Path, stage: str) -> float:
+    """Return the largest memory of a job of a stage [MB]."""
+    return max(_benchmarks(root, stage, "max_rss")) * 1.048576
+
+
+def _measured_stage(root: Path, work: Work, cost: Cost) -> Cost:
+    seconds = _benchmarks(root, work.stage, "cpu_time")
+    rest = max(sum(seconds) - len(seconds) * cost.start_s, 0.0)
+    each = [max(value - cost.start_s, 0.0) * len(seconds) / work.units for value in seconds]
+    written = _size(root, work.stage) / work.written if work.written else 0.0
+    return cost.model_copy(
+        update={
+            "unit_s": _digits(rest / work.units),
+            "unit_s_range": (_digits(min(each)), _digits(max(each))),
+            "memory_mb": round(max(peak_memory(root, work.stage) - work.held * cost.held_kb / 1000, 0.0)),
+            "written_bytes": _digits(written),
+            "jobs": len(seconds),
+        }
+    )
+
+
+def _digits(value: float) -> float:
+    """Return three digits: more were not measured."""
+    return float(f"{value:.3g}")
+
+
+FILES = {
+    "hard_process": "hard/*/*.lhe.gz",
+    "resimulate": "jets/*/*/*.parquet",
+    "merge": "dataset/*/*.parquet",
+    "embed": "models/*/latents.parquet",
+    "finetune": "downstream/*/*/predictions.parquet",
+}
+"""Large files of each stage."""
+
+
+def _size(root: Path, stage: str) -> int:
+    return sum(path.stat().st_size for path in root.glob(FILES[stage]))
+
+
+def _jets_per_shower(config: Campaign, root: Path) -> float:
+    manifest = json.loads((root / "dataset" / "manifest.json").read_text())
+    jets = sum(int(file["rows"]) for file in manifest["files"])
+    return jets / (_events(config) * len(config.variants))
+
+
+def text(lines: Sequence[Line], cores: int) -> str:
+    """Return the plan as a table for people."""
+    head = _columns("stage", "jobs", "core time", "one job", "memory", "disk", f"on {cores} cores")
+    total = _columns(
+        "total",
+        f"{sum(line.work.jobs for line in lines):,}",
+        _hours(sum(line.core_hours for line in lines)),
+        "",
+        "",
+        _bytes(sum(line.disk_gb for line in lines)),
+        _hours(sum(line.wall_hours(cores) for line in lines)),
+    )
+    return "\n".join([head, *(_row(line, cores) for line in lines), total])
+
+
+def _row(line: Line, cores: int) -> str:
+    return _columns(
+        line.work.stage,
+        f"{line.work.jobs:,}",
+        _hours(line.core_hours),
+        _hours(line.job_hours),
+        _bytes(line.memory_mb / 1000),
+        _bytes(line.disk_gb),
+        _hours(line.wall_hours(cores)),
+    )
+
+
+def _columns(stage: str, *values: str) -> str:
+    return f"{stage:<13}" + "".join(f"{value:>12}" for value in values)
+
+
+def _hours(hours: float) -> str:
+    """Return a time in the unit that suits it."""
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
+    return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:,.1f} h"
+
+
+def _bytes(gigabytes: float) -> str:
+    """Return a size in the unit that suits it."""
+    if gigabytes < 1e-3:
+        return "-"
+    return f"{1000 * gigabytes:.0f} MB" if gigabytes < 1 else f"{gigabytes:,.1f} GB"
