@@ -13,7 +13,7 @@ ARGS ?=
 RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
-.PHONY: demo test test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: plan envs pins test-conda demo test test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,17 +32,31 @@ demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml o
 	@$(RUN) tools/demo.py --config "$(CONFIG)" --cores "$(CORES)"
 
 test: venv  ## all tests, with the miniature campaign
-	@$(RUN) -m pytest tests -m "not faults and not slurm"
+	@$(RUN) -m pytest tests -m "not faults and not slurm and not conda"
 
 test-faults: venv  ## SIGKILL, full disk, damaged files, clock skew, Ctrl-C ... on tiny campaigns; then on Slurm
 	@$(RUN) -m pytest tests/faults
-	@$(RUN) tests/slurm/cluster.py run -- "$(BIN)/python" -m pytest tests/slurm -m faults
+	@$(RUN) tests/slurm/cluster.py try -- "$(BIN)/python" -m pytest tests/slurm -m faults
 
 status: venv  ## how far a campaign is: make status CONFIG=my.yaml CORES=200
 	@$(RUN) tools/status.py --config "$(CONFIG)" --cores "$(CORES)"
 
 test-slurm: venv  ## the miniature campaign on a Slurm of this machine (root, Debian: installs its packages)
 	@$(RUN) tests/slurm/cluster.py run -- "$(BIN)/python" -m pytest tests/slurm -m "not faults"
+
+test-conda: venv  ## `--sdm conda` with a stand-in for conda and a local channel: the miniature campaign, wrong environments
+	@test -x .conda-test/bin/python || $(PYTHON) -m venv .conda-test
+	@.conda-test/bin/python -m pip -q install --require-hashes --only-binary :all: -r tests/conda/requirements.txt
+	@CONDA_STAND_IN_PYTHON="$(CURDIR)/.conda-test/bin/python" $(RUN) -m pytest tests/conda
+
+plan: venv  ## what a campaign will cost, before it starts: make plan CONFIG=my.yaml PLAN="--cores 200 --jets 1e8"
+	@$(RUN) tools/plan.py --config "$(CONFIG)" $(PLAN)
+
+envs: venv  ## the conda environments of all rules; a pin file that cannot be installed is an error (needs conda)
+	@$(RUN) tools/make_envs.py --configfile "$(CONFIG)"
+
+pins: venv  ## conda pin files of the environments (needs conda, snakedeploy, and conda-forge)
+	@snakedeploy pin-conda-envs $(addprefix envs/,$(addsuffix .yaml,generation merge training report))
 
 resume: venv  ## after a crash: end orphaned jobs, unlock, go on; PROFILE=slurm CONFIG=my.yaml as before
 	@$(RUN) tools/resume.py $(ARGS) $(RESUME) --configfile "$(CONFIG)"
@@ -66,6 +80,7 @@ schema: venv  ## config/schema.json and the tables of config/README.md, from the
 lock: venv  ## requirements.lock from requirements.in
 	@$(RUN) -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --only-binary pythia8mc --only-binary fastjet --only-binary pyarrow requirements.in -o requirements.lock
+	@$(RUN) tools/make_post_deploy.py
 
 clean:  ## remove the results of the demo and the caches, not the environment
 	rm -rf results/demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From PyPI, with hashes: written by `make lock`, see docs/environments.md. Snakemake runs it in the new environment.
+# From PyPI, with hashes; written by `make lock`, see docs/environments.md. Snakemake runs it in the environment.
 set -euo pipefail
 python -m pip install --quiet --no-deps --require-hashes --only-binary :all: --requirement /dev/stdin <<'END'
 fastjet==3.5.2.0 \

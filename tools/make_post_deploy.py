@@ -16,7 +16,7 @@ PACKAGES = ("fastjet", "pylhe", "pythia8mc")
 
 HEAD = """\
 #!/usr/bin/env bash
-# From PyPI, with hashes: written by `make lock`, see docs/environments.md. Snakemake runs it in the new environment.
+# From PyPI, with hashes; written by `make lock`, see docs/environments.md. Snakemake runs it in the environment.
 set -euo pipefail
 python -m pip install --quiet --no-deps --require-hashes --only-binary :all: --requirement /dev/stdin <<'END'
 """
