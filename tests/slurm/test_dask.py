@@ -15,11 +15,11 @@ import dask
 import pytest
 
 import cluster
-from conftest import SCRIPTS, Snakemake
+from conftest import SCRIPTS
 from rs3l.data import workers
 from rs3l.data.workers import Jobs, compute
 from rs3l.errors import WorkerError
-from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, small
+from slurm_site import Clone, Values, accounted, needs_slurm, queue, small
 
 pytestmark = [needs_slurm, pytest.mark.slurm]
 WHERE = ["sh", "-c", "sleep 4; echo $SLURM_JOB_ID"]
@@ -35,44 +35,52 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def local(test_values: Values, tmp_path_factory: pytest.TempPathFactory) -> Snakemake:
-    """Make the data set here, with workers in the merge's own job."""
-    snakemake = Snakemake(tmp_path_factory.mktemp("local"), small(test_values))
-    snakemake("dataset")
-    return snakemake
-
-
-@pytest.fixture
-def clone(local: Snakemake, test_values: Values, tmp_path: Path) -> Clone:
-    """Return a clone that has the jets, and a profile with two worker jobs."""
-    result = Clone(tmp_path, small(test_values))
-    shutil.copytree(local.folder / "results", result.folder / "results", ignore=shutil.ignore_patterns("dataset"))
-    shutil.copytree(local.folder / ".snakemake", result.folder / ".snakemake")
+def site(test_values: Values, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Make the data set in a clone on this machine, with workers in the merge's own job."""
+    result = Clone(tmp_path_factory.mktemp("dask"), small(test_values))
+    command = [sys.executable, "-m", "snakemake", "dataset", "--cores", "2", "--configfile", "my.yaml"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    subprocess.run(command, cwd=result.folder, env={**os.environ, "PATH": path}, check=True, capture_output=True)
     result.edit_profile(lambda profile: profile["set-resources"]["merge"].update(dask_jobs=2, mem_mb=2000))
     return result
 
 
-def test_the_data_set_is_that_of_local_workers(clone: Clone, local: Snakemake) -> None:
+@pytest.fixture(scope="module")
+def expected(site: Clone) -> dict[str, bytes]:
+    """Return the files of that data set."""
+    found = site.files("dataset")
+    assert len(found) > 6
+    return found
+
+
+@pytest.fixture
+def clone(site: Clone, expected: dict[str, bytes]) -> Clone:
+    """Return the clone without a data set: its merge, with two worker jobs, is all there is to do."""
+    assert expected
+    shutil.rmtree(site.root / "dataset")
+    return site
+
+
+def test_the_data_set_is_that_of_local_workers(clone: Clone, expected: dict[str, bytes]) -> None:
     clone.run("dataset")
-    expected = results(local.folder / "results" / "test", "dataset")
-    assert len(expected) > 6 and clone.files("dataset") == expected
-    found = accounted(
-        re.findall(r"SLURM run ID: (\S+)", clone.output())[-1], "Account", "Partition", "ReqMem", "State"
-    )
+    assert clone.files("dataset") == expected
+    found = accounted(re.findall(r"SLURM run ID: (\S+)", clone.output())[-1], "Account", "Partition", "ReqMem")
     assert len(found) == 3, "the merge and its two workers bear the name of the run"
-    assert {(job["Account"], job["Partition"], job["ReqMem"]) for job in found} == {
-        (cluster.ACCOUNT, "cpu", "2000M")
-    }
+    asked = {(job["Account"], job["Partition"], job["ReqMem"]) for job in found}
+    assert asked == {(cluster.ACCOUNT, "cpu", "2000M")}
     assert not queue() and not list(clone.root.rglob(".dask-jobqueue*"))
 
 
-def test_a_cancelled_worker_of_the_merge_is_replaced(clone: Clone, local: Snakemake) -> None:
+def test_a_cancelled_worker_of_the_merge_is_replaced(clone: Clone, expected: dict[str, bytes]) -> None:
     process = clone.start("dataset")
-    victim = clone.wait_for(process, lambda: [job.id for job in queue() if not job.comment.startswith("rule_")])[0]
+    (victim, *_) = clone.wait_for(
+        process, lambda: [job.id for job in queue() if not job.comment.startswith("rule_")]
+    )
     cluster.output("scancel", victim)
     clone.finish(process)
-    assert clone.files("dataset") == results(local.folder / "results" / "test", "dataset")
+    assert clone.files("dataset") == expected
     assert not list(clone.root.rglob("*.tmp"))
+    assert "they are replaced" in (clone.root / "logs" / "merge.log").read_text()
 
 
 def test_a_worker_that_is_lost_at_work_is_replaced(tmp_path: Path) -> None:
