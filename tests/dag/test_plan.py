@@ -81,7 +81,7 @@ def test_graphs(snakemake: Snakemake, option: str) -> None:
 def test_every_rule_that_works_has_all_its_fields() -> None:
     """Log, benchmark, env, threads, resources and message; the script is an input, so that an edit counts."""
     fields = ["log:", "benchmark:", "conda:", "threads:", "resources:", "message:", "shell:"]
-    fields += ["mem_mb=", "runtime=", "script=script(", "envs/"]
+    fields += ["mem_mb=", "runtime=", "disk_mb=", "script=script(", "envs/"]
     rules = [
         rule
         for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"))

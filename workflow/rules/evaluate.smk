@@ -25,6 +25,7 @@ rule evaluate:
     resources:
         mem_mb=more(4000),
         runtime=more(60),
+        disk_mb=more(500),
     params:
         block=blocks.evaluate(CAMPAIGN).model_dump_json(),
         tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in EVALUATION_TABLES],

@@ -24,6 +24,7 @@ rule finetune:
     resources:
         mem_mb=more(3000),
         runtime=more(240),
+        disk_mb=more(500),
     params:
         block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).model_dump_json(),
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",

@@ -21,6 +21,7 @@ rule hard_process:
     resources:  # constants: functions would add half to the time that 10^5 jobs are planned in; profiles make them grow
         mem_mb=1000,
         runtime=30,
+        disk_mb=200,
         events=CAMPAIGN.events_per_shard,
     params:
         block=lambda wildcards: blocks.hard(

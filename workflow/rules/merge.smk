@@ -25,6 +25,7 @@ rule merge:
     resources:
         mem_mb=more(4000),
         runtime=more(120),
+        disk_mb=more(2000),
     params:
         block=blocks.merge(CAMPAIGN).model_dump_json(),
         root=lambda wildcards, output: str(Path(output.manifest).parents[1]),

@@ -25,6 +25,7 @@ rule pretrain:
     resources:
         mem_mb=more(3000),
         runtime=more(240),
+        disk_mb=more(500),
     params:
         block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).model_dump_json(),
         state=PATHS.training_state(),
@@ -59,6 +60,7 @@ rule embed:
     resources:
         mem_mb=more(3000),
         runtime=more(60),
+        disk_mb=more(500),
     message:
         "latents of {wildcards.run}"
     shell:

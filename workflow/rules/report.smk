@@ -34,6 +34,7 @@ for figure in DATASET_FIGURES:  # a rule each: a caption's file cannot depend on
         resources:
             mem_mb=more(2000),
             runtime=more(30),
+            disk_mb=more(200),
         params:
             figure=figure,
             block=figures_block(),
@@ -76,6 +77,7 @@ rule plot_training:
     resources:
         mem_mb=more(1000),
         runtime=more(30),
+        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,
@@ -117,6 +119,7 @@ rule plot_latent:
     resources:
         mem_mb=more(2000),
         runtime=more(30),
+        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,
@@ -157,6 +160,7 @@ rule plot_roc:
     resources:
         mem_mb=more(1000),
         runtime=more(30),
+        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,
@@ -198,6 +202,7 @@ rule plot_label_efficiency:
     resources:
         mem_mb=more(1000),
         runtime=more(30),
+        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,
@@ -239,6 +244,7 @@ rule plot_stability:
     resources:
         mem_mb=more(1000),
         runtime=more(30),
+        disk_mb=more(200),
     params:
         block=figures_block(),
         energy=ENERGY,

@@ -22,6 +22,7 @@ rule resimulate:
     resources:  # constants: functions would add half to the time that 10^5 jobs are planned in; profiles make them grow
         mem_mb=1500,
         runtime=120,
+        disk_mb=500,
         events=CAMPAIGN.events_per_shard,
     params:
         block=lambda wildcards: resim_block(wildcards.process, wildcards.variant),
