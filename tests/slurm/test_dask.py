@@ -71,12 +71,14 @@ def test_the_data_set_is_that_of_local_workers(clone: Clone, expected: dict[str,
     assert not queue() and not list(clone.root.rglob(".dask-jobqueue*"))
 
 
-def test_a_cancelled_worker_of_the_merge_is_replaced(clone: Clone, expected: dict[str, bytes]) -> None:
+def test_cancelled_workers_of_the_merge_are_replaced(clone: Clone, expected: dict[str, bytes]) -> None:
     process = clone.start("dataset")
-    (victim, *_) = clone.wait_for(
-        process, lambda: [job.id for job in queue() if not job.comment.startswith("rule_")]
-    )
-    cluster.output("scancel", victim)
+
+    def both() -> list[str]:
+        jobs = [job.id for job in queue() if not job.comment.startswith("rule_")]
+        return jobs if len(jobs) == 2 else []
+
+    cluster.output("scancel", *clone.wait_for(process, both))
     clone.finish(process)
     assert clone.files("dataset") == expected
     assert not list(clone.root.rglob("*.tmp"))
