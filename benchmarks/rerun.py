@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,9 +31,11 @@ from snakemake.executors import touch
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 def run_job(self, job):
-    for path in map(Path, [*job.output, *filter(None, [job.benchmark])]):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    for file in [*job.output, *filter(None, [job.benchmark])]:
+        path = Path(file)
+        (path if file.is_directory else path.parent).mkdir(parents=True, exist_ok=True)
+        if not file.is_directory:
+            path.touch()
     info = SubmittedJobInfo(job=job)
     self.report_job_submission(info)
     self.report_job_success(info)
@@ -59,13 +62,9 @@ def snakemake(folder: Path, *arguments: str) -> tuple[str, float]:
 def planned(folder: Path) -> tuple[Counter[str], Counter[str], float]:
     """Return the jobs that a dry run announces by rule, the re-simulations by variant, and its seconds."""
     output, seconds = snakemake(folder, "--dry-run")
-    rules: Counter[str] = Counter()
-    variants: Counter[str] = Counter()
-    for line in output.splitlines():
-        if line.startswith(("rule ", "localrule ")):
-            rules[line.split()[1].rstrip(":")] += 1
-        elif line.lstrip().startswith("wildcards:") and "variant=" in line:
-            variants[line.split("variant=")[1].split(",")[0]] += 1
+    table = output.partition("Job stats:")[2].partition("total")[0]
+    rules = Counter({rule: int(number) for rule, number in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)})
+    variants = Counter(re.findall(r": re-simulate \w+, variant (\w+), shard", output))
     return rules, variants, seconds
 
 
@@ -86,7 +85,7 @@ def main() -> None:
         config = folder / "config.yaml"
         config.write_text(yaml.safe_dump(values, sort_keys=False))
         first, _, _ = planned(folder)
-        _, seconds = snakemake(folder, "--touch", "--quiet", "all")
+        _, seconds = snakemake(folder, "--touch", "--quiet", "rules", "progress")
         rules, _, nothing_s = planned(folder)
         check("after the campaign", dict(rules), {})
         values["variants"][VARIANT]["pythia"]["TimeShower:renormMultFac"] = 0.5

@@ -18,7 +18,7 @@ rule hard_process:
     conda:
         "../../envs/generation.yaml"
     threads: 1
-    resources:  # constants: functions would add half to the time that 10^5 jobs are planned in; profiles make them grow
+    resources:  # constants: functions would add a third to the time that 10^5 jobs take to plan; profiles make them grow
         mem_mb=1000,
         runtime=30,
         disk_mb=200,

@@ -327,7 +327,7 @@ def _row(line: Line, cores: int) -> str:
 
 
 def _columns(stage: str, *values: str) -> str:
-    return f"{stage:<13}" + "".join(f"{value:>12}" for value in values)
+    return f"{stage:<12}" + "".join(f"{value:>{12 if i < 5 else 15}}" for i, value in enumerate(values))
 
 
 def _hours(hours: float) -> str:
