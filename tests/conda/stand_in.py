@@ -61,7 +61,8 @@ async def create_from_pins(file: Path, prefix: Path) -> None:
     pins = {url: md5 for url, _, md5 in (line.partition("#") for line in lines)}
     channels = {url.rsplit("/", 2)[0] for url in pins}
     names = [url.rsplit("/", 1)[1].removesuffix(".conda").rsplit("-", 2) for url in pins]
-    records = await solve([f"{name}=={version}={build}" for name, version, build in names], sorted(channels))
+    specs = [f"{name}[version='=={version}', build='{build}']" for name, version, build in names]
+    records = await solve(specs, sorted(channels))
     found = {str(record.url): record.md5.hex() for record in records}
     wrong = [url for url, md5 in pins.items() if found.get(url) != md5] + sorted(set(found) - set(pins))
     if wrong:
