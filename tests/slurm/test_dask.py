@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
+import psutil
 import pytest
 
 import cluster
@@ -26,12 +28,20 @@ WHERE = ["sh", "-c", "sleep 4; echo $SLURM_JOB_ID"]
 
 
 @pytest.fixture(autouse=True)
-def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything listens on loopback: in this process and in Snakemake's jobs."""
+def loopback(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Everything listens on loopback, in this process and in Snakemake's jobs; no worker outlives its test."""
     monkeypatch.setenv("DASK_JOBQUEUE__SLURM__INTERFACE", "lo")
     monkeypatch.setattr(workers, "POLL_SECONDS", 2)
     with dask.config.set({"jobqueue.slurm.interface": "lo"}):
         yield
+    folder = str(tmp_path_factory.getbasetemp())
+    cluster.wait_for("the end of all workers", lambda: not worker_processes(folder), 60)
+
+
+def worker_processes(folder: str) -> list[int]:
+    """Return the workers of clusters whose keys are below ``folder``."""
+    lines = {process.pid: " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])}
+    return [pid for pid, line in lines.items() if "distributed.cli.dask_worker" in line and folder in line]
 
 
 @pytest.fixture(scope="module")

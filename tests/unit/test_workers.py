@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ def test_the_jobs_ask_for_what_the_merge_has(script: str) -> None:
         directives
     )
     assert "module load python" in script and f"export PYTHONPATH={SCRIPTS}" in script
+    assert f"exec {sys.executable} -m" in script, "the worker is the job's own process"
+    assert "--no-dashboard" in script, "it would listen on all interfaces"
     assert "--nthreads 1" in script and "--no-nanny" in script and "--interface lo" in script
 
 

@@ -75,10 +75,12 @@ def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
 
     By its name, all jobs of a run of the workflow are found and can be cancelled together. Connections are
     encrypted and authenticated with keys made for this cluster. They use the interface of Dask's setting
-    ``jobqueue.slurm.interface``, or the address of this machine's default route.
+    ``jobqueue.slurm.interface``, or the address of this machine's default route. A worker takes the place of
+    its job's shell: Slurm knows it, and a cancelled job has not ended before its worker has.
     """
     settings = dask.config.get
     prologue = list(settings("jobqueue.slurm.job-script-prologue", []))
+    options = list(settings("jobqueue.slurm.worker-extra-args", []))
     library = shlex.quote(str(Path(rs3l.__file__).parents[1]))
     address = {} if settings("jobqueue.slurm.interface", None) else {"host": get_ip()}
     jobs.logs.mkdir(parents=True, exist_ok=True)
@@ -92,7 +94,8 @@ def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
         walltime=str(jobs.minutes),
         log_directory=str(jobs.logs),
         local_directory=tempfile.gettempdir(),
-        python=shlex.quote(sys.executable),
+        python=f"exec {shlex.quote(sys.executable)}",
+        worker_extra_args=[*options, "--no-dashboard"],
         job_script_prologue=[*prologue, f"export PYTHONPATH={library}${{PYTHONPATH:+:$PYTHONPATH}}"],
         security=Security.temporary(),
         shared_temp_directory=str(jobs.logs.resolve()),
