@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 import dask
 import psutil
 import pytest
+from distributed import Client
 
 from conftest import SCRIPTS
 from rs3l.data import workers
@@ -37,7 +40,7 @@ def test_the_jobs_ask_for_what_the_merge_has(script: str) -> None:
     )
     assert "module load python" in script and f"export PYTHONPATH={SCRIPTS}" in script
     assert f"exec {sys.executable} -m" in script, "the worker is the job's own process"
-    assert "--no-dashboard" in script, "it would listen on all interfaces"
+    assert "--no-dashboard --dashboard-address 127.0.0.1:0" in script, "by default it listens on all interfaces"
     assert "--nthreads 1" in script and "--no-nanny" in script and "--interface lo" in script
 
 
@@ -53,6 +56,25 @@ def test_the_scheduler_listens_where_it_is_told(script: str) -> None:
     connections = psutil.Process().net_connections(kind="inet")
     addresses = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
     assert addresses == {"127.0.0.1"}
+
+
+def test_the_script_starts_a_worker_in_its_place(tmp_path: Path) -> None:
+    """Run the job's script as Slurm would: its process is the worker, on loopback alone, and ends when asked to."""
+    with (
+        dask.config.set({"jobqueue.slurm.interface": "lo"}),
+        slurm_cluster(Jobs(1, 500, 5, tmp_path), {}) as cluster,
+        Client(cluster) as client,
+    ):
+        (tmp_path / "job.sh").write_text(cluster.job_script())
+        with subprocess.Popen(["bash", str(tmp_path / "job.sh")], stderr=subprocess.DEVNULL) as job:
+            try:
+                assert client.submit(os.getpid).result(timeout=60) == job.pid
+                listening = psutil.Process(job.pid).net_connections(kind="inet")
+                assert {c.laddr.ip for c in listening if c.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
+                job.terminate()
+                job.wait(timeout=60)
+            finally:
+                job.kill()
 
 
 def test_the_keys_are_gone_afterwards(tmp_path: Path) -> None:

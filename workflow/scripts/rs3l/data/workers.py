@@ -95,7 +95,7 @@ def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
         log_directory=str(jobs.logs),
         local_directory=tempfile.gettempdir(),
         python=f"exec {shlex.quote(sys.executable)}",
-        worker_extra_args=[*options, "--no-dashboard"],
+        worker_extra_args=[*options, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"],
         job_script_prologue=[*prologue, f"export PYTHONPATH={library}${{PYTHONPATH:+:$PYTHONPATH}}"],
         security=Security.temporary(),
         shared_temp_directory=str(jobs.logs.resolve()),
