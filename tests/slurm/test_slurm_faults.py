@@ -186,7 +186,7 @@ def test_out_of_memory_is_run_again_with_more(clone: Clone, undisturbed: Files) 
         for job in accounted(run, "ReqMem")
         if "resimulate" in job["Comment"]
     }
-    assert ("300M", "OUT_OF_MEMORY") in asked and ("600M", "COMPLETED") in asked, asked
+    assert ("300M", "FAILED") in asked and ("600M", "COMPLETED") in asked, asked
 
 
 def test_wall_time_is_run_again_and_goes_on(clone: Clone, test_values: Values, tmp_path: Path) -> None:
