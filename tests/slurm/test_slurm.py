@@ -12,7 +12,7 @@ from conftest import Snakemake
 from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, rule_of, small, visible_devices
 
 pytestmark = [needs_slurm, pytest.mark.slurm]
-TRAINING = {"pretrain", "embed", "finetune"}
+TRAINING = {"pretrain"}
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def test_every_rule_is_announced(site: tuple[int, dict[str, Values]]) -> None:
 
 def test_partitions_accounts_and_devices(site: tuple[int, dict[str, Values]]) -> None:
     number, resources = site
-    training = {"pretrain", "embed", "finetune"}
+    training = {"pretrain"}
     cpu, gpu = [("standard", "standard"), ("cpu", "a100"), ("batch", "gpu_nodes")][number]
     for rule in RULES:
         wanted = gpu if rule in training else cpu
