@@ -89,7 +89,7 @@ def test_killed_and_resumed_gives_the_same_bytes(finished: Snakemake, test_value
 def test_two_runs_in_one_folder_are_refused(test_values: Values, tmp_path: Path) -> None:
     first = Snakemake(tmp_path, test_values)
     process = subprocess.Popen(
-        first.command("hard"), env=first.environment(), start_new_session=True,
+        first.command("dataset"), env=first.environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
