@@ -35,7 +35,7 @@ test: venv  ## all tests, with the miniature campaign
 	@$(RUN) -m pytest tests -m "not faults and not slurm and not conda"
 
 test-faults: venv  ## SIGKILL, full disk, damaged files, clock skew, Ctrl-C ... on tiny campaigns; then on Slurm
-	@$(RUN) -m pytest tests/faults
+	@$(RUN) -m pytest tests -m "faults and not slurm"
 	@$(RUN) tests/slurm/cluster.py try -- "$(BIN)/python" -m pytest tests/slurm -m faults
 
 status: venv  ## how far a campaign is: make status CONFIG=my.yaml CORES=200

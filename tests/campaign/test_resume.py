@@ -13,7 +13,7 @@ import orphans
 from conftest import REPOSITORY, Snakemake
 from test_campaign import dataset
 
-pytestmark = pytest.mark.campaign
+pytestmark = [pytest.mark.campaign, pytest.mark.faults]
 
 
 def resume(snakemake: Snakemake, *arguments: str) -> subprocess.CompletedProcess[str]:
