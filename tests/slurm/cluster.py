@@ -162,6 +162,17 @@ def write_configuration() -> None:
             device.touch()
 
 
+def remove_configuration() -> None:
+    """Remove what :func:`write_configuration` wrote: with it, every client would wait for a controller that is gone.
+
+    Snakemake's Slurm plugin is such a client, each time that Snakemake starts.
+    """
+    target = ETC / "slurm.conf"
+    if target.exists() and MARK in target.read_text():
+        for template in TEMPLATES.iterdir():
+            (ETC / template.name).unlink(missing_ok=True)
+
+
 def start_munge() -> None:
     """Start munge with a key of its own, unless one answers already: all clients of Slurm ask the usual socket."""
     if quiet("munge", "-n"):
@@ -254,6 +265,7 @@ def stop() -> None:
             print(error, file=sys.stderr)
     for name in (*(f"slurmd.{node}" for node in NODES), "slurmctld", "slurmdbd", "mariadbd", "munged"):
         end(name)
+    remove_configuration()
     print("Slurm is stopped", flush=True)
 
 
