@@ -103,14 +103,15 @@ def _job(paths: CampaignPaths, outputs: tuple[str, ...], rule: str, *names: str,
     return Job(outputs, paths.log(rule, *names), paths.benchmark(rule, *names), events)
 
 
-def _events(config: Campaign, process: str, shard: int) -> int:
-    return min(config.events_per_shard, config.processes[process].events - shard * config.events_per_shard)
-
-
 def _hard(config: Campaign, paths: CampaignPaths) -> list[Job]:
     return [
         _job(
-            paths, (paths.hard(process, name),), "hard_process", process, name, events=_events(config, process, i)
+            paths,
+            (paths.hard(process, name),),
+            "hard_process",
+            process,
+            name,
+            events=blocks.shard_events(config, process, i),
         )
         for process in config.processes
         for i in blocks.shards(config, process)
@@ -122,7 +123,7 @@ def _resim(config: Campaign, paths: CampaignPaths) -> list[Job]:
     return [
         _job(
             paths, (paths.jets(process, variant, name),), "resimulate", process, variant, name,
-            events=_events(config, process, i),
+            events=blocks.shard_events(config, process, i),
         )
         for process in config.processes
         for variant in config.variants

@@ -148,6 +148,11 @@ def shards(config: Campaign, process: str) -> range:
     return range(-(-config.processes[process].events // config.events_per_shard))
 
 
+def shard_events(config: Campaign, process: str, shard: int) -> int:
+    """Return the number of hard events in a shard of a process."""
+    return min(config.events_per_shard, config.processes[process].events - shard * config.events_per_shard)
+
+
 def train_variants(config: Campaign) -> list[str]:
     """Return the variants that pre-training and labels may use."""
     return [name for name, variant in config.variants.items() if variant.use == "train"]
@@ -169,7 +174,7 @@ def hard(config: Campaign, process: str, shard: int) -> HardBlock:
         seed=config.seed,
         process=process,
         first=first,
-        events=min(config.events_per_shard, block.events - first),
+        events=shard_events(config, process, shard),
         ecm=config.generator.ecm,
         pt_hat=block.pt_hat,
         pythia={**config.generator.pythia, **block.pythia},
