@@ -14,6 +14,12 @@ from conftest import Snakemake
 TORCHRUN = "python -m torch.distributed.run --standalone --nproc-per-node"
 
 
+def commands(snakemake: Snakemake, target: str, options: list[str]) -> str:
+    """Return what a dry run prints, commands included, with resources set as a profile would."""
+    more = ["--set-resources", *options] if options else []
+    return snakemake(target, "--dry-run", "--printshellcmds", *more).stdout
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -34,9 +40,7 @@ TORCHRUN = "python -m torch.distributed.run --standalone --nproc-per-node"
 def test_the_launcher_of_a_training(
     tmp_path: Path, test_values: dict[str, Any], options: list[str], expected: str
 ) -> None:
-    snakemake = Snakemake(tmp_path, copy.deepcopy(test_values))
-    more = ["--set-resources", *options] if options else []
-    output = snakemake("models", "--dry-run", "--printshellcmds", *more).stdout
+    output = commands(Snakemake(tmp_path, copy.deepcopy(test_values)), "models", options)
     assert set(re.findall(r"^\s*Shell command: (.*) \S*pretrain\.py --block", output, re.MULTILINE)) == {expected}
 
 
@@ -50,9 +54,7 @@ def test_the_launcher_of_a_training(
 def test_the_workers_of_the_merge(
     tmp_path: Path, test_values: dict[str, Any], options: list[str], expected: str
 ) -> None:
-    snakemake = Snakemake(tmp_path, copy.deepcopy(test_values))
-    more = ["--set-resources", *options] if options else []
-    output = snakemake("dataset", "--dry-run", "--printshellcmds", *more).stdout
+    output = commands(Snakemake(tmp_path, copy.deepcopy(test_values)), "dataset", options)
     assert re.findall(r"merge\.py .* --root \S+ (.*) > ", output) == [expected]
 
 
