@@ -120,3 +120,12 @@ def test_small_shards_can_be_one_job_each(local: dict[str, bytes], test_values: 
     assert {rule: len(jobs) for rule, jobs in found.items()} == {"shard": 2, "merge": 1}
     assert {(job["ReqMem"], job["AllocCPUS"]) for job in found["shard"]} == {("1500M", "1")}
     assert clone.files("dataset") == {name: data for name, data in local.items() if name.startswith("dataset/")}
+
+
+def test_nothing_listens_beyond_loopback() -> None:
+    daemons = ("slurmctld", "slurmdbd", "mariadbd", *(f"slurmd.{node}" for node in cluster.NODES))
+    for daemon in daemons:
+        process = cluster.running(daemon)
+        assert process
+        sockets = [socket for socket in process.net_connections("tcp") if socket.status == "LISTEN"]
+        assert sockets and {socket.laddr.ip for socket in sockets} == {"127.0.0.1"}, (daemon, sockets)
