@@ -132,9 +132,10 @@ def test_workers_end_when_the_merge_is_killed(tmp_path: Path) -> None:
 
 
 def test_workers_that_die_again_and_again_are_given_up(tmp_path: Path) -> None:
-    """1 MB is enough for no worker."""
-    with pytest.raises(WorkerError, match="worker jobs ended and no task was done.*mem_mb"):
-        compute([dask.delayed(time.sleep)(0)], 0, Jobs(1, 1, 10, tmp_path))
+    """1 MB is enough for no worker: Dask may count the losses first, or the crew."""
+    causes = "(worker jobs ended and no task was done|cost several worker jobs their life)"
+    with pytest.raises(WorkerError, match=f"{causes}.*mem_mb"):
+        compute([dask.delayed(time.sleep)(60)], 0, Jobs(1, 1, 10, tmp_path))
     assert not queue()
 
 

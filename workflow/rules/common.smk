@@ -1,5 +1,6 @@
 """Configuration, paths and the lists of files that the rules share."""
 
+import gc
 import sys
 from functools import cache
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+# The graph of 10^5 jobs is millions of objects, and they live as long as Snakemake: to search them for garbage
+# again and again would take a tenth of the time of planning.
+gc.set_threshold(100_000, 1_000, 1_000)
+
 from rs3l.config import blocks, parse_campaign
 from rs3l.errors import CampaignError
-from rs3l.paths import SPLITS, CampaignPaths, shard_name
+from rs3l.paths import DATASET_FIGURES, SPLITS, CampaignPaths, figure_names, shard_name
 from rs3l.physics.generator import check_settings
 
 try:
@@ -20,8 +25,6 @@ except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
-TASK_FIGURES = ("roc", "label_efficiency")
-DATASET_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching")
 EVALUATION_TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
 
 
@@ -110,12 +113,6 @@ def figures_block():
     return blocks.figures(CAMPAIGN).model_dump_json()
 
 
-def task_figures():
-    """Return the names of the figures of all tasks."""
-    return [f"{figure}_{task}" for figure in TASK_FIGURES for task in CAMPAIGN.tasks]
-
-
 def all_figures():
     """Return the SVG of every figure; the PNG and the CSV come with it."""
-    names = [*DATASET_FIGURES, "training", "latent", *task_figures(), "stability"]
-    return [PATHS.figure(name) for name in names]
+    return [PATHS.figure(name) for name in figure_names(CAMPAIGN.tasks)]

@@ -27,7 +27,5 @@ rule hard_process:
         block=lambda wildcards: blocks.hard(
             CAMPAIGN, wildcards.process, int(wildcards.shard)
         ).model_dump_json(),
-    message:
-        "hard process {wildcards.process}, shard {wildcards.shard}"
     shell:
         "python {input.script:q} --block {params.block:q} --out {output.lhe:q} > {log:q} 2>&1"

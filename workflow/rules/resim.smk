@@ -26,9 +26,7 @@ rule resimulate:
         events=CAMPAIGN.events_per_shard,
     params:
         block=lambda wildcards: resim_block(wildcards.process, wildcards.variant),
-        first=lambda wildcards: int(wildcards.shard) * CAMPAIGN.events_per_shard,
-    message:
-        "re-simulate {wildcards.process}, variant {wildcards.variant}, shard {wildcards.shard}"
+        shard_events=CAMPAIGN.events_per_shard,
     shell:
-        "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --first {params.first} "
-        "--out {output.jets:q} > {log:q} 2>&1"
+        "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --shard {wildcards.shard} "
+        "--shard-events {params.shard_events} --out {output.jets:q} > {log:q} 2>&1"

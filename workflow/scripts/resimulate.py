@@ -11,11 +11,12 @@ def main() -> None:
     parser.add_argument("--process", help="with --config: the process")
     parser.add_argument("--variant", default="nominal", help="with --config: the variant (default nominal)")
     parser.add_argument("--hard", required=True, help="LHE shard to read (.lhe.gz)")
-    parser.add_argument("--first", type=int, help="the hard event that the shard must begin with")
+    parser.add_argument("--shard", type=int, help="the number that the shard must have")
+    parser.add_argument("--shard-events", type=int, help="with --shard: the hard events of a whole shard")
     parser.add_argument("--out", required=True, help="table of jets to write (.parquet)")
     args = parser.parse_args()
     block = cli.block(args, blocks.ResimBlock, lambda config: blocks.resim(config, args.process, args.variant))
-    resimulate_shard(block, args.hard, args.out, args.first)
+    resimulate_shard(block, args.hard, args.out, blocks.first_event(args.shard, args.shard_events))
 
 
 if __name__ == "__main__":

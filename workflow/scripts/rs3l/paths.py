@@ -5,14 +5,29 @@ Called with names, a method returns a path; called without, a pattern with Snake
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SPLITS = ("train", "val", "test")
+DATASET_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching")
+"""Figures of the data set alone."""
+TRAINING_FIGURES = ("training", "latent")
+"""Figures of the pre-training runs."""
+TASK_FIGURES = ("roc", "label_efficiency")
+"""Figures of which each task has one."""
+RESULT_FIGURES = ("stability",)
+"""Figures of all tasks together."""
 
 
 def shard_name(shard: int) -> str:
     """Return the name of a shard of hard events, ``0000`` upwards."""
     return f"{shard:04d}"
+
+
+def figure_names(tasks: Iterable[str]) -> list[str]:
+    """Return the names of all figures of a campaign with some tasks."""
+    of_tasks = [f"{figure}_{task}" for figure in TASK_FIGURES for task in tasks]
+    return [*DATASET_FIGURES, *TRAINING_FIGURES, *of_tasks, *RESULT_FIGURES]
 
 
 @dataclass(frozen=True)

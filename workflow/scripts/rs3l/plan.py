@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from rs3l.config import blocks
 from rs3l.config.models import Block, Campaign, Encoder, Pretrain
 from rs3l.errors import ConfigError, DataError
+from rs3l.paths import DATASET_FIGURES, figure_names
 
 CLASSIFIERS = 3
 """Kinds of classifiers that one fine-tuning job trains per draw of labels."""
@@ -168,14 +169,11 @@ def _evaluate(config: Campaign) -> Work:
 
 
 def _figures(config: Campaign) -> Work:
-    tables = 3 + 2 * len(config.tasks)
     showers = _events(config) * len(config.variants)
-    jobs = DATASET_FIGURES + tables
-    return Work("figures", jobs, DATASET_FIGURES * showers, showers, held=showers, written=0)
+    jobs = len(figure_names(config.tasks))
+    read = len(DATASET_FIGURES) * showers  # the other figures read a table
+    return Work("figures", jobs, read, showers, held=showers, written=0)
 
-
-DATASET_FIGURES = 4
-"""Figures that read the whole data set; the others read a table."""
 
 STAGES: Mapping[str, Callable[[Campaign], Work]] = {
     "hard_process": _hard,

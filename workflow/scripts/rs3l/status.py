@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rs3l.config import Campaign, blocks
-from rs3l.paths import CampaignPaths, shard_name
+from rs3l.paths import (
+    DATASET_FIGURES,
+    RESULT_FIGURES,
+    TASK_FIGURES,
+    TRAINING_FIGURES,
+    CampaignPaths,
+    shard_name,
+)
 
 SAMPLE = 200
 """Benchmark files that are read per stage, at most: enough for a mean, few for a shared file system."""
@@ -23,8 +30,6 @@ _TAIL = 64 * 1024
 _NAMED = re.compile(r"^(error: |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ERROR )")
 """How the scripts name a failure; libraries that log in their own format may use the word for less."""
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
-_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching", "training", "latent", "stability")
-_TASK_FIGURES = ("roc", "label_efficiency")
 
 
 @dataclass(frozen=True)
@@ -133,10 +138,13 @@ def _resim(config: Campaign, paths: CampaignPaths) -> list[Job]:
 
 
 def _figures(config: Campaign, paths: CampaignPaths) -> list[Job]:
-    plain = [_job(paths, (paths.figure(name),), "plot", name) for name in _FIGURES]
+    plain = [
+        _job(paths, (paths.figure(name),), "plot", name)
+        for name in (*DATASET_FIGURES, *TRAINING_FIGURES, *RESULT_FIGURES)
+    ]
     return plain + [
         _job(paths, (paths.figure(f"{name}_{task}"),), "plot", name, task)
-        for name in _TASK_FIGURES
+        for name in TASK_FIGURES
         for task in config.tasks
     ]
 

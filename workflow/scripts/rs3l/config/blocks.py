@@ -153,6 +153,11 @@ def shard_events(config: Campaign, process: str, shard: int) -> int:
     return min(config.events_per_shard, config.processes[process].events - shard * config.events_per_shard)
 
 
+def first_event(shard: int | None, shard_events: int | None) -> int | None:
+    """Return the hard event that a shard of a campaign with ``shard_events`` per shard begins with, if known."""
+    return None if shard is None or shard_events is None else shard * shard_events
+
+
 def train_variants(config: Campaign) -> list[str]:
     """Return the variants that pre-training and labels may use."""
     return [name for name, variant in config.variants.items() if variant.use == "train"]
