@@ -129,7 +129,7 @@ def test_examples_of_variants_and_processes_work(name: str) -> None:
     for example in found:
         values = yaml.safe_load((CONFIG / "config.yaml").read_text())
         for key, blocks in example.items():
-            values[key].update(blocks)
+            values.setdefault(key, {}).update(blocks)
         config = parse_campaign(values)
         check_settings(config)
-        assert all(set(blocks) <= set(getattr(config, key)) for key, blocks in example.items())
+        assert all(set(blocks) <= set(dict(getattr(config, key))) for key, blocks in example.items())

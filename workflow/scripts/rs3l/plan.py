@@ -106,20 +106,20 @@ def _events(config: Campaign, use: str | None = None) -> int:
     return sum(p.events for p in config.processes.values() if use in (None, p.use))
 
 
-def _shard_work(stage: str, config: Campaign, variants: int) -> Work:
-    """Return the work of the stages that run per shard (and variant)."""
-    events = _events(config) * variants
-    jobs = variants * sum(len(blocks.shards(config, process)) for process in config.processes)
+def _shard_work(stage: str, config: Campaign, costs: Sequence[float]) -> Work:
+    """Return the work of the stages that run per shard, once for each of ``costs`` (relative, per event)."""
+    events = _events(config)
+    jobs = len(costs) * sum(len(blocks.shards(config, process)) for process in config.processes)
     largest = min(config.events_per_shard, max(p.events for p in config.processes.values()))
-    return Work(stage, jobs, events, largest, held=0, written=events)
+    return Work(stage, jobs, events * sum(costs), largest * max(costs), held=0, written=events * len(costs))
 
 
 def _hard(config: Campaign) -> Work:
-    return _shard_work("hard_process", config, 1)
+    return _shard_work("hard_process", config, [1.0])
 
 
 def _resimulate(config: Campaign) -> Work:
-    return _shard_work("resimulate", config, len(config.variants))
+    return _shard_work("resimulate", config, [variant.cost for variant in config.variants.values()])
 
 
 def _merge(config: Campaign) -> Work:

@@ -42,7 +42,7 @@ class HardBlock(Block):
 
 
 class ResimBlock(Block):
-    """One variant of one process."""
+    """One variant of one process. ``baseline``: the nominal's settings, if those of the variant differ."""
 
     version: int = versions.RESIM
     seed: int
@@ -51,7 +51,9 @@ class ResimBlock(Block):
     resample: Literal["shower", "hadronisation", "detector"] | None
     ecm: float
     pythia: PythiaSettings
+    baseline: PythiaSettings | None = None
     anchor: Literal["outgoing_parton"] | list[int]
+    anchor_choice: Literal["unique", "alternate"] = "unique"
     detector: Detector
     jets: Jets
 
@@ -190,18 +192,18 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
     """Return the block of one variant of one process."""
     _known("process", process, config.processes)
     _known("variant", variant, config.variants)
+    nominal = {**config.generator.pythia, **config.variants["nominal"].pythia}
+    own = config.variants[variant].pythia
     return ResimBlock(
         seed=config.seed,
         process=process,
         variant=variant,
         resample=config.variants[variant].resample,
         ecm=config.generator.ecm,
-        pythia={
-            **config.generator.pythia,
-            **config.variants["nominal"].pythia,
-            **config.variants[variant].pythia,
-        },
+        pythia={**nominal, **own},
+        baseline=nominal if own and variant != "nominal" else None,
         anchor=config.processes[process].anchor,
+        anchor_choice=config.processes[process].anchor_choice,
         detector=config.detector,
         jets=config.jets,
     )

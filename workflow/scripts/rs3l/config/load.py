@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from rs3l.config.library import with_library
 from rs3l.config.models import Campaign
 from rs3l.errors import ConfigError
 
@@ -20,7 +21,7 @@ def parse_campaign(values: Mapping[str, Any]) -> Campaign:
     Raises :class:`ConfigError` that lists every problem, one line each, by the key's path.
     """
     try:
-        return Campaign.model_validate(values)
+        return Campaign.model_validate(with_library(values))
     except ValidationError as error:
         lines = [_describe(problem) for problem in error.errors()]
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(lines)) from None

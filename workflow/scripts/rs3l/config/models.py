@@ -37,6 +37,10 @@ class Generator(Block):
     """What all processes and variants share."""
 
     ecm: float = Field(13000.0, gt=0, description="Centre-of-mass energy of the pp collision [GeV].")
+    tune: str | None = Field(
+        None,
+        description="A tune of config/tunes, whose settings come before those of `pythia`; without it, Monash.",
+    )
     pythia: PythiaSettings = Field(
         {"ParticleDecays:limitTau0": True, "ParticleDecays:tau0Max": 10.0},
         description="Pythia settings of every hard process and variant.",
@@ -66,6 +70,10 @@ class PtHat(Block):
 class Process(Block):
     """One hard process: simulated once, then re-simulated under every variant."""
 
+    like: str | None = Field(
+        None, description="A ready process of config/processes: its keys are the defaults of those below."
+    )
+    about: str = Field("", description="What it is, in words; no effect.")
     label: str = Field(min_length=1, description="Class name in tables and figures, e.g. H, QCD, W.")
     events: int = Field(gt=0, le=10**9, description="Number of hard events.")
     use: Literal["pretrain", "downstream"] = Field(
@@ -80,11 +88,24 @@ class Process(Block):
         description="The hard particle that the jet is matched to: PDG codes (either sign) of a resonance, "
         "or outgoing_parton: the coloured parton of a boson + jet process."
     )
+    anchor_choice: Literal["unique", "alternate"] = Field(
+        "unique",
+        description="Where a hard event has several such particles: unique refuses it; alternate takes the first, "
+        "the second ... in turn, from event to event (dijets, top pairs).",
+    )
 
 
 class Variant(Block):
     """One re-simulation of every hard event."""
 
+    like: str | None = Field(
+        None, description="A ready variant of config/variants: its keys are the defaults of those below."
+    )
+    about: str = Field("", description="What it probes, in words; no effect.")
+    reference: str = Field("", description="Where it is described; no effect.")
+    cost: float = Field(
+        1.0, gt=0, description="Core time per event relative to the nominal; for `make plan` alone."
+    )
     resample: Literal["shower", "hadronisation", "detector"] | None = Field(
         None,
         description="First stage with random numbers of its own; earlier stages are those of the nominal, "

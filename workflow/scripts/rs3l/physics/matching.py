@@ -33,19 +33,27 @@ class Anchor:
         return _JET_TYPES.get(abs(self.pdg_id), str(self.pdg_id))
 
 
-def find_anchor(event: HardEvent, anchor: Literal["outgoing_parton"] | list[int]) -> Anchor:
-    """Return the one hard particle that ``anchor`` names; raises :class:`DataError` if it is not unique.
+def find_anchor(
+    event: HardEvent,
+    anchor: Literal["outgoing_parton"] | list[int],
+    choice: Literal["unique", "alternate"] = "unique",
+) -> Anchor:
+    """Return the hard particle that ``anchor`` names.
 
-    ``outgoing_parton``: the quark or gluon that leaves the hard process, not one from a resonance's decay.
+    ``outgoing_parton``: the quark or gluon that leaves the hard process, not one from a resonance's decay. Of
+    several, ``alternate`` takes one by the event's index, which knows nothing of their kinematics. Raises
+    :class:`DataError` if there is none, or, with ``unique``, more than one.
     """
     if anchor == "outgoing_parton":
         found = [p for p in event.particles if _is_outgoing_parton(event, p)]
     else:
         found = [p for p in event.particles if p[1] != INCOMING and abs(p[0]) in set(map(abs, anchor))]
+    if found and choice == "alternate":
+        return _kinematics(found[event.index % len(found)])
     if len(found) != 1:
         raise DataError(
             f"hard event {event.index} has {len(found)} particles that match the anchor {anchor}, not one; "
-            "change `anchor` of its process"
+            "change `anchor` of its process, or set `anchor_choice: alternate`"
         )
     return _kinematics(found[0])
 

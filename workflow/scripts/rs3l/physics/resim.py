@@ -27,6 +27,9 @@ from rs3l.physics.lhe import HardEvent, ShardInfo, read_shard
 from rs3l.physics.matching import Anchor, find_anchor
 from rs3l.physics.shower import Particles, Showerer
 
+EFFECT_EVENTS = 100
+"""Settings that change none of so many events of the first shard are an error; mostly one event tells."""
+
 MAX_FAILED_FRACTION = 0.05
 """A larger fraction of events that Pythia cannot complete stops the job."""
 
@@ -40,6 +43,8 @@ def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path, first
     """
     info, events = read_shard(hard)
     _check_shard(block, hard, info, first)
+    if info.first == 0:
+        check_effect(block, events[:EFFECT_EVENTS])
     start = perf_counter()
     table = resimulate(block, events)
     _check_failures(table, block, hard)
@@ -70,9 +75,27 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
         )
 
 
+def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
+    """Raise :class:`GeneratorError` if the variant's settings change none of ``events``.
+
+    Both are simulated with the nominal's random numbers, so that only the settings can tell them apart. Pythia
+    does not say when one part of it ignores the settings of another: VINCIA those of the default shower.
+    """
+    if block.baseline is None or not events:
+        return
+    own = block.model_copy(update={"resample": None})
+    nominal = own.model_copy(update={"pythia": block.baseline})
+    pairs = zip(Showerer(own, events).batches(1, 10), Showerer(nominal, events).batches(1, 10), strict=True)
+    if all(ours.same_as(theirs) for ours, theirs in pairs):
+        raise GeneratorError(
+            f"variants.{block.variant}.pythia: these settings change none of the first {len(events)} events of "
+            f"{block.process}; remove the variant, or name the keys that the chosen shower and models know"
+        )
+
+
 def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
     """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``)."""
-    anchors = [find_anchor(event, block.anchor) for event in events]
+    anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
     pieces = [_jet_rows(block, events, anchors, batch) for batch in Showerer(block, events).batches()]
     rows = pa.concat_tables(pieces)
     return _one_row_per_event(block, events, anchors, rows)

@@ -54,6 +54,13 @@ class Particles:
     vy: Floats
     vz: Floats
 
+    def same_as(self, other: Particles) -> bool:
+        """Return whether all particles of all events are those of ``other``, to the bit."""
+        return all(
+            np.array_equal(mine, theirs)
+            for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
+        )
+
 
 class Showerer:
     """Pythia, set up for one variant of one process."""
@@ -83,10 +90,15 @@ class Showerer:
             )
         self._charges: dict[int, float] = {}
 
-    def batches(self) -> Iterator[Particles]:
-        """Yield the completed events in order; events that Pythia could not complete are left out."""
-        for start in range(0, len(self._events), BATCH):
-            count = min(BATCH, len(self._events) - start)
+    def batches(self, *sizes: int) -> Iterator[Particles]:
+        """Yield the completed events in order; events that Pythia could not complete are left out.
+
+        ``sizes``: events in the first batches; the others have :data:`BATCH`.
+        """
+        left, wanted = len(self._events), [*sizes][::-1]
+        while left:
+            count = min(wanted.pop() if wanted else BATCH, left)
+            left -= count
             yield self._flatten(self._pythia.nextBatch(count, "none"))
 
     def _flatten(self, batch: ak.Array) -> Particles:

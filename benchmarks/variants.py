@@ -1,0 +1,83 @@
+"""Core time per event of each ready variant relative to the nominal, and what it does to the jet, in one run.
+
+The same hard events under the nominal and under each variant, in turn, with the settings of the configuration.
+Prints one JSON line per variant: CPU time per event relative to the nominal's just before and after it, without
+the initialisation, and the constituents of the jet, mean and standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+
+from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
+from rs3l.config.library import library  # noqa: E402
+from rs3l.config.models import Variant  # noqa: E402
+from rs3l.physics.hard import generate_shard  # noqa: E402
+from rs3l.physics.lhe import HardEvent, read_shard  # noqa: E402
+from rs3l.physics.resim import resimulate  # noqa: E402
+from rs3l.physics.shower import Showerer  # noqa: E402
+
+
+def generator_seconds(block: blocks.ResimBlock, events: list[HardEvent]) -> float:
+    """Return the CPU time per event of Pythia and its read-out, after the initialisation."""
+    showerer = Showerer(block, events)
+    start = time.process_time()
+    for _ in showerer.batches():
+        pass
+    return (time.process_time() - start) / len(events)
+
+
+def constituents(block: blocks.ResimBlock, events: list[HardEvent]) -> tuple[float, float]:
+    """Return the mean number of constituents of the accepted jets, and its standard error."""
+    counts = resimulate(block, events)["jet_n_constituents"].drop_null().to_numpy()
+    return float(counts.mean()), float(counts.std(ddof=1) / np.sqrt(len(counts)))
+
+
+def measure(config: Campaign, process: str, name: str, events: list[HardEvent]) -> dict[str, Any]:
+    """Return the JSON line of one variant."""
+    ready = config.model_copy(update={"variants": {**config.variants, name: Variant(**library("variants")[name])}})
+    nominal, block = blocks.resim(config, process, "nominal"), blocks.resim(ready, process, name)
+    before = generator_seconds(nominal, events)
+    own = generator_seconds(block, events)
+    after = generator_seconds(nominal, events)
+    mean, error = constituents(block, events)
+    return {
+        "benchmark": "variant / nominal",
+        "process": process,
+        "variant": name,
+        "cost": round(2 * own / (before + after), 2),
+        "drift": round(after / before, 2),
+        "constituents": [round(mean, 1), round(error, 1)],
+    }
+
+
+def main() -> None:
+    """Measure each variant."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default=str(REPOSITORY / "config" / "config.yaml"))
+    parser.add_argument("--process", default="qcd")
+    parser.add_argument("--events", type=int, default=200)
+    parser.add_argument("--variants", nargs="*", default=sorted(library("variants")))
+    args = parser.parse_args()
+    config = load_campaign(args.config)
+    with tempfile.TemporaryDirectory() as folder:
+        hard = Path(folder) / "hard.lhe.gz"
+        generate_shard(blocks.hard(config, args.process, 0).model_copy(update={"events": args.events}), hard)
+        events = read_shard(hard)[1]
+    for name in args.variants:
+        print(json.dumps(measure(config, args.process, name, events)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
