@@ -13,7 +13,7 @@ ARGS ?=
 RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
-.PHONY: plan envs pins test-conda demo test test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: replay plan envs pins test-conda demo test test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -51,6 +51,9 @@ test-conda: venv  ## `--sdm conda` with a stand-in for conda and a local channel
 
 plan: venv  ## what a campaign will cost, before it starts: make plan CONFIG=my.yaml PLAN="--cores 200 --jets 1e8"
 	@$(RUN) tools/plan.py --config "$(CONFIG)" $(PLAN)
+
+replay: venv  ## one event alone, and whether it is as in the campaign: make replay EVENT=<event_id> VARIANT=nominal
+	@$(RUN) tools/replay.py --config "$(CONFIG)" --event "$(EVENT)" --variant "$(or $(VARIANT),nominal)"
 
 envs: venv  ## the conda environments of all rules; a pin file that cannot be installed is an error (needs conda)
 	@$(RUN) tools/make_envs.py --configfile "$(CONFIG)"

@@ -101,6 +101,10 @@ class Showerer:
             left -= count
             yield self._flatten(self._pythia.nextBatch(count, "none"))
 
+    def list_event(self) -> None:
+        """Print the last event as Pythia has it: hard process, showers and hadrons."""
+        self._pythia.event.list()
+
     def _flatten(self, batch: ak.Array) -> Particles:
         if "prt" not in batch.fields:  # every event failed
             return _no_particles()
