@@ -283,13 +283,22 @@ def impossible() -> str:
     return ""
 
 
-def run(command: Sequence[str]) -> int:
-    """Run a command with the cluster up; stop the cluster afterwards if it was not up before."""
-    install()
+def run(command: Sequence[str], *, optional: bool = False) -> int:
+    """Run a command with the cluster up; stop the cluster afterwards if it was not up before.
+
+    With ``optional``, a machine on which the cluster cannot be installed or started is no failure.
+    """
     ours = not is_up()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        start()
+        try:
+            install()
+            start()
+        except (ClusterError, OSError, subprocess.CalledProcessError) as error:
+            if not optional:
+                raise
+            print(f"SKIPPED: {error}")
+            return 0
         return subprocess.run(command, env={**os.environ, "RS3L_SLURM": "1"}).returncode
     finally:
         if ours:
@@ -307,7 +316,7 @@ def main() -> int:
             print(f"SKIPPED: {reason}")
             return 0
         if args.action in ("run", "try"):
-            return run(args.command[args.command[:1] == ["--"] :])
+            return run(args.command[args.command[:1] == ["--"] :], optional=args.action == "try")
         if args.action == "status":
             print("up" if is_up() else "down")
             return 0 if is_up() else 1
