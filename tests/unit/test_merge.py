@@ -158,6 +158,10 @@ def test_the_manifest_counts_what_is_in_the_files(
         jointly = entry["matching_efficiency_all_variants"]
         assert jointly <= min(entry["matching_efficiency"].values())
         assert jointly <= entry["matching_efficiency_two_variants"]
+        survival = entry["survival"]
+        assert survival["hard"]["events"] == EVENTS[process]
+        assert survival["nominal"]["events"] == entry["status"]["nominal"]["ok"]
+        assert survival["all_variants"]["events"] == round(jointly * EVENTS[process])
     card = Path(paths.card).read_text()
     assert all(file["sha256"] in card for file in manifest["files"])
 

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
+from rs3l.paths import DATASET_FIGURES
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROFILES = REPOSITORY / "profiles"
 NAMES = ["default", "local", "slurm"]
@@ -78,7 +80,7 @@ def test_slurm_avoids_what_is_known_to_fail() -> None:
 def named_rules(path: Path) -> list[str]:
     """Return the rules of a file; those of a loop over figures have computed names."""
     text = path.read_text()
-    figures = ["jet_mass", "multiplicity", "event_views", "matching"] if 'f"plot_{figure}"' in text else []
+    figures = DATASET_FIGURES if 'f"plot_{figure}"' in text else ()
     return [*re.findall(r"^rule (\w+):", text, re.MULTILINE), *(f"plot_{figure}" for figure in figures)]
 
 

@@ -52,11 +52,11 @@ def test_nothing_has_begun(campaign: Campaign, tmp_path: Path) -> None:
     found = stages(campaign, tmp_path)
     assert {name: stage.planned for name, stage in found.items()} == {
         "hard process": 8, "re-simulation": 32, "merge": 1, "pre-training": 2, "latents": 2, "fine-tuning": 6,
-        "evaluation": 1, "figures": 11,
+        "evaluation": 1, "figures": 12,
     }  # fmt: skip
     assert all((s.done, s.begun, s.failures, s.seconds, s.rate) == (0, 0, [], None, None) for s in found.values())
     text = status_text(campaign, list(found.values()), 2)
-    assert "campaign 0/63, at least 0:00 left with 2 jobs at a time" in text
+    assert "campaign 0/64, at least 0:00 left with 2 jobs at a time" in text
     assert text.count("not measured yet") == 8
 
 

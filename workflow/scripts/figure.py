@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--figure", required=True, choices=FIGURES, help="which figure")
     parser.add_argument("--task", default="", help="roc, label_efficiency: the task")
     parser.add_argument(
-        "--manifest", default="", help="jet_mass, multiplicity, event_views, matching: the data set"
+        "--manifest", default="", help="jet_mass, multiplicity, event_views, matching, survival: the data set"
     )
     parser.add_argument("--latents", nargs="+", default=[], help="latent: {run}/latents.parquet, a panel each")
     parser.add_argument("--training", nargs="+", default=[], help="training: {run}/metrics.csv of the runs")

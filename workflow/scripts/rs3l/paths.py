@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SPLITS = ("train", "val", "test")
-DATASET_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching")
+DATASET_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching", "survival")
 """Figures of the data set alone."""
 TRAINING_FIGURES = ("training", "latent")
 """Figures of the pre-training runs."""

@@ -28,6 +28,7 @@ from rs3l.data.card import card_text
 from rs3l.data.checksum import VALUES, is_sealed, values_sha256
 from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import Status, dataset_schema, jets_schema
+from rs3l.data.survival import Moments, moments, survival
 from rs3l.data.workers import Jobs, compute
 from rs3l.errors import DataError
 from rs3l.files import atomic, sha256, write_json, write_text
@@ -65,6 +66,7 @@ class PartResult:
     all_variants: int
     two_variants: int
     sum_weights: float
+    survival: Moments
 
 
 def merge(block: MergeBlock, root: str, workers: int, jobs: Jobs | None = None) -> dict[str, Any]:
@@ -171,6 +173,7 @@ def merge_part(
         all_variants=int(ok.all(axis=0).sum()),
         two_variants=int((ok.sum(axis=0) >= 2).sum()),
         sum_weights=float(pc.sum(tables["nominal"]["weight"]).as_py()),
+        survival=moments(tables, ok),
     )
 
 
@@ -368,6 +371,7 @@ def _process_entry(
         "matching_efficiency": {variant: counts["ok"] / events for variant, counts in status.items()},
         "matching_efficiency_all_variants": sum(result.all_variants for result in results) / events,
         "matching_efficiency_two_variants": sum(result.two_variants for result in results) / events,
+        "survival": survival([result.survival for result in results]),
     }
 
 

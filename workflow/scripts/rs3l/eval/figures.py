@@ -39,6 +39,7 @@ FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
         lambda b, h, i: plot_data.event_views(b, h, i.manifest, read_manifest(i.manifest)),
     ),
     "matching": (("manifest",), lambda b, h, i: plot_data.matching(b, h, read_manifest(i.manifest))),
+    "survival": (("manifest",), lambda b, h, i: plot_data.survival(b, h, i.manifest, read_manifest(i.manifest))),
     "training": (("training",), lambda b, h, i: plot_results.training(h, i.training)),
     "latent": (("latents",), lambda b, h, i: plot_results.latent(b, h, i.latents)),
     "roc": (("roc_table", "task"), lambda b, h, i: plot_results.roc(b, h, i.roc_table, i.task)),

@@ -189,6 +189,53 @@ def _draw_view(ax: Axes, candidates: pd.DataFrame, view: Mapping[str, Any], radi
     ax.text(0.04, 0.97, text, transform=ax.transAxes, size=7, va="top")
 
 
+def survival(
+    block: FiguresBlock, header: Header, manifest_path: str | Path, manifest: Mapping[str, Any]
+) -> Drawing:
+    """Transverse momentum of the nominal jet before and after a jet is demanded under every variant."""
+    edges = np.geomspace(block.jets.pt_min, 3.0 * block.jets.pt_min, 13)
+    figure = style.new_figure(3.4 * len(block.labels) + 0.6, 4.8, header)
+    axes = figure.subplots(2, len(block.labels), sharex=True, sharey="row", squeeze=False, height_ratios=(1.6, 1))
+    points = []
+    for (process, label), (top, bottom) in zip(block.labels.items(), axes.T, strict=True):
+        counts = _survivors(process_files(manifest_path, manifest, process), len(block.variants), edges)
+        _draw_survival(top, bottom, counts, edges)
+        style.panel_title(top, f"{label} jets")
+        bottom.set_xlabel("Nominal jet $p_T$ [GeV]")
+        points.append(counts.assign(process=process))
+    axes[0, 0].set_ylabel("Hard events per bin")
+    axes[1, 0].set_ylabel("Remaining fraction")
+    axes[1, 0].set_ylim(0.0, 1.05)
+    axes[0, -1].legend()
+    return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def _survivors(files: Sequence[Path], variants: int, edges: Floats) -> pd.DataFrame:
+    """Return per bin of the nominal jet's pT the events with a nominal jet, and with a jet under all variants."""
+    before, after = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
+    for path in files:
+        table = pq.read_table(path, columns=["event_id", "variant", "jet_pt"]).to_pandas()
+        views = table.groupby("event_id")["variant"].transform("size").to_numpy()
+        nominal = (table["variant"] == "nominal").to_numpy()
+        pt = table["jet_pt"].to_numpy()
+        before += np.histogram(pt[nominal], edges)[0]
+        after += np.histogram(pt[nominal & (views == variants)], edges)[0]
+    frame = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "nominal_jet": before, "all_variants": after})
+    frame["fraction"] = frame["all_variants"] / frame["nominal_jet"].where(frame["nominal_jet"] > 0)
+    frame["error"] = np.sqrt(frame["fraction"] * (1.0 - frame["fraction"]) / frame["nominal_jet"])
+    return frame
+
+
+def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats) -> None:
+    top.stairs(counts["nominal_jet"], edges, color=style.BLACK, lw=1.3, label="nominal jet")
+    top.stairs(counts["all_variants"], edges, color=style.BLUE, lw=1.3, ls="--", label="jet under every variant")
+    top.set_ylim(bottom=0.0)
+    centre = 0.5 * (edges[1:] + edges[:-1])
+    bottom.errorbar(
+        centre, counts["fraction"], counts["error"], xerr=np.diff(edges) / 2, fmt=".", color=style.BLUE, lw=0.9
+    )
+
+
 def matching(block: FiguresBlock, header: Header, manifest: Mapping[str, Any]) -> Drawing:
     """Fraction of the hard events with a matched jet: under each variant, any two, all of them."""
     names = [*block.variants, "any two", "all"]

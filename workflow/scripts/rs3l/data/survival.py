@@ -1,0 +1,54 @@
+"""What it costs to demand a jet: counts and mean pT of the hard events before and after, per process.
+
+The bias of demanding a jet under all variants is the reason why the data set keeps every matched view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Moments = dict[str, list[float]]
+"""By selection: events, sum and sum of squares of the parton's pT, and of the nominal jet's pT [GeV]."""
+
+
+def moments(tables: Mapping[str, pa.Table], ok: NDArray[np.bool_]) -> Moments:
+    """Return the sums over the events of one part; ``ok`` [V, E]: a jet under variant v, the nominal first.
+
+    Selections: all hard events; those with a nominal jet; those of them with a jet under every variant.
+    """
+    nominal = tables["nominal"]
+    parton = nominal["parton_pt"].to_numpy().astype(float)
+    jet = nominal["jet_pt"].fill_null(0.0).to_numpy().astype(float)
+    selections = {"hard": np.ones(len(parton), bool), "nominal": ok[0], "all_variants": ok.all(axis=0)}
+    return {
+        name: [float(chosen.sum()), *_sums(parton[chosen]), *_sums(jet[chosen & ok[0]])]
+        for name, chosen in selections.items()
+    }
+
+
+def survival(parts: Sequence[Moments]) -> dict[str, dict[str, Any]]:
+    """Return events, and mean pT [GeV] with its standard error, of each selection (for the manifest)."""
+    result = {}
+    for name in parts[0]:
+        events, *sums = np.sum([part[name] for part in parts], axis=0)
+        entry = {"events": int(events), "parton_pt": _mean(events, sums[0], sums[1])}
+        result[name] = entry if name == "hard" else {**entry, "nominal_jet_pt": _mean(events, sums[2], sums[3])}
+    return result
+
+
+def _sums(values: NDArray[np.float64]) -> list[float]:
+    return [float(values.sum()), float(np.square(values).sum())]
+
+
+def _mean(events: float, total: float, squares: float) -> list[float] | None:
+    """Return mean and standard error to six digits, or None without events."""
+    if events < 1:
+        return None
+    mean = total / events
+    variance = max(squares / events - mean**2, 0.0)
+    return [float(f"{mean:.6g}"), float(f"{(variance / events) ** 0.5:.3g}")]
