@@ -160,7 +160,7 @@ def test_the_command(campaign: Campaign, jobs: dict[str, list[Job]], tmp_path: P
     command = [sys.executable, str(REPOSITORY / "tools" / "status.py"), "--config"]
     result = subprocess.run([*command, str(CONFIG), "--directory", str(tmp_path)], capture_output=True, text=True)
     assert result.stdout.startswith("test in results/test\n"), result.stderr
-    assert "campaign 63/63: complete" in result.stdout
+    assert "campaign 64/64: complete" in result.stdout
     wrong = subprocess.run([*command, "missing.yaml"], capture_output=True, text=True)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: missing.yaml: cannot be read")
