@@ -6,8 +6,8 @@ and what depends on it.
 """
 
 HARD = 2
-RESIM = 2
-MERGE = 1
+RESIM = 3
+MERGE = 2
 PRETRAIN = 1
 FINETUNE = 1
 EVALUATE = 1

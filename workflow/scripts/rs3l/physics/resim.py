@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,6 +26,7 @@ from rs3l.physics.generator import installed_version
 from rs3l.physics.jets import AnchoredJets, anchored_jets, soft_drop_mass
 from rs3l.physics.lhe import HardEvent, ShardInfo, read_shard
 from rs3l.physics.matching import Anchor, find_anchor
+from rs3l.physics.response import respond
 from rs3l.physics.shower import Particles, Showerer
 
 MAX_FAILED_FRACTION = 0.05
@@ -84,6 +86,8 @@ def _jet_rows(
     """Return a row per completed event of a batch: position, status, and jet columns or nulls."""
     eta = np.array([anchors[i].eta for i in particles.position.tolist()])
     phi = np.array([anchors[i].phi for i in particles.position.tolist()])
+    if block.detector.response == "cms":
+        particles = respond(particles, _detector_seeds(block, events, particles.position), block.detector)
     jets = anchored_jets(particles, eta, phi, block.jets)
     status = np.full(len(particles.position), int(Status.NO_JET), np.int8)
     accepted = (np.abs(jets.eta) < block.jets.eta_max) & (jets.mass > block.jets.mass_min)
@@ -119,16 +123,15 @@ def _candidates(
     offsets, chosen = _leading(jets, block.jets.constituents)
     px, py, pz = (getattr(particles, axis)[chosen] for axis in ("px", "py", "pz"))
     pt, charge = np.hypot(px, py), particles.charge[chosen]
+    eta = np.arcsinh(pz / pt)
     vertex = (particles.vx[chosen], particles.vy[chosen], particles.vz[chosen])
-    indices = [events[i].index for i in particles.position[jets.event].tolist()]
-    stream = block.stream("detector")
-    event_seeds = [seeds.seed(block.seed, block.process, i, "detector", stream) for i in indices]
+    event_seeds = _detector_seeds(block, events, particles.position[jets.event])
     d0, dz = smear_displacement(
-        *impact_parameters(*vertex, px, py, pz), pt, charge, offsets, event_seeds, block.detector
+        *impact_parameters(*vertex, px, py, pz), pt, eta, charge, offsets, event_seeds, block.detector
     )
     values = {
         "cand_pt": pt,
-        "cand_eta": np.arcsinh(pz / pt),
+        "cand_eta": eta,
         "cand_phi": np.arctan2(py, px),
         "cand_energy": particles.energy[chosen],
         "cand_charge": charge,
@@ -142,6 +145,13 @@ def _candidates(
         )
         for name, kind in CANDIDATE_COLUMNS.items()
     }
+
+
+def _detector_seeds(block: ResimBlock, events: Sequence[HardEvent], positions: npt.NDArray[np.int64]) -> list[int]:
+    """Return the seed of the detector for each of the events at ``positions``."""
+    stream = block.stream("detector")
+    indices = (events[i].index for i in positions.tolist())
+    return [seeds.seed(block.seed, block.process, i, "detector", stream) for i in indices]
 
 
 def _leading(jets: AnchoredJets, count: int) -> tuple[Any, Any]:
