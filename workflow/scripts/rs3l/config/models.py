@@ -175,6 +175,9 @@ class Jets(Block):
     constituents: int = Field(100, gt=0, le=1000, description="Candidates kept, by descending pT.")
     soft_drop_zcut: float = Field(0.1, gt=0, lt=0.5, description="Soft-drop zcut (arXiv:1402.2657).")
     soft_drop_beta: float = Field(0.0, ge=0, description="Soft-drop beta.")
+    substructure: bool = Field(
+        True, description="Compute N2, tau21 and tau32; without, they are NaN and an event is 2 % cheaper."
+    )
 
 
 class Splits(Block):

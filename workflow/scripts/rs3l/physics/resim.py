@@ -23,7 +23,7 @@ from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
 from rs3l.physics.detector import impact_parameters, smear_displacement
 from rs3l.physics.generator import installed_version
-from rs3l.physics.jets import AnchoredJets, anchored_jets, soft_drop_mass
+from rs3l.physics.jets import AnchoredJets, anchored_jets, jet_shapes
 from rs3l.physics.lhe import HardEvent, ShardInfo, read_shard
 from rs3l.physics.matching import Anchor, find_anchor
 from rs3l.physics.response import respond
@@ -109,7 +109,7 @@ def _jet_columns(block: ResimBlock, particles: Particles, jets: AnchoredJets) ->
         "jet_phi": jets.phi,
         "jet_energy": jets.energy,
         "jet_mass": jets.mass,
-        "jet_msd": soft_drop_mass(particles, jets, block.jets),
+        **{f"jet_{name}": value for name, value in jet_shapes(particles, jets, block.jets).items()},
     }
     columns = {name: pa.array(value.astype(np.float32)) for name, value in values.items()}
     columns["jet_n_constituents"] = pa.array(np.diff(jets.offsets).astype(np.int32))
