@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,6 +24,7 @@ from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
 from rs3l.physics.detector import impact_parameters, smear_displacement
 from rs3l.physics.generator import installed_version
+from rs3l.physics.jet_types import GLUON, GluonSplittings
 from rs3l.physics.jets import AnchoredJets, anchored_jets, jet_shapes
 from rs3l.physics.lhe import HardEvent, ShardInfo, read_shard
 from rs3l.physics.matching import Anchor, find_anchor
@@ -73,11 +75,21 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
 
 
 def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
-    """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``)."""
+    """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``).
+
+    Gluons are typed by their splitting in the nominal only; the merge gives all views the nominal's type.
+    """
     anchors = [find_anchor(event, block.anchor) for event in events]
-    pieces = [_jet_rows(block, events, anchors, batch) for batch in Showerer(block, events).batches()]
-    rows = pa.concat_tables(pieces)
+    splittings = GluonSplittings(_gluons(anchors) if block.variant == "nominal" else {})
+    showerer = Showerer(block, events, splittings)
+    rows = pa.concat_tables([_jet_rows(block, events, anchors, batch) for batch in showerer.batches()])
+    anchors = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
     return _one_row_per_event(block, events, anchors, rows)
+
+
+def _gluons(anchors: Sequence[Anchor]) -> dict[int, tuple[float, float]]:
+    """Return the directions of the anchors that are gluons, by position."""
+    return {i: (anchor.eta, anchor.phi) for i, anchor in enumerate(anchors) if anchor.pdg_id == GLUON}
 
 
 def _jet_rows(
