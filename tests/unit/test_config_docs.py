@@ -101,7 +101,7 @@ def test_cells_of_lists_choices_and_blocks() -> None:
     assert row("pair", "evaluate")[1] == "2 entries: text" and Evaluate().pair == ("nominal", "seed")
     assert row("methods", "pretrain")[1] == "list of `rs3l` or `jetclr`, not empty"
     assert "Keys: `pretrain.encoder`." in row("encoder", "pretrain")[-1] and Pretrain().encoder
-    assert row("d0", "detector")[3] == '`{"constant": 0.02, "slope": 0.06}`'
+    assert row("d0", "detector")[3] == '`{"constant": 0.02, "slope": 0.06, "eta_power": 0.0, "pt_power": 1.0}`'
 
 
 def test_replacing_keeps_the_text_around_the_markers() -> None:

@@ -43,6 +43,11 @@ def test_outgoing_parton_is_not_a_decay_product() -> None:
     assert anchor.eta == pytest.approx(math.asinh(120 / 50))
 
 
+def test_the_decay_of_a_z_gives_its_type() -> None:
+    assert find_anchor(Z_JET, [23]).jet_type == "Z_qq"
+    assert find_anchor(HIGGS, [23]).jet_type == "Z"
+
+
 @pytest.mark.parametrize(("hard", "anchor"), [(HIGGS, "outgoing_parton"), (Z_JET, [25]), (HIGGS, [5])])
 def test_an_anchor_that_is_not_unique_is_refused(hard: HardEvent, anchor: object) -> None:
     with pytest.raises(DataError, match="change `anchor`"):

@@ -94,6 +94,7 @@ def reference(block: MergeBlock, paths: CampaignPaths, process: str) -> dict[str
         for variant, row in views:
             assert row["event_id"] == seeds.event_id(process, event)
             kept = {name: row[name] for name in (*HARD_COLUMNS, *JET_COLUMNS, *CANDIDATE_COLUMNS)}
+            kept["jet_type"] = by_variant["nominal"][event]["jet_type"]
             label = block.processes[process].label
             rows[split_of(block, process, event)].append(
                 {"event_id": row["event_id"], "process": process, "label": label, "variant": variant, **kept}
@@ -116,6 +117,8 @@ def test_parts_equal_the_literal_zip(
             found = pa.concat_tables([pq.read_table(file) for file in files])
             assert found.schema == dataset_schema()
             assert found.to_pylist() == expected
+    qcd = [row for rows in reference(block, paths, "qcd").values() for row in rows]
+    assert any(row["jet_type"].startswith("g_") and row["variant"] == "seed" for row in qcd)
 
 
 def test_the_data_set_is_the_same_for_any_shard_size_and_number_of_workers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 from rs3l import seeds
 from rs3l.config import Campaign, blocks
 from rs3l.config.blocks import ResimBlock
-from rs3l.data.schema import CANDIDATE_COLUMNS, JET_COLUMNS, Status, jets_schema
+from rs3l.config.models import Detector
+from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, jets_schema
 from rs3l.errors import DataError, GeneratorError
 from rs3l.physics import resim, shower
 from rs3l.physics.lhe import HardEvent
@@ -112,6 +114,43 @@ def test_redetected_events_share_the_hadrons_to_the_bit(campaign: Campaign, hard
     displaced = ["cand_d0", "cand_dz"]
     assert again.drop_columns(displaced).equals(nominal.drop_columns(displaced))
     assert not again.select(displaced).equals(nominal.select(displaced))
+
+
+def test_redetected_events_have_other_candidates_from_the_same_hadrons(
+    campaign: Campaign, hard_events: Events
+) -> None:
+    """The response draws from the stream `detector`, and from no other."""
+    events = hard_events("higgs_bb", N)
+    cms = Detector(response="cms")
+    nominal = block(campaign, "nominal", detector=cms)
+    redetect = block(campaign, "nominal", variant="redetect", resample="detector", detector=cms)
+    (hadrons,), (same_hadrons,) = (list(Showerer(b, events).batches()) for b in (nominal, redetect))
+    for field in fields(hadrons):
+        assert np.array_equal(getattr(hadrons, field.name), getattr(same_hadrons, field.name)), field.name
+    first, second = resimulate(nominal, events), resimulate(redetect, events)
+    assert first.select(list(HARD_COLUMNS)).equals(second.select(list(HARD_COLUMNS)))
+    both = (pc.equal(table["status"], int(Status.OK)) for table in (first, second))
+    shared = pc.and_(*both)
+    assert pc.sum(shared).as_py() > N / 3
+    pt = [table.filter(shared)["jet_pt"].to_numpy() for table in (first, second)]
+    assert (pt[0] != pt[1]).all()
+    assert np.median(np.abs(pt[0] / pt[1] - 1)) < 0.15
+    assert resimulate(redetect, events).equals(second)
+
+
+def test_detected_jets_hold_particle_flow_candidates_whatever_the_batch(
+    campaign: Campaign, hard_events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = hard_events("qcd", N)
+    detected = block(campaign, "nominal", "qcd", detector=Detector(response="cms"))
+    whole = resimulate(detected, events)
+    monkeypatch.setattr(shower, "BATCH", 7)
+    assert resimulate(detected, events).combine_chunks().equals(whole.combine_chunks())
+    codes = pc.list_flatten(whole["cand_pdg_id"]).to_numpy()
+    charge, d0 = (pc.list_flatten(whole[name]).to_numpy() for name in ("cand_charge", "cand_d0"))
+    assert set(codes.tolist()) <= {22, 130, 211, -211, 11, -11, 13, -13}
+    assert np.array_equal(charge != 0, ~np.isin(codes, [22, 130]))
+    assert np.array_equal(charge != 0, d0 != 0)
 
 
 def test_more_radiation_makes_more_constituents(campaign: Campaign, hard_events: Events) -> None:

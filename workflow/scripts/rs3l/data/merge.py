@@ -162,6 +162,7 @@ def merge_part(
     tables = {variant: read_events(shards[variant], process, first, last) for variant in block.variants}
     ok = np.stack([table["status"].to_numpy() == Status.OK for table in tables.values()])
     _check_hard_events(tables)
+    tables = {variant: _with_types_of(tables["nominal"], table) for variant, table in tables.items()}
     keep = ok.sum(axis=0) >= block.min_views
     split = np.array([split_of(block, process, event) for event in range(first, last)])
     files = [
@@ -252,6 +253,12 @@ def _check_hard_events(tables: Mapping[str, pa.Table]) -> None:
             raise DataError(
                 f"the hard events of {variant} are not those of nominal; delete its jets and run again"
             )
+
+
+def _with_types_of(nominal: pa.Table, table: pa.Table) -> pa.Table:
+    """Return ``table`` with the jet types of the nominal: only its shower says how a gluon splits."""
+    column = table.schema.get_field_index("jet_type")
+    return table.set_column(column, table.schema.field(column), nominal["jet_type"])
 
 
 def _write_split(

@@ -38,9 +38,15 @@ JET_COLUMNS: dict[str, pa.DataType] = {
     "jet_energy": pa.float32(),
     "jet_mass": pa.float32(),
     "jet_msd": pa.float32(),
+    "jet_n2": pa.float32(),
+    "jet_tau21": pa.float32(),
+    "jet_tau32": pa.float32(),
     "jet_n_constituents": pa.int32(),
 }
-"""The whole jet: ``jet_n_constituents`` counts before the cap on stored candidates."""
+"""The whole jet: ``jet_n_constituents`` counts before the cap on stored candidates.
+
+N2 and the ratios of N-subjettiness are NaN where undefined (0 / 0), or if not computed.
+"""
 
 HARD_COLUMNS: dict[str, pa.DataType] = {
     "weight": pa.float64(),

@@ -106,10 +106,10 @@ def _smear_angles(raw: Tensor, mask: Tensor, scale: float, generator: Generator)
 
 
 def _smear_displacement(raw: Tensor, column: int, resolution: Resolution, generator: Generator) -> None:
-    """Smear an impact parameter of the charged candidates by the detector's resolution once more."""
+    """Smear an impact parameter of the charged candidates by the detector's resolution, at eta = 0, once more."""
     charged = raw[..., _CHARGE] != 0
     pt = torch.where(charged, raw[..., _PT], torch.inf)
-    sigma = torch.hypot(torch.full_like(pt, resolution.constant), resolution.slope / pt)
+    sigma = torch.hypot(torch.full_like(pt, resolution.constant), resolution.slope / pt**resolution.pt_power)
     raw[..., column] += sigma * charged * torch.randn(pt.shape, generator=generator)
 
 

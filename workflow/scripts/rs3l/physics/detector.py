@@ -1,4 +1,4 @@
-"""Detector response: impact parameters of charged tracks, smeared by their own random stream."""
+"""Impact parameters of tracks, smeared by a random stream of their own."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def smear_displacement(
     d0: Floats,
     dz: Floats,
     pt: Floats,
+    eta: Floats,
     charge: Floats,
     offsets: npt.NDArray[np.int64],
     event_seeds: Sequence[int],
@@ -44,13 +45,14 @@ def smear_displacement(
     noise = _normals(offsets, event_seeds)
     charged = charge != 0
     return (
-        np.where(charged, d0 + noise[:, 0] * _width(detector.d0, pt), 0.0),
-        np.where(charged, dz + noise[:, 1] * _width(detector.dz, pt), 0.0),
+        np.where(charged, d0 + noise[:, 0] * _width(detector.d0, pt, eta), 0.0),
+        np.where(charged, dz + noise[:, 1] * _width(detector.dz, pt, eta), 0.0),
     )
 
 
-def _width(resolution: Resolution, pt: Floats) -> Floats:
-    return np.hypot(resolution.constant, resolution.slope / pt)
+def _width(resolution: Resolution, pt: Floats, eta: Floats) -> Floats:
+    scattering = resolution.slope * np.cosh(eta) ** resolution.eta_power / pt**resolution.pt_power
+    return np.hypot(resolution.constant, scattering)
 
 
 def _normals(offsets: npt.NDArray[np.int64], event_seeds: Sequence[int]) -> Floats:

@@ -1,4 +1,4 @@
-"""Clustering (FastJet), the jet of the anchor, its candidates and its soft-drop mass."""
+"""Clustering (FastJet), the jet of the anchor, its candidates and its substructure."""
 
 from __future__ import annotations
 
@@ -88,27 +88,70 @@ def anchored_jets(particles: Particles, anchor_eta: Floats, anchor_phi: Floats, 
     return result
 
 
-def soft_drop_mass(particles: Particles, jets: AnchoredJets, config: Jets) -> Floats:
-    """Return the soft-drop mass [M] in GeV (arXiv:1402.2657) of each jet, reclustered with Cambridge/Aachen."""
-    if len(jets.event) == 0:
-        return np.zeros(0)
-    chosen = jets.constituents
-    momenta = _awkward_momenta(
-        jets.offsets,
-        particles.px[chosen],
-        particles.py[chosen],
-        particles.pz[chosen],
-        particles.energy[chosen],
-    )
+def jet_shapes(particles: Particles, jets: AnchoredJets, config: Jets) -> dict[str, Floats]:
+    """Return soft-drop mass, N2, tau21 and tau32 [M] of each jet; NaN where undefined (0 / 0) or switched off.
+
+    The jet is reclustered with Cambridge/Aachen once for all of them.
+    """
+    columns = {name: np.full(len(jets.event), np.nan) for name in ("msd", "n2", "tau21", "tau32")}
+    if len(jets.event):
+        sequence = _whole_jets(jets.offsets, *_members(particles, jets))
+        groomed = _soft_drop(sequence, config)
+        columns["msd"] = np.maximum(ak.to_numpy(groomed.msoftdrop), 0.0)
+        if config.substructure:
+            columns["n2"] = _n2(groomed.constituents)
+            columns["tau21"], columns["tau32"] = _tau_ratios(sequence, config)
+    return columns
+
+
+def _members(particles: Particles, jets: AnchoredJets) -> list[Floats]:
+    return [getattr(particles, axis)[jets.constituents] for axis in ("px", "py", "pz", "energy")]
+
+
+def _whole_jets(offsets: Ints, px: Floats, py: Floats, pz: Floats, energy: Floats) -> fastjet.ClusterSequence:
+    """Return one Cambridge/Aachen sequence per jet in which all its particles end in one."""
     definition = fastjet.JetDefinition(fastjet.cambridge_algorithm, _WHOLE_JET)
-    groomed = fastjet.ClusterSequence(momenta, definition).exclusive_jets_softdrop_grooming(
+    return fastjet.ClusterSequence(_awkward_momenta(offsets, px, py, pz, energy), definition)
+
+
+def _soft_drop(sequence: fastjet.ClusterSequence, config: Jets) -> ak.Array:
+    """Return the jets after soft drop (arXiv:1402.2657)."""
+    return sequence.exclusive_jets_softdrop_grooming(
         njets=1,
         beta=config.soft_drop_beta,
         symmetry_cut=config.soft_drop_zcut,
         symmetry_measure="scalar_z",
         R0=config.radius,
     )
-    return np.maximum(ak.to_numpy(groomed.msoftdrop), 0.0)  # type: ignore[no-any-return]
+
+
+def _n2(groomed: ak.Array) -> Floats:
+    """Return N2 [M] (arXiv:1609.07483, beta = 1) of the groomed constituents.
+
+    N2 = 2e3 / (1e2)^2 with z = pT / sum of pT; 1e2 sums z_i z_j R_ij over pairs, 2e3 sums z_i z_j z_k times
+    the product of the two smallest distances over triples.
+    """
+    offsets = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(groomed.px)))]).astype(np.int64)
+    flat = [ak.to_numpy(ak.flatten(groomed[axis])) for axis in ("px", "py", "pz", "E")]
+    sequence = _whole_jets(offsets, *flat)
+    n2 = sequence.exclusive_jets_energy_correlator(njets=1, beta=1, func="nseries", npoint=2)
+    return ak.to_numpy(n2).astype(np.float64)  # type: ignore[no-any-return]
+
+
+def _tau_ratios(sequence: fastjet.ClusterSequence, config: Jets) -> tuple[Floats, Floats]:
+    """Return tau2 / tau1 and tau3 / tau2 [M] of all constituents (N-subjettiness, arXiv:1011.2268, beta = 1).
+
+    Axes: exclusive kT jets with the winner-take-all scheme (arXiv:1401.2158), without minimisation: close to
+    the minimum at half its cost.
+    """
+    tau = sequence.njettiness("NormalizedMeasure", "WTA_KT_Axes", njets=[1, 2, 3], beta=1.0, R0=config.radius)
+    one, two, three = ak.to_numpy(tau).astype(np.float64).T
+    return _ratio(two, one), _ratio(three, two)
+
+
+def _ratio(a: Floats, b: Floats) -> Floats:
+    ratio: Floats = np.divide(a, b, out=np.full(len(a), np.nan), where=b > 0)
+    return ratio
 
 
 def _momenta(particles: Particles) -> ak.Array:

@@ -10,27 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from rs3l.errors import DataError
+from rs3l.physics.jet_types import hard_type
 from rs3l.physics.lhe import FINAL, INCOMING, HardEvent, Particle
 
 _QUARKS_AND_GLUON = (1, 2, 3, 4, 5, 21)
-_JET_TYPES = {1: "q", 2: "q", 3: "q", 4: "c", 5: "b", 6: "top", 21: "g", 23: "Z", 24: "W", 25: "H"}
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """The hard particle: PDG code, kinematics [GeV], and the jet type that it makes (q, c, b, g, H, W...)."""
+    """The hard particle: PDG code, kinematics [GeV], and the type of its jet (``rs3l.physics.jet_types``)."""
 
     pdg_id: int
     pt: float
     eta: float
     phi: float
     energy: float
-
-    @property
-    def jet_type(self) -> str:
-        """Label of the jet, from the hard particle's flavour."""
-        return _JET_TYPES.get(abs(self.pdg_id), str(self.pdg_id))
+    jet_type: str
 
 
 def find_anchor(
@@ -45,17 +41,18 @@ def find_anchor(
     :class:`DataError` if there is none, or, with ``unique``, more than one.
     """
     if anchor == "outgoing_parton":
-        found = [p for p in event.particles if _is_outgoing_parton(event, p)]
+        found = [i for i, p in enumerate(event.particles) if _is_outgoing_parton(event, p)]
     else:
-        found = [p for p in event.particles if p[1] != INCOMING and abs(p[0]) in set(map(abs, anchor))]
+        codes = set(map(abs, anchor))
+        found = [i for i, p in enumerate(event.particles) if p[1] != INCOMING and abs(p[0]) in codes]
     if found and choice == "alternate":
-        return _kinematics(found[event.index % len(found)])
+        return _anchor(event, found[event.index % len(found)])
     if len(found) != 1:
         raise DataError(
             f"hard event {event.index} has {len(found)} particles that match the anchor {anchor}, not one; "
             "change `anchor` of its process, or set `anchor_choice: alternate`"
         )
-    return _kinematics(found[0])
+    return _anchor(event, found[0])
 
 
 def nearest(
@@ -92,7 +89,8 @@ def _is_outgoing_parton(event: HardEvent, particle: Particle) -> bool:
     return all(mother[1] == INCOMING for mother in mothers)
 
 
-def _kinematics(particle: Particle) -> Anchor:
-    px, py, pz, energy = particle[6:10]
+def _anchor(event: HardEvent, position: int) -> Anchor:
+    code, (px, py, pz, energy) = event.particles[position][0], event.particles[position][6:10]
+    daughters = [p[0] for p in event.particles if p[2] == position + 1]
     pt = math.hypot(px, py)
-    return Anchor(particle[0], pt, math.asinh(pz / pt), math.atan2(py, px), energy)
+    return Anchor(code, pt, math.asinh(pz / pt), math.atan2(py, px), energy, hard_type(code, daughters))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,9 +24,11 @@ from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
 from rs3l.physics.detector import impact_parameters, smear_displacement
 from rs3l.physics.generator import installed_version
-from rs3l.physics.jets import AnchoredJets, anchored_jets, soft_drop_mass
+from rs3l.physics.jet_types import GLUON, GluonSplittings
+from rs3l.physics.jets import AnchoredJets, anchored_jets, jet_shapes
 from rs3l.physics.lhe import HardEvent, ShardInfo, read_shard
 from rs3l.physics.matching import Anchor, find_anchor
+from rs3l.physics.response import respond
 from rs3l.physics.shower import Particles, Showerer
 
 EFFECT_EVENTS = 100
@@ -94,11 +98,21 @@ def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
 
 
 def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
-    """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``)."""
+    """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``).
+
+    Gluons are typed by their splitting in the nominal only; the merge gives all views the nominal's type.
+    """
     anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
-    pieces = [_jet_rows(block, events, anchors, batch) for batch in Showerer(block, events).batches()]
-    rows = pa.concat_tables(pieces)
+    splittings = GluonSplittings(_gluons(anchors) if block.variant == "nominal" else {})
+    showerer = Showerer(block, events, splittings)
+    rows = pa.concat_tables([_jet_rows(block, events, anchors, batch) for batch in showerer.batches()])
+    anchors = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
     return _one_row_per_event(block, events, anchors, rows)
+
+
+def _gluons(anchors: Sequence[Anchor]) -> dict[int, tuple[float, float]]:
+    """Return the directions of the anchors that are gluons, by position."""
+    return {i: (anchor.eta, anchor.phi) for i, anchor in enumerate(anchors) if anchor.pdg_id == GLUON}
 
 
 def _jet_rows(
@@ -107,6 +121,8 @@ def _jet_rows(
     """Return a row per completed event of a batch: position, status, and jet columns or nulls."""
     eta = np.array([anchors[i].eta for i in particles.position.tolist()])
     phi = np.array([anchors[i].phi for i in particles.position.tolist()])
+    if block.detector.response == "cms":
+        particles = respond(particles, _detector_seeds(block, events, particles.position), block.detector)
     jets = anchored_jets(particles, eta, phi, block.jets)
     status = np.full(len(particles.position), int(Status.NO_JET), np.int8)
     accepted = (np.abs(jets.eta) < block.jets.eta_max) & (jets.mass > block.jets.mass_min)
@@ -128,7 +144,7 @@ def _jet_columns(block: ResimBlock, particles: Particles, jets: AnchoredJets) ->
         "jet_phi": jets.phi,
         "jet_energy": jets.energy,
         "jet_mass": jets.mass,
-        "jet_msd": soft_drop_mass(particles, jets, block.jets),
+        **{f"jet_{name}": value for name, value in jet_shapes(particles, jets, block.jets).items()},
     }
     columns = {name: pa.array(value.astype(np.float32)) for name, value in values.items()}
     columns["jet_n_constituents"] = pa.array(np.diff(jets.offsets).astype(np.int32))
@@ -142,16 +158,15 @@ def _candidates(
     offsets, chosen = _leading(jets, block.jets.constituents)
     px, py, pz = (getattr(particles, axis)[chosen] for axis in ("px", "py", "pz"))
     pt, charge = np.hypot(px, py), particles.charge[chosen]
+    eta = np.arcsinh(pz / pt)
     vertex = (particles.vx[chosen], particles.vy[chosen], particles.vz[chosen])
-    indices = [events[i].index for i in particles.position[jets.event].tolist()]
-    stream = block.stream("detector")
-    event_seeds = [seeds.seed(block.seed, block.process, i, "detector", stream) for i in indices]
+    event_seeds = _detector_seeds(block, events, particles.position[jets.event])
     d0, dz = smear_displacement(
-        *impact_parameters(*vertex, px, py, pz), pt, charge, offsets, event_seeds, block.detector
+        *impact_parameters(*vertex, px, py, pz), pt, eta, charge, offsets, event_seeds, block.detector
     )
     values = {
         "cand_pt": pt,
-        "cand_eta": np.arcsinh(pz / pt),
+        "cand_eta": eta,
         "cand_phi": np.arctan2(py, px),
         "cand_energy": particles.energy[chosen],
         "cand_charge": charge,
@@ -165,6 +180,13 @@ def _candidates(
         )
         for name, kind in CANDIDATE_COLUMNS.items()
     }
+
+
+def _detector_seeds(block: ResimBlock, events: Sequence[HardEvent], positions: npt.NDArray[np.int64]) -> list[int]:
+    """Return the seed of the detector for each of the events at ``positions``."""
+    stream = block.stream("detector")
+    indices = (events[i].index for i in positions.tolist())
+    return [seeds.seed(block.seed, block.process, i, "detector", stream) for i in indices]
 
 
 def _leading(jets: AnchoredJets, count: int) -> tuple[Any, Any]:
