@@ -13,6 +13,7 @@ import pytest
 from toy_campaign import (
     ROOT,
     campaign,
+    write_benchmarks,
     write_dataset,
     write_latents,
     write_predictions,
@@ -26,6 +27,7 @@ from rs3l.eval.evaluate import evaluate
 from rs3l.eval.figures import FIGURES, Inputs, draw
 from rs3l.eval.histograms import Accumulator, fill, process_files
 from rs3l.eval.plot_data import MASS_EDGES
+from rs3l.eval.plot_resources import resource_table
 from rs3l.eval.plot_results import read_table
 from rs3l.eval.style import Drawing, Header
 
@@ -48,6 +50,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
         metrics_table=root / "metrics.csv",
         roc_table=root / "roc.csv",
         stability_table=root / "stability.csv",
+        benchmarks=write_benchmarks(root / "benchmarks"),
         task="h_vs_qcd",
     )
 
@@ -83,6 +86,17 @@ def test_matching_shows_the_manifest(inputs: Inputs) -> None:
     line = points[(points["process"] == "qcd") & (points["what"] == "all")].iloc[0]
     assert line["efficiency"] == 0.6
     assert line["error"] == pytest.approx(np.sqrt(0.6 * 0.4 / 40))
+
+
+def test_resources_are_those_of_the_benchmark_files(inputs: Inputs, tmp_path: Path) -> None:
+    points = draw("resources", BLOCK, HEADER, inputs).points.set_index("rule")
+    assert points.loc["resimulate", "jobs"] == 3
+    assert points.loc["resimulate", ["mean_s", "max_s"]].tolist() == [2.0, 3.0]
+    assert points.loc["resimulate", "core_hours"] == pytest.approx(3 * 4.0 / 3600)
+    assert points.loc["resimulate", "max_memory_mb"] == pytest.approx(300 * 1.048576)
+    assert points.loc["merge", ["jobs", "mean_s", "core_hours"]].tolist() == [1, 0.1, 0.0]
+    with pytest.raises(DataError, match="no benchmark file of any rule"):
+        resource_table(tmp_path)
 
 
 def test_event_views_are_one_event_of_each_class(inputs: Inputs) -> None:

@@ -175,3 +175,14 @@ def write_training(path: Path, epochs: int = 4) -> Path:
     columns = {"epoch": epoch, "train_loss": 5.0 / epoch, "val_loss": 5.2 / epoch, "rank": 8.0 - 2.0 / epoch}
     pd.DataFrame(columns).to_csv(path, index=False)
     return path
+
+
+def write_benchmarks(folder: Path) -> Path:
+    """Write benchmark files of three jobs of one rule and one of another, too short to be measured."""
+    lines = {f"resimulate/qcd/{i}": {"s": float(i), "cpu_time": 4.0, "max_rss": 100.0 * i} for i in (1, 2, 3)}
+    lines["merge"] = {"s": 0.1, "cpu_time": "-", "max_rss": "-"}
+    for name, values in lines.items():
+        path = folder / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values) + "\n")
+    return folder

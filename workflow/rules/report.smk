@@ -255,3 +255,45 @@ rule plot_stability:
         "python {input.script:q} --block {params.block:q} --figure stability "
         "--stability-table {input.stability:q} --ecm {params.energy} "
         "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_resources:
+    """
+    Time and memory of the jobs of each rule, when all stages have run.
+
+    No wildcards.
+    """
+    input:
+        script=script("figure.py"),
+        summary=PATHS.summary,
+    output:
+        svg=report(
+            PATHS.figure("resources"),
+            caption="../report/resources.rst",
+            category="4. Provenance",
+            subcategory="Jobs",
+            labels={"figure": "time and memory"},
+        ),
+        png=PATHS.figure("resources", "png"),
+        csv=PATHS.figure("resources", "csv"),
+    log:
+        PATHS.log("plot", "resources"),
+    benchmark:
+        PATHS.benchmark("plot", "resources")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+        benchmarks=PATHS.benchmarks,
+    message:
+        "figure resources"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure resources "
+        "--benchmarks {params.benchmarks:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"

@@ -15,8 +15,8 @@ TRAINING_FIGURES = ("training", "latent")
 """Figures of the pre-training runs."""
 TASK_FIGURES = ("roc", "label_efficiency")
 """Figures of which each task has one."""
-RESULT_FIGURES = ("stability",)
-"""Figures of all tasks together."""
+RESULT_FIGURES = ("stability", "resources")
+"""Figures of all tasks together, and of the jobs themselves."""
 
 
 def shard_name(shard: int) -> str:
@@ -127,6 +127,11 @@ class CampaignPaths:
         """Folder with the logs of the merge's worker jobs."""
         return f"{self.root}/logs/merge"
 
+    @property
+    def benchmarks(self) -> str:
+        """Folder of all benchmark files."""
+        return f"{self.root}/benchmarks"
+
     def benchmark(self, rule: str, *wildcards: str) -> str:
         """Run time and memory of one job."""
-        return "/".join([self.root, "benchmarks", rule, *wildcards]) + ".jsonl"
+        return "/".join([self.benchmarks, rule, *wildcards]) + ".jsonl"

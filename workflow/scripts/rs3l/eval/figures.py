@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import ConfigError
-from rs3l.eval import plot_data, plot_results, style
+from rs3l.eval import plot_data, plot_resources, plot_results, style
 from rs3l.eval.evaluate import read_manifest
 from rs3l.eval.style import Drawing, Header
 
@@ -23,6 +23,7 @@ class Inputs:
     metrics_table: str | Path = ""
     roc_table: str | Path = ""
     stability_table: str | Path = ""
+    benchmarks: str | Path = ""
     task: str = ""
 
 
@@ -48,6 +49,7 @@ FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
         lambda b, h, i: plot_results.label_efficiency(b, h, i.metrics_table, i.task),
     ),
     "stability": (("stability_table",), lambda b, h, i: plot_results.stability(b, h, i.stability_table)),
+    "resources": (("benchmarks",), lambda b, h, i: plot_resources.resources(h, i.benchmarks)),
 }
 """Name of the figure: the inputs that it needs, and its function."""
 
