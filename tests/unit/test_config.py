@@ -79,6 +79,18 @@ def test_settings_that_pythia_does_not_know_are_named(
     assert expected in str(error.value)
 
 
+def test_a_detector_variant_needs_something_random(test_values: Values) -> None:
+    values = changed(test_values, "variants/redetect", {"resample": "detector"})
+    off = {"constant": 0.0, "slope": 0.0}
+    parse_campaign(changed(values, "detector", {"d0": off}))
+    parse_campaign(changed(values, "detector", {"response": "cms", "d0": off, "dz": off}))
+    with pytest.raises(ConfigError, match=r"variants\.redetect\.resample: the detector draws no random number"):
+        parse_campaign(changed(values, "detector", {"d0": off, "dz": off}))
+    parse_campaign(changed(test_values, "detector", {"d0": off, "dz": off}))
+    with pytest.raises(ConfigError, match="detector.respons: unknown key; did you mean `response`?"):
+        parse_campaign(changed(test_values, "detector", {"respons": "cms"}))
+
+
 def test_missing_nominal_and_lonely_variant_are_named(test_values: Values) -> None:
     with pytest.raises(ConfigError, match=r"add `nominal: \{\}`"):
         parse_campaign(changed(test_values, "variants", {"seed": {"resample": "shower"}}))

@@ -197,7 +197,7 @@ class Jets(Block):
     soft_drop_zcut: float = Field(0.1, gt=0, lt=0.5, description="Soft-drop zcut (arXiv:1402.2657).")
     soft_drop_beta: float = Field(0.0, ge=0, description="Soft-drop beta.")
     substructure: bool = Field(
-        True, description="Compute N2, tau21 and tau32; without, they are NaN and an event is 2 % cheaper."
+        True, description="Compute N2, tau21 and tau32 (0.2-0.4 ms per event); without, they are NaN."
     )
 
 
@@ -336,6 +336,7 @@ class Campaign(Block):
         problems = [
             *_variant_problems(self.variants),
             *_cut_problems(self.processes, self.jets),
+            *_detector_problems(self.variants, self.detector),
             *_reference_problems(self),
         ]
         if problems:
@@ -381,6 +382,18 @@ def _cut_problems(processes: Mapping[str, Process], jets: Jets) -> list[str]:
         if process.pt_hat.max is not None and process.pt_hat.max <= jets.pt_min
     ]
     return problems
+
+
+def _detector_problems(variants: Mapping[str, Variant], detector: Detector) -> list[str]:
+    smeared = any(width.constant > 0 or width.slope > 0 for width in (detector.d0, detector.dz))
+    if detector.response != "none" or smeared:
+        return []
+    return [
+        f"variants.{name}.resample: the detector draws no random number (response: none, no smearing of d0 and "
+        "dz), so that this variant is the nominal; set detector.response: cms, or remove the variant"
+        for name, variant in variants.items()
+        if variant.resample == "detector"
+    ]
 
 
 def _reference_problems(config: Campaign) -> list[str]:

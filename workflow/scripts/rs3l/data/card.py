@@ -16,7 +16,8 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             f"# {manifest['campaign']}: re-simulated jets",
             "Each row is a jet: one view of one hard event. The views of an event are adjacent rows with the "
             "same `event_id`; they share the hard process and its decays, and differ in what was re-simulated. "
-            f"Simulated with Pythia {manifest['pythia']}; campaign seed {manifest['seed']}. "
+            f"Simulated with Pythia {manifest['pythia']}; detector response: {manifest['detector']}; "
+            f"campaign seed {manifest['seed']}. "
             "Units: GeV, mm, radians. A hard event is in one split, with all its views. `weight` undoes the "
             "biased sampling of the hard process: a row counts `weight` x cross-section / sum of weights.",
             "## Events",

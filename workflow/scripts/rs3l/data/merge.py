@@ -345,6 +345,7 @@ def _manifest(
         "campaign": block.campaign,
         "seed": block.seed,
         "pythia": shards[next(iter(shards))]["nominal"][0].pythia,
+        "detector": json.loads(shards[next(iter(shards))]["nominal"][0].resimulation)["detector"]["response"],
         "min_views": block.min_views,
         "variants": dict(block.variants),
         "processes": {
