@@ -6,6 +6,7 @@ read the same block, as JSON from the rule or cut out of a configuration file by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -22,6 +23,7 @@ from rs3l.config.models import (
     Jets,
     PtHat,
     PythiaSettings,
+    SampleKind,
     Splits,
     Task,
 )
@@ -39,6 +41,49 @@ class HardBlock(Block):
     ecm: float
     pt_hat: PtHat
     pythia: PythiaSettings
+
+
+class LheSource(Block):
+    """The external files of a process, and how many of their events it uses."""
+
+    version: int = versions.LHE
+    process: str
+    patterns: list[str]
+    accept: list[SampleKind]
+    events: int = Field(gt=0)
+    ecm: float
+
+
+class LheBlock(Block):
+    """One shard of hard events from external files."""
+
+    version: int = versions.HARD
+    seed: int
+    process: str
+    first: int = Field(ge=0)
+    events: int = Field(gt=0)
+    anchor: Literal["outgoing_parton"] | list[int]
+    source: LheSource
+
+
+SHOWER_OF_KIND: dict[SampleKind, PythiaSettings] = {
+    "powheg": {"TimeShower:pTmaxMatch": 1, "SpaceShower:pTmaxMatch": 1, "Vincia:pTmaxMatch": 1},
+    "mcatnlo": {
+        "SpaceShower:pTmaxMatch": 1,
+        "SpaceShower:pTmaxFudge": 1.0,
+        "SpaceShower:MEcorrections": False,
+        "TimeShower:pTmaxMatch": 1,
+        "TimeShower:pTmaxFudge": 1.0,
+        "TimeShower:MEcorrections": False,
+        "TimeShower:globalRecoil": True,
+        "TimeShower:limitPTmaxGlobal": True,
+        "TimeShower:nMaxGlobalRecoil": 1,
+        "TimeShower:globalRecoilMode": 2,
+        "TimeShower:nMaxGlobalBranch": 1,
+        "TimeShower:weightGluonToQuark": 1,
+    },
+}
+"""Pythia settings for each accepted kind of sample: pages POWHEG Matching and aMC@NLO Matching of its manual."""
 
 
 class ResimBlock(Block):
@@ -168,13 +213,35 @@ def runs(config: Campaign) -> list[str]:
     return [f"{m}_s{s}" for m in config.pretrain.methods for s in range(config.pretrain.seeds)]
 
 
-def hard(config: Campaign, process: str, shard: int) -> HardBlock:
-    """Return the block of one shard of hard events."""
+def lhe_source(config: Campaign, process: str) -> LheSource:
+    """Return the block of the external files of a process."""
+    _known("process", process, {name: p for name, p in config.processes.items() if p.lhe_patterns})
+    block = config.processes[process]
+    return LheSource(
+        process=process,
+        patterns=block.lhe_patterns,
+        accept=block.lhe_accept,
+        events=block.events,
+        ecm=config.generator.ecm,
+    )
+
+
+def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
+    """Return the block of one shard of hard events: by Pythia, or from external files."""
     _known("process", process, config.processes)
     block = config.processes[process]
     first = shard * config.events_per_shard
     if shard not in shards(config, process):
         raise ConfigError(f"shard {shard} of {process} does not exist: it has {block.events} events")
+    if block.pt_hat is None:
+        return LheBlock(
+            seed=config.seed,
+            process=process,
+            first=first,
+            events=shard_events(config, process, shard),
+            anchor=block.anchor,
+            source=lhe_source(config, process),
+        )
     return HardBlock(
         seed=config.seed,
         process=process,
@@ -198,6 +265,7 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         ecm=config.generator.ecm,
         pythia={
             **config.generator.pythia,
+            **_shower_of_kinds(config.processes[process].lhe_accept),
             **config.variants["nominal"].pythia,
             **config.variants[variant].pythia,
         },
@@ -205,6 +273,10 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         detector=config.detector,
         jets=config.jets,
     )
+
+
+def _shower_of_kinds(accepted: Sequence[SampleKind]) -> PythiaSettings:
+    return {key: value for kind in accepted for key, value in SHOWER_OF_KIND.get(kind, {}).items()}
 
 
 def merge(config: Campaign) -> MergeBlock:

@@ -17,6 +17,7 @@ PythiaKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9:
 PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
 
 GENERATOR_CUT_REACH = 0.8
 """Largest pt_hat.min / jets.pt_min: above it, the generator cut shapes the spectrum of the accepted jets."""
@@ -72,14 +73,41 @@ class Process(Block):
         "pretrain",
         description="pretrain: used everywhere. downstream: never seen in pre-training, only in tasks.",
     )
-    pt_hat: PtHat
+    pt_hat: PtHat | None = Field(
+        None, description="Range and sampling of the hard 2->2 process; needed, unless `lhe` is given."
+    )
     pythia: PythiaSettings = Field(
-        min_length=1, description="Pythia settings that select the process and its decays."
+        {}, description="Pythia settings that select the process and its decays; needed, unless `lhe` is given."
+    )
+    lhe: str | list[str] = Field(
+        [],
+        description="Hard events from Les Houches files instead of Pythia: a path, a pattern, or a list of them, "
+        "relative to the working directory. The first `events` events of the sorted files are used.",
+    )
+    lhe_accept: list[SampleKind] = Field(
+        [],
+        description="Kinds of files in `lhe` that are refused unless they are named here; docs/hard.md says what "
+        "each means for the shower.",
     )
     anchor: Literal["outgoing_parton"] | list[int] = Field(
         description="The hard particle that the jet is matched to: PDG codes (either sign) of a resonance, "
         "or outgoing_parton: the coloured parton of a boson + jet process."
     )
+
+    @property
+    def lhe_patterns(self) -> list[str]:
+        """Paths and patterns of the external files; empty for a process of Pythia."""
+        return [self.lhe] if isinstance(self.lhe, str) else self.lhe
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.lhe_patterns and (self.pythia or self.pt_hat):
+            raise ValueError("`lhe` replaces `pythia` and `pt_hat`: leave either the one or the others")
+        if not self.lhe_patterns and not (self.pythia and self.pt_hat):
+            raise ValueError("needs `pt_hat` and `pythia` (hard events by Pythia), or `lhe` (from files)")
+        if self.lhe_accept and not self.lhe_patterns:
+            raise ValueError("`lhe_accept` belongs to `lhe`, which is missing")
+        return self
 
 
 class Variant(Block):
@@ -304,18 +332,19 @@ def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
 
 def _cut_problems(processes: Mapping[str, Process], jets: Jets) -> list[str]:
     limit = GENERATOR_CUT_REACH * jets.pt_min
+    cuts = {name: process.pt_hat for name, process in processes.items() if process.pt_hat is not None}
     problems = [
-        f"processes.{name}.pt_hat.min: {process.pt_hat.min:g} GeV is above {GENERATOR_CUT_REACH:g} x "
+        f"processes.{name}.pt_hat.min: {cut.min:g} GeV is above {GENERATOR_CUT_REACH:g} x "
         f"jets.pt_min ({jets.pt_min:g} GeV), so that the generator cut would shape the jets; lower it to "
         f"{limit:g} GeV or less (two thirds of the jet cut is usual), or raise jets.pt_min"
-        for name, process in processes.items()
-        if process.pt_hat.min > limit
+        for name, cut in cuts.items()
+        if cut.min > limit
     ]
     problems += [
-        f"processes.{name}.pt_hat.max: {process.pt_hat.max:g} GeV is not above jets.pt_min "
+        f"processes.{name}.pt_hat.max: {cut.max:g} GeV is not above jets.pt_min "
         f"({jets.pt_min:g} GeV): hardly any jet would pass; raise it or remove it"
-        for name, process in processes.items()
-        if process.pt_hat.max is not None and process.pt_hat.max <= jets.pt_min
+        for name, cut in cuts.items()
+        if cut.max is not None and cut.max <= jets.pt_min
     ]
     return problems
 

@@ -8,10 +8,11 @@ import json
 import warnings
 import xml.etree.ElementTree as ElementTree
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pylhe
 
@@ -35,7 +36,10 @@ _FORMAT = pylhe.LHEXMLFormat(
 
 @dataclass(frozen=True)
 class HardEvent:
-    """One hard event: ``index`` within its process, weight, scales [GeV], couplings, particles."""
+    """One hard event: ``index`` within its process, weight, scales [GeV], couplings, particles.
+
+    ``weights``: additional weights of an external file. They are written into the shard, and not read back.
+    """
 
     index: int
     weight: float
@@ -43,6 +47,7 @@ class HardEvent:
     alpha_qed: float
     alpha_qcd: float
     particles: Sequence[Particle]
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class ShardInfo:
     """What the header of a shard says.
 
     ``subprocesses``: sums over the phase-space points tried, from which the cross-section follows.
+    ``pythia``: version of the Pythia that made the events; empty for events from external files, whose
+    origin is in ``source``.
     """
 
     process: str
@@ -58,6 +65,7 @@ class ShardInfo:
     events: int
     pythia: str
     subprocesses: Sums
+    source: Mapping[str, Any] | None = None
 
     @property
     def cross_section(self) -> tuple[float, float]:
@@ -65,12 +73,19 @@ class ShardInfo:
         return cross_section([self.subprocesses])
 
 
-def write_shard(path: str | Path, info: ShardInfo, events: Sequence[HardEvent], ecm: float) -> None:
-    """Write a gzipped LHE file, atomically and with the same bytes each time."""
+def write_shard(
+    path: str | Path,
+    info: ShardInfo,
+    events: Iterable[HardEvent],
+    ecm: float,
+    header: pylhe.LHEHeader | None = None,
+) -> None:
+    """Write a gzipped LHE file, atomically and with the same bytes each time; ``events`` may be a stream."""
     file = pylhe.LHEFile(
         init=_init_block(info, ecm),
-        events=[_to_pylhe(event) for event in events],
-        comment="rs3l " + json.dumps(vars(info)),
+        events=(_to_pylhe(event) for event in events),
+        comment=_comment(info),
+        header=header,
     )
     with (
         atomic(path) as temporary,
@@ -133,6 +148,12 @@ def _init_block(info: ShardInfo, ecm: float) -> pylhe.LHEInit:
     )
 
 
+def _comment(info: ShardInfo) -> str:
+    """Return the first comment of a shard; `--` would end it, and file names may have it."""
+    values = {name: value for name, value in vars(info).items() if value is not None}
+    return "rs3l " + json.dumps(values).replace("--", "-\\u002d")
+
+
 def _to_pylhe(event: HardEvent) -> pylhe.LHEEvent:
     return pylhe.LHEEvent(
         eventinfo=pylhe.LHEEventInfo(
@@ -140,7 +161,16 @@ def _to_pylhe(event: HardEvent) -> pylhe.LHEEvent:
         ),
         particles=[pylhe.LHEParticle(*particle) for particle in event.particles],
         attributes={"evtkey": str(event.index)},
+        optional=_weight_lines(event.weights),
     )
+
+
+def _weight_lines(weights: Mapping[str, float]) -> list[str]:
+    """Return the ``<rwgt>`` block with all digits: pylhe's own has five."""
+    if not weights:
+        return []
+    lines = [f"<wgt id={quoteattr(name)}>{value:.17g}</wgt>" for name, value in weights.items()]
+    return ["<rwgt>", *lines, "</rwgt>"]
 
 
 def _from_pylhe(event: pylhe.LHEEvent) -> HardEvent:
@@ -153,11 +183,12 @@ def _from_pylhe(event: pylhe.LHEEvent) -> HardEvent:
         scale=info.scale,
         alpha_qed=info.aqed,
         alpha_qcd=info.aqcd,
-        particles=[_particle(p) for p in event.particles],
+        particles=[particle(p) for p in event.particles],
     )
 
 
-def _particle(p: pylhe.LHEParticle) -> Particle:
+def particle(p: pylhe.LHEParticle) -> Particle:
+    """Return a particle as this workflow keeps it."""
     return (
         p.id, p.status, p.mother1, p.mother2, p.color1, p.color2,
         p.px, p.py, p.pz, p.e, p.m, p.lifetime, p.spin,

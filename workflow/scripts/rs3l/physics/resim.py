@@ -63,7 +63,7 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
     if first is not None and info.first != first:
         raise DataError(f"{hard}: begins with hard event {info.first}, not {first}; delete it and run again")
     installed = installed_version()
-    if info.pythia != installed:
+    if info.pythia not in (installed, ""):  # empty: not made by Pythia, but read from external files
         raise DataError(
             f"{hard}: made with Pythia {info.pythia}, but {installed} is installed, and the same seed gives other "
             f"events there; install Pythia {info.pythia} again, or start another campaign (key `campaign`)"
@@ -199,7 +199,7 @@ def _metadata(block: ResimBlock, info: ShardInfo, table: pa.Table) -> dict[str, 
             "rs3l.block": block.model_dump_json(),
             "rs3l.first": str(info.first),
             "rs3l.events": str(info.events),
-            "rs3l.pythia": info.pythia,
+            "rs3l.pythia": installed_version(),
             "rs3l.subprocesses": json.dumps(info.subprocesses),
             VALUES: values_sha256(table),
         }
