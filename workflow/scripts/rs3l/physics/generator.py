@@ -73,5 +73,12 @@ def check_settings(config: Campaign) -> None:
         for key, value in settings.items()
         if not pythia.readString(setting_line(key, value), False)
     ]
+    problems += [
+        f"{path}.pythia.{key}: has no effect: Pythia's PowhegHooks are not in its Python package; "
+        "docs/hard.md says how POWHEG events are showered"
+        for path, settings in blocks.items()
+        for key in settings
+        if key.startswith("POWHEG:")
+    ]
     if problems:
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems))

@@ -21,7 +21,8 @@ from rs3l.physics.lhe import HardEvent, particle
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _BEGIN = re.compile(r"\s*<event[\s>]")
 _END = re.compile(r"\s*</event>")
-_ROOT = re.compile(r"<LesHouchesEvents\b[^>]*?(?:version\s*=\s*[\"']\s*([\d.]+))?[^>]*>")
+_ROOT = re.compile(r"<LesHouchesEvents\b([^>]*)>")
+_VERSION = re.compile(r"\bversion\s*=\s*[\"']\s*(\d+)")
 _INIT = re.compile(r"<init\b[^>]*>(.*?)</init>", re.DOTALL)
 _INITRWGT = re.compile(r"<initrwgt\b.*?</initrwgt>", re.DOTALL)
 _WEIGHT_ID = re.compile(r"<weight\s[^>]*?\bid\s*=\s*[\"']([^\"']+)[\"']")
@@ -80,8 +81,9 @@ def read_head(path: str | Path, text: str) -> Head:
     root = _ROOT.search(text)
     if root is None:
         raise DataError(f"{path}: not a Les Houches file: no <LesHouchesEvents> in its first lines")
-    if root[1] and root[1].split(".")[0] not in _VERSIONS:
-        raise DataError(f"{path}: Les Houches version {root[1]}; 1 to 3 can be read")
+    version = _VERSION.search(root[1])
+    if version and version[1] not in _VERSIONS:
+        raise DataError(f"{path}: Les Houches version {version[1]}; 1 to 3 can be read")
     blocks = _INIT.findall(text)
     lines = [line for line in blocks[-1].splitlines() if line.strip()] if blocks else []
     try:
