@@ -86,7 +86,10 @@ def lhe_index(wildcards):
 @cache
 def resim_block(process, variant):
     """Return what the re-simulation of every shard of a process under a variant depends on, as JSON."""
-    return blocks.resim(CAMPAIGN, process, variant).model_dump_json()
+    try:
+        return blocks.resim(CAMPAIGN, process, variant).model_dump_json()
+    except CampaignError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def hard_shards(wildcards):

@@ -19,6 +19,7 @@ from rs3l.config.models import (
     Encoder,
     Evaluate,
     Finetune,
+    GeneratorCommand,
     HandMadeViews,
     Jets,
     PtHat,
@@ -28,6 +29,7 @@ from rs3l.config.models import (
     Task,
 )
 from rs3l.errors import ConfigError
+from rs3l.files import sha256
 
 
 class HardBlock(Block):
@@ -99,6 +101,8 @@ class ResimBlock(Block):
     anchor: Literal["outgoing_parton"] | list[int]
     detector: Detector
     jets: Jets
+    generator: GeneratorCommand | None = None
+    generator_files: dict[str, str] = Field({}, description="SHA-256 of the files that the generator reads.")
 
     def stream(self, stage: Literal["shower", "hadronisation", "detector"]) -> str:
         """Return whose random numbers ``stage`` uses: the variant's own from ``resample`` on."""
@@ -272,7 +276,17 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         anchor=config.processes[process].anchor,
         detector=config.detector,
         jets=config.jets,
+        generator=config.variants[variant].generator,
+        generator_files=_checksums(variant, config.variants[variant].generator),
     )
+
+
+def _checksums(variant: str, generator: GeneratorCommand | None) -> dict[str, str]:
+    """Return the checksums of a generator's files: a rule re-runs when one is edited."""
+    try:
+        return {path: sha256(path) for path in (generator.files if generator else [])}
+    except OSError as error:
+        raise ConfigError(f"variants.{variant}.generator.files: {error.filename}: {error.strerror}") from None
 
 
 def _shower_of_kinds(accepted: Sequence[SampleKind]) -> PythiaSettings:

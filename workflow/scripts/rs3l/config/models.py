@@ -7,6 +7,8 @@ and radians; every field's description is what ``config/README.md`` shows.
 from __future__ import annotations
 
 import math
+import shlex
+import string
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -18,6 +20,9 @@ PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
+
+PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "folder")
+"""What the command of an external generator may name, besides its settings."""
 
 GENERATOR_CUT_REACH = 0.8
 """Largest pt_hat.min / jets.pt_min: above it, the generator cut shapes the spectrum of the accepted jets."""
@@ -110,6 +115,55 @@ class Process(Block):
         return self
 
 
+class GeneratorCommand(Block):
+    """A program that showers Les Houches events and writes HepMC3: the whole simulation but detector and jets."""
+
+    command: str = Field(
+        min_length=1,
+        description="Command line, run without a shell. Placeholders: {lhe} (events to read), {out} (HepMC3 to "
+        "write), {seed} (of the shard), {seeds} (table of seeds per event), {init_seed} (the same in all shards), "
+        "{events}, {folder} (scratch), and the keys of `settings`.",
+    )
+    settings: dict[Name, bool | int | float | str] = Field(
+        {}, description="Values for further placeholders of the command."
+    )
+    files: list[str] = Field(
+        [], description="Files that the command reads; an edit of one runs the variant again."
+    )
+    version: str = Field(
+        "", description="Version of the program, as you like to write it; a change runs it again."
+    )
+    timeout: float = Field(60.0, gt=0, description="Longest run time of a shard [min]; the command is then ended.")
+    match: Literal["number", "partons"] = Field(
+        "number",
+        description="How its events are assigned to the hard events: by their number, or by the momenta of the "
+        "hard partons, which its records must then hold.",
+    )
+    first_number: int = Field(0, description="Number that the program gives to the first event of a file.")
+    max_failed: Fraction = Field(0.05, description="A larger fraction of missing events stops the job.")
+
+    @model_validator(mode="after")
+    def _placeholders(self) -> Self:
+        try:
+            words = shlex.split(self.command)
+            used = {name for word in words for _, name, _, _ in string.Formatter().parse(word) if name is not None}
+        except ValueError as error:
+            raise ValueError(f"the command cannot be read: {error}") from None
+        known = {*PLACEHOLDERS, *self.settings}
+        if taken := set(PLACEHOLDERS) & set(self.settings):
+            raise ValueError(f"settings may not be called {', '.join(sorted(taken))}")
+        if unknown := used - known:
+            raise ValueError(
+                f"unknown placeholder {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))} (a brace is "
+                "written twice)"
+            )
+        if missing := {"lhe", "out", "seed"} - used - ({"seed"} if "seeds" in used else set()):
+            raise ValueError(f"the command needs the placeholder {', '.join(sorted(missing))}")
+        if unused := set(self.settings) - used:
+            raise ValueError(f"settings without a placeholder: {', '.join(sorted(unused))}; they have no effect")
+        return self
+
+
 class Variant(Block):
     """One re-simulation of every hard event."""
 
@@ -119,9 +173,20 @@ class Variant(Block):
         "to the bit. Only the nominal leaves it out.",
     )
     pythia: PythiaSettings = Field({}, description="Pythia settings on top of the nominal ones.")
+    generator: GeneratorCommand | None = Field(
+        None, description="Another generator in place of Pythia, for everything after the hard process."
+    )
     use: Literal["train", "held_out"] = Field(
         "train", description="held_out: in the data set, but never a view in pre-training or a label."
     )
+
+    @model_validator(mode="after")
+    def _generator_replaces_pythia(self) -> Self:
+        if self.generator is not None and self.resample != "shower":
+            raise ValueError("a `generator` makes everything after the hard process: it needs `resample: shower`")
+        if self.generator is not None and self.pythia:
+            raise ValueError("`pythia` has no effect on another `generator`: use its `settings`")
+        return self
 
     @model_validator(mode="after")
     def _settings_belong_to_a_resampled_stage(self) -> Self:

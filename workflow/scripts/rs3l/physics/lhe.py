@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import io
 import json
@@ -82,7 +83,7 @@ def write_shard(
 ) -> None:
     """Write a gzipped LHE file, atomically and with the same bytes each time; ``events`` may be a stream."""
     file = pylhe.LHEFile(
-        init=_init_block(info, ecm),
+        init=_init(*info.cross_section, ecm),
         events=(_to_pylhe(event) for event in events),
         comment=_comment(info),
         header=header,
@@ -94,6 +95,17 @@ def write_shard(
         io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as text,
     ):
         file.write(text, lheformat=_FORMAT)
+
+
+def write_plain(path: str | Path, events: Iterable[HardEvent], ecm: float) -> None:
+    """Write events for another program: plain text, all of weight 1, so that it showers each of them."""
+    file = pylhe.LHEFile(
+        init=_init(1.0, 0.0, ecm),
+        events=(_to_pylhe(dataclasses.replace(event, weight=1.0, weights={})) for event in events),
+    )
+    with open(path, "w", encoding="utf-8") as stream:
+        file.write(stream, lheformat=_FORMAT)
+        stream.write("\n")
 
 
 def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
@@ -139,8 +151,7 @@ def check_conservation(event: HardEvent, tolerance: float = 1e-6) -> None:
             raise DataError(f"hard event {event.index}: {name} changes by {change:g} GeV")
 
 
-def _init_block(info: ShardInfo, ecm: float) -> pylhe.LHEInit:
-    sigma, error = info.cross_section
+def _init(sigma: float, error: float, ecm: float) -> pylhe.LHEInit:
     return pylhe.LHEInit(
         initInfo=pylhe.LHEInitInfo(2212, 2212, ecm / 2, ecm / 2, 0, 0, 0, 0, 3, 1),
         procInfo=[pylhe.LHEProcInfo(sigma, error, 1.0, 9999)],

@@ -20,6 +20,7 @@ from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, Status, jets_schema
 from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
+from rs3l.physics.alternative import Alternative
 from rs3l.physics.detector import impact_parameters, smear_displacement
 from rs3l.physics.generator import installed_version
 from rs3l.physics.jets import AnchoredJets, anchored_jets, soft_drop_mass
@@ -73,7 +74,8 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
 def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
     """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``)."""
     anchors = [find_anchor(event, block.anchor) for event in events]
-    pieces = [_jet_rows(block, events, anchors, batch) for batch in Showerer(block, events).batches()]
+    generator = Alternative(block, events) if block.generator else Showerer(block, events)
+    pieces = [_jet_rows(block, events, anchors, batch) for batch in generator.batches()]
     rows = pa.concat_tables(pieces)
     return _one_row_per_event(block, events, anchors, rows)
 
@@ -183,13 +185,16 @@ def _one_row_per_event(
 
 def _check_failures(table: pa.Table, block: ResimBlock, hard: str | Path) -> None:
     failed = int(np.sum(table["status"].to_numpy() == Status.FAILED))
-    if failed > MAX_FAILED_FRACTION * table.num_rows:
+    name, key, limit = ("Pythia", "pythia", MAX_FAILED_FRACTION)
+    if block.generator:
+        name, key, limit = "the external generator", "generator", block.generator.max_failed
+    if failed > limit * table.num_rows:
         raise GeneratorError(
-            f"{hard}: Pythia failed on {failed} of {table.num_rows} events under the variant {block.variant}; "
-            f"check variants.{block.variant}.pythia"
+            f"{hard}: {name} failed on {failed} of {table.num_rows} events under the variant {block.variant}; "
+            f"check variants.{block.variant}.{key}"
         )
     if failed:
-        logging.warning("%s: Pythia failed on %d of %d events", hard, failed, table.num_rows)
+        logging.warning("%s: %s failed on %d of %d events", hard, name, failed, table.num_rows)
 
 
 def _metadata(block: ResimBlock, info: ShardInfo, table: pa.Table) -> dict[str, str]:
