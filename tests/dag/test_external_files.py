@@ -6,10 +6,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from conftest import Snakemake
+from conftest import REPOSITORY, Snakemake
 from lhe_writers import write_lhe
+from rs3l.data.schema import Status
 from rs3l.physics.lhe import HardEvent, read_shard
 
 
@@ -54,3 +56,29 @@ def test_missing_and_damaged_files_stop_with_their_name(snakemake: Snakemake) ->
         path.unlink()
     result = snakemake("hard", check=False)
     assert "processes.qcd.lhe: no file matches 'in put/*.lhe*'" in result.stdout + result.stderr
+
+
+def test_an_external_generator_is_a_variant_and_an_edit_of_its_files_runs_it_again(
+    snakemake: Snakemake, test_values: dict[str, Any], tmp_path: Path
+) -> None:
+    generator = (REPOSITORY / "config" / "generators" / "pythia_hepmc.py").read_text()
+    (tmp_path / "generator.py").write_text(generator)
+    values = copy.deepcopy(test_values)
+    values["variants"]["apart"] = {
+        "resample": "shower",
+        "generator": {
+            "command": "python generator.py {lhe} {out} --seed {init_seed} --seeds {seeds} --set {mpi}",
+            "settings": {"mpi": "PartonLevel:MPI = off"},
+            "files": ["generator.py"],
+        },
+    }
+    snakemake.configure(values)
+    target = "results/test/jets/qcd/apart/0002.parquet"
+    snakemake(target)
+    assert pq.read_table(tmp_path / target)["status"].to_pylist().count(Status.FAILED) == 0
+    assert snakemake.planned(target) == {}
+    (tmp_path / "generator.py").write_text(generator + "# edited\n")
+    assert snakemake.planned(target) == {"resimulate": 1}
+    (tmp_path / "generator.py").unlink()
+    result = snakemake(target, check=False)
+    assert "variants.apart.generator.files: generator.py: No such file" in result.stdout + result.stderr

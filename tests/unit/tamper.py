@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyhepmc
+
 GENERATOR = Path(__file__).resolve().parents[2] / "config" / "generators" / "pythia_hepmc.py"
 
 
@@ -50,6 +52,12 @@ def main() -> None:
     subprocess.run([sys.executable, str(GENERATOR), lhe, made, "--seed", seed, "--set", *settings], check=True)
     if mode in AFTER:
         Path(out).write_text(AFTER[mode](Path(out).read_text()))
+    if mode == "hepmc2":
+        with pyhepmc.open(out) as stream:
+            events = list(stream)
+        with pyhepmc.open(out, "w", format="HepMC2") as stream:
+            for event in events:
+                stream.write(event)
     if mode == "zipped_without_name":
         Path(out).write_bytes(gzip.compress(Path(out).read_bytes()))
     print(f"tampered: {mode}")

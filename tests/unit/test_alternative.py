@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
+import yaml
 
 from conftest import REPOSITORY, SCRIPTS
 from rs3l.config import Campaign, blocks, parse_campaign
@@ -25,7 +27,7 @@ from rs3l.config.models import GeneratorCommand
 from rs3l.data.schema import Status, jets_schema
 from rs3l.errors import ConfigError, GeneratorError
 from rs3l.physics.alternative import Alternative, by_partons
-from rs3l.physics.generator import setting_line
+from rs3l.physics.generator import check_settings, setting_line
 from rs3l.physics.hepmc import Record
 from rs3l.physics.lhe import HardEvent, read_shard
 from rs3l.physics.resim import resimulate, resimulate_shard
@@ -136,8 +138,8 @@ def test_with_a_seed_per_shard_the_shard_is_repeatable(campaign: Campaign, hard_
     assert not resimulate(plain, events[1:])["jet_pt"].equals(first["jet_pt"].slice(1))
 
 
-@pytest.mark.parametrize("mode", ["zipped", "zipped_without_name"])
-def test_gzipped_output_is_read(campaign: Campaign, hard_events: Events, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["zipped", "zipped_without_name", "hepmc2"])
+def test_gzipped_output_and_the_older_format_are_read(campaign: Campaign, hard_events: Events, mode: str) -> None:
     events = hard_events("qcd", 6)
     assert resimulate(tampered(campaign, mode), events).equals(resimulate(tampered(campaign, "none"), events))
 
@@ -297,6 +299,34 @@ def test_a_cancelled_job_ends_its_command(campaign: Campaign, hard_shard: Shard,
     assert not list((tmp_path / "scratch").iterdir())
 
 
+def test_a_full_disk_is_named(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:
+    """No file may be larger than 8 kB: the scratch folder cannot take the hard events."""
+    made = block(campaign, "qcd", GOOD)
+    arguments = [
+        "--block",
+        made.model_dump_json(),
+        "--hard",
+        str(hard_shard("qcd", 0, N)),
+        "--out",
+        str(tmp_path / "x.parquet"),
+    ]
+    command = [
+        "bash",
+        "-c",
+        'ulimit -f 8; exec "$@"',
+        "-",
+        sys.executable,
+        str(SCRIPTS / "resimulate.py"),
+        *arguments,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert done.returncode == 1
+    assert (
+        f"error: {tmp_path} (scratch of the external generator): cannot be written (File too large)" in done.stderr
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_command_that_is_not_there(campaign: Campaign, hard_events: Events) -> None:
     with pytest.raises(GeneratorError, match="cannot be started: /no/herwig: No such file or directory"):
         resimulate(block(campaign, "qcd", "/no/herwig {lhe} {out} {seed}"), hard_events("qcd", 3))
@@ -309,6 +339,28 @@ def test_no_shell_sees_the_command(campaign: Campaign, hard_events: Events, tmp_
     with pytest.raises(GeneratorError, match="it wrote no output"):
         resimulate(made, hard_events("qcd", 3))
     assert [p.name for p in tmp_path.iterdir()] == ["a program.py"]
+
+
+def test_the_recipe_of_herwig_calls_it_with_a_complete_card(
+    campaign: Campaign, hard_events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Herwig itself is not here: what it would be called with, and that its failure stops the job."""
+    herwig, called = tmp_path / "Herwig", tmp_path / "called"
+    herwig.write_text(f'#!/bin/sh\necho "$@" >> {called}\ncp herwig7.in {tmp_path}\n[ "$1" = read ]\n')
+    herwig.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    recipe = REPOSITORY / "config" / "generators" / "herwig7.sh"
+    made = block(
+        campaign, "qcd", f"bash '{recipe}' {{lhe}} {{out}} {{seed}} {{events}} {{folder}}", match="partons"
+    )
+    with pytest.raises(GeneratorError, match="ended with status 1"):
+        resimulate(made, hard_events("qcd", 3))
+    read, run = called.read_text().splitlines()
+    assert read == "read herwig7.in"
+    assert re.fullmatch(r"run herwig7.run -N 3 -s \d+", run)
+    card = (tmp_path / "herwig7.in").read_text()
+    assert re.search(r"FileName /.*/in.lhe\n", card) and re.search(r"Filename /.*/out.hepmc\n", card)
+    assert "@" not in card.split("read snippets/PPCollider.in")[1]
 
 
 def parsed(values: dict[str, Any], **variant: Any) -> Campaign:
@@ -369,3 +421,18 @@ def test_hard_events_for_the_command_are_all_digits(campaign: Campaign, hard_sha
         assert [tuple(float(x) for x in line.split()) for line in lines[2 : 2 + len(event.particles)]] == list(
             event.particles
         )
+
+
+@pytest.mark.parametrize("page", ["hard", "resim"])
+def test_examples_of_the_pages_are_valid(test_values: dict[str, Any], page: str) -> None:
+    """External hard events and alternative generators as docs/ shows them; their files are there."""
+    text = (REPOSITORY / "docs" / f"{page}.md").read_text()
+    values = copy.deepcopy(test_values)
+    for example in text.split("```yaml\n")[1:]:
+        for key, entries in yaml.safe_load(example.split("```")[0]).items():
+            values[key].update(entries)
+    config = parse_campaign(values)
+    check_settings(config)
+    assert config != parse_campaign(test_values)
+    for variant in config.variants.values():
+        assert all((REPOSITORY / path).exists() for path in (variant.generator.files if variant.generator else []))

@@ -22,6 +22,7 @@ from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
 from rs3l.config.models import GeneratorCommand
 from rs3l.errors import GeneratorError
+from rs3l.files import full
 from rs3l.physics.command import arguments, run_command
 from rs3l.physics.generator import Charges
 from rs3l.physics.hepmc import Record, read_records
@@ -62,6 +63,11 @@ class Alternative:
             raise GeneratorError(
                 f"{where}: the external generator failed: {error}; check variants.{self._block.variant}.generator"
             ) from None
+        except OSError as error:
+            named = full(f"{tempfile.gettempdir()} (scratch of the external generator)", error)
+            if named is None:
+                raise
+            raise named from error
 
     def _run(self, folder: Path) -> Iterator[Particles]:
         out = folder / "out.hepmc"

@@ -129,7 +129,8 @@ def _pieces(path: str | Path, stream: TextIO) -> Iterator[str]:
     lines: list[str] = []
     inside, complete, position = False, False, -1
     for line in stream:
-        if _BEGIN.match(line):
+        tag = "<" in line
+        if tag and _BEGIN.match(line):
             if inside or complete:
                 raise DataError(f"{path}: a new event begins {_where(inside, position)}; get the file again")
             if position < 0:
@@ -137,10 +138,10 @@ def _pieces(path: str | Path, stream: TextIO) -> Iterator[str]:
             inside, position, lines = True, position + 1, []
         if inside or position < 0:
             lines.append(line)
-        if inside and _END.match(line):
+        if inside and tag and _END.match(line):
             yield "".join(lines)
             inside = False
-        complete = complete or "</LesHouchesEvents>" in line
+        complete = complete or (tag and "</LesHouchesEvents>" in line)
     if position < 0:
         yield "".join(lines)
     if not complete:
