@@ -1,6 +1,7 @@
 """Configuration, paths and the lists of files that the rules share."""
 
 import gc
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ gc.set_threshold(100_000, 1_000, 1_000)
 
 from rs3l.config import blocks, parse_campaign
 from rs3l.errors import CampaignError
+from rs3l.lhe_inputs import find_files
 from rs3l.paths import DATASET_FIGURES, SPLITS, CampaignPaths, figure_names, shard_name
 from rs3l.physics.generator import check_settings
 
@@ -68,10 +70,26 @@ def merge_workers(wildcards, threads, resources):
     return f"--workers {threads}"
 
 
+def lhe_files(wildcards):
+    """Return the external files of a process."""
+    try:
+        return find_files(wildcards.process, CAMPAIGN.processes[wildcards.process].lhe_patterns)
+    except CampaignError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def lhe_index(wildcards):
+    """Return the index of a process with external files; a process of Pythia has none."""
+    return PATHS.lhe_index(wildcards.process) if CAMPAIGN.processes[wildcards.process].lhe_patterns else []
+
+
 @cache
 def resim_block(process, variant):
     """Return what the re-simulation of every shard of a process under a variant depends on, as JSON."""
-    return blocks.resim(CAMPAIGN, process, variant).model_dump_json()
+    try:
+        return blocks.resim(CAMPAIGN, process, variant).model_dump_json()
+    except CampaignError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def hard_shards(wildcards):

@@ -1,14 +1,45 @@
 """Stage 1: hard processes."""
 
 
+rule index_lhe:
+    """
+    Read and check the external Les Houches files of a process, once for all its shards.
+
+    Wildcards: process.
+    """
+    input:
+        script=script("index_lhe.py"),
+        files=lhe_files,
+    output:
+        index=PATHS.lhe_index(),
+    log:
+        PATHS.log("index_lhe", "{process}"),
+    benchmark:
+        PATHS.benchmark("index_lhe", "{process}")
+    conda:
+        "../../envs/generation.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+        disk_mb=10,
+    params:
+        block=lambda wildcards: blocks.lhe_source(CAMPAIGN, wildcards.process).model_dump_json(),
+    message:
+        "external hard events: {wildcards.process}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --out {output.index:q} > {log:q} 2>&1"
+
+
 rule hard_process:
     """
-    Generate one shard of hard events, with the decays of their resonances.
+    Generate one shard of hard events, with the decays of their resonances; or take it from external files.
 
     Wildcards: process, shard.
     """
     input:
         script=script("hard_process.py"),
+        index=lhe_index,
     output:
         lhe=PATHS.hard(),
     log:
@@ -27,5 +58,6 @@ rule hard_process:
         block=lambda wildcards: blocks.hard(
             CAMPAIGN, wildcards.process, int(wildcards.shard)
         ).model_dump_json(),
+        index=lambda wildcards, input: f"--index {shlex.quote(str(input.index))}" if input.index else "",
     shell:
-        "python {input.script:q} --block {params.block:q} --out {output.lhe:q} > {log:q} 2>&1"
+        "python {input.script:q} --block {params.block:q} {params.index} --out {output.lhe:q} > {log:q} 2>&1"

@@ -1,19 +1,29 @@
-"""Generate one shard of hard events with Pythia 8 and write it as a Les Houches file (.lhe.gz)."""
+"""Write one shard of hard events as a Les Houches file (.lhe.gz): by Pythia 8, or from external files."""
 
 from rs3l import cli
 from rs3l.config import blocks
+from rs3l.physics.external import external_shard, read_index
 from rs3l.physics.hard import generate_shard
 
 
 def main() -> None:
-    """Parse the arguments and generate the shard."""
+    """Parse the arguments and write the shard."""
     parser = cli.parser(__doc__)
     parser.add_argument("--process", help="with --config: the process")
     parser.add_argument("--shard", type=int, default=0, help="with --config: the shard's number (default 0)")
+    parser.add_argument("--index", help="what the external files hold (index_lhe.py); by default they are read")
     parser.add_argument("--out", required=True, help="LHE file to write (.lhe.gz)")
     args = parser.parse_args()
-    block = cli.block(args, blocks.HardBlock, lambda config: blocks.hard(config, args.process, args.shard))
-    generate_shard(block, args.out)
+    block = cli.block(
+        args,
+        blocks.HardBlock,
+        lambda config: blocks.hard(config, args.process, args.shard),
+        other=("source", blocks.LheBlock),
+    )
+    if isinstance(block, blocks.LheBlock):
+        external_shard(block, args.out, read_index(args.index) if args.index else None)
+    else:
+        generate_shard(block, args.out)
 
 
 if __name__ == "__main__":

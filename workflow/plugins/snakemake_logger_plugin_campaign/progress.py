@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 STAGES = {
+    "index_lhe": "external files",
     "hard_process": "hard process",
     "resimulate": "re-simulation",
     "merge": "merge",
@@ -17,6 +18,7 @@ STAGES = {
 """Rules that are named in the progress; every other rule counts as `report`."""
 
 GUESS = {
+    "index_lhe": 10.0,
     "hard_process": 2.0,
     "resimulate": 12.0,
     "merge": 10.0,

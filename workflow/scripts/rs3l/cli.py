@@ -34,13 +34,20 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return result
 
 
-def block(args: argparse.Namespace, kind: type[B], cut: Callable[[Campaign], B]) -> B:
-    """Return the block of the job from ``--block``, or ``cut`` out of ``--config``."""
+def block(
+    args: argparse.Namespace, kind: type[B], cut: Callable[[Campaign], B], other: tuple[str, type[B]] | None = None
+) -> B:
+    """Return the block of the job from ``--block``, or ``cut`` out of ``--config``.
+
+    ``other``: a key, and the kind of the block if it has that key.
+    """
     if args.config:
         return cut(load_campaign(args.config))
     text = args.block if args.block.lstrip().startswith("{") else Path(args.block).read_text()
     try:
-        return kind.model_validate(json.loads(text))
+        values = json.loads(text)
+        kind = other[1] if other and other[0] in values else kind
+        return kind.model_validate(values)
     except (ValidationError, json.JSONDecodeError) as error:
         raise ConfigError(f"--block is not a valid {kind.__name__}: {error}") from None
 

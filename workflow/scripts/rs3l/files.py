@@ -35,14 +35,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
         _to_disk(temporary)
         temporary.replace(target)
     except OSError as error:
-        if error.errno not in _NO_SPACE:
+        named = full(path, error)
+        if named is None:
             raise
-        cause = os.strerror(error.errno)
-        raise StorageError(
-            f"{path}: cannot be written ({cause}); free space, or raise the quota, and run again"
-        ) from error
+        raise named from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def full(path: str | Path, error: OSError) -> StorageError | None:
+    """Return the :class:`StorageError` that ``error`` means if the disk is full, or None."""
+    if error.errno not in _NO_SPACE:
+        return None
+    cause = os.strerror(error.errno)
+    return StorageError(f"{path}: cannot be written ({cause}); free space, or raise the quota, and run again")
 
 
 def _to_disk(path: Path) -> None:

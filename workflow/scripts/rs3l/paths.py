@@ -41,6 +41,10 @@ class CampaignPaths:
         """LHE shard of hard events."""
         return f"{self.root}/hard/{process}/{shard}.lhe.gz"
 
+    def lhe_index(self, process: str = "{process}") -> str:
+        """What the external files of a process hold."""
+        return f"{self.root}/hard/{process}/files.json"
+
     def jets(self, process: str = "{process}", variant: str = "{variant}", shard: str = "{shard}") -> str:
         """Jets of one shard under one variant, a row per hard event."""
         return f"{self.root}/jets/{process}/{variant}/{shard}.parquet"

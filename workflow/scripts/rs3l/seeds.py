@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Literal, get_args
 
-Stage = Literal["init", "hard", "shower", "hadronisation", "detector"]
+Stage = Literal["init", "hard", "shower", "hadronisation", "detector", "external"]
 STAGES: tuple[str, ...] = get_args(Stage)
 
 PYTHIA_MAX_SEED = 900_000_000

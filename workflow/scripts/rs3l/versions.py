@@ -6,6 +6,7 @@ and what depends on it.
 """
 
 HARD = 2
+LHE = 1
 RESIM = 3
 MERGE = 2
 PRETRAIN = 1

@@ -6,6 +6,7 @@ read the same block, as JSON from the rule or cut out of a configuration file by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -18,14 +19,17 @@ from rs3l.config.models import (
     Encoder,
     Evaluate,
     Finetune,
+    GeneratorCommand,
     HandMadeViews,
     Jets,
     PtHat,
     PythiaSettings,
+    SampleKind,
     Splits,
     Task,
 )
 from rs3l.errors import ConfigError
+from rs3l.files import sha256
 
 
 class HardBlock(Block):
@@ -39,6 +43,50 @@ class HardBlock(Block):
     ecm: float
     pt_hat: PtHat
     pythia: PythiaSettings
+
+
+class LheSource(Block):
+    """The external files of a process, and how many of their events it uses."""
+
+    version: int = versions.LHE
+    process: str
+    patterns: list[str]
+    accept: list[SampleKind]
+    events: int = Field(gt=0)
+    ecm: float
+
+
+class LheBlock(Block):
+    """One shard of hard events from external files."""
+
+    version: int = versions.HARD
+    seed: int
+    process: str
+    first: int = Field(ge=0)
+    events: int = Field(gt=0)
+    anchor: Literal["outgoing_parton"] | list[int]
+    anchor_choice: Literal["unique", "alternate"] = "unique"
+    source: LheSource
+
+
+SHOWER_OF_KIND: dict[SampleKind, PythiaSettings] = {
+    "powheg": {"TimeShower:pTmaxMatch": 1, "SpaceShower:pTmaxMatch": 1, "Vincia:pTmaxMatch": 1},
+    "mcatnlo": {
+        "SpaceShower:pTmaxMatch": 1,
+        "SpaceShower:pTmaxFudge": 1.0,
+        "SpaceShower:MEcorrections": False,
+        "TimeShower:pTmaxMatch": 1,
+        "TimeShower:pTmaxFudge": 1.0,
+        "TimeShower:MEcorrections": False,
+        "TimeShower:globalRecoil": True,
+        "TimeShower:limitPTmaxGlobal": True,
+        "TimeShower:nMaxGlobalRecoil": 1,
+        "TimeShower:globalRecoilMode": 2,
+        "TimeShower:nMaxGlobalBranch": 1,
+        "TimeShower:weightGluonToQuark": 1,
+    },
+}
+"""Pythia settings for each accepted kind of sample: pages POWHEG Matching and aMC@NLO Matching of its manual."""
 
 
 class ResimBlock(Block):
@@ -56,6 +104,8 @@ class ResimBlock(Block):
     anchor_choice: Literal["unique", "alternate"] = "unique"
     detector: Detector
     jets: Jets
+    generator: GeneratorCommand | None = None
+    generator_files: dict[str, str] = Field({}, description="SHA-256 of the files that the generator reads.")
 
     def stream(self, stage: Literal["shower", "hadronisation", "detector"]) -> str:
         """Return whose random numbers ``stage`` uses: the variant's own from ``resample`` on."""
@@ -170,13 +220,36 @@ def runs(config: Campaign) -> list[str]:
     return [f"{m}_s{s}" for m in config.pretrain.methods for s in range(config.pretrain.seeds)]
 
 
-def hard(config: Campaign, process: str, shard: int) -> HardBlock:
-    """Return the block of one shard of hard events."""
+def lhe_source(config: Campaign, process: str) -> LheSource:
+    """Return the block of the external files of a process."""
+    _known("process", process, {name: p for name, p in config.processes.items() if p.lhe_patterns})
+    block = config.processes[process]
+    return LheSource(
+        process=process,
+        patterns=block.lhe_patterns,
+        accept=block.lhe_accept,
+        events=block.events,
+        ecm=config.generator.ecm,
+    )
+
+
+def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
+    """Return the block of one shard of hard events: by Pythia, or from external files."""
     _known("process", process, config.processes)
     block = config.processes[process]
     first = shard * config.events_per_shard
     if shard not in shards(config, process):
         raise ConfigError(f"shard {shard} of {process} does not exist: it has {block.events} events")
+    if block.pt_hat is None:
+        return LheBlock(
+            seed=config.seed,
+            process=process,
+            first=first,
+            events=shard_events(config, process, shard),
+            anchor=block.anchor,
+            anchor_choice=block.anchor_choice,
+            source=lhe_source(config, process),
+        )
     return HardBlock(
         seed=config.seed,
         process=process,
@@ -192,7 +265,11 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
     """Return the block of one variant of one process."""
     _known("process", process, config.processes)
     _known("variant", variant, config.variants)
-    nominal = {**config.generator.pythia, **config.variants["nominal"].pythia}
+    nominal = {
+        **config.generator.pythia,
+        **_shower_of_kinds(config.processes[process].lhe_accept),
+        **config.variants["nominal"].pythia,
+    }
     own = config.variants[variant].pythia
     return ResimBlock(
         seed=config.seed,
@@ -206,7 +283,21 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         anchor_choice=config.processes[process].anchor_choice,
         detector=config.detector,
         jets=config.jets,
+        generator=config.variants[variant].generator,
+        generator_files=_checksums(variant, config.variants[variant].generator),
     )
+
+
+def _checksums(variant: str, generator: GeneratorCommand | None) -> dict[str, str]:
+    """Return the checksums of a generator's files: a rule re-runs when one is edited."""
+    try:
+        return {path: sha256(path) for path in (generator.files if generator else [])}
+    except OSError as error:
+        raise ConfigError(f"variants.{variant}.generator.files: {error.filename}: {error.strerror}") from None
+
+
+def _shower_of_kinds(accepted: Sequence[SampleKind]) -> PythiaSettings:
+    return {key: value for kind in accepted for key, value in SHOWER_OF_KIND.get(kind, {}).items()}
 
 
 def merge(config: Campaign) -> MergeBlock:

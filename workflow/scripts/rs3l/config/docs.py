@@ -72,6 +72,8 @@ def _row(path: str, name: str, field: FieldInfo) -> tuple[str, str, str, str, st
 def _block_default(field: FieldInfo, block: type[BaseModel]) -> str:
     if field.is_required():
         return "required"
+    if field.default is None:
+        return "none"
     if any(inner.is_required() for inner in block.model_fields.values()):
         return f"`{json.dumps(field.default.model_dump())}`"
     return "see there"
@@ -79,6 +81,8 @@ def _block_default(field: FieldInfo, block: type[BaseModel]) -> str:
 
 def _nested(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     """Return the block that an annotation holds, or None, and whether it is a mapping of named blocks."""
+    if get_origin(annotation) is types.UnionType:  # a block that may be left out
+        annotation = get_args(annotation)[0]
     named = get_origin(annotation) is dict
     kind = get_args(annotation)[1] if named else annotation
     if isinstance(kind, type) and issubclass(kind, BaseModel):

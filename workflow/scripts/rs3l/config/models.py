@@ -7,6 +7,8 @@ and radians; every field's description is what ``config/README.md`` shows.
 from __future__ import annotations
 
 import math
+import shlex
+import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +19,10 @@ PythiaKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9:
 PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
+
+PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "folder")
+"""What the command of an external generator may name, besides its settings."""
 
 GENERATOR_CUT_REACH = 0.8
 """Largest pt_hat.min / jets.pt_min: above it, the generator cut shapes the spectrum of the accepted jets."""
@@ -80,9 +86,21 @@ class Process(Block):
         "pretrain",
         description="pretrain: used everywhere. downstream: never seen in pre-training, only in tasks.",
     )
-    pt_hat: PtHat
+    pt_hat: PtHat | None = Field(
+        None, description="Range and sampling of the hard 2->2 process; needed, unless `lhe` is given."
+    )
     pythia: PythiaSettings = Field(
-        min_length=1, description="Pythia settings that select the process and its decays."
+        {}, description="Pythia settings that select the process and its decays; needed, unless `lhe` is given."
+    )
+    lhe: str | list[str] = Field(
+        [],
+        description="Hard events from Les Houches files instead of Pythia: a path, a pattern, or a list of them, "
+        "relative to the working directory. The first `events` events of the sorted files are used.",
+    )
+    lhe_accept: list[SampleKind] = Field(
+        [],
+        description="Kinds of files in `lhe` that are refused unless they are named here; docs/hard.md says what "
+        "each means for the shower.",
     )
     anchor: Literal["outgoing_parton"] | list[int] = Field(
         description="The hard particle that the jet is matched to: PDG codes (either sign) of a resonance, "
@@ -93,6 +111,70 @@ class Process(Block):
         description="Where a hard event has several such particles: unique refuses it; alternate takes the first, "
         "the second ... in turn, from event to event (dijets, top pairs).",
     )
+
+    @property
+    def lhe_patterns(self) -> list[str]:
+        """Paths and patterns of the external files; empty for a process of Pythia."""
+        return [self.lhe] if isinstance(self.lhe, str) else self.lhe
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.lhe_patterns and (self.pythia or self.pt_hat):
+            raise ValueError("`lhe` replaces `pythia` and `pt_hat`: leave either the one or the others")
+        if not self.lhe_patterns and not (self.pythia and self.pt_hat):
+            raise ValueError("needs `pt_hat` and `pythia` (hard events by Pythia), or `lhe` (from files)")
+        if self.lhe_accept and not self.lhe_patterns:
+            raise ValueError("`lhe_accept` belongs to `lhe`, which is missing")
+        return self
+
+
+class GeneratorCommand(Block):
+    """A program that showers Les Houches events and writes HepMC3: the whole simulation but detector and jets."""
+
+    command: str = Field(
+        min_length=1,
+        description="Command line, run without a shell. Placeholders: {lhe} (events to read), {out} (HepMC3 to "
+        "write), {seed} (of the shard), {seeds} (table of seeds per event), {init_seed} (the same in all shards), "
+        "{events}, {folder} (scratch), and the keys of `settings`.",
+    )
+    settings: dict[Name, bool | int | float | str] = Field(
+        {}, description="Values for further placeholders of the command."
+    )
+    files: list[str] = Field(
+        [], description="Files that the command reads; an edit of one runs the variant again."
+    )
+    version: str = Field(
+        "", description="Version of the program, as you like to write it; a change runs it again."
+    )
+    timeout: float = Field(60.0, gt=0, description="Longest run time of a shard [min]; the command is then ended.")
+    match: Literal["number", "partons"] = Field(
+        "number",
+        description="How its events are assigned to the hard events: by their number, or by the momenta of the "
+        "hard partons, which its records must then hold.",
+    )
+    first_number: int = Field(0, description="Number that the program gives to the first event of a file.")
+    max_failed: Fraction = Field(0.05, description="A larger fraction of missing events stops the job.")
+
+    @model_validator(mode="after")
+    def _placeholders(self) -> Self:
+        try:
+            words = shlex.split(self.command)
+            used = {name for word in words for _, name, _, _ in string.Formatter().parse(word) if name is not None}
+        except ValueError as error:
+            raise ValueError(f"the command cannot be read: {error}") from None
+        known = {*PLACEHOLDERS, *self.settings}
+        if taken := set(PLACEHOLDERS) & set(self.settings):
+            raise ValueError(f"settings may not be called {', '.join(sorted(taken))}")
+        if unknown := used - known:
+            raise ValueError(
+                f"unknown placeholder {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))} (a brace is "
+                "written twice)"
+            )
+        if missing := {"lhe", "out", "seed"} - used - ({"seed"} if "seeds" in used else set()):
+            raise ValueError(f"the command needs the placeholder {', '.join(sorted(missing))}")
+        if unused := set(self.settings) - used:
+            raise ValueError(f"settings without a placeholder: {', '.join(sorted(unused))}; they have no effect")
+        return self
 
 
 class Variant(Block):
@@ -112,9 +194,20 @@ class Variant(Block):
         "to the bit. Only the nominal leaves it out.",
     )
     pythia: PythiaSettings = Field({}, description="Pythia settings on top of the nominal ones.")
+    generator: GeneratorCommand | None = Field(
+        None, description="Another generator in place of Pythia, for everything after the hard process."
+    )
     use: Literal["train", "held_out"] = Field(
         "train", description="held_out: in the data set, but never a view in pre-training or a label."
     )
+
+    @model_validator(mode="after")
+    def _generator_replaces_pythia(self) -> Self:
+        if self.generator is not None and self.resample != "shower":
+            raise ValueError("a `generator` makes everything after the hard process: it needs `resample: shower`")
+        if self.generator is not None and self.pythia:
+            raise ValueError("`pythia` has no effect on another `generator`: use its `settings`")
+        return self
 
     @model_validator(mode="after")
     def _settings_belong_to_a_resampled_stage(self) -> Self:
@@ -368,18 +461,19 @@ def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
 
 def _cut_problems(processes: Mapping[str, Process], jets: Jets) -> list[str]:
     limit = GENERATOR_CUT_REACH * jets.pt_min
+    cuts = {name: process.pt_hat for name, process in processes.items() if process.pt_hat is not None}
     problems = [
-        f"processes.{name}.pt_hat.min: {process.pt_hat.min:g} GeV is above {GENERATOR_CUT_REACH:g} x "
+        f"processes.{name}.pt_hat.min: {cut.min:g} GeV is above {GENERATOR_CUT_REACH:g} x "
         f"jets.pt_min ({jets.pt_min:g} GeV), so that the generator cut would shape the jets; lower it to "
         f"{limit:g} GeV or less (two thirds of the jet cut is usual), or raise jets.pt_min"
-        for name, process in processes.items()
-        if process.pt_hat.min > limit
+        for name, cut in cuts.items()
+        if cut.min > limit
     ]
     problems += [
-        f"processes.{name}.pt_hat.max: {process.pt_hat.max:g} GeV is not above jets.pt_min "
+        f"processes.{name}.pt_hat.max: {cut.max:g} GeV is not above jets.pt_min "
         f"({jets.pt_min:g} GeV): hardly any jet would pass; raise it or remove it"
-        for name, process in processes.items()
-        if process.pt_hat.max is not None and process.pt_hat.max <= jets.pt_min
+        for name, cut in cuts.items()
+        if cut.max is not None and cut.max <= jets.pt_min
     ]
     return problems
 

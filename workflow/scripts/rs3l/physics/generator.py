@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from rs3l.config.models import Campaign, PythiaValue
 from rs3l.errors import ConfigError, GeneratorError
 
@@ -55,6 +58,23 @@ def apply_settings(pythia: Any, settings: Mapping[str, PythiaValue]) -> None:
             raise GeneratorError(f"Pythia {pythia_version(pythia)} does not accept `{key}: {value}`")
 
 
+class Charges:
+    """Electric charges from Pythia's particle data, which know the hadrons of other generators, too."""
+
+    def __init__(self, pythia: Any = None) -> None:
+        """Use the data of ``pythia``, or those of a new one."""
+        self._data = (pythia or new_pythia()).particleData
+        self._known: dict[int, float] = {}
+
+    def __call__(self, pdg_id: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the charge of each particle, in units of the positron's."""
+        codes, inverse = np.unique(pdg_id, return_inverse=True)
+        for code in codes.tolist():
+            if code not in self._known:
+                self._known[code] = self._data.charge(code)
+        return np.array([self._known[code] for code in codes.tolist()], float)[inverse]
+
+
 def check_settings(config: Campaign) -> None:
     """Check every Pythia setting of the configuration before any event is simulated.
 
@@ -72,6 +92,13 @@ def check_settings(config: Campaign) -> None:
         for path, settings in blocks.items()
         for key, value in settings.items()
         if not pythia.readString(setting_line(key, value), False)
+    ]
+    problems += [
+        f"{path}.pythia.{key}: has no effect: Pythia's PowhegHooks are not in its Python package; "
+        "docs/hard.md says how POWHEG events are showered"
+        for path, settings in blocks.items()
+        for key in settings
+        if key.startswith("POWHEG:")
     ]
     if problems:
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems))

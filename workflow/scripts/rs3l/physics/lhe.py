@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import io
 import json
 import warnings
 import xml.etree.ElementTree as ElementTree
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pylhe
 
@@ -35,7 +37,10 @@ _FORMAT = pylhe.LHEXMLFormat(
 
 @dataclass(frozen=True)
 class HardEvent:
-    """One hard event: ``index`` within its process, weight, scales [GeV], couplings, particles."""
+    """One hard event: ``index`` within its process, weight, scales [GeV], couplings, particles.
+
+    ``weights``: additional weights of an external file. They are written into the shard, and not read back.
+    """
 
     index: int
     weight: float
@@ -43,6 +48,7 @@ class HardEvent:
     alpha_qed: float
     alpha_qcd: float
     particles: Sequence[Particle]
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class ShardInfo:
     """What the header of a shard says.
 
     ``subprocesses``: sums over the phase-space points tried, from which the cross-section follows.
+    ``pythia``: version of the Pythia that made the events; empty for events from external files, whose
+    origin is in ``source``.
     """
 
     process: str
@@ -58,6 +66,7 @@ class ShardInfo:
     events: int
     pythia: str
     subprocesses: Sums
+    source: Mapping[str, Any] | None = None
 
     @property
     def cross_section(self) -> tuple[float, float]:
@@ -65,12 +74,19 @@ class ShardInfo:
         return cross_section([self.subprocesses])
 
 
-def write_shard(path: str | Path, info: ShardInfo, events: Sequence[HardEvent], ecm: float) -> None:
-    """Write a gzipped LHE file, atomically and with the same bytes each time."""
+def write_shard(
+    path: str | Path,
+    info: ShardInfo,
+    events: Iterable[HardEvent],
+    ecm: float,
+    header: pylhe.LHEHeader | None = None,
+) -> None:
+    """Write a gzipped LHE file, atomically and with the same bytes each time; ``events`` may be a stream."""
     file = pylhe.LHEFile(
-        init=_init_block(info, ecm),
-        events=[_to_pylhe(event) for event in events],
-        comment="rs3l " + json.dumps(vars(info)),
+        init=_init(*info.cross_section, ecm),
+        events=(_to_pylhe(event) for event in events),
+        comment=_comment(info),
+        header=header,
     )
     with (
         atomic(path) as temporary,
@@ -79,6 +95,17 @@ def write_shard(path: str | Path, info: ShardInfo, events: Sequence[HardEvent], 
         io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as text,
     ):
         file.write(text, lheformat=_FORMAT)
+
+
+def write_plain(path: str | Path, events: Iterable[HardEvent], ecm: float) -> None:
+    """Write events for another program: plain text, all of weight 1, so that it showers each of them."""
+    file = pylhe.LHEFile(
+        init=_init(1.0, 0.0, ecm),
+        events=(_to_pylhe(dataclasses.replace(event, weight=1.0, weights={})) for event in events),
+    )
+    with open(path, "w", encoding="utf-8") as stream:
+        file.write(stream, lheformat=_FORMAT)
+        stream.write("\n")
 
 
 def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
@@ -124,13 +151,18 @@ def check_conservation(event: HardEvent, tolerance: float = 1e-6) -> None:
             raise DataError(f"hard event {event.index}: {name} changes by {change:g} GeV")
 
 
-def _init_block(info: ShardInfo, ecm: float) -> pylhe.LHEInit:
-    sigma, error = info.cross_section
+def _init(sigma: float, error: float, ecm: float) -> pylhe.LHEInit:
     return pylhe.LHEInit(
         initInfo=pylhe.LHEInitInfo(2212, 2212, ecm / 2, ecm / 2, 0, 0, 0, 0, 3, 1),
         procInfo=[pylhe.LHEProcInfo(sigma, error, 1.0, 9999)],
         generators=[],
     )
+
+
+def _comment(info: ShardInfo) -> str:
+    """Return the first comment of a shard; `--` would end it, and file names may have it."""
+    values = {name: value for name, value in vars(info).items() if value is not None}
+    return "rs3l " + json.dumps(values).replace("--", "-\\u002d")
 
 
 def _to_pylhe(event: HardEvent) -> pylhe.LHEEvent:
@@ -140,7 +172,16 @@ def _to_pylhe(event: HardEvent) -> pylhe.LHEEvent:
         ),
         particles=[pylhe.LHEParticle(*particle) for particle in event.particles],
         attributes={"evtkey": str(event.index)},
+        optional=_weight_lines(event.weights),
     )
+
+
+def _weight_lines(weights: Mapping[str, float]) -> list[str]:
+    """Return the ``<rwgt>`` block with all digits: pylhe's own has five."""
+    if not weights:
+        return []
+    lines = [f"<wgt id={quoteattr(name)}>{value:.17g}</wgt>" for name, value in weights.items()]
+    return ["<rwgt>", *lines, "</rwgt>"]
 
 
 def _from_pylhe(event: pylhe.LHEEvent) -> HardEvent:
@@ -153,11 +194,12 @@ def _from_pylhe(event: pylhe.LHEEvent) -> HardEvent:
         scale=info.scale,
         alpha_qed=info.aqed,
         alpha_qcd=info.aqcd,
-        particles=[_particle(p) for p in event.particles],
+        particles=[particle(p) for p in event.particles],
     )
 
 
-def _particle(p: pylhe.LHEParticle) -> Particle:
+def particle(p: pylhe.LHEParticle) -> Particle:
+    """Return a particle as this workflow keeps it."""
     return (
         p.id, p.status, p.mother1, p.mother2, p.color1, p.color2,
         p.px, p.py, p.pz, p.e, p.m, p.lifetime, p.spin,

@@ -48,6 +48,8 @@ def replay(config: Campaign, event_id: int, variant: str, folder: str | Path = "
     """
     process, index = locate(config, event_id)
     block = blocks.resim(config, process, variant)
+    if block.generator:
+        raise DataError(f"variants.{variant}: made by a command of its own, which shows no single event")
     paths = CampaignPaths(str(Path(folder) / config.root))
     shard = shard_name(index // config.events_per_shard)
     event = _hard_event(config, process, index, Path(paths.hard(process, shard)))
@@ -70,8 +72,10 @@ def locate(config: Campaign, event_id: int) -> tuple[str, int]:
 def _hard_event(config: Campaign, process: str, index: int, path: Path) -> HardEvent:
     if path.exists():
         return read_shard(path)[1][index % config.events_per_shard]
+    block = blocks.hard(config, process, index // config.events_per_shard)
+    if not isinstance(block, blocks.HardBlock):
+        raise DataError(f"{path}: missing; its events come from external files: make it first (snakemake {path})")
     with tempfile.TemporaryDirectory() as folder:
-        block = blocks.hard(config, process, index // config.events_per_shard)
         alone = Path(folder) / "hard.lhe.gz"
         generate_shard(block.model_copy(update={"first": index, "events": 1}), alone)
         return read_shard(alone)[1][0]

@@ -22,6 +22,7 @@ from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, Status, jets_schema
 from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
+from rs3l.physics.alternative import Alternative
 from rs3l.physics.detector import impact_parameters, smear_displacement
 from rs3l.physics.generator import installed_version
 from rs3l.physics.jet_types import GLUON, GluonSplittings
@@ -72,7 +73,7 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
     if first is not None and info.first != first:
         raise DataError(f"{hard}: begins with hard event {info.first}, not {first}; delete it and run again")
     installed = installed_version()
-    if info.pythia != installed:
+    if info.pythia not in (installed, ""):  # empty: not made by Pythia, but read from external files
         raise DataError(
             f"{hard}: made with Pythia {info.pythia}, but {installed} is installed, and the same seed gives other "
             f"events there; install Pythia {info.pythia} again, or start another campaign (key `campaign`)"
@@ -104,8 +105,8 @@ def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
     """
     anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
     splittings = GluonSplittings(_gluons(anchors) if block.variant == "nominal" else {})
-    showerer = Showerer(block, events, splittings)
-    rows = pa.concat_tables([_jet_rows(block, events, anchors, batch) for batch in showerer.batches()])
+    generator = Alternative(block, events) if block.generator else Showerer(block, events, splittings)
+    rows = pa.concat_tables([_jet_rows(block, events, anchors, batch) for batch in generator.batches()])
     anchors = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
     return _one_row_per_event(block, events, anchors, rows)
 
@@ -228,13 +229,16 @@ def _one_row_per_event(
 
 def _check_failures(table: pa.Table, block: ResimBlock, hard: str | Path) -> None:
     failed = int(np.sum(table["status"].to_numpy() == Status.FAILED))
-    if failed > MAX_FAILED_FRACTION * table.num_rows:
+    name, key, limit = ("Pythia", "pythia", MAX_FAILED_FRACTION)
+    if block.generator:
+        name, key, limit = "the external generator", "generator", block.generator.max_failed
+    if failed > limit * table.num_rows:
         raise GeneratorError(
-            f"{hard}: Pythia failed on {failed} of {table.num_rows} events under the variant {block.variant}; "
-            f"check variants.{block.variant}.pythia"
+            f"{hard}: {name} failed on {failed} of {table.num_rows} events under the variant {block.variant}; "
+            f"check variants.{block.variant}.{key}"
         )
     if failed:
-        logging.warning("%s: Pythia failed on %d of %d events", hard, failed, table.num_rows)
+        logging.warning("%s: %s failed on %d of %d events", hard, name, failed, table.num_rows)
 
 
 def _metadata(block: ResimBlock, info: ShardInfo, table: pa.Table) -> dict[str, str]:
@@ -244,7 +248,7 @@ def _metadata(block: ResimBlock, info: ShardInfo, table: pa.Table) -> dict[str, 
             "rs3l.block": block.model_dump_json(),
             "rs3l.first": str(info.first),
             "rs3l.events": str(info.events),
-            "rs3l.pythia": info.pythia,
+            "rs3l.pythia": installed_version(),
             "rs3l.subprocesses": json.dumps(info.subprocesses),
             VALUES: values_sha256(table),
         }

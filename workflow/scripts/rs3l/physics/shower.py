@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
 from rs3l.errors import GeneratorError
-from rs3l.physics.generator import apply_settings, new_pythia, pythia_module
+from rs3l.physics.generator import Charges, apply_settings, new_pythia, pythia_module
 from rs3l.physics.lhe import HardEvent, incoming
 
 BATCH = 200
@@ -89,7 +89,7 @@ class Showerer:
             raise GeneratorError(
                 f"Pythia cannot initialise the variant {block.variant} of {block.process}: see its messages"
             )
-        self._charges: dict[int, float] = {}
+        self._charge = Charges(self._pythia)
 
     def batches(self, *sizes: int) -> Iterator[Particles]:
         """Yield the completed events in order; events that Pythia could not complete are left out.
@@ -127,13 +127,6 @@ class Showerer:
             **momentum,
             **_vertices(record["vProd"], chosen),
         )
-
-    def _charge(self, pdg_id: Ints) -> Floats:
-        codes, inverse = np.unique(pdg_id, return_inverse=True)
-        for code in codes.tolist():
-            if code not in self._charges:
-                self._charges[code] = self._pythia.particleData.charge(code)
-        return np.array([self._charges[code] for code in codes.tolist()], float)[inverse]
 
 
 def _seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:

@@ -1,0 +1,84 @@
+"""External hard events in the workflow: the files are inputs, and an edited one redoes what depends on it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import REPOSITORY, Snakemake
+from lhe_writers import write_lhe
+from rs3l.data.schema import Status
+from rs3l.physics.lhe import HardEvent, read_shard
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path, test_values: dict[str, Any], hard_events: Any) -> Snakemake:
+    """Return a campaign with 20 external events of QCD in two files, three shards of them."""
+    values = copy.deepcopy(test_values)
+    values["events_per_shard"] = 8
+    values["processes"] = {
+        "qcd": {"label": "QCD", "events": 20, "lhe": "in put/*.lhe*", "anchor": "outgoing_parton"}
+    }
+    values["processes"]["higgs_bb"] = {**test_values["processes"]["higgs_bb"], "events": 8}
+    values["tasks"] = {"h_vs_qcd": test_values["tasks"]["h_vs_qcd"]}
+    events = hard_events("qcd", 24)
+    write_lhe(tmp_path / "in put" / "a.lhe.gz", events[:11])
+    write_lhe(tmp_path / "in put" / "b.lhe", events[11:])
+    return Snakemake(tmp_path, values)
+
+
+def test_shards_are_made_from_files_and_remade_when_one_changes(snakemake: Snakemake, hard_events: Any) -> None:
+    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 4, "hard": 1}
+    snakemake("hard")
+    folder = snakemake.folder / "results" / "test" / "hard" / "qcd"
+    found: list[HardEvent] = [event for i in range(3) for event in read_shard(folder / f"{i:04d}.lhe.gz")[1]]
+    assert [event.index for event in found] == list(range(20))
+    assert [event.scale for event in found] == [event.scale for event in hard_events("qcd", 20)]
+    assert snakemake.planned("hard") == {}
+    write_lhe(snakemake.folder / "in put" / "b.lhe", hard_events("qcd", 24)[12:])
+    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 3, "hard": 1}
+    write_lhe(snakemake.folder / "in put" / "c.lhe", hard_events("qcd", 24)[:3])
+    assert "c.lhe" in snakemake("hard", "--dry-run").stdout
+
+
+def test_missing_and_damaged_files_stop_with_their_name(snakemake: Snakemake) -> None:
+    folder = snakemake.folder / "in put"
+    (folder / "a.lhe.gz").write_bytes((folder / "a.lhe.gz").read_bytes()[:900])
+    result = snakemake("hard", check=False)
+    assert result.returncode != 0
+    assert "in put/a.lhe.gz: truncated or damaged" in result.stdout + result.stderr
+    assert not list((snakemake.folder / "results" / "test" / "hard").glob("qcd/*"))
+    for path in folder.iterdir():
+        path.unlink()
+    result = snakemake("hard", check=False)
+    assert "processes.qcd.lhe: no file matches 'in put/*.lhe*'" in result.stdout + result.stderr
+
+
+def test_an_external_generator_is_a_variant_and_an_edit_of_its_files_runs_it_again(
+    snakemake: Snakemake, test_values: dict[str, Any], tmp_path: Path
+) -> None:
+    generator = (REPOSITORY / "config" / "generators" / "pythia_hepmc.py").read_text()
+    (tmp_path / "generator.py").write_text(generator)
+    values = copy.deepcopy(test_values)
+    values["variants"]["apart"] = {
+        "resample": "shower",
+        "generator": {
+            "command": "python generator.py {lhe} {out} --seed {init_seed} --seeds {seeds} --set {mpi}",
+            "settings": {"mpi": "PartonLevel:MPI = off"},
+            "files": ["generator.py"],
+        },
+    }
+    snakemake.configure(values)
+    target = "results/test/jets/qcd/apart/0002.parquet"
+    snakemake(target)
+    assert pq.read_table(tmp_path / target)["status"].to_pylist().count(Status.FAILED) == 0
+    assert snakemake.planned(target) == {}
+    (tmp_path / "generator.py").write_text(generator + "# edited\n")
+    assert snakemake.planned(target) == {"resimulate": 1}
+    (tmp_path / "generator.py").unlink()
+    result = snakemake(target, check=False)
+    assert "variants.apart.generator.files: generator.py: No such file" in result.stdout + result.stderr
