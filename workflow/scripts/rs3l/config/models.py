@@ -171,6 +171,14 @@ class Encoder(Block):
     latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
 
 
+class VicReg(Block):
+    """Weights of VICReg's three terms (arXiv:2105.04906, eq. 6)."""
+
+    invariance: float = Field(25.0, ge=0, description="Weight lambda of the squared distance of the two views.")
+    variance: float = Field(25.0, ge=0, description="Weight mu of the hinge on each dimension's deviation.")
+    covariance: float = Field(1.0, ge=0, description="Weight nu of the squared covariances of the dimensions.")
+
+
 class HandMadeViews(Block):
     """JetCLR's augmentations (arXiv:2108.04253, section 3.2) and five more, the peer of re-simulation."""
 
@@ -193,13 +201,34 @@ class Pretrain(Block):
     )
     seeds: int = Field(2, ge=1, le=100, description="Pre-training runs per method.")
     encoder: Encoder = Encoder()
-    temperature: float = Field(0.1, gt=0, description="Temperature tau of NT-Xent.")
-    batch: int = Field(256, ge=2, description="Pairs per step.")
+    views: Literal["any_two", "nominal_and_one", "all"] = Field(
+        "any_two",
+        description="Views of an event that rs3l compares, drawn anew each epoch. any_two: two of them. "
+        "nominal_and_one: the nominal and one other, as RS3L. all: every one; needs a loss for more than two.",
+    )
+    loss: Literal["nt_xent", "multi_view", "sup_con", "vicreg"] = Field(
+        "nt_xent",
+        description="nt_xent: SimCLR's, for two views. multi_view: the same over all pairs of views of an "
+        "event. sup_con: supervised, positives are all jets of the same process: a baseline that uses "
+        "every label. vicreg: without negatives, for two views.",
+    )
+    temperature: float = Field(0.1, gt=0, description="Temperature tau of all losses but VICReg.")
+    vicreg: VicReg = VicReg()
+    batch: int = Field(256, ge=2, description="Events per step (pairs, with two views).")
     epochs: int = Field(20, ge=1, description="Passes over the events with at least two views.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of the one-cycle schedule (AdamW).")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
     constituents: int = Field(64, gt=0, description="Candidates per jet that the networks see, by descending pT.")
     hand_made: HandMadeViews = HandMadeViews()
+
+    @model_validator(mode="after")
+    def _loss_takes_the_views(self) -> Self:
+        if self.views == "all" and self.loss in ("nt_xent", "vicreg"):
+            raise ValueError(
+                f"views: all gives an event more than two views, and loss: {self.loss} compares two; use "
+                "loss: multi_view or sup_con, or views: any_two"
+            )
+        return self
 
 
 class Task(Block):
