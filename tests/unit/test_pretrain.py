@@ -12,7 +12,7 @@ import pytest
 import toy
 
 from rs3l.config.blocks import PretrainBlock
-from rs3l.config.models import Detector, Encoder, HandMadeViews, VicReg
+from rs3l.config.models import DeepSets, Detector, HandMadeViews, VicReg
 from rs3l.data.store import load_views
 from rs3l.errors import DataError, TrainingError
 from rs3l.files import sha256
@@ -29,7 +29,7 @@ def block(method: str = "rs3l", **changes: object) -> PretrainBlock:
         "seed": 5,
         "processes": ["signal", "background"],
         "variants": VIEWS,
-        "encoder": Encoder(hidden=16, representation=16, latent=4),
+        "encoder": DeepSets(hidden=16, representation=16, latent=4),
         "views": "any_two",
         "loss": "nt_xent",
         "temperature": 0.1,
@@ -192,7 +192,7 @@ def test_every_loss_falls(tmp_path: Path, manifest: Path, views: str, loss: str)
 
 
 def test_it_learns_without_collapse(tmp_path: Path, manifest: Path) -> None:
-    settings = block(epochs=30, encoder=Encoder(hidden=32, representation=32, latent=4))
+    settings = block(epochs=30, encoder=DeepSets(hidden=32, representation=32, latent=4))
     _, metrics, _ = train(tmp_path, manifest, settings)
     rows = list(csv.DictReader(metrics.open()))
     assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"]) - 0.1
@@ -209,7 +209,7 @@ def test_it_learns_without_collapse(tmp_path: Path, manifest: Path) -> None:
 )
 def test_alarms(change: dict[str, float], message: str) -> None:
     healthy = {"train_loss": 2.0, "spread": 0.9, "rank": 7.0}
-    settings = block(encoder=Encoder(latent=8))
+    settings = block(encoder=DeepSets(latent=8))
     refuse_collapse(settings, healthy, 32)
     with pytest.raises(TrainingError, match=message):
         refuse_collapse(settings, {**healthy, **change}, 32)
@@ -217,17 +217,17 @@ def test_alarms(change: dict[str, float], message: str) -> None:
 
 def test_alarms_know_the_loss() -> None:
     row = {"train_loss": 40.0, "spread": 0.9, "rank": 7.0}
-    refuse_collapse(block(loss="vicreg", encoder=Encoder(latent=8)), row, 32)
-    refuse_collapse(block(loss="sup_con", encoder=Encoder(latent=8)), {**row, "train_loss": 3.0, "rank": 1.2}, 32)
+    refuse_collapse(block(loss="vicreg", encoder=DeepSets(latent=8)), row, 32)
+    refuse_collapse(block(loss="sup_con", encoder=DeepSets(latent=8)), {**row, "train_loss": 3.0, "rank": 1.2}, 32)
     with pytest.raises(TrainingError, match="spread"):
         refuse_collapse(block(loss="vicreg"), {**row, "spread": 0.1}, 32)
 
 
 def test_the_rank_alarm_knows_small_latents() -> None:
     row = {"train_loss": 2.0, "spread": 0.9, "rank": 1.6}
-    refuse_collapse(block(encoder=Encoder(latent=4)), row, 32)
+    refuse_collapse(block(encoder=DeepSets(latent=4)), row, 32)
     with pytest.raises(TrainingError, match=r"RankMe 1\.60 < 3\.00"):
-        refuse_collapse(block(encoder=Encoder(latent=128)), row, 32)
+        refuse_collapse(block(encoder=DeepSets(latent=128)), row, 32)
 
 
 def test_divergence_stops_the_training(tmp_path: Path, manifest: Path) -> None:

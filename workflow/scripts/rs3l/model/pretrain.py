@@ -26,7 +26,8 @@ from rs3l.data.store import Ints, JetBatch, JetStore, load_views
 from rs3l.errors import DataError, TrainingError
 from rs3l.files import atomic, sha256, write_json, write_text
 from rs3l.model.distributed import Ranks
-from rs3l.model.encoder import JetEncoder, new_encoder, save_encoder
+from rs3l.model.encoder import new_encoder, save_encoder
+from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.loss import Loss, diagnose
 from rs3l.model.views import (
     all_views,
@@ -215,7 +216,7 @@ class Trainer:
         self.batch = min(block.batch, len(self.train.events.count))
         self.steps = -(-self.train.total // self.batch)
         self.encoder = new_encoder(block.encoder, block.constituents, block.seed, "pretrain")
-        self.encoder.norm.fit(train, train.rows())
+        self.encoder.fit_norm(train, train.rows())
         self.encoder.to(ranks.device)
         self.network = ranks.averaging(Projection(self.encoder))
         self.optimizer = torch.optim.AdamW(
