@@ -47,13 +47,14 @@ def embed(encoder: JetEncoder, store: JetStore, rows: Ints) -> tuple[Floats, Flo
     return h, z
 
 
-def save_encoder(encoder: JetEncoder, path: str | Path) -> None:
-    """Write weights and configuration to ``path`` (safetensors) atomically."""
+def save_encoder(encoder: JetEncoder, path: str | Path, **extra: object) -> None:
+    """Write weights, configuration and ``extra`` entries to ``path`` (safetensors) atomically."""
     header = {
         "format": MODEL_FORMAT,
         "encoder": encoder.config.model_dump(),
         "constituents": encoder.constituents,
         "features": FEATURES,
+        **extra,
     }
     state = {name: value.detach().contiguous() for name, value in encoder.state_dict().items()}
     with atomic(path) as temporary:
