@@ -152,16 +152,17 @@ def test_shares_of_the_ranks_add_up(loss: Loss, sizes: tuple[int, ...]) -> None:
 def test_4096_pairs_fit_in_two_gigabytes() -> None:
     """The peak of a process that takes one gradient step: (2N, 2N, D) alone would be 2.1 GB with D = 8."""
     program = f"""
-import resource, sys, torch
+import sys, torch
 sys.path.insert(0, {str(SCRIPTS)!r})
 from rs3l.model.loss import nt_xent
 z = torch.randn(8192, 8, requires_grad=True)
 nt_xent(z, 0.1).backward()
 assert torch.isfinite(z.grad).all()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+status = open("/proc/self/status").read()
+print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 2e9
+    assert 5e8 < int(result.stdout) < 2e9
 
 
 def test_equal_latents_give_the_loss_of_guessing() -> None:
