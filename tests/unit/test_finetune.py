@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import toy
+from pydantic import TypeAdapter
 
 from rs3l.config.blocks import FinetuneBlock
-from rs3l.config.models import DeepSets, Finetune, Task
+from rs3l.config.models import DeepSets, Encoder, Finetune, Task
 from rs3l.data.features import features
 from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.model import probe as probe_module
@@ -62,6 +63,19 @@ def model(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     save_encoder(job.fresh_encoder(job.train.rows(), "test"), path)
     return path
+
+
+@pytest.mark.parametrize("kind", ["edgeconv", "transformer"])
+def test_all_weights_of_other_encoders_are_tuned(manifest: Path, kind: str) -> None:
+    config = TypeAdapter(Encoder).validate_python({"kind": kind, "hidden": 16, "latent": 4})
+    other = Job(block().model_copy(update={"encoder": config}), manifest)
+    encoder = other.fresh_encoder(other.train.rows(), "test")
+    draw = next(other.draws())
+    network = tuned(encoder, Frozen(other, encoder).probe_h(draw))
+    before = copy.deepcopy(network.state_dict())
+    Training(network, other.labelled(draw, "nominal"), SETTINGS, 1e-3, 5, "x")._epoch(1)
+    moved = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == {n for n, _ in network.named_parameters() if "projector" not in n}
 
 
 @pytest.mark.parametrize("run", ["rs3l_s0", "none"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import toy
 
 from rs3l.config.blocks import PretrainBlock
@@ -17,6 +18,7 @@ from rs3l.data.store import load_views
 from rs3l.errors import DataError, TrainingError
 from rs3l.files import sha256
 from rs3l.model import pretrain as module
+from rs3l.model.encoder import load_encoder, new_encoder
 from rs3l.model.pretrain import Trainer, ViewSource, pretrain, refuse_collapse
 from rs3l.model.views import torch_generator
 
@@ -189,6 +191,32 @@ def test_every_loss_falls(tmp_path: Path, manifest: Path, views: str, loss: str)
     trainer.run()
     first, last = trainer.rows[0], trainer.rows[-1]
     assert last["train_loss"] < first["train_loss"] and last["val_loss"] < first["val_loss"]
+
+
+@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.parametrize("kind", ["edgeconv", "transformer"])
+def test_other_encoders_are_trained_saved_and_resumed(
+    tmp_path: Path, manifest: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = block(epochs=2, encoder={"kind": kind, "hidden": 16, "latent": 4})
+    whole = train(tmp_path / "whole", manifest, settings)
+    encoder = load_encoder(whole[0])
+    assert encoder.config == settings.encoder and encoder.config.kind == kind
+    fresh = new_encoder(settings.encoder, settings.constituents, settings.seed, "pretrain").state_dict()
+    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, fresh[name])}
+    assert changed >= {name for name, _ in encoder.named_parameters()}, "every weight is trained"
+    original = Trainer._epoch
+
+    def interrupted(self: Trainer, epoch: int) -> dict[str, float]:
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return original(self, epoch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "_epoch", interrupted)
+        train(tmp_path / "parts", manifest, settings)
+    parts = train(tmp_path / "parts", manifest, settings)
+    assert [p.read_bytes() for p in parts[:2]] == [p.read_bytes() for p in whole[:2]]
 
 
 def test_it_learns_without_collapse(tmp_path: Path, manifest: Path) -> None:
