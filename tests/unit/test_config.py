@@ -9,6 +9,7 @@ import pytest
 
 from conftest import REPOSITORY
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
+from rs3l.config.models import EdgeConv, VicReg
 from rs3l.errors import ConfigError
 from rs3l.physics.generator import check_settings
 
@@ -136,3 +137,35 @@ def test_asking_for_what_is_not_configured_is_an_error(campaign: Campaign) -> No
         blocks.resim(campaign, "top", "nominal")
     with pytest.raises(ConfigError, match="shard 3 of qcd does not exist"):
         blocks.hard(campaign, "qcd", 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": {"kind": "edgconv"}}, "pretrain.encoder: kind must be deepsets, edgeconv or transformer"),
+        (
+            {"encoder": {"kind": "edgeconv", "neigbours": 3}},
+            r"neigbours: unknown key; did you mean `neighbours`\?",
+        ),
+        ({"encoder": {"hiden": 3}}, r"hiden: unknown key; did you mean `hidden`\?"),
+        ({"encoder": {"kind": "transformer", "heads": 5}}, r"hidden \(64\) must be a multiple of heads \(5\)"),
+        ({"views": "all"}, "loss: nt_xent compares two; use loss: multi_view or sup_con, or views: any_two"),
+        ({"views": "all", "loss": "vicreg"}, "loss: vicreg compares two"),
+    ],
+)
+def test_networks_views_and_losses_that_do_not_go_together(
+    test_values: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_campaign({**test_values, "pretrain": changes})
+
+
+def test_a_block_holds_what_its_loss_needs(test_values: dict[str, Any]) -> None:
+    def block(run: str, **changes: Any) -> blocks.PretrainBlock:
+        return blocks.pretrain(parse_campaign({**test_values, "pretrain": changes}), run)
+
+    assert block("rs3l_s0", vicreg={"variance": 3}).vicreg is None, "weights of a loss that is not used"
+    assert block("rs3l_s0", loss="vicreg").vicreg == VicReg()
+    assert block("rs3l_s0", views="nominal_and_one").views == "nominal_and_one"
+    assert block("jetclr_s0", views="nominal_and_one").views == "any_two", "jetclr makes its own views"
+    assert block("rs3l_s0", encoder={"kind": "edgeconv"}).encoder == EdgeConv(kind="edgeconv")

@@ -100,7 +100,11 @@ def test_cells_of_lists_choices_and_blocks() -> None:
     assert row("labels", "finetune")[3] == f"`{Finetune().labels}`"
     assert row("pair", "evaluate")[1] == "2 entries: text" and Evaluate().pair == ("nominal", "seed")
     assert row("methods", "pretrain")[1] == "list of `rs3l` or `jetclr`, not empty"
-    assert "Keys: `pretrain.encoder`." in row("encoder", "pretrain")[-1] and Pretrain().encoder
+    assert "Keys: `pretrain.hand_made`." in row("hand_made", "pretrain")[-1]
+    kinds = [f"`pretrain.encoder ({kind})`" for kind in ("deepsets", "edgeconv", "transformer")]
+    assert f"Keys: {', '.join(kinds)}." in row("encoder", "pretrain")[-1]
+    assert row("encoder", "pretrain")[3] == "see there" and Pretrain().encoder.kind == "deepsets"
+    assert row("neighbours", "pretrain.encoder (edgeconv)")[3] == "`24`"
     assert row("d0", "detector")[3] == '`{"constant": 0.02, "slope": 0.06, "eta_power": 0.0, "pt_power": 1.0}`'
 
 

@@ -12,10 +12,11 @@ import pytest
 from conftest import REPOSITORY
 from rs3l import plan
 from rs3l.config import Campaign, blocks, load_campaign
-from rs3l.config.models import Encoder
+from rs3l.config.models import DeepSets, EdgeConv, Transformer
 from rs3l.data.features import FEATURES as FEATURE_NAMES
 from rs3l.errors import ConfigError, DataError
-from rs3l.model.encoder import JetEncoder
+from rs3l.model.encoders import build
+from rs3l.model.encoders.deepsets import DeepSetsEncoder
 from rs3l.plan import STAGES, Cost, CostTable, load_costs, measured, scaled
 
 TABLE = REPOSITORY / "benchmarks" / "costs.json"
@@ -74,13 +75,23 @@ def test_scaling_to_a_number_of_jets(campaign: Campaign) -> None:
 
 def test_the_network_counts_its_weights() -> None:
     assert len(FEATURE_NAMES) == plan.FEATURES
-    encoder = JetEncoder(Encoder(), constituents=64)
+    encoder = DeepSetsEncoder(DeepSets(), constituents=64)
     per_candidate = sum(p.numel() for n, p in encoder.phi.named_parameters() if n.endswith("weight"))
     per_jet = sum(
         p.numel() for part in (encoder.rho, encoder.projector) for n, p in part.named_parameters()
         if n.endswith("weight")
     )  # fmt: skip
-    assert plan.network_work(Encoder(), 64) == 64 * per_candidate + per_jet
+    assert plan.network_work(DeepSets(), 64) == 64 * per_candidate + per_jet
+
+
+def test_other_networks_count_theirs_and_what_grows_with_the_square() -> None:
+    edgeconv, transformer = EdgeConv(kind="edgeconv"), Transformer(kind="transformer")
+    for config, extra in ((edgeconv, 3 * 128 * (64 + 24)), (transformer, 3 * 2 * 64 * 64)):
+        names = build(config, 64).named_parameters()
+        weights = {n: p.numel() for n, p in names if p.ndim == 2}
+        per_jet = sum(size for n, size in weights.items() if n.startswith(("rho", "projector")))
+        per_candidate = sum(weights.values()) - per_jet
+        assert plan.network_work(config, 64) == 64 * (per_candidate + extra) + per_jet
 
 
 def test_training_grows_with_epochs_runs_and_network(campaign: Campaign) -> None:
@@ -90,7 +101,7 @@ def test_training_grows_with_epochs_runs_and_network(campaign: Campaign) -> None
 
     assert units(epochs=80) == pytest.approx(2 * units(epochs=40))
     assert units(seeds=3) == pytest.approx(3 * units(seeds=1))
-    assert units(encoder=Encoder(hidden=64)) > 2 * units(encoder=Encoder(hidden=32))
+    assert units(encoder=DeepSets(hidden=64)) > 2 * units(encoder=DeepSets(hidden=32))
 
 
 def test_the_shipped_campaigns_can_be_planned() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import toy
@@ -19,8 +20,7 @@ from conftest import SCRIPTS
 from rs3l.data.store import load_views
 from rs3l.errors import ConfigError, TrainingError
 from rs3l.model.distributed import PORTS, Place, Ranks, choose_device, find_place, join, meet_in_slurm
-from rs3l.model.loss import nt_xent, nt_xent_share
-from rs3l.model.pretrain import Checkpoint, PairSource, Trainer
+from rs3l.model.pretrain import Checkpoint, Trainer, ViewSource
 from rs3l.model.views import torch_generator
 
 FOLDER = Path(__file__).parent
@@ -57,9 +57,12 @@ def launch(ranks: int, script: Path, *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, env=environment())
 
 
-def train(folder: Path, ranks: int, manifest: Path, method: str = "rs3l", stop: int = 0) -> None:
+def train(
+    folder: Path, ranks: int, manifest: Path, method: str = "rs3l", stop: int = 0, **changes: object
+) -> None:
     """Pre-train in double precision; with ``stop``, interrupted after so many epochs."""
-    result = launch(ranks, FOLDER / "train_double.py", str(manifest), str(folder), method, str(stop))
+    arguments = [str(manifest), str(folder), method, str(stop), json.dumps(changes)]
+    result = launch(ranks, FOLDER / "train_double.py", *arguments)
     assert (result.returncode == 0) == (stop == 0), result.stderr[-4000:]
 
 
@@ -93,6 +96,27 @@ def test_hand_made_views_too(tmp_path: Path, manifest: Path) -> None:
     assert_same_training(tmp_path / "two", tmp_path / "one")
 
 
+def test_all_views_too(tmp_path: Path, manifest: Path) -> None:
+    """Events have different numbers of views, so that the ranks do too."""
+    changes = {"views": "all", "loss": "multi_view"}
+    train(tmp_path / "one", 1, manifest, **changes)
+    train(tmp_path / "two", 2, manifest, **changes)
+    assert_same_training(tmp_path / "two", tmp_path / "one")
+
+
+def test_gradients_of_every_loss_through_gloo(tmp_path: Path) -> None:
+    """Two processes that share a batch, against one that has all of it."""
+    for ranks in (1, 2):
+        result = launch(ranks, FOLDER / "loss_gradients.py", str(tmp_path / f"{ranks}.pt"))
+        assert result.returncode == 0, result.stderr[-4000:]
+    one, two = (torch.load(tmp_path / f"{ranks}.pt", weights_only=True) for ranks in (1, 2))
+    assert len(one) == 2 * len(toy.LOSSES)
+    for name, gradient in one.items():
+        assert gradient.norm() > 0
+        tolerance = 1e-12 if gradient.dtype == torch.float64 else 1e-6
+        assert (two[name] - gradient).norm() <= tolerance * gradient.norm(), name
+
+
 def test_a_training_goes_on_with_another_number_of_ranks(tmp_path: Path, manifest: Path, alone: Path) -> None:
     train(tmp_path, 2, manifest, stop=2)
     assert len(list((tmp_path / "state").iterdir())) == 1
@@ -111,48 +135,38 @@ def test_the_script_under_torchrun(tmp_path: Path, manifest: Path) -> None:
     assert result.stderr.count("epoch 20/20") == 1, "the first rank alone reports"
 
 
-@pytest.mark.parametrize("sizes", [(3, 4), (7,), (1, 1, 5)])
-def test_shares_of_the_loss_add_up(sizes: tuple[int, ...]) -> None:
-    pairs = sum(sizes)
-    z = torch.randn(2 * pairs, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(pairs))
-    whole, parts = (z.clone().requires_grad_() for _ in range(2))
-    expected = nt_xent(whole, 0.1)
-    expected.backward()  # type: ignore[no-untyped-call]
-    total = torch.zeros((), dtype=torch.float64)
-    for first in torch.arange(pairs).split(list(sizes)):
-        rows = torch.cat([first, first + pairs])
-        total = total + nt_xent_share(parts[rows], rows, parts, 0.1)
-    total.backward()  # type: ignore[no-untyped-call]
-    torch.testing.assert_close(total, expected.detach(), rtol=1e-12, atol=0)
-    assert whole.grad is not None
-    torch.testing.assert_close(parts.grad, whole.grad, rtol=1e-10, atol=1e-12)
-
-
 @pytest.mark.parametrize(("pairs", "size"), [(32, 3), (5, 5), (7, 1), (512, 16)])
 def test_parts_cover_the_batch(pairs: int, size: int) -> None:
     parts = [Ranks(rank, size).part(pairs) for rank in range(size)]
     assert [i for part in parts for i in range(pairs)[part]] == list(range(pairs))
     lengths = [len(range(pairs)[part]) for part in parts]
     assert max(lengths) - min(lengths) <= 1
-    rows = torch.cat([Ranks(rank, size).rows(pairs) for rank in range(size)])
+    rows = torch.cat([Ranks(rank, size).rows(np.ones((2, pairs), dtype=bool)) for rank in range(size)])
     assert sorted(rows.tolist()) == list(range(2 * pairs))
 
 
-@pytest.mark.parametrize("method", ["rs3l", "jetclr"])
-def test_views_do_not_depend_on_the_part(manifest: Path, method: str) -> None:
-    source = PairSource(block(method), load_views(manifest, "train", ["signal", "background"], VIEWS, 16))
-    pairs = source.draw(torch_generator(1, "a"))[:, :10]
-    whole = source.views(pairs, torch_generator(1, "b"))
+def test_empty_slots_have_no_rows() -> None:
+    present = np.array([[True, True, True], [True, False, True], [False, False, True]])
+    assert [Ranks(rank, 3).rows(present).tolist() for rank in range(3)] == [[0, 3], [1], [2, 4, 5]]
+
+
+@pytest.mark.parametrize(("method", "policy"), [("rs3l", "any_two"), ("rs3l", "all"), ("jetclr", "any_two")])
+def test_views_do_not_depend_on_the_part(manifest: Path, method: str, policy: str) -> None:
+    settings = block(method, views=policy, loss="multi_view")
+    source = ViewSource(settings, load_views(manifest, "train", ["signal", "background"], VIEWS, 16))
+    events = source.draw(torch_generator(1, "a"))[:, :10]
+    assert (events < 0).any() == (policy == "all"), "some events have fewer views"
+    whole = source.views(events, torch_generator(1, "b"))
     for rank in range(3):
         ranks, generator = Ranks(rank, 3), torch_generator(1, "b")
-        own = source.views(pairs, generator, ranks.part(10))
-        rows, slots = ranks.rows(10), own.mask.shape[1]
+        own = source.views(events, generator, ranks.part(10))
+        rows, slots = ranks.rows(events >= 0), own.mask.shape[1]
         for values, expected in zip(own, whole, strict=True):
             expected = expected[rows]
             assert torch.equal(values, expected[:, :slots] if expected.ndim > 1 else expected)
         assert not whole.mask[rows, slots:].any()
         following = torch_generator(1, "b")
-        source.views(pairs, following)
+        source.views(events, following)
         assert torch.equal(torch.rand(3, generator=generator), torch.rand(3, generator=following))
 
 

@@ -12,20 +12,22 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import toy
+from pydantic import TypeAdapter
 
 from rs3l.config.blocks import FinetuneBlock
-from rs3l.config.models import Encoder, Finetune, Task
+from rs3l.config.models import DeepSets, Encoder, Finetune, Task
 from rs3l.data.features import features
 from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.model import probe as probe_module
 from rs3l.model.classifier import Classifier, Training, score, supervised, tuned
-from rs3l.model.encoder import JetEncoder, embed, new_encoder, save_encoder
+from rs3l.model.encoder import embed, new_encoder, save_encoder
+from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.finetune import HISTORY, Draw, Frozen, Job, finetune, predictions_schema
 from rs3l.model.latents import write_latents
 from rs3l.model.probe import C_GRID, balanced_loss, fit_probe
 
 SETTINGS = Finetune(labels=[20, 40], repeats=2, batch=16, patience=3, min_steps=20, max_epochs=60)
-ENCODER = Encoder(hidden=16, representation=16, latent=4)
+ENCODER = DeepSets(hidden=16, representation=16, latent=4)
 
 
 def block(run: str = "none", settings: Finetune = SETTINGS) -> FinetuneBlock:
@@ -61,6 +63,19 @@ def model(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     save_encoder(job.fresh_encoder(job.train.rows(), "test"), path)
     return path
+
+
+@pytest.mark.parametrize("kind", ["edgeconv", "transformer"])
+def test_all_weights_of_other_encoders_are_tuned(manifest: Path, kind: str) -> None:
+    config = TypeAdapter(Encoder).validate_python({"kind": kind, "hidden": 16, "latent": 4})
+    other = Job(block().model_copy(update={"encoder": config}), manifest)
+    encoder = other.fresh_encoder(other.train.rows(), "test")
+    draw = next(other.draws())
+    network = tuned(encoder, Frozen(other, encoder).probe_h(draw))
+    before = copy.deepcopy(network.state_dict())
+    Training(network, other.labelled(draw, "nominal"), SETTINGS, 1e-3, 5, "x")._epoch(1)
+    moved = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == {n for n, _ in network.named_parameters() if "projector" not in n}
 
 
 @pytest.mark.parametrize("run", ["rs3l_s0", "none"])
@@ -134,7 +149,7 @@ def test_model_and_run_must_agree(tmp_path: Path, manifest: Path, model: Path, e
         finetune(block(), manifest, model, *outputs)
     with pytest.raises(ConfigError, match="'rs3l_s0' needs a --model"):
         finetune(block("rs3l_s0"), manifest, None, *outputs)
-    save_encoder(new_encoder(Encoder(), 16, 1), tmp_path / "other.safetensors")
+    save_encoder(new_encoder(DeepSets(), 16, 1), tmp_path / "other.safetensors")
     with pytest.raises(DataError, match=r"another pretrain\.encoder"):
         finetune(block("rs3l_s0"), manifest, tmp_path / "other.safetensors", *outputs)
 

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import toy
 
 from rs3l.config.blocks import PretrainBlock
-from rs3l.config.models import Detector, Encoder, HandMadeViews
+from rs3l.config.models import DeepSets, Detector, HandMadeViews, VicReg
 from rs3l.data.store import load_views
 from rs3l.errors import DataError, TrainingError
 from rs3l.files import sha256
 from rs3l.model import pretrain as module
-from rs3l.model.pretrain import PairSource, Trainer, pretrain, refuse_collapse
+from rs3l.model.encoder import load_encoder, new_encoder
+from rs3l.model.pretrain import Trainer, ViewSource, pretrain, refuse_collapse
 from rs3l.model.views import torch_generator
 
 VIEWS = ["nominal", "seed", "fsr_hi"]
@@ -29,8 +31,11 @@ def block(method: str = "rs3l", **changes: object) -> PretrainBlock:
         "seed": 5,
         "processes": ["signal", "background"],
         "variants": VIEWS,
-        "encoder": Encoder(hidden=16, representation=16, latent=4),
+        "encoder": DeepSets(hidden=16, representation=16, latent=4),
+        "views": "any_two",
+        "loss": "nt_xent",
         "temperature": 0.1,
+        "vicreg": VicReg() if changes.get("loss") == "vicreg" else None,
         "batch": 32,
         "epochs": 3,
         "learning_rate": 3e-3,
@@ -128,10 +133,10 @@ def test_both_methods_have_the_same_steps(tmp_path: Path, manifest: Path) -> Non
 
 def test_pairs_are_views_of_one_event(manifest: Path) -> None:
     store = load_views(manifest, "train", ["signal", "background"], VIEWS, 16)
-    pairs = PairSource(block(), store).draw(torch_generator(1, "a"))
+    pairs = ViewSource(block(), store).draw(torch_generator(1, "a"))
     assert (store.event_id[pairs[0]] == store.event_id[pairs[1]]).all()
     assert (store.variant[pairs[0]] != store.variant[pairs[1]]).all()
-    nominal = PairSource(block("jetclr"), store)
+    nominal = ViewSource(block("jetclr"), store)
     pairs = nominal.draw(torch_generator(1, "a"))
     assert (pairs[0] == pairs[1]).all()
     assert {store.variant_names[v] for v in store.variant[pairs[0]]} == {"nominal"}
@@ -139,8 +144,83 @@ def test_pairs_are_views_of_one_event(manifest: Path) -> None:
     assert not np.allclose(views.candidates[:4], views.candidates[4:]), "each view is augmented on its own"
 
 
+def test_nominal_and_one_other(manifest: Path) -> None:
+    store = load_views(manifest, "train", ["signal", "background"], VIEWS, 16)
+    source = ViewSource(block(views="nominal_and_one"), store)
+    pairs = source.draw(torch_generator(1, "a"))
+    assert (store.event_id[pairs[0]] == store.event_id[pairs[1]]).all()
+    names = np.array(store.variant_names)[store.variant[pairs]]
+    assert set(names[0]) == {"nominal"} and set(names[1]) == {"seed", "fsr_hi"}
+    with_nominal = [e for e in range(60) if e % 7 != 6 and e % 5 != 4]
+    assert pairs.shape[1] == 2 * len(with_nominal) < source.total
+
+
+def test_all_views_of_an_event(manifest: Path) -> None:
+    store = load_views(manifest, "train", ["signal", "background"], VIEWS, 16)
+    source = ViewSource(block(views="all", loss="multi_view"), store)
+    rows = source.draw(torch_generator(1, "a"))
+    counts = (rows >= 0).sum(axis=0)
+    assert rows.shape[0] == 3 and set(counts) == {2, 3}
+    two = [e for e in range(60) if e % 7 != 6 and e % 5 == 4]
+    assert (counts == 2).sum() == 2 * len(two)
+    for column, event in zip(rows.T, source.events.event_id, strict=True):
+        assert (store.event_id[column[column >= 0]] == event).all()
+    chosen = rows[:, :8]
+    jets, groups = source.views(chosen, torch_generator(1, "b")), source.groups(chosen)
+    assert len(jets.mask) == len(groups) == (chosen >= 0).sum()
+    pt = store.jet_pt[chosen[chosen >= 0]]
+    assert np.array_equal(jets.jet_pt.numpy(), pt)
+    assert np.array_equal(groups.numpy(), np.nonzero(chosen >= 0)[1])
+
+
+def test_sup_con_compares_processes(manifest: Path) -> None:
+    store = load_views(manifest, "train", ["signal", "background"], VIEWS, 16)
+    source = ViewSource(block(loss="sup_con"), store)
+    pairs = source.draw(torch_generator(1, "a"))
+    assert np.array_equal(source.groups(pairs).numpy(), store.process[pairs].ravel())
+    assert set(source.groups(pairs).tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("views", "loss"),
+    [("nominal_and_one", "nt_xent"), ("all", "multi_view"), ("all", "sup_con"), ("any_two", "vicreg")],
+)
+def test_every_loss_falls(tmp_path: Path, manifest: Path, views: str, loss: str) -> None:
+    settings = block(views=views, loss=loss, epochs=12)
+    trainer = Trainer(settings, manifest, module.Checkpoint(tmp_path, settings, "a"))
+    trainer.run()
+    first, last = trainer.rows[0], trainer.rows[-1]
+    assert last["train_loss"] < first["train_loss"] and last["val_loss"] < first["val_loss"]
+
+
+@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.parametrize("kind", ["edgeconv", "transformer"])
+def test_other_encoders_are_trained_saved_and_resumed(
+    tmp_path: Path, manifest: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = block(epochs=2, encoder={"kind": kind, "hidden": 16, "latent": 4})
+    whole = train(tmp_path / "whole", manifest, settings)
+    encoder = load_encoder(whole[0])
+    assert encoder.config == settings.encoder and encoder.config.kind == kind
+    fresh = new_encoder(settings.encoder, settings.constituents, settings.seed, "pretrain").state_dict()
+    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, fresh[name])}
+    assert changed >= {name for name, _ in encoder.named_parameters()}, "every weight is trained"
+    original = Trainer._epoch
+
+    def interrupted(self: Trainer, epoch: int) -> dict[str, float]:
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return original(self, epoch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "_epoch", interrupted)
+        train(tmp_path / "parts", manifest, settings)
+    parts = train(tmp_path / "parts", manifest, settings)
+    assert [p.read_bytes() for p in parts[:2]] == [p.read_bytes() for p in whole[:2]]
+
+
 def test_it_learns_without_collapse(tmp_path: Path, manifest: Path) -> None:
-    settings = block(epochs=30, encoder=Encoder(hidden=32, representation=32, latent=4))
+    settings = block(epochs=30, encoder=DeepSets(hidden=32, representation=32, latent=4))
     _, metrics, _ = train(tmp_path, manifest, settings)
     rows = list(csv.DictReader(metrics.open()))
     assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"]) - 0.1
@@ -157,17 +237,25 @@ def test_it_learns_without_collapse(tmp_path: Path, manifest: Path) -> None:
 )
 def test_alarms(change: dict[str, float], message: str) -> None:
     healthy = {"train_loss": 2.0, "spread": 0.9, "rank": 7.0}
-    settings = block(encoder=Encoder(latent=8))
+    settings = block(encoder=DeepSets(latent=8))
     refuse_collapse(settings, healthy, 32)
     with pytest.raises(TrainingError, match=message):
         refuse_collapse(settings, {**healthy, **change}, 32)
 
 
+def test_alarms_know_the_loss() -> None:
+    row = {"train_loss": 40.0, "spread": 0.9, "rank": 7.0}
+    refuse_collapse(block(loss="vicreg", encoder=DeepSets(latent=8)), row, 32)
+    refuse_collapse(block(loss="sup_con", encoder=DeepSets(latent=8)), {**row, "train_loss": 3.0, "rank": 1.2}, 32)
+    with pytest.raises(TrainingError, match="spread"):
+        refuse_collapse(block(loss="vicreg"), {**row, "spread": 0.1}, 32)
+
+
 def test_the_rank_alarm_knows_small_latents() -> None:
     row = {"train_loss": 2.0, "spread": 0.9, "rank": 1.6}
-    refuse_collapse(block(encoder=Encoder(latent=4)), row, 32)
+    refuse_collapse(block(encoder=DeepSets(latent=4)), row, 32)
     with pytest.raises(TrainingError, match=r"RankMe 1\.60 < 3\.00"):
-        refuse_collapse(block(encoder=Encoder(latent=128)), row, 32)
+        refuse_collapse(block(encoder=DeepSets(latent=128)), row, 32)
 
 
 def test_divergence_stops_the_training(tmp_path: Path, manifest: Path) -> None:

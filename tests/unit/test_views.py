@@ -13,10 +13,12 @@ import toy
 from rs3l.config.models import Detector, HandMadeViews, Resolution
 from rs3l.data.store import EventViews, JetBatch
 from rs3l.model.views import (
+    all_views,
     choose_pairs,
     drop,
     epoch_batches,
     hand_made,
+    nominal_and_one,
     rotate,
     split_collinear,
     torch_generator,
@@ -58,6 +60,22 @@ def test_events_with_two_views_give_both(generator: torch.Generator) -> None:
     events = EventViews(np.arange(50), np.arange(50) * 2, np.full(50, 2))
     pairs = choose_pairs(events, generator)
     assert (np.sort(pairs, axis=0) == np.stack([events.start, events.start + 1])).all()
+
+
+def test_the_nominal_and_each_other_view_equally_likely(generator: torch.Generator) -> None:
+    n = 12_000
+    events = EventViews(np.arange(n), np.arange(n) * 4, np.full(n, 4))
+    nominal = events.start + np.arange(n) % 4
+    pairs = nominal_and_one(events, nominal, generator)
+    assert np.array_equal(pairs[0], nominal)
+    step = (pairs[1] - pairs[0]) % 4
+    assert set(step) == {1, 2, 3} and (pairs // 4 == np.arange(n)).all()
+    assert all(abs((step == s).sum() - n / 3) < 5 * (n / 3) ** 0.5 for s in (1, 2, 3))
+
+
+def test_all_views_leave_slots_of_missing_ones_empty() -> None:
+    events = EventViews(np.arange(3), np.array([0, 2, 5]), np.array([2, 3, 2]))
+    assert all_views(events).tolist() == [[0, 2, 5], [1, 3, 6], [-1, 4, -1]]
 
 
 def test_each_epoch_draws_anew_and_reproducibly() -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rs3l.config.models import VicReg
 from rs3l.data.schema import dataset_schema
 from rs3l.data.store import Floats, Ints, JetStore
 from rs3l.files import sha256, write_json
+from rs3l.model.loss import Loss
 from rs3l.seeds import event_id
 
 VARIANTS = {"nominal": "train", "seed": "train", "fsr_hi": "train", "vincia": "held_out"}
@@ -20,6 +22,14 @@ MULTIPLICITY = {"signal": 14, "background": 8}
 WIDTH = {"signal": 0.3, "background": 0.12}
 EVENTS = {"train": 60, "val": 24, "test": 24}
 KINDS = ((22, 0), (13, -1), (-11, 1), (211, 1), (-211, -1), (130, 0))
+
+LOSSES = [
+    Loss("nt_xent", 0.1),
+    Loss("multi_view", 0.1),
+    Loss("sup_con", 0.1),
+    Loss("vicreg", 0.1, VicReg(invariance=1, variance=1, covariance=10)),
+]
+"""One of each."""
 
 Jet = dict[str, Any]
 

@@ -1,12 +1,13 @@
 """Pre-train a toy in double precision, where rounding cannot hide a wrong gradient.
 
-torchrun may start several of this script. Arguments: manifest, output folder, method, and the number of
-epochs after which the training is interrupted (0: not at all).
+torchrun may start several of this script. Arguments: manifest, output folder, method, the number of epochs
+after which the training is interrupted (0: not at all), and changes of the block as JSON.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def interrupt_after(epochs: int) -> None:
     Trainer._epoch = epoch  # type: ignore[method-assign]
 
 
-def main(manifest: str, folder: str, method: str, epochs: str) -> None:
+def main(manifest: str, folder: str, method: str, epochs: str, changes: str) -> None:
     """Pre-train."""
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
@@ -48,7 +49,7 @@ def main(manifest: str, folder: str, method: str, epochs: str) -> None:
         interrupt_after(int(epochs))
     outputs = [Path(folder) / name for name in ("model.safetensors", "metrics.csv", "provenance.json")]
     with join("cpu") as ranks:
-        pretrain(block(method), manifest, Path(folder) / "state", *outputs, ranks)
+        pretrain(block(method, **json.loads(changes)), manifest, Path(folder) / "state", *outputs, ranks)
 
 
 if __name__ == "__main__":

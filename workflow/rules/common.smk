@@ -131,6 +131,12 @@ def figures_block():
     return blocks.figures(CAMPAIGN).model_dump_json()
 
 
+def loss_name():
+    """Return the loss of the pre-training, for a caption."""
+    block = CAMPAIGN.pretrain
+    return block.loss if block.loss == "vicreg" else f"{block.loss}, temperature {block.temperature:g}"
+
+
 def all_figures():
     """Return the SVG of every figure; the PNG and the CSV come with it."""
     return [PATHS.figure(name) for name in figure_names(CAMPAIGN.tasks)]

@@ -81,7 +81,7 @@ rule plot_training:
     params:
         block=figures_block(),
         energy=ENERGY,
-        temperature=CAMPAIGN.pretrain.temperature,
+        loss=loss_name(),
     message:
         "figure training"
     shell:

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from rs3l.config import blocks
-from rs3l.config.models import Block, Campaign, Encoder, Pretrain
+from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain
 from rs3l.errors import ConfigError, DataError
 from rs3l.paths import DATASET_FIGURES, figure_names
 
@@ -90,15 +90,23 @@ def load_costs(path: str | Path) -> CostTable:
 
 
 def network_work(encoder: Encoder, constituents: int) -> float:
-    """Return the weights that one jet passes: per candidate, then per jet."""
-    w, h = encoder.hidden, encoder.representation
-    per_candidate = FEATURES * w + 2 * w * w
-    return constituents * per_candidate + 3 * w * h + 2 * h * h + h * encoder.latent
+    """Return the multiplications for one jet: of weights, and of pairs of candidates in distances or attention."""
+    if isinstance(encoder, DeepSets):
+        w, h = encoder.hidden, encoder.representation
+        return constituents * (FEATURES * w + 2 * w * w) + 3 * w * h + 2 * h * h + h * encoder.latent
+    w = encoder.hidden
+    if isinstance(encoder, EdgeConv):
+        convolution = 2 * w * w + w * (constituents + encoder.neighbours)
+        per_jet = w * w // 2 + w * w // 8 + w * w // 16 + w // 4 * encoder.latent
+        return constituents * (FEATURES * w + w * w + 3 * convolution) + per_jet
+    h = encoder.representation
+    block = 12 * w * w + 2 * w * constituents
+    return constituents * (FEATURES * w + w * w + encoder.layers * block) + w * h + 2 * h * h + h * encoder.latent
 
 
 def _network(config: Campaign) -> float:
     """Return the size of the network relative to the default one."""
-    usual = network_work(Encoder(), Pretrain().constituents)
+    usual = network_work(DeepSets(), Pretrain().constituents)
     return network_work(config.pretrain.encoder, config.pretrain.constituents) / usual
 
 

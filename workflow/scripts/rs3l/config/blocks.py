@@ -27,6 +27,7 @@ from rs3l.config.models import (
     SampleKind,
     Splits,
     Task,
+    VicReg,
 )
 from rs3l.errors import ConfigError
 from rs3l.files import sha256
@@ -147,7 +148,10 @@ class PretrainBlock(Block):
     processes: list[str]
     variants: list[str]
     encoder: Encoder
+    views: Literal["any_two", "nominal_and_one", "all"]
+    loss: Literal["nt_xent", "multi_view", "sup_con", "vicreg"]
     temperature: float
+    vicreg: VicReg | None
     batch: int
     epochs: int
     learning_rate: float
@@ -329,7 +333,10 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         processes=[name for name, p in config.processes.items() if p.use == "pretrain"],
         variants=train_variants(config),
         encoder=block.encoder,
+        views="any_two" if hand_made else block.views,
+        loss=block.loss,
         temperature=block.temperature,
+        vicreg=block.vicreg if block.loss == "vicreg" else None,
         batch=block.batch,
         epochs=block.epochs,
         learning_rate=block.learning_rate,

@@ -9,7 +9,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -44,9 +44,30 @@ def blocks_of(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, typ
     """Yield the path and model of ``model`` and of every block inside it, depth first."""
     yield path, model
     for name, field in model.model_fields.items():
-        block, named = _nested(field.annotation)
-        if block is not None:
-            yield from blocks_of(block, ".".join(filter(None, [path, name, "<name>" if named else ""])))
+        for inner, block in _inner(path, name, field):
+            yield from blocks_of(block, inner)
+
+
+def _inner(path: str, name: str, field: FieldInfo) -> list[tuple[str, type[BaseModel]]]:
+    """Return path and model of the block that a key holds, of each alternative if its ``kind`` chooses one."""
+    annotation = field.annotation
+    named = get_origin(annotation) is dict
+    inner = ".".join(filter(None, [path, name, "<name>" if named else ""]))
+    if named:
+        annotation = get_args(annotation)[1]
+    annotation = next(filter(_is_block, get_args(annotation)), annotation)  # a block that may be left out
+    if _is_block(annotation):
+        return [(inner, annotation)]
+    kinds = [get_args(kind)[0] for kind in get_args(annotation) if get_origin(kind) is Annotated]
+    return [(f"{inner} ({_kind(block)})", block) for block in kinds if _is_block(block)]
+
+
+def _is_block(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _kind(block: type[BaseModel]) -> str:
+    return str(get_args(block.model_fields["kind"].annotation)[0])
 
 
 def _section(path: str, model: type[BaseModel]) -> str:
@@ -58,15 +79,14 @@ def _section(path: str, model: type[BaseModel]) -> str:
 
 
 def _row(path: str, name: str, field: FieldInfo) -> tuple[str, str, str, str, str]:
-    block, named = _nested(field.annotation)
-    if block is None:
+    inner = _inner(path, name, field)
+    if not inner:
         unit, effect = _unit(field.description or "")
         return f"`{name}`", type_text(field), unit, default_text(field), effect.replace("<", r"\<")
-    inner = ".".join(filter(None, [path, name, "<name>" if named else ""]))
-    kind = f"blocks by name{_bounds(field.metadata)}" if named else "block"
-    summary = field.description or (inspect.getdoc(block) or "").splitlines()[0]
-    default = _block_default(field, block)
-    return f"`{name}`", kind, "", default, f"{summary} Keys: `{inner}`."
+    kind = f"blocks by name{_bounds(field.metadata)}" if get_origin(field.annotation) is dict else "block"
+    summary = field.description or (inspect.getdoc(inner[0][1]) or "").splitlines()[0]
+    default = _block_default(field, inner[0][1])
+    return f"`{name}`", kind, "", default, f"{summary} Keys: {', '.join(f'`{key}`' for key, _ in inner)}."
 
 
 def _block_default(field: FieldInfo, block: type[BaseModel]) -> str:
@@ -77,17 +97,6 @@ def _block_default(field: FieldInfo, block: type[BaseModel]) -> str:
     if any(inner.is_required() for inner in block.model_fields.values()):
         return f"`{json.dumps(field.default.model_dump())}`"
     return "see there"
-
-
-def _nested(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """Return the block that an annotation holds, or None, and whether it is a mapping of named blocks."""
-    if get_origin(annotation) is types.UnionType:  # a block that may be left out
-        annotation = get_args(annotation)[0]
-    named = get_origin(annotation) is dict
-    kind = get_args(annotation)[1] if named else annotation
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind, named
-    return None, False
 
 
 def type_text(field: FieldInfo) -> str:

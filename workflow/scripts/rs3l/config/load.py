@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from rs3l.config.library import with_library
 from rs3l.config.models import Campaign
@@ -64,6 +64,8 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     for key in location:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             annotation = annotation.model_fields[str(key)].annotation
+        elif key in (kinds := _kinds(annotation)):
+            annotation = kinds[key]
         else:
             annotation = getattr(annotation, "__args__", (None,))[-1]
         if getattr(annotation, "__args__", None) and type(None) in annotation.__args__:
@@ -71,3 +73,9 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return list(annotation.model_fields)
     return []
+
+
+def _kinds(annotation: Any) -> dict[str | int, Any]:
+    """Return the alternatives of a block that its ``kind`` chooses, by kind."""
+    alternatives = [get_args(kind) for kind in get_args(annotation) if get_origin(kind) is Annotated]
+    return {tag.tag: block for block, *tags in alternatives for tag in tags if isinstance(tag, Tag)}

@@ -12,7 +12,7 @@ import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 PythiaKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9:()\-+]+$")]
@@ -319,12 +319,79 @@ class Dataset(Block):
     events_per_row_group: int = Field(2_000, gt=0, description="Hard events per row group.")
 
 
-class Encoder(Block):
-    """DeepSets: a network per candidate, pooling, a network per jet, and a projection head."""
+class DeepSets(Block):
+    """DeepSets (arXiv:1703.06114): a network per candidate, pooling, a network per jet, and a projection head."""
 
+    kind: Literal["deepsets"] = Field("deepsets", description="Which network.")
     hidden: int = Field(64, gt=0, description="Width of the layers per candidate.")
     representation: int = Field(128, gt=0, description="Dimension of the representation h.")
     latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
+
+
+class EdgeConv(Block):
+    """The network of RS3L (arXiv:2403.07066): three edge convolutions, a sum over candidates, a network per jet.
+
+    With the defaults it is the paper's, of 128,904 weights.
+    """
+
+    kind: Literal["edgeconv"] = Field(description="Which network.")
+    hidden: int = Field(128, ge=4, description="Width of the layers per candidate, and dimension of h, their sum.")
+    neighbours: int = Field(24, ge=1, description="Nearest neighbours of a candidate, itself among them.")
+    latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
+    standardise: bool = Field(False, description="Standardise the inputs; the paper takes them as they are.")
+
+    @property
+    def representation(self) -> int:
+        """Dimension of the representation h."""
+        return self.hidden
+
+
+class Transformer(Block):
+    """Self-attention among the candidates and a class token, a network per jet, and a projection head."""
+
+    kind: Literal["transformer"] = Field(description="Which network.")
+    hidden: int = Field(64, gt=0, description="Width of the states of the candidates; a multiple of heads.")
+    heads: int = Field(4, gt=0, description="Attention heads.")
+    layers: int = Field(3, gt=0, description="Attention blocks.")
+    pairwise: bool = Field(
+        False, description="Bias the attention by the kinematics of each pair (arXiv:2202.03772)."
+    )
+    representation: int = Field(128, gt=0, description="Dimension of the representation h.")
+    latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
+        return self
+
+
+def _encoder_kind(value: object) -> object:
+    """Return the kind of an encoder's block; without one it is a DeepSets."""
+    if isinstance(value, Mapping):
+        return value.get("kind", "deepsets")
+    return getattr(value, "kind", None)
+
+
+Encoder = Annotated[
+    Annotated[DeepSets, Tag("deepsets")]
+    | Annotated[EdgeConv, Tag("edgeconv")]
+    | Annotated[Transformer, Tag("transformer")],
+    Discriminator(
+        _encoder_kind,
+        custom_error_type="encoder_kind",
+        custom_error_message="kind must be deepsets, edgeconv or transformer",
+    ),
+]
+"""The network, chosen by ``kind``."""
+
+
+class VicReg(Block):
+    """Weights of VICReg's three terms (arXiv:2105.04906, eq. 6)."""
+
+    invariance: float = Field(25.0, ge=0, description="Weight lambda of the squared distance of the two views.")
+    variance: float = Field(25.0, ge=0, description="Weight mu of the hinge on each dimension's deviation.")
+    covariance: float = Field(1.0, ge=0, description="Weight nu of the squared covariances of the dimensions.")
 
 
 class HandMadeViews(Block):
@@ -348,14 +415,35 @@ class Pretrain(Block):
         "nominal jet, with the same number of steps.",
     )
     seeds: int = Field(2, ge=1, le=100, description="Pre-training runs per method.")
-    encoder: Encoder = Encoder()
-    temperature: float = Field(0.1, gt=0, description="Temperature tau of NT-Xent.")
-    batch: int = Field(256, ge=2, description="Pairs per step.")
+    encoder: Encoder = Field(DeepSets(), description="The network, chosen by kind; deepsets by default.")
+    views: Literal["any_two", "nominal_and_one", "all"] = Field(
+        "any_two",
+        description="Views of an event that rs3l compares, drawn anew each epoch. any_two: two of them. "
+        "nominal_and_one: the nominal and one other, as RS3L. all: every one; needs a loss for more than two.",
+    )
+    loss: Literal["nt_xent", "multi_view", "sup_con", "vicreg"] = Field(
+        "nt_xent",
+        description="nt_xent: SimCLR's, for two views. multi_view: the same over all pairs of views of an "
+        "event. sup_con: supervised, positives are all jets of the same process: a baseline that uses "
+        "every label. vicreg: without negatives, for two views.",
+    )
+    temperature: float = Field(0.1, gt=0, description="Temperature tau of all losses but VICReg.")
+    vicreg: VicReg = VicReg()
+    batch: int = Field(256, ge=2, description="Events per step (pairs, with two views).")
     epochs: int = Field(20, ge=1, description="Passes over the events with at least two views.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of the one-cycle schedule (AdamW).")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
     constituents: int = Field(64, gt=0, description="Candidates per jet that the networks see, by descending pT.")
     hand_made: HandMadeViews = HandMadeViews()
+
+    @model_validator(mode="after")
+    def _loss_takes_the_views(self) -> Self:
+        if self.views == "all" and self.loss in ("nt_xent", "vicreg"):
+            raise ValueError(
+                f"views: all gives an event more than two views, and loss: {self.loss} compares two; use "
+                "loss: multi_view or sup_con, or views: any_two"
+            )
+        return self
 
 
 class Task(Block):

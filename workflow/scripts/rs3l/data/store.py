@@ -59,7 +59,10 @@ class EventViews:
 
     def at_least(self, views: int) -> EventViews:
         """Return the events with ``views`` views or more."""
-        keep = self.count >= views
+        return self.where(self.count >= views)
+
+    def where(self, keep: NDArray[np.bool_]) -> EventViews:
+        """Return the events with ``keep`` [E]."""
         return EventViews(self.event_id[keep], self.start[keep], self.count[keep])
 
 

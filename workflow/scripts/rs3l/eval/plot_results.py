@@ -50,7 +50,7 @@ def training(header: Header, paths: Sequence[str | Path]) -> Drawing:
         losses.plot(table["epoch"], table["train_loss"], color=colour, label=f"{run}, training")
         losses.plot(table["epoch"], table["val_loss"], color=colour, ls="--", label=f"{run}, validation")
         ranks.plot(table["epoch"], table["rank"], color=colour, label=run)
-    losses.set(xlabel="Epoch", ylabel="NT-Xent loss")
+    losses.set(xlabel="Epoch", ylabel="Loss")
     ranks.set(xlabel="Epoch", ylabel="RankMe of z, validation")
     ranks.set_ylim(bottom=0.0)
     for ax in (losses, ranks):

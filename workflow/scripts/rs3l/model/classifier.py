@@ -20,7 +20,7 @@ from rs3l.config.models import Finetune
 from rs3l.data.features import features
 from rs3l.data.store import Floats, Ints, JetStore
 from rs3l.errors import TrainingError
-from rs3l.model.encoder import JetEncoder, chunks
+from rs3l.model.encoders.base import JetEncoder, chunks
 from rs3l.model.probe import Array, Probe, balanced_loss
 from rs3l.model.views import epoch_batches, rotate, torch_generator
 
@@ -116,10 +116,8 @@ class Training:
         self.data = data
         self.settings = settings
         self.key = (seed, "finetune", *words)
-        parameters = [*classifier.encoder.phi.parameters(), *classifier.encoder.rho.parameters()]
-        self.optimizer = torch.optim.AdamW(
-            [*parameters, *classifier.head.parameters()], lr=rate, weight_decay=settings.weight_decay
-        )
+        parameters = [*classifier.encoder.backbone(), *classifier.head.parameters()]
+        self.optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=settings.weight_decay)
         self.steps_per_epoch = max(MIN_STEPS_PER_EPOCH, -(-len(data.rows) // settings.batch))
 
     def run(self, validation: Validation) -> Fit:

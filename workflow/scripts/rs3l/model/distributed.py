@@ -1,11 +1,11 @@
 """The ranks of a training: one process each, joined by torch.distributed.
 
-A step has one global batch of B pairs of views. Every rank draws the random numbers of the whole batch,
+A step has one global batch of views of B events. Every rank draws the random numbers of the whole batch,
 computes the latents of a slice of it, and sees the latents of all: loss and gradients are those of one
 process, up to rounding.
 
-Shapes: B pairs of the global batch, b pairs of this rank, D latent dimensions. Among the 2B views, those
-of pair p are rows p and B + p.
+Shapes: B events of the global batch, K slots for their views, D latent dimensions. The R views that there are
+(R = KB, if no slot is empty) are numbered slot by slot: of two views, those of event b are rows b and B + b.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -65,21 +67,24 @@ class Ranks:
         """Whether this is the rank that writes."""
         return self.rank == 0
 
-    def part(self, pairs: int) -> slice:
-        """Return this rank's slice of ``pairs`` pairs; the slices differ by one pair at most."""
-        return slice(pairs * self.rank // self.size, pairs * (self.rank + 1) // self.size)
+    def part(self, events: int) -> slice:
+        """Return this rank's slice of ``events`` events; the slices differ by one event at most."""
+        return slice(events * self.rank // self.size, events * (self.rank + 1) // self.size)
 
-    def rows(self, pairs: int) -> Tensor:
-        """Return the rows [2b] of this rank's views among the views of ``pairs`` pairs."""
-        part = self.part(pairs)
-        first = torch.arange(part.start, part.stop, device=self.device)
-        return torch.cat([first, first + pairs])
+    def rows(self, present: NDArray[np.bool_]) -> Tensor:
+        """Return the rows [r] of this rank's views among those that are ``present`` [K, B]."""
+        number = np.cumsum(present).reshape(present.shape) - 1
+        part = self.part(present.shape[1])
+        return torch.from_numpy(number[:, part][present[:, part]]).to(self.device)
 
-    def gather(self, own: Tensor, pairs: int) -> Tensor:
-        """Return the latents [2B, D] of all ranks from ``own`` [2b, D], differentiable on every rank."""
+    def gather(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
+        """Return the latents [R, D] of all ranks from ``own`` [r, D], their ``rows`` [r] of the ``total`` R.
+
+        It is differentiable on every rank.
+        """
         if self.size == 1:
             return own
-        full: Tensor = _Gather.apply(own, self.rows(pairs), 2 * pairs)  # type: ignore[no-untyped-call]
+        full: Tensor = _Gather.apply(own, rows, total)  # type: ignore[no-untyped-call]
         return full
 
     def total(self, value: Tensor) -> float:

@@ -35,7 +35,8 @@ from rs3l.model.classifier import (
     supervised,
     tuned,
 )
-from rs3l.model.encoder import JetEncoder, embed, load_encoder, new_encoder
+from rs3l.model.encoder import embed, load_encoder, new_encoder
+from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.probe import Array, Probe, fit_probe
 from rs3l.seeds import keyed_hash
 
@@ -226,7 +227,7 @@ class Job:
         encoder = new_encoder(
             self.block.encoder, self.block.constituents, self.block.seed, task.signal, task.background, *words
         )
-        encoder.norm.fit(self.train, rows)
+        encoder.fit_norm(self.train, rows)
         return encoder
 
     def train_network(self, mode: str, draw: Draw, network: Classifier) -> Fit:

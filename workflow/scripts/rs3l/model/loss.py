@@ -1,16 +1,26 @@
-"""The contrastive loss and the diagnostics of its latent space.
+"""The losses of pre-training and the diagnostics of its latent space.
 
-Shapes: B pairs, D latent dimensions. The two views of pair b are rows b and B + b.
+Shapes: B events, R views of them in one global batch, r of which a rank has computed, D latent dimensions.
+With two views of each event (R = 2B), those of event b are rows b and B + b.
+
+A ``share`` is what one rank adds to the loss of the global batch: the shares of all ranks add up to it, and so
+do their gradients. Memory is O(r R), never O(r R D).
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize, softplus
+
+from rs3l.config.models import VicReg
+
+VARIANCE_EPSILON = 1e-4
+"""Added to a variance before its square root (arXiv:2105.04906, eq. 2)."""
 
 
 def nt_xent(latents: Tensor, temperature: float) -> Tensor:
@@ -29,11 +39,100 @@ def nt_xent_share(own: Tensor, rows: Tensor, latents: Tensor, temperature: float
     The shares of all rows add up to :func:`nt_xent` of ``latents``. ``own`` has the gradients of its rows
     of the similarities, ``latents`` those of its columns.
     """
-    similarity = normalize(own, dim=1) @ normalize(latents, dim=1).T / temperature
-    views = torch.arange(len(latents), device=rows.device)
-    similarity = similarity.masked_fill(rows[:, None] == views, -torch.inf)
+    similarity = _similarity_to_others(own, rows, latents, temperature)
     partners = (rows + len(latents) // 2) % len(latents)
     return cross_entropy(similarity, partners, reduction="sum") / len(latents)
+
+
+def multi_view_share(own: Tensor, rows: Tensor, latents: Tensor, events: Tensor, temperature: float) -> Tensor:
+    """Return what the views ``own`` [r, D], the ``rows`` [r] of ``latents`` [R, D], add to multi-view NT-Xent.
+
+    NT-Xent of each view with each other view of its event (``events`` [R]) as the positive and all views of
+    the other events as negatives; mean over the positives of a view, then over the views (the multi-crop
+    loss of arXiv:2403.05490). The other positives of a view are no negatives. With two views of every
+    event it is NT-Xent.
+    """
+    similarity = normalize(own, dim=1) @ normalize(latents, dim=1).T / temperature
+    same = events[rows][:, None] == events
+    negatives = similarity.masked_fill(same, -torch.inf).logsumexp(dim=1)
+    view, other = same.nonzero(as_tuple=True)
+    positive = rows[view] != other
+    view, other = view[positive], other[positive]
+    terms = softplus(negatives[view] - similarity[view, other])
+    count = torch.bincount(view, minlength=len(own))
+    return (terms / count[view]).sum() / len(latents)
+
+
+def sup_con_share(own: Tensor, rows: Tensor, latents: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Return what the views ``own`` [r, D], the ``rows`` [r] of ``latents`` [R, D], add to SupCon.
+
+    L_out of arXiv:2004.11362, eq. 2, divided by the number of views: the positives of a view are all others
+    with its label (``labels`` [R]), and it is compared with all others. A view without a positive adds
+    nothing.
+    """
+    similarity = _similarity_to_others(own, rows, latents, temperature)
+    positive = (labels[rows][:, None] == labels) & (similarity > -torch.inf)
+    count = positive.sum(dim=1)
+    mean = similarity.masked_fill(~positive, 0.0).sum(dim=1) / count.clamp(min=1)
+    return (similarity.logsumexp(dim=1) - mean)[count > 0].sum() / len(latents)
+
+
+def vicreg(latents: Tensor, weights: VicReg) -> Tensor:
+    """Return VICReg of ``latents`` [2B, D], not normalised, a scalar (arXiv:2105.04906, eq. 6).
+
+    The invariance is eq. 5, a squared distance; algorithm 1 of the paper divides it by D as well.
+    """
+    first, second = latents.chunk(2)
+    invariance = (first - second).square().sum(dim=1).mean()
+    regular = _variance(first) + _variance(second), _covariance(first) + _covariance(second)
+    return weights.invariance * invariance + weights.variance * regular[0] + weights.covariance * regular[1]
+
+
+def _variance(x: Tensor) -> Tensor:
+    """Return the hinge on the standard deviation of each dimension (arXiv:2105.04906, eq. 1), target 1."""
+    return (1 - (x.var(dim=0) + VARIANCE_EPSILON).sqrt()).relu().mean()
+
+
+def _covariance(x: Tensor) -> Tensor:
+    """Return the squares of the covariances of different dimensions, over D (arXiv:2105.04906, eq. 4)."""
+    covariance = x.T.cov()
+    return (covariance.square().sum() - covariance.diagonal().square().sum()) / x.shape[1]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One of the losses, by its name in the configuration (``pretrain.loss``)."""
+
+    kind: Literal["nt_xent", "multi_view", "sup_con", "vicreg"]
+    temperature: float
+    weights: VicReg | None = None
+
+    def __call__(self, latents: Tensor, groups: Tensor) -> Tensor:
+        """Return the loss of a batch of ``latents`` [R, D] that one process has.
+
+        ``groups`` [R] are the labels for SupCon, and the events otherwise.
+        """
+        if self.kind == "nt_xent":
+            return nt_xent(latents, self.temperature)
+        return self.share(latents, torch.arange(len(latents), device=latents.device), latents, groups)
+
+    def share(self, own: Tensor, rows: Tensor, latents: Tensor, groups: Tensor) -> Tensor:
+        """Return this rank's share from its views ``own`` [r, D], the ``rows`` [r] of ``latents`` [R, D]."""
+        if self.kind == "nt_xent":
+            return nt_xent_share(own, rows, latents, self.temperature)
+        if self.kind == "multi_view":
+            return multi_view_share(own, rows, latents, groups, self.temperature)
+        if self.kind == "sup_con":
+            return sup_con_share(own, rows, latents, groups, self.temperature)
+        assert self.weights is not None, "a VICReg block holds its weights"
+        return vicreg(latents, self.weights) * (len(rows) / len(latents))
+
+
+def _similarity_to_others(own: Tensor, rows: Tensor, latents: Tensor, temperature: float) -> Tensor:
+    """Return the cosines over ``temperature`` [r, R], -inf where a view would be compared with itself."""
+    similarity = normalize(own, dim=1) @ normalize(latents, dim=1).T / temperature
+    views = torch.arange(len(latents), device=rows.device)
+    return similarity.masked_fill(rows[:, None] == views, -torch.inf)
 
 
 def _similarity(latents: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Contrastive pre-training: a plain loop over pairs of views, resumable to the bit, on one or more ranks.
+"""Contrastive pre-training: a plain loop over views of events, resumable to the bit, on one or more ranks.
 
-Shapes: B pairs per step, over all ranks; 2B views in one forward pass (the first views, then the
-second); D latent dimensions.
+Shapes: B events per step, over all ranks; K slots for their views, R views in one forward pass (the first
+views, then the second, ...; R = 2B for pairs); D latent dimensions.
 """
 
 from __future__ import annotations
@@ -22,20 +22,31 @@ from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.data.features import features
-from rs3l.data.store import EventViews, Ints, JetBatch, JetStore, load_views
+from rs3l.data.store import Ints, JetBatch, JetStore, load_views
 from rs3l.errors import DataError, TrainingError
 from rs3l.files import atomic, sha256, write_json, write_text
 from rs3l.model.distributed import Ranks
-from rs3l.model.encoder import JetEncoder, new_encoder, save_encoder
-from rs3l.model.loss import diagnose, nt_xent, nt_xent_share
-from rs3l.model.views import angles, choose_pairs, epoch_batches, hand_made, torch_generator, turn
+from rs3l.model.encoder import new_encoder, save_encoder
+from rs3l.model.encoders.base import JetEncoder
+from rs3l.model.loss import Loss, diagnose
+from rs3l.model.views import (
+    all_views,
+    angles,
+    choose_pairs,
+    epoch_batches,
+    hand_made,
+    nominal_and_one,
+    torch_generator,
+    turn,
+)
 from rs3l.provenance import provenance
 
 VALIDATION_PAIRS = 2048
 """Pairs of the validation split that are used, at most."""
 
 LOSS_MARGIN = 0.1
-"""Alarm: a final loss above ln(2B - 1) - this margin is no better than guessing the partner."""
+"""Alarm: a final loss above ln(2B - 1) - this margin is no better than guessing the partner (with more views
+of an event, guessing costs more)."""
 
 SPREAD_ALARM = 0.3
 """Alarm: sqrt(D) x standard deviation of the latents below this is a collapse to a point."""
@@ -118,51 +129,62 @@ class Checkpoint:
             self.path.parent.rmdir()
 
 
-class PairSource:
-    """The pairs of views of one split, for one method.
+class ViewSource:
+    """The views of the events of one split, for one method.
 
-    rs3l: any two views of a hard event, drawn anew each epoch, each rotated independently. jetclr: two
-    augmentations of the nominal jet. Both count the events with at least two views, so that the number
-    of steps is the same; jetclr draws from those of them that have a nominal jet.
+    rs3l: re-simulations of a hard event, by the policy ``views`` drawn anew each epoch, each rotated
+    independently. jetclr: two augmentations of the nominal jet. All count the events with at least two views,
+    so that the number of steps is the same; jetclr and ``nominal_and_one`` draw from those of them that have a
+    nominal jet.
     """
 
     def __init__(self, block: PretrainBlock, store: JetStore) -> None:
         self.block = block
         self.store = store
-        events = store.events().at_least(2)
-        self.total = len(events.count)
-        self.events = events if block.hand_made is None else _nominal(store, events)
+        self.events = store.events().at_least(2)
+        self.total = len(self.events.count)
+        if block.hand_made is not None or block.views == "nominal_and_one":
+            self.nominal = store.rows(variant="nominal")
+            self.nominal = self.nominal[np.isin(store.event_id[self.nominal], self.events.event_id)]
+            self.events = self.events.where(np.isin(self.events.event_id, store.event_id[self.nominal]))
         if len(self.events.count) < 2:
             raise DataError(
                 "fewer than two events have the views that pre-training needs; raise processes.<name>.events"
             )
 
     def draw(self, generator: Generator) -> Ints:
-        """Return the rows of the two views of each event [2, E], before any augmentation."""
-        if self.block.hand_made is None:
-            return choose_pairs(self.events, generator)
-        return np.stack([self.events.start, self.events.start])
+        """Return the rows of the views of each event [K, E], before any augmentation; -1 is an empty slot."""
+        if self.block.hand_made is not None:
+            return np.stack([self.nominal, self.nominal])
+        if self.block.views == "nominal_and_one":
+            return nominal_and_one(self.events, self.nominal, generator)
+        return all_views(self.events) if self.block.views == "all" else self.draw_pairs(generator)
+
+    def draw_pairs(self, generator: Generator) -> Ints:
+        """Return two rows per event [2, E], whatever the policy: what the validation compares."""
+        pairs = self.block.hand_made is None and self.block.views != "nominal_and_one"
+        return choose_pairs(self.events, generator) if pairs else self.draw(generator)
 
     def views(self, rows: Ints, generator: Generator, part: slice = ALL) -> JetBatch:
-        """Return the views of pairs with ``rows`` [2, B], augmented: 2B, or those of the pairs ``part``.
+        """Return the views with ``rows`` [K, B], augmented: all R, or those of the events ``part``.
 
-        The random numbers are drawn for all pairs, so that those of a pair do not depend on ``part``.
+        The random numbers are drawn for all slots, so that those of a view do not depend on ``part``.
         """
         if self.block.hand_made is None:
-            angle = angles(rows.size, generator).view(2, -1)[:, part].reshape(-1, 1)
-            return turn(self.store.batch(rows[:, part].reshape(-1)), angle)
+            present = rows[:, part] >= 0
+            angle = angles(rows.size, generator).view(len(rows), -1)[:, part][torch.from_numpy(present)]
+            return turn(self.store.batch(rows[:, part][present]), angle[:, None])
         assert self.block.detector is not None, "a jetclr block holds the detector"
         jets = self.store.batch(rows.reshape(-1))
         views = hand_made(jets, self.block.hand_made, self.block.detector, generator)
         chosen = torch.arange(rows.size).view(2, -1)[:, part].flatten()
         return JetBatch(*(values[chosen] for values in views))
 
-
-def _nominal(store: JetStore, events: EventViews) -> EventViews:
-    """Return the events that have a nominal jet, each with that view alone."""
-    rows = store.rows(variant="nominal")
-    rows = rows[np.isin(store.event_id[rows], events.event_id)]
-    return EventViews(store.event_id[rows], rows, np.ones_like(rows))
+    def groups(self, rows: Ints) -> Tensor:
+        """Return what the loss compares [R] of the views with ``rows`` [K, B]: event, or label for SupCon."""
+        event = np.broadcast_to(np.arange(rows.shape[1]), rows.shape)
+        group = self.store.process[rows] if self.block.loss == "sup_con" else event
+        return torch.from_numpy(group[rows >= 0])
 
 
 class Projection(nn.Module):
@@ -190,11 +212,11 @@ class Trainer:
             load_views(manifest, split, block.processes, block.variants, block.constituents)
             for split in ("train", "val")
         )
-        self.train, self.val = PairSource(block, train), PairSource(block, val)
+        self.train, self.val = ViewSource(block, train), ViewSource(block, val)
         self.batch = min(block.batch, len(self.train.events.count))
         self.steps = -(-self.train.total // self.batch)
         self.encoder = new_encoder(block.encoder, block.constituents, block.seed, "pretrain")
-        self.encoder.norm.fit(train, train.rows())
+        self.encoder.fit_norm(train, train.rows())
         self.encoder.to(ranks.device)
         self.network = ranks.averaging(Projection(self.encoder))
         self.optimizer = torch.optim.AdamW(
@@ -203,6 +225,7 @@ class Trainer:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, max_lr=block.learning_rate, total_steps=block.epochs * self.steps
         )
+        self.loss = Loss(block.loss, block.temperature, block.vicreg)
         self.rows: list[Row] = []
         self._check_batch()
         self._resume()
@@ -212,7 +235,7 @@ class Trainer:
         started = time.monotonic()
         first = len(self.rows)
         logging.info(
-            "%s: %d pairs of views, %d epochs of %d steps of %d pairs",
+            "%s: %d events with views, %d epochs of %d steps of %d events",
             self.block.method, self.train.total, self.block.epochs, self.steps, self.batch,
         )  # fmt: skip
         for epoch in range(first, self.block.epochs):
@@ -223,11 +246,11 @@ class Trainer:
     def _epoch(self, epoch: int) -> Row:
         """Train one epoch; every random number belongs to (seed, epoch)."""
         generator = torch_generator(self.block.seed, "pretrain", self.block.method, epoch)
-        pairs = self.train.draw(generator)
+        views = self.train.draw(generator)
         losses = []
         self.encoder.train()
-        for events in epoch_batches(pairs.shape[1], self.batch, self.steps, generator):
-            losses.append(self._step(pairs[:, events], generator))
+        for events in epoch_batches(views.shape[1], self.batch, self.steps, generator):
+            losses.append(self._step(views[:, events], generator))
             if not math.isfinite(losses[-1]):
                 raise TrainingError(
                     f"the loss is {losses[-1]} in epoch {epoch + 1}, step {len(losses)}; lower "
@@ -238,8 +261,8 @@ class Trainer:
         return {"steps": steps, "learning_rate": rate, "train_loss": float(np.mean(losses))}
 
     def _step(self, rows: Ints, generator: Generator) -> float:
-        """Take one step on the pairs ``rows`` [2, B] of the global batch and return its loss."""
-        share = self._share(self._latents(self.train, rows, generator), rows.shape[1])
+        """Take one step on the views ``rows`` [K, B] of the global batch and return its loss."""
+        share = self._share(self._latents(self.train, rows, generator), rows)
         self.optimizer.zero_grad()
         # The loss is the sum of the ranks' shares; the network averages their gradients.
         (share * self.ranks.size).backward()  # type: ignore[no-untyped-call]
@@ -247,33 +270,35 @@ class Trainer:
         self.schedule.step()
         return self.ranks.total(share)
 
-    def _latents(self, source: PairSource, rows: Ints, generator: Generator) -> Tensor:
-        """Return the latents [2b, D] of this rank's views of the pairs ``rows`` [2, B], in one forward pass."""
+    def _latents(self, source: ViewSource, rows: Ints, generator: Generator) -> Tensor:
+        """Return the latents [r, D] of this rank's views of the events ``rows`` [K, B], in one forward pass."""
         jets = source.views(rows, generator, self.ranks.part(rows.shape[1]))
         jets = JetBatch(*(values.to(self.ranks.device) for values in jets))
         latents: Tensor = self.network(features(jets), jets.mask)
         return latents
 
-    def _share(self, own: Tensor, pairs: int) -> Tensor:
-        """Return this rank's share of the loss of the global batch from its latents ``own`` [2b, D]."""
+    def _share(self, own: Tensor, rows: Ints) -> Tensor:
+        """Return this rank's share of the loss of the global batch from its latents ``own`` [r, D]."""
+        groups = self.train.groups(rows).to(self.ranks.device)
         if self.ranks.size == 1:
-            return nt_xent(own, self.block.temperature)
-        latents = self.ranks.gather(own, pairs)
-        return nt_xent_share(own, self.ranks.rows(pairs), latents, self.block.temperature)
+            return self.loss(own, groups)
+        numbers = self.ranks.rows(rows >= 0)
+        return self.loss.share(own, numbers, self.ranks.gather(own, numbers, len(groups)), groups)
 
     @torch.no_grad()
     def _validate(self) -> Row:
         """Return the loss and the diagnostics on validation pairs, the same ones after every epoch."""
         generator = torch_generator(self.block.seed, "pretrain", self.block.method, "val")
-        pairs = self.val.draw(generator)
+        pairs = self.val.draw_pairs(generator)
         pairs = pairs[:, torch.randperm(pairs.shape[1], generator=generator).numpy()[:VALIDATION_PAIRS]]
         size = min(self.batch, pairs.shape[1])
         self.encoder.eval()
         losses, values = [], []
         for start in range(0, pairs.shape[1] - size + 1, size):
-            latents = self._latents(self.val, pairs[:, start : start + size], generator)
-            latents = self.ranks.gather(latents, size)
-            losses.append(nt_xent(latents, self.block.temperature).item())
+            rows = pairs[:, start : start + size]
+            own = self._latents(self.val, rows, generator)
+            latents = self.ranks.gather(own, self.ranks.rows(rows >= 0), rows.size)
+            losses.append(self.loss(latents, self.val.groups(rows).to(latents.device)).item())
             values.append(diagnose(latents)._asdict())
         means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
         return {"val_loss": float(np.mean(losses)), **means}
@@ -316,23 +341,26 @@ class Trainer:
     def _report(self, elapsed: float, done: int) -> None:
         row = self.rows[-1]
         logging.info(
-            "epoch %d/%d: loss %.4f, val loss %.4f, RankMe %.2f; %.0f jets/s, %.0f s left",
+            "epoch %d/%d: loss %.4f, val loss %.4f, RankMe %.2f; %.0f events/s, %.0f s left",
             row["epoch"], self.block.epochs, row["train_loss"], row["val_loss"], row["rank"],
-            2 * self.batch * self.steps * done / elapsed,
+            self.batch * self.steps * done / elapsed,
             elapsed / done * (self.block.epochs - len(self.rows)),
         )  # fmt: skip
 
 
 def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
-    """Raise :class:`TrainingError` if the last epoch's metrics show a collapsed or untrained encoder."""
+    """Raise :class:`TrainingError` if the last epoch's metrics show a collapsed or untrained encoder.
+
+    VICReg has no loss of guessing. SupCon is meant to gather each class at a point, so that its rank is low.
+    """
     chance = math.log(2 * batch - 1)
     rank_alarm = min(RANK_ALARM, RANK_ALARM_FRACTION * block.encoder.latent)
     problems = []
-    if not row["train_loss"] <= chance - LOSS_MARGIN:
+    if block.loss != "vicreg" and not row["train_loss"] <= chance - LOSS_MARGIN:
         problems.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
     if not row["spread"] >= SPREAD_ALARM:
         problems.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
-    if not row["rank"] >= rank_alarm:
+    if block.loss != "sup_con" and not row["rank"] >= rank_alarm:
         problems.append(f"RankMe {row['rank']:.2f} < {rank_alarm:.2f}")
     if problems:
         raise TrainingError(

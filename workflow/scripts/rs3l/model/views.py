@@ -1,4 +1,4 @@
-"""Pairs of views: two re-simulations of a hard event, or two hand-made augmentations of its nominal jet.
+"""Views to compare: re-simulations of a hard event, or two hand-made augmentations of its nominal jet.
 
 Shapes: E events, B jets, N padded candidates. Masks: True = real candidate; masks may have holes.
 Every function draws from the generator that it is given, vectorised over jets.
@@ -50,6 +50,23 @@ def choose_pairs(events: EventViews, generator: Generator) -> Ints:
     first = (draw[0] * events.count).astype(np.int64)
     second = (first + 1 + (draw[1] * (events.count - 1)).astype(np.int64)) % events.count
     return np.stack([events.start + first, events.start + second])
+
+
+def nominal_and_one(events: EventViews, nominal: Ints, generator: Generator) -> Ints:
+    """Return the row ``nominal`` [E] and one other view of each event [2, E], all others equally likely.
+
+    Every event must have two views or more.
+    """
+    assert (events.count >= 2).all(), "nominal_and_one needs two views of every event"
+    draw = torch.rand(len(events.count), generator=generator, dtype=torch.float64).numpy()
+    step = 1 + (draw * (events.count - 1)).astype(np.int64)
+    return np.stack([nominal, events.start + (nominal - events.start + step) % events.count])
+
+
+def all_views(events: EventViews) -> Ints:
+    """Return the rows of all views of each event [K, E], -1 where an event has fewer than K."""
+    slot = np.arange(events.count.max(initial=0))[:, None]
+    return np.where(slot < events.count, events.start + slot, -1)
 
 
 def rotate(jets: JetBatch, generator: Generator) -> JetBatch:
