@@ -130,15 +130,18 @@ def spawn(name: str, *command: str, user: str = "root") -> None:
 
 
 def end(name: str, *, kill: bool = False, seconds: float = 20.0) -> None:
-    """Stop a daemon by its recorded pid: ask, then insist. With ``kill``, insist at once."""
+    """Stop a daemon by its recorded pid: ask, then insist. With ``kill``, insist at once.
+
+    As the child of another process, which does not collect it, it stays as a zombie, and is as good as gone.
+    """
     process = running(name)
     if process:
         process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
         try:
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
+            wait_for(f"the end of {name}", lambda: not running(name), seconds)
+        except ClusterError:
             process.kill()
-            process.wait(seconds)
+            wait_for(f"the end of {name}", lambda: not running(name), seconds)
     pid_file(name).unlink(missing_ok=True)
 
 
