@@ -1,7 +1,6 @@
 """Configuration, paths and the lists of files that the rules share."""
 
 import gc
-import shlex
 import sys
 from functools import cache
 from pathlib import Path

@@ -58,6 +58,5 @@ rule hard_process:
         block=lambda wildcards: blocks.hard(
             CAMPAIGN, wildcards.process, int(wildcards.shard)
         ).model_dump_json(),
-        index=lambda wildcards, input: f"--index {shlex.quote(str(input.index))}" if input.index else "",
     shell:
-        "python {input.script:q} --block {params.block:q} {params.index} --out {output.lhe:q} > {log:q} 2>&1"
+        "python {input.script:q} --block {params.block:q} --index={input.index:q} --out {output.lhe:q} > {log:q} 2>&1"
