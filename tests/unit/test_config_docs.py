@@ -72,6 +72,22 @@ def test_the_schema_refuses_what_the_models_refuse(where: tuple[str, ...], key: 
         jsonschema.validate(values, schema())
 
 
+@pytest.mark.parametrize(
+    ("encoder", "valid"),
+    [
+        ({"hidden": 32}, True),
+        ({"kind": "edgeconv", "neighbours": 16}, True),
+        ({"kind": "transformer", "pairwise": True}, True),
+        ({"kind": "deepsets", "neighbours": 16}, False),
+        ({"kind": "lstm"}, False),
+    ],
+)
+def test_the_schema_knows_each_encoder(encoder: dict[str, Any], valid: bool) -> None:
+    values = yaml.safe_load((CONFIG / "test.yaml").read_text())
+    values["pretrain"]["encoder"] = encoder
+    assert jsonschema.Draft202012Validator(schema()).is_valid(values) is valid
+
+
 def test_every_key_of_every_block_is_in_its_table() -> None:
     sections = key_tables().split("### ")[1:]
     blocks = list(blocks_of(Campaign))

@@ -158,6 +158,19 @@ def test_the_network_is_the_papers() -> None:
     assert encoder.project(h).shape == (len(LENGTHS), 8)
 
 
+@torch.no_grad()
+def test_soft_candidates_are_not_shown() -> None:
+    store = toy.store(LENGTHS)
+    jets = store.batch(store.rows())
+    x, hard = features(jets), jets.mask & (jets.candidates[..., 0] >= 20)
+    torch.manual_seed(3)
+    cut = EdgeConvEncoder(EdgeConv(kind="edgeconv", candidate_pt_min=20.0), 64)
+    torch.manual_seed(3)
+    everything = EdgeConvEncoder(EdgeConv(kind="edgeconv"), 64)
+    assert 0 < hard.sum() < jets.mask.sum()
+    torch.testing.assert_close(cut(x, jets.mask), everything(x, hard))
+
+
 def one_jet(encoder: EdgeConvEncoder, x: torch.Tensor) -> torch.Tensor:
     """The representation of one jet by the definition, with distances as torch.cdist has them."""
     x = encoder.candidate(x)

@@ -67,7 +67,7 @@ def test_an_imported_network_is_the_authors(tmp_path: Path, kind: str) -> None:
         optimiser = torch.optim.Adam([nn.Parameter(torch.zeros(2))]).state_dict()
         torch.save({"model": state, "opt": optimiser, "lr": {"last_epoch": 3}} if kind == "torch" else state, path)
     model = tmp_path / "model.safetensors"
-    import_checkpoint(path, 100, model)
+    import_checkpoint(path, 100, 0.0, model)
     encoder = load_encoder(model)
     assert encoder.config == EdgeConv(kind="edgeconv") and encoder.constituents == 100
     assert not encoder.norm.mean.any() and (encoder.norm.std == 1).all(), "inputs as they are"
@@ -136,6 +136,8 @@ def test_the_script(tmp_path: Path) -> None:
     arguments = ["--checkpoint", str(tmp_path / "a.pt"), "--model", str(tmp_path / "m.safetensors")]
     result = run_script("import_model.py", *arguments, "--constituents", "50")
     assert result.returncode == 0, result.stderr
-    assert load_encoder(tmp_path / "m.safetensors").constituents == 50
+    encoder = load_encoder(tmp_path / "m.safetensors")
+    assert encoder.constituents == 50
+    assert encoder.config == EdgeConv(kind="edgeconv", candidate_pt_min=1.0)
     refused = run_script("import_model.py", "--checkpoint", "none.pt", "--model", str(tmp_path / "x"))
     assert refused.returncode == 1 and "error: none.pt: no such file" in refused.stderr

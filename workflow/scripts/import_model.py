@@ -13,9 +13,13 @@ def main() -> None:
     parser.add_argument(
         "--constituents", type=int, default=100, help="candidates per jet (default 100, the paper's)"
     )
+    parser.add_argument(
+        "--candidate-pt-min", type=float, default=1.0,
+        help="candidates below are not shown to it [GeV] (default 1; 0: all)",
+    )  # fmt: skip
     parser.add_argument("--model", required=True, help="model to write (.safetensors)")
     args = parser.parse_args()
-    import_checkpoint(args.checkpoint, args.constituents, args.model)
+    import_checkpoint(args.checkpoint, args.constituents, args.candidate_pt_min, args.model)
 
 
 if __name__ == "__main__":

@@ -139,9 +139,10 @@ def _merge(config: Campaign) -> Work:
 def _pretrain(config: Campaign) -> Work:
     runs = blocks.runs(config)
     train = config.dataset.splits.train * _events(config, "pretrain")
-    passes = 2 * train * config.pretrain.epochs * _network(config)
-    views = train * len(blocks.train_variants(config))
-    return Work("pretrain", len(runs), passes * len(runs), passes, held=views, written=0)
+    variants = len(blocks.train_variants(config))
+    compared = variants if config.pretrain.views == "all" else 2
+    passes = compared * train * config.pretrain.epochs * _network(config)
+    return Work("pretrain", len(runs), passes * len(runs), passes, held=train * variants, written=0)
 
 
 def _embed(config: Campaign) -> Work:

@@ -339,6 +339,12 @@ class EdgeConv(Block):
     neighbours: int = Field(24, ge=1, description="Nearest neighbours of a candidate, itself among them.")
     latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
     standardise: bool = Field(False, description="Standardise the inputs; the paper takes them as they are.")
+    candidate_pt_min: float = Field(
+        0.0,
+        ge=0,
+        description="Candidates of a lower pT are not shown to the network [GeV]: the detector of published "
+        "weights had thresholds.",
+    )
 
     @property
     def representation(self) -> int:

@@ -48,9 +48,9 @@ def multi_view_share(own: Tensor, rows: Tensor, latents: Tensor, events: Tensor,
     """Return what the views ``own`` [r, D], the ``rows`` [r] of ``latents`` [R, D], add to multi-view NT-Xent.
 
     NT-Xent of each view with each other view of its event (``events`` [R]) as the positive and all views of
-    the other events as negatives; mean over the positives of a view, then over the views (the multi-crop
-    loss of arXiv:2403.05490). The other positives of a view are no negatives. With two views of every
-    event it is NT-Xent.
+    the other events as negatives; mean over the positives of a view, then over the views. The other positives
+    of a view are no negatives. With two views of every event it is NT-Xent. Averaging over pairs is one choice
+    of several (arXiv:2403.05490 compares them).
     """
     similarity = normalize(own, dim=1) @ normalize(latents, dim=1).T / temperature
     same = events[rows][:, None] == events

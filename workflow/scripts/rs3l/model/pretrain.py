@@ -154,16 +154,15 @@ class ViewSource:
 
     def draw(self, generator: Generator) -> Ints:
         """Return the rows of the views of each event [K, E], before any augmentation; -1 is an empty slot."""
+        return all_views(self.events) if self.block.views == "all" else self.draw_pairs(generator)
+
+    def draw_pairs(self, generator: Generator) -> Ints:
+        """Return two rows per event [2, E]; validation compares these even if the policy is ``all``."""
         if self.block.hand_made is not None:
             return np.stack([self.nominal, self.nominal])
         if self.block.views == "nominal_and_one":
             return nominal_and_one(self.events, self.nominal, generator)
-        return all_views(self.events) if self.block.views == "all" else self.draw_pairs(generator)
-
-    def draw_pairs(self, generator: Generator) -> Ints:
-        """Return two rows per event [2, E], whatever the policy: what the validation compares."""
-        pairs = self.block.hand_made is None and self.block.views != "nominal_and_one"
-        return choose_pairs(self.events, generator) if pairs else self.draw(generator)
+        return choose_pairs(self.events, generator)
 
     def views(self, rows: Ints, generator: Generator, part: slice = ALL) -> JetBatch:
         """Return the views with ``rows`` [K, B], augmented: all R, or those of the events ``part``.

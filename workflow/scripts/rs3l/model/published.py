@@ -6,7 +6,6 @@ features as they are, and its output is the latent z. No weight is shipped here:
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,24 +31,24 @@ NAMES = {
 """Beginnings of the authors' names of weights, and ours."""
 
 
-def import_checkpoint(checkpoint: str | Path, constituents: int, model: str | Path) -> None:
+def import_checkpoint(checkpoint: str | Path, constituents: int, pt_min: float, model: str | Path) -> None:
     """Write the authors' network in ``checkpoint`` (torch or safetensors) to ``model``.
 
-    ``constituents`` is how many candidates of a jet it will be shown. Raises :class:`DataError` if the file is
-    not such a network.
+    It will be shown the first ``constituents`` candidates of a jet, those above ``pt_min`` [GeV]. Raises
+    :class:`DataError` if the file is not such a network.
     """
-    encoder = published_encoder(checkpoint, constituents)
+    encoder = published_encoder(checkpoint, constituents, pt_min)
     save_encoder(encoder, model, source={"file": Path(checkpoint).name, "sha256": sha256(checkpoint)})
 
 
-def published_encoder(checkpoint: str | Path, constituents: int) -> EdgeConvEncoder:
+def published_encoder(checkpoint: str | Path, constituents: int, pt_min: float = 0.0) -> EdgeConvEncoder:
     """Return the authors' network in ``checkpoint``; raises :class:`DataError` if it is none."""
     weights = {_ours(name): value for name, value in _read(Path(checkpoint)).items()}
     try:
         first, last = weights["candidate.0.weight"], weights["projector.6.weight"]
         if first.shape[1] != len(FEATURES):
             raise ValueError(f"it takes {first.shape[1]} inputs per candidate, not {len(FEATURES)}")
-        config = EdgeConv(kind="edgeconv", hidden=first.shape[0], latent=last.shape[0])
+        config = EdgeConv(kind="edgeconv", hidden=first.shape[0], latent=last.shape[0], candidate_pt_min=pt_min)
         encoder = EdgeConvEncoder(config, constituents)
         norm = {f"norm.{name}": value for name, value in encoder.norm.state_dict().items()}
         encoder.load_state_dict({**norm, **weights})
@@ -83,6 +82,6 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         content = torch.load(path, weights_only=True, map_location="cpu")
         values = content.get("model", content)
         tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
+    except Exception as error:  # each library has its own
         raise DataError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]})") from None
     return tensors

@@ -17,6 +17,7 @@ neighbours, D = 8 latent dimensions (defaults). Masks: True = real candidate.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -27,6 +28,8 @@ from rs3l.config.models import EdgeConv
 from rs3l.data.features import FEATURES
 from rs3l.data.store import Ints, JetStore
 from rs3l.model.encoders.base import JetEncoder, padded, real_slots
+
+LOG_PT = FEATURES.index("log pt")
 
 CONVOLUTIONS = 3
 """Edge convolutions, one after the other."""
@@ -40,12 +43,14 @@ class EdgeConvEncoder(JetEncoder):
         w = config.hidden
         self.neighbours = config.neighbours
         self.standardise = config.standardise
+        self.log_pt_min = math.log(config.candidate_pt_min) if config.candidate_pt_min else -math.inf
         self.candidate = nn.Sequential(nn.Linear(len(FEATURES), w), nn.ELU(), nn.Linear(w, w), nn.ELU())
         self.convolutions = nn.ModuleList(EdgeConvolution(w) for _ in range(CONVOLUTIONS))
         self.projector = _perceptron([w, w // 2, w // 4, w // 4, config.latent])
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the representation h [B, W] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
+        mask = mask & (x[..., LOG_PT] >= self.log_pt_min)
         slots = real_slots(mask)
         nodes = self.candidate(self.norm(x.flatten(end_dim=1)[slots]))
         for convolution in self.convolutions:
