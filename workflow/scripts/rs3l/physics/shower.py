@@ -92,24 +92,23 @@ class Showerer:
     def _flatten(self, batch: ak.Array) -> Particles:
         if "prt" not in batch.fields:  # every event failed
             return _no_particles()
-        batch = batch[~ak.is_none(batch)]
-        record = batch.prt
-        identity = abs(record.id)
-        visible = record.status > 0
-        for neutrino in _NEUTRINOS:
-            visible = visible & (identity != neutrino)
-        counts = ak.to_numpy(ak.sum(visible, axis=1))
-        pdg_id = _flat(record.id[visible]).astype(np.int64)
+        batch = ak.drop_none(batch, axis=0)
+        entries = ak.flatten(batch.prt)  # of all events: NumPy is faster on these than awkward on lists
+        event = np.repeat(np.arange(len(batch)), ak.to_numpy(ak.num(batch.prt.id)))
+        chosen = np.flatnonzero(_is_visible(ak.to_numpy(entries.id), ak.to_numpy(entries.status)))
+        counts = np.bincount(event[chosen], minlength=len(batch))
+        pdg_id = ak.to_numpy(entries.id)[chosen].astype(np.int64)
+        px, py, pz, energy = (ak.to_numpy(entries.p[axis])[chosen] for axis in ("px", "py", "pz", "e"))
         return Particles(
             position=ak.to_numpy(batch.info.pdf1).astype(np.int64),
             offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             pdg_id=pdg_id,
             charge=self._charge(pdg_id),
-            px=_flat(record.p.px[visible]),
-            py=_flat(record.p.py[visible]),
-            pz=_flat(record.p.pz[visible]),
-            energy=_flat(record.p.e[visible]),
-            **_vertices(record.vProd, visible),
+            px=px,
+            py=py,
+            pz=pz,
+            energy=energy,
+            **_vertices(entries.vProd[chosen]),
         )
 
     def _charge(self, pdg_id: Ints) -> Floats:
@@ -184,15 +183,14 @@ def _hadronisation_hook(
     return HadronisationHook()
 
 
-def _flat(array: ak.Array) -> Any:
-    return ak.to_numpy(ak.flatten(array))
+def _is_visible(pdg_id: Ints, status: Ints) -> npt.NDArray[np.bool_]:
+    return (status > 0) & ~np.isin(np.abs(pdg_id), _NEUTRINOS)
 
 
-def _vertices(vertex: ak.Array, visible: ak.Array) -> dict[str, Floats]:
+def _vertices(vertex: ak.Array) -> dict[str, Floats]:
     """Return the production vertices [mm]; Pythia gives none for particles made at the origin."""
-    chosen = vertex[visible]
     return {
-        name: _flat(ak.fill_none(chosen[field], 0.0)).astype(float)
+        name: ak.to_numpy(ak.fill_none(vertex[field], 0.0)).astype(float)
         for name, field in (("vx", "px"), ("vy", "py"), ("vz", "pz"))
     }
 
