@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import awkward as ak
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from rs3l.physics import jets as module
 from rs3l.physics.jets import anchored_jets, jet_shapes
 from rs3l.physics.resim import _leading
 from rs3l.physics.shower import Particles
+from rs3l.physics.soft_drop import soft_drop
 
 RADIUS = 0.8
 CONFIG = Jets(pt_min=50.0, mass_min=0.0)
@@ -197,6 +199,26 @@ def test_substructure_equals_the_formulas() -> None:
         assert shapes["tau21"][row] == pytest.approx(tau[1] / tau[0], rel=1e-6)
         assert shapes["tau32"][row] == pytest.approx(tau[2] / tau[1], rel=1e-6)
     assert any(len(groomed_leaves(list(event))[1]) < len(event) for event in events)
+
+
+@pytest.mark.parametrize(("zcut", "beta"), [(0.1, 0.0), (0.2, 1.0), (0.4, 2.0)])
+def test_soft_drop_equals_that_of_fastjet(zcut: float, beta: float) -> None:
+    """All sizes from one particle on; trees of different depth in one batch."""
+    rng = np.random.default_rng(9)
+    events = []
+    for n in (1, 2, 3, 90, 5, 20, 20, 40, 1, 60):
+        angle, pt = rng.normal(0, 0.25, (n, 2)), rng.exponential(20, n) + 1
+        events.append(np.array([prong(p, phi, eta) for p, (phi, eta) in zip(pt, angle, strict=True)]))
+    offsets = np.concatenate([[0], np.cumsum([len(event) for event in events])]).astype(np.int64)
+    sequence = module._whole_jets(offsets, *np.ascontiguousarray(np.concatenate(events).T))
+    found = soft_drop(sequence, CONFIG.model_copy(update={"soft_drop_zcut": zcut, "soft_drop_beta": beta}))
+    expected = sequence.exclusive_jets_softdrop_grooming(njets=1, beta=beta, symmetry_cut=zcut, R0=RADIUS)
+    assert np.diff(found.offsets).tolist() == ak.num(expected.constituents.px).tolist()
+    assert found.mass == pytest.approx(np.maximum(expected.msoftdrop.to_numpy(), 0), rel=1e-6, abs=1e-4)
+    for i in range(len(events)):
+        mine = np.sort(found.momenta[0][found.offsets[i] : found.offsets[i + 1]])
+        assert mine == pytest.approx(np.sort(expected.constituents.px[i].to_numpy()), rel=1e-12)
+    assert 2 < sum(np.diff(found.offsets) < np.diff(offsets)) < len(events)
 
 
 def test_substructure_can_be_switched_off() -> None:

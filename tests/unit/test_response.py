@@ -200,6 +200,14 @@ def test_soft_charged_particles_curl_up_and_muons_leave_nothing() -> None:
     assert len(respond(muons, range(1, 6), untracked).energy) == 0
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_particle_along_the_beam_is_lost() -> None:
+    beam = event_of([(2212, 0.0, 0.0, 0.0), (2112, 0.0, 0.0, 0.0), (22, 5.0, 0.0, 0.0)])
+    beam[:2, 4:6] = 3000.0
+    found = respond(batch_of([beam]), [1], CMS)
+    assert found.pdg_id.tolist() == [22]
+
+
 def test_wrong_sums_and_unphysical_candidates_are_refused() -> None:
     event = np.array([0, 0, 1])
     deposits = np.array([1.0, 2.0, 4.0])

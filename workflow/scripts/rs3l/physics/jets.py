@@ -14,6 +14,7 @@ from rs3l.config.models import Jets
 from rs3l.errors import DataError
 from rs3l.physics.matching import nearest
 from rs3l.physics.shower import Particles
+from rs3l.physics.soft_drop import Groomed, soft_drop
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -96,10 +97,10 @@ def jet_shapes(particles: Particles, jets: AnchoredJets, config: Jets) -> dict[s
     columns = {name: np.full(len(jets.event), np.nan) for name in ("msd", "n2", "tau21", "tau32")}
     if len(jets.event):
         sequence = _whole_jets(jets.offsets, *_members(particles, jets))
-        groomed = _soft_drop(sequence, config)
-        columns["msd"] = np.maximum(ak.to_numpy(groomed.msoftdrop), 0.0)
+        groomed = soft_drop(sequence, config)
+        columns["msd"] = groomed.mass
         if config.substructure:
-            columns["n2"] = _n2(groomed.constituents)
+            columns["n2"] = _n2(groomed)
             columns["tau21"], columns["tau32"] = _tau_ratios(sequence, config)
     return columns
 
@@ -114,26 +115,13 @@ def _whole_jets(offsets: Ints, px: Floats, py: Floats, pz: Floats, energy: Float
     return fastjet.ClusterSequence(_awkward_momenta(offsets, px, py, pz, energy), definition)
 
 
-def _soft_drop(sequence: fastjet.ClusterSequence, config: Jets) -> ak.Array:
-    """Return the jets after soft drop (arXiv:1402.2657)."""
-    return sequence.exclusive_jets_softdrop_grooming(
-        njets=1,
-        beta=config.soft_drop_beta,
-        symmetry_cut=config.soft_drop_zcut,
-        symmetry_measure="scalar_z",
-        R0=config.radius,
-    )
-
-
-def _n2(groomed: ak.Array) -> Floats:
+def _n2(groomed: Groomed) -> Floats:
     """Return N2 [M] (arXiv:1609.07483, beta = 1) of the groomed constituents.
 
     N2 = 2e3 / (1e2)^2 with z = pT / sum of pT; 1e2 sums z_i z_j R_ij over pairs, 2e3 sums z_i z_j z_k times
     the product of the two smallest distances over triples.
     """
-    offsets = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(groomed.px)))]).astype(np.int64)
-    flat = [ak.to_numpy(ak.flatten(groomed[axis])) for axis in ("px", "py", "pz", "E")]
-    sequence = _whole_jets(offsets, *flat)
+    sequence = _whole_jets(groomed.offsets, *groomed.momenta)
     n2 = sequence.exclusive_jets_energy_correlator(njets=1, beta=1, func="nseries", npoint=2)
     return ak.to_numpy(n2).astype(np.float64)  # type: ignore[no-any-return]
 

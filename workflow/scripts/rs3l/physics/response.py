@@ -32,6 +32,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _CLOSURE = 1e-9
+_SMALLEST_PT = 1e-9
 _KINDS = (cms.CHARGED_HADRON, cms.ELECTRON, cms.MUON)
 _EFFICIENCY = np.stack([cms.EFFICIENCY[kind] for kind in _KINDS])
 _RESOLUTION = np.stack([cms.RESOLUTION[kind] for kind in _KINDS])
@@ -147,7 +148,7 @@ def draw(offsets: Ints, event_seeds: Sequence[int]) -> Noise:
 
 
 def _tracks(particles: Particles, noise: Noise, detector: Detector) -> Tracks:
-    pt = np.hypot(particles.px, particles.py)
+    pt = _transverse(particles)
     a = np.abs(np.arcsinh(particles.pz / pt))
     code = np.abs(particles.pdg_id)
     kind = np.where(code == cms.ELECTRON, 1, np.where(code == cms.MUON, 2, 0))
@@ -158,6 +159,11 @@ def _tracks(particles: Particles, noise: Noise, detector: Detector) -> Tracks:
     p2 = (pt**2 + particles.pz**2) * scale**2
     energy = np.where(found, np.sqrt(p2 + _MASS[kind] ** 2), 0.0)
     return Tracks(found, kind, scale, energy, width * energy)
+
+
+def _transverse(particles: Particles) -> Floats:
+    """Return pT [GeV], not quite 0 for a particle along the beam, so that its eta is finite."""
+    return np.maximum(np.hypot(particles.px, particles.py), _SMALLEST_PT)
 
 
 def _efficiency(particles: Particles, kind: Ints, pt: Floats, abs_eta: Floats, detector: Detector) -> Floats:
@@ -177,7 +183,7 @@ def entry_point(particles: Particles) -> tuple[Floats, Floats, Bools]:
     A helix from the origin to the first of barrel and end cap. Charged particles that would need more than
     half a turn are lost.
     """
-    pt = np.hypot(particles.px, particles.py)
+    pt = _transverse(particles)
     sinh_eta = particles.pz / pt
     phi = np.arctan2(particles.py, particles.px)
     diameter = 2 * pt / cms.CURVATURE
