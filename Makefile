@@ -16,7 +16,7 @@ ARGS ?=
 RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
-.PHONY: replay plan envs pins test-conda demo test test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: bench replay plan envs pins test-conda demo test test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -54,6 +54,9 @@ test-conda: venv  ## `--sdm conda` with a stand-in for conda and a local channel
 
 plan: venv  ## what a campaign will cost, before it starts: make plan CONFIG=my.yaml PLAN="--cores 200 --jets 1e8"
 	@$(RUN) tools/plan.py --config "$(CONFIG)" $(PLAN)
+
+bench: venv  ## speed as ratios, a JSON line per figure (20 minutes; docs/benchmarks.md)
+	@for name in resimulate chain encoders; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done
 
 replay: venv  ## one event alone, and whether it is as in the campaign: make replay EVENT=<event_id> VARIANT=nominal
 	@$(RUN) tools/replay.py --config "$(CONFIG)" --event "$(EVENT)" --variant "$(or $(VARIANT),nominal)"
