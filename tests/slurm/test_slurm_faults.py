@@ -141,7 +141,7 @@ def test_a_job_of_each_stage_is_struck(clone: Clone, undisturbed: Files, blow: l
 def test_the_controller_is_away_for_a_minute(clone: Clone, undisturbed: Files) -> None:
     process = clone.start("dataset")
     job_of(clone, process, "resimulate")
-    time.sleep(3)  # a job that is being launched at this moment would be held: "launch failed requeued held"
+    time.sleep(6)  # Slurm saves its jobs every five seconds: it forgets later ones, and holds one in launch
     cluster.end("slurmctld", kill=True)
     time.sleep(60)
     assert process.poll() is None, clone.output()[-4000:]
