@@ -1,6 +1,6 @@
 """CMS-like response: stable particles to particle-flow candidates, for a batch of events at once.
 
-The algorithm is that of Delphes (arXiv:1307.6346, sections 3 and 4, in the form that its CMS card uses):
+The algorithm is that of Delphes (arXiv:1307.6346), in the form that its CMS card uses:
 
 1. A charged particle gives a track with a probability by class, pT, eta and radius of production, and its
    pT is smeared. Directions are exact.
