@@ -57,7 +57,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Tracks:
-    """Track of each particle [T], zeros if none: kind (index), scale of the momentum, energy and its error [GeV]."""
+    """Track of each particle [T], zeros if none: kind (index), scale of the momentum, energy and error [GeV]."""
 
     found: Bools
     kind: Ints
