@@ -44,9 +44,9 @@ def test_changing_one_variant_reruns_its_jobs_and_what_depends_on_them(configure
     assert planned["merge"] == 1
     assert planned["pretrain"] == 2
     output = snakemake("--dry-run").stdout
-    assert output.count("variant fsr_hi") == 8
+    assert output.count("variant=fsr_hi,") == 8
     for other in ("nominal", "seed", "rehadron"):
-        assert f"variant {other}" not in output
+        assert f"variant={other}," not in output
 
 
 def test_raising_events_adds_shards_and_redoes_none(configured: Any) -> None:
@@ -69,6 +69,16 @@ def test_a_held_out_variant_adds_its_own_jobs(configured: Any) -> None:
 
     planned = configured(change).planned("dataset")
     assert planned["resimulate"] == 8
+    assert "hard_process" not in planned
+
+
+def test_another_detector_response_keeps_the_hard_events(configured: Any) -> None:
+    def change(values: Values) -> None:
+        values["detector"] = {"response": "cms"}
+
+    planned = configured(change).planned("dataset")
+    assert planned["resimulate"] == 8 * 4
+    assert planned["merge"] == 1
     assert "hard_process" not in planned
 
 

@@ -61,6 +61,14 @@ def test_the_width_grows_with_eta_and_falls_with_pt() -> None:
     assert found.std() == pytest.approx(expected, rel=4 / math.sqrt(2 * n))
 
 
+def test_smearing_can_be_switched_off() -> None:
+    off = Resolution(constant=0.0, slope=0.0)
+    d0, dz, pt = np.array([0.1, -0.2, 3.0]), np.array([1.0, 0.0, -4.0]), np.array([0.5, 1.0, 20.0])
+    detector = DETECTOR.model_copy(update={"d0": off, "dz": off})
+    found = smear_displacement(d0, dz, pt, pt, np.array([1.0, -1.0, 0.0]), np.array([0, 3]), [5], detector)
+    assert [values.tolist() for values in found] == [[0.1, -0.2, 0.0], [1.0, 0.0, 0.0]]
+
+
 def test_smearing_of_an_event_depends_on_its_seed_alone() -> None:
     rng = np.random.default_rng(3)
     d0, dz, pt = rng.normal(size=(2, 30)).tolist() + [rng.uniform(0.5, 5, 30).tolist()]

@@ -1,6 +1,6 @@
 """CMS-like response: stable particles to particle-flow candidates, for a batch of events at once.
 
-The algorithm is that of Delphes (arXiv:1307.6346, sections 3 and 4, in the form that its CMS card uses):
+The algorithm is that of Delphes (arXiv:1307.6346), in the form that its CMS card uses:
 
 1. A charged particle gives a track with a probability by class, pT, eta and radius of production, and its
    pT is smeared. Directions are exact.
@@ -57,7 +57,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Tracks:
-    """Track of each charged particle [T]: found or not, its kind (index), scale of the momentum, energy [GeV]."""
+    """Track of each particle [T], zeros if none: kind (index), scale of the momentum, energy and error [GeV]."""
 
     found: Bools
     kind: Ints
@@ -148,17 +148,24 @@ def draw(offsets: Ints, event_seeds: Sequence[int]) -> Noise:
 
 
 def _tracks(particles: Particles, noise: Noise, detector: Detector) -> Tracks:
-    pt = _transverse(particles)
-    a = np.abs(np.arcsinh(particles.pz / pt))
-    code = np.abs(particles.pdg_id)
+    charged = np.flatnonzero(particles.charge != 0)
+    pt = _transverse(particles)[charged]
+    abs_eta = np.abs(np.arcsinh(particles.pz[charged] / pt))
+    radius = np.hypot(particles.vx[charged], particles.vy[charged])
+    code = np.abs(particles.pdg_id[charged])
     kind = np.where(code == cms.ELECTRON, 1, np.where(code == cms.MUON, 2, 0))
-    found = (particles.charge != 0) & (noise.track_found < _efficiency(particles, kind, pt, a, detector))
-    constant, slope = _RESOLUTION[kind, np.searchsorted(cms.RESOLUTION_ETA, a)].T
+    found = noise.track_found[charged] < _efficiency(kind, pt, abs_eta, radius / detector.tracker_radius)
+    place, kind, pt, abs_eta = charged[found], kind[found], pt[found], abs_eta[found]
+    constant, slope = _RESOLUTION[kind, np.searchsorted(cms.RESOLUTION_ETA, abs_eta)].T
     width = np.minimum(np.hypot(constant, slope * pt), 1.0)
-    scale = np.where(found, log_normal(np.ones_like(pt), width, noise.track_pt), 0.0)
-    p2 = (pt**2 + particles.pz**2) * scale**2
-    energy = np.where(found, np.sqrt(p2 + _MASS[kind] ** 2), 0.0)
-    return Tracks(found, kind, scale, energy, width * energy)
+    scale = log_normal(np.ones_like(pt), width, noise.track_pt[place])
+    energy = np.sqrt((pt**2 + particles.pz[place] ** 2) * scale**2 + _MASS[kind] ** 2)
+    size = len(particles.charge)
+    tracks = Tracks(np.zeros(size, bool), np.zeros(size, np.int64), *np.zeros((3, size)))
+    values = Tracks(np.ones(len(place), bool), kind, scale, energy, width * energy)
+    for field in fields(Tracks):
+        getattr(tracks, field.name)[place] = getattr(values, field.name)
+    return tracks
 
 
 def _transverse(particles: Particles) -> Floats:
@@ -166,9 +173,10 @@ def _transverse(particles: Particles) -> Floats:
     return np.maximum(np.hypot(particles.px, particles.py), _SMALLEST_PT)
 
 
-def _efficiency(particles: Particles, kind: Ints, pt: Floats, abs_eta: Floats, detector: Detector) -> Floats:
+def _efficiency(kind: Ints, pt: Floats, abs_eta: Floats, depth: Floats) -> Floats:
+    """Return the tracking efficiency; ``depth`` is the radius of production in units of the tracker's."""
     table = _EFFICIENCY[kind, np.searchsorted(cms.EFFICIENCY_ETA, abs_eta), np.searchsorted(cms.EFFICIENCY_PT, pt)]
-    return table * np.maximum(1 - np.hypot(particles.vx, particles.vy) / detector.tracker_radius, 0.0)
+    return table * np.maximum(1 - depth, 0.0)
 
 
 def log_normal(mean: Floats, sigma: Floats, normal: Floats) -> Floats:
@@ -178,31 +186,30 @@ def log_normal(mean: Floats, sigma: Floats, normal: Floats) -> Floats:
 
 
 def entry_point(particles: Particles) -> tuple[Floats, Floats, Bools]:
-    """Return eta and phi at the calorimeters [T], seen from the origin, and whether a particle gets there.
-
-    A helix from the origin to the first of barrel and end cap. Charged particles that would need more than
-    half a turn are lost.
-    """
+    """Return eta and phi at the calorimeters [T], seen from the origin, and whether a particle gets there."""
     pt = _transverse(particles)
-    sinh_eta = particles.pz / pt
-    phi = np.arctan2(particles.py, particles.px)
+    eta, phi = np.arcsinh(particles.pz / pt), np.arctan2(particles.py, particles.px)
+    arrives = np.ones(len(pt), bool)
+    i = np.flatnonzero(particles.charge != 0)
+    eta[i], phi[i], arrives[i] = _helix(pt[i], particles.pz[i] / pt[i], phi[i], np.sign(particles.charge[i]))
+    return eta, phi, arrives
+
+
+def _helix(pt: Floats, sinh_eta: Floats, phi: Floats, sign: Floats) -> tuple[Floats, Floats, Bools]:
+    """Return where helices from the origin meet the first of barrel and end cap, and whether they do.
+
+    Particles that would need more than half a turn are lost.
+    """
     diameter = 2 * pt / cms.CURVATURE
-    to_end = cms.HALF_LENGTH / np.maximum(np.abs(sinh_eta), 1e-9)  # transverse path
+    half_turn = 0.5 * np.pi * diameter  # paths are transverse
+    to_end = cms.HALF_LENGTH / np.maximum(np.abs(sinh_eta), 1e-9)
     reach = np.minimum(cms.BARREL_RADIUS / diameter, 1.0)
-    half_turn = 0.5 * np.pi * diameter
     to_barrel = np.where(diameter > cms.BARREL_RADIUS, diameter * np.arcsin(reach), np.inf)
     path = np.minimum(to_barrel, to_end)
     arrives = path < half_turn
     angle = np.where(arrives, path, 0.5 * half_turn) / diameter
-    chord = diameter * np.sin(angle)
-    charged = particles.charge != 0
-    bent_eta = np.arcsinh(angle * diameter * sinh_eta / chord)
-    bent_phi = np.remainder(phi - np.sign(particles.charge) * angle + np.pi, 2 * np.pi) - np.pi
-    return (
-        np.where(charged, bent_eta, np.arcsinh(sinh_eta)),
-        np.where(charged, bent_phi, phi),
-        arrives | ~charged,
-    )
+    eta = np.arcsinh(angle / np.sin(angle) * sinh_eta)
+    return eta, np.remainder(phi - sign * angle + np.pi, 2 * np.pi) - np.pi, arrives
 
 
 def _ecal_fraction(pdg_id: Ints) -> Floats:
