@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pylhe
 import pytest
-from lhe_writers import event_text, head, write_lhe
 
+from lhe_writers import event_text, head, write_lhe
 from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import LheBlock, LheSource, ResimBlock
@@ -198,10 +199,10 @@ def replaced(old: str, new: str, count: int = -1) -> Edit:
 @pytest.mark.parametrize(
     ("changes", "kind", "reason"),
     [
-        ({"ickkw": 1}, "merged", "a merged sample"),
-        ({"ickkw": 3}, "merged", "a merged sample"),
-        ({"ktdurham": "30.0"}, "merged", "a merged sample"),
-        ({"more": "nqmatch = 5 ! Max Jet Flavor"}, "merged", "a merged sample"),
+        ({"ickkw": 1}, "merged", "a sample of several multiplicities"),
+        ({"ickkw": 3}, "merged", "a sample of several multiplicities"),
+        ({"ktdurham": "30.0"}, "merged", "a sample of several multiplicities"),
+        ({"more": "nqmatch = 5 ! Max Jet Flavor"}, "merged", "a sample of several multiplicities"),
         ({"more": "PYTHIA8   = parton_shower"}, "mcatnlo", "MC@NLO events"),
         ({"declared": 100}, "short", "fewer events than its header declares"),
         ({"style": "powheg"}, "powheg", "start the showers at SCALUP"),
@@ -224,8 +225,35 @@ def test_multiplicities_at_the_events_tell_a_merged_sample(
 ) -> None:
     edit = replaced("<event>", f"<event {attribute}>")
     path = write_lhe(tmp_path / "a.lhe", hard_events("qcd", N), edit=edit)
-    with pytest.raises(DataError, match="a merged sample"):
+    with pytest.raises(DataError, match="a sample of several multiplicities"):
         make_index(source(path))
+
+
+def test_events_with_and_without_another_parton_are_a_merged_sample(hard_events: Events, tmp_path: Path) -> None:
+    """Nothing in the head says so, e.g. in MadGraph's files for CKKW-L; POWHEG writes such events itself."""
+    events = [*hard_events("qcd", 6), *hard_events("higgs_bb", 6)]
+    path = write_lhe(tmp_path / "a.lhe", events)
+    with pytest.raises(DataError, match=r"a sample of several multiplicities .*`lhe_accept: \[merged\]`"):
+        make_index(source(path))
+    assert make_index(source(path, events=6)).files[0].kinds == []
+    powheg = write_lhe(tmp_path / "b.lhe", events, "powheg")
+    assert make_index(source(powheg, accept=("powheg",))).files[0].kinds == ["powheg"]
+
+
+@pytest.mark.parametrize("style", ["powheg", "madgraph"])
+def test_a_cross_section_left_to_the_weights(hard_events: Events, tmp_path: Path, style: str) -> None:
+    """POWHEG writes -1 for some processes, and weights in pb; with unit weights there is nothing to take it from."""
+    events = hard_events("qcd", N)
+    path = write_lhe(tmp_path / "a.lhe", events, style, sigma=-1.0)
+    of = source(path, accept=("powheg",))
+    if style == "madgraph":
+        with pytest.raises(DataError, match="XSECUP is -1 pb"):
+            make_index(of)
+        return
+    sigma, error = make_index(of).cross_section
+    weights = [event.weight for event in events]
+    assert sigma == pytest.approx(np.mean(weights))
+    assert error == pytest.approx(np.std(weights) / N**0.5)
 
 
 def test_events_for_another_shower_are_refused_in_any_case(hard_events: Events, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rs3l.config.models import SampleKind
 from rs3l.errors import DataError
@@ -18,8 +18,8 @@ _DECLARED = (
 )
 
 _REASONS: dict[SampleKind, str] = {
-    "merged": "a merged sample (MLM, CKKW-L, FxFx, UNLOPS): its multiplicities overlap once they are showered, "
-    "and the veto that undoes this is not part of the re-simulation. Use one multiplicity without merging",
+    "merged": "a sample of several multiplicities (MLM, CKKW-L, FxFx, UNLOPS): they overlap once they are "
+    "showered, and the veto that undoes this is not part of the re-simulation. Use one multiplicity",
     "mcatnlo": "MC@NLO events: their counter-terms belong to one shower with certain settings, which the "
     "variants change. Use leading-order events; or accept the kind, to shower with the settings for them",
     "powheg": "POWHEG events: the shower must not radiate harder than POWHEG did. Accept the kind to start the "
@@ -30,13 +30,19 @@ _REASONS: dict[SampleKind, str] = {
 }
 
 
-def kinds(head: str, first_event: str, events: int) -> list[SampleKind]:
-    """Return what must be accepted of a sample with this head, this first event and this number of events."""
+def kinds(head: str, first_event: str, events: int, multiplicities: Collection[int]) -> list[SampleKind]:
+    """Return what must be accepted of a sample.
+
+    From its head, its first event, its number of events, and the numbers of partons that leave its hard processes:
+    events with and without another parton overlap once they are showered, unless POWHEG or MC@NLO made them.
+    """
     declared = declared_events(head)
+    powheg, mcatnlo = re.search("powheg", head, re.IGNORECASE) is not None, matched_shower(head) is not None
+    overlap = len(multiplicities) > 1 and not (powheg or mcatnlo)
     found: dict[SampleKind, bool] = {
-        "merged": _is_merged(head, first_event),
-        "mcatnlo": matched_shower(head) is not None,
-        "powheg": re.search("powheg", head, re.IGNORECASE) is not None,
+        "merged": overlap or _is_merged(head, first_event),
+        "mcatnlo": mcatnlo,
+        "powheg": powheg,
         "short": declared is not None and events < declared,
     }
     return [kind for kind, yes in found.items() if yes]
