@@ -52,6 +52,7 @@ class LheSource(Block):
     process: str
     patterns: list[str]
     accept: list[SampleKind]
+    undecayed: bool = Field(description="Whether events may have resonances that are not decayed.")
     events: int = Field(gt=0)
     ecm: float
 
@@ -65,6 +66,7 @@ class LheBlock(Block):
     first: int = Field(ge=0)
     events: int = Field(gt=0)
     anchor: Literal["outgoing_parton"] | list[int]
+    decays: PythiaSettings = Field(description="Of resonances that are not decayed; empty if there are none.")
     source: LheSource
 
 
@@ -225,6 +227,7 @@ def lhe_source(config: Campaign, process: str) -> LheSource:
         process=process,
         patterns=block.lhe_patterns,
         accept=block.lhe_accept,
+        undecayed=bool(block.pythia),
         events=block.events,
         ecm=config.generator.ecm,
     )
@@ -244,6 +247,7 @@ def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
             first=first,
             events=shard_events(config, process, shard),
             anchor=block.anchor,
+            decays={**config.generator.pythia, **block.pythia} if block.pythia else {},
             source=lhe_source(config, process),
         )
     return HardBlock(

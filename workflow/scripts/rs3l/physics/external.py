@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pylhe
@@ -23,10 +23,12 @@ from rs3l.errors import DataError
 from rs3l.files import sha256, write_text
 from rs3l.lhe_inputs import find_files
 from rs3l.physics.cross_section import Sums
+from rs3l.physics.decays import decayed
+from rs3l.physics.generator import installed_version
 from rs3l.physics.lhe import HardEvent, ShardInfo, write_shard
 from rs3l.physics.lhe_checks import check_event
 from rs3l.physics.lhe_files import Head, read_event, read_head, scan
-from rs3l.physics.lhe_kinds import check_kinds, kinds
+from rs3l.physics.lhe_kinds import Label, check_kinds, kinds, labels
 from rs3l.physics.matching import find_anchor, is_outgoing_parton
 
 _PROTON = 2212
@@ -124,11 +126,14 @@ def external_shard(block: LheBlock, path: str | Path, index: LheIndex | None = N
         seed=block.seed,
         first=block.first,
         events=block.events,
-        pythia="",
+        pythia=installed_version() if block.decays else "",
         subprocesses=index.sums(block.events),
         source={"files": [[file.path, file.sha256, start, stop] for file, start, stop in pieces]},
     )
-    write_shard(path, info, _events(block, pieces), block.source.ecm, _header(block, pieces))
+    events = _events(block, pieces)
+    if block.decays:
+        events = decayed(block, events)
+    write_shard(path, info, _anchored(block, pieces, events), block.source.ecm, _header(block, pieces))
     logging.info("%s: %d hard events from %s", path, block.events, ", ".join(file.path for file, *_ in pieces))
     return info
 
@@ -141,9 +146,11 @@ class _Tally:
         self.smallest, self.largest = math.inf, 0.0
         self.sum = self.sum_of_squares = 0.0
         self.multiplicities: set[int] = set()
+        self.labels: set[Label] = set()
 
-    def add(self, event: HardEvent) -> None:
+    def add(self, event: HardEvent, text: str) -> None:
         """Count an event that is used."""
+        self.labels |= labels(text)
         size = abs(event.weight)
         self.used += 1
         self.smallest, self.largest = min(self.smallest, size), max(self.largest, size)
@@ -169,10 +176,10 @@ def _examine(source: LheSource, path: str, wanted: int) -> LheFile:
         if tally.used < wanted:
             where = f"{path}: event {tally.events}"
             event = read_event(path, tally.events, text, tally.events, head.weight_ids)
-            check_event(where, event, source.ecm)
-            tally.add(event)
+            check_event(where, event, source.ecm, source.undecayed)
+            tally.add(event, text)
         tally.events += 1
-    found = kinds(head.text, first, tally.events, tally.multiplicities)
+    found = kinds(head.text, first, tally.events, tally.multiplicities, tally.labels)
     check_kinds(path, head.text, found, source.accept)
     sigma, error = _cross_section(path, head, tally)
     return LheFile(
@@ -276,9 +283,7 @@ def _events(block: LheBlock, pieces: Sequence[Piece]) -> Iterator[HardEvent]:
         read = 0
         for position, text in enumerate(itertools.islice(texts, start, stop), start):
             event = read_event(file.path, position, text, index, file.weights)
-            where = f"{file.path}: event {position}"
-            check_event(where, event, block.source.ecm)
-            _check_anchor(where, event, block)
+            check_event(f"{file.path}: event {position}", event, block.source.ecm, block.source.undecayed)
             yield event
             index, read = index + 1, read + 1
         if read != stop - start:
@@ -291,11 +296,15 @@ def _check_unchanged(file: LheFile) -> None:
         raise DataError(f"{file.path}: changed or removed since its index was made; run the rule index_lhe again")
 
 
-def _check_anchor(where: str, event: HardEvent, block: LheBlock) -> None:
-    try:
-        find_anchor(event, block.anchor)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from None
+def _anchored(block: LheBlock, pieces: Sequence[Piece], events: Iterable[HardEvent]) -> Iterator[HardEvent]:
+    """Yield the events once they are known to have one anchor each."""
+    origin = [(file.path, position) for file, start, stop in pieces for position in range(start, stop)]
+    for (path, position), event in zip(origin, events, strict=True):
+        try:
+            find_anchor(event, block.anchor)
+        except DataError as error:
+            raise DataError(f"{path}: event {position}: {error}") from None
+        yield event
 
 
 def _header(block: LheBlock, pieces: Sequence[Piece]) -> pylhe.LHEHeader | None:
