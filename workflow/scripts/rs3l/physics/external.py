@@ -25,13 +25,14 @@ from rs3l.lhe_inputs import find_files
 from rs3l.physics.cross_section import Sums
 from rs3l.physics.decays import decayed
 from rs3l.physics.generator import installed_version
-from rs3l.physics.lhe import HardEvent, ShardInfo, write_shard
+from rs3l.physics.lhe import HardEvent, ShardInfo, outgoing, write_shard
 from rs3l.physics.lhe_checks import check_event
 from rs3l.physics.lhe_files import Head, read_event, read_head, scan
 from rs3l.physics.lhe_kinds import Label, check_kinds, kinds, labels
-from rs3l.physics.matching import find_anchor, is_outgoing_parton
+from rs3l.physics.matching import find_anchor
 
 _PROTON = 2212
+_PARTONS = (1, 2, 3, 4, 5, 21)
 _STRATEGIES = (1, 2, 3, 4)
 _WEIGHTS_IN_PB = (1, 4)
 _SAME_BEAM = 1e-4
@@ -156,7 +157,7 @@ class _Tally:
         self.smallest, self.largest = min(self.smallest, size), max(self.largest, size)
         self.sum += event.weight
         self.sum_of_squares += size**2
-        self.multiplicities.add(sum(is_outgoing_parton(event, p) for p in event.particles))
+        self.multiplicities.add(sum(abs(p[0]) in _PARTONS for p in outgoing(event)))
 
     @property
     def mean_weight(self) -> tuple[float, float]:

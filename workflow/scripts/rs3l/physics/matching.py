@@ -39,7 +39,7 @@ def find_anchor(event: HardEvent, anchor: Literal["outgoing_parton"] | list[int]
     ``outgoing_parton``: the quark or gluon that leaves the hard process, not one from a resonance's decay.
     """
     if anchor == "outgoing_parton":
-        found = [p for p in event.particles if is_outgoing_parton(event, p)]
+        found = [p for p in event.particles if _is_outgoing_parton(event, p)]
     else:
         found = [p for p in event.particles if p[1] != INCOMING and abs(p[0]) in set(map(abs, anchor))]
     if len(found) != 1:
@@ -77,8 +77,7 @@ def wrap(angle: Floats) -> Floats:
     return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
-def is_outgoing_parton(event: HardEvent, particle: Particle) -> bool:
-    """Return whether a particle is a quark or gluon that leaves the hard process, not one from a decay."""
+def _is_outgoing_parton(event: HardEvent, particle: Particle) -> bool:
     if particle[1] != FINAL or abs(particle[0]) not in _QUARKS_AND_GLUON:
         return False
     mothers = [event.particles[m - 1] for m in particle[2:4] if m > 0]
