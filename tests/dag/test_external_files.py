@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from conftest import REPOSITORY, Snakemake
 from lhe_writers import write_lhe
@@ -59,11 +61,12 @@ def test_missing_and_damaged_files_stop_with_their_name(snakemake: Snakemake) ->
 
 
 def test_an_external_generator_is_a_variant_and_an_edit_of_its_files_runs_it_again(
-    snakemake: Snakemake, test_values: dict[str, Any], tmp_path: Path
+    snakemake: Snakemake, tmp_path: Path
 ) -> None:
+    """Up to the data set, which has the cross-section of the files and the views of both generators."""
     generator = (REPOSITORY / "config" / "generators" / "pythia_hepmc.py").read_text()
     (tmp_path / "generator.py").write_text(generator)
-    values = copy.deepcopy(test_values)
+    values = yaml.safe_load((tmp_path / "config.yaml").read_text())
     values["variants"]["apart"] = {
         "resample": "shower",
         "generator": {
@@ -72,10 +75,16 @@ def test_an_external_generator_is_a_variant_and_an_edit_of_its_files_runs_it_aga
             "files": ["generator.py"],
         },
     }
+    values["variants"] = {name: values["variants"][name] for name in ("nominal", "seed", "apart")}
+    values["evaluate"]["variants"] = ["nominal", "seed"]
+    values["events_per_shard"] = 20
     snakemake.configure(values)
-    target = "results/test/jets/qcd/apart/0002.parquet"
-    snakemake(target)
+    target = "results/test/jets/qcd/apart/0000.parquet"
+    snakemake("dataset")
     assert pq.read_table(tmp_path / target)["status"].to_pylist().count(Status.FAILED) == 0
+    process = json.loads((tmp_path / "results/test/dataset/manifest.json").read_text())["processes"]["qcd"]
+    assert (process["cross_section_pb"], process["hard_events"]) == (6.5, 20)
+    assert process["status"]["apart"]["ok"] > 3
     assert snakemake.planned(target) == {}
     (tmp_path / "generator.py").write_text(generator + "# edited\n")
     assert snakemake.planned(target) == {"resimulate": 1}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pylhe
 import pytest
 
@@ -18,12 +19,13 @@ from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import LheBlock, LheSource, ResimBlock
 from rs3l.data.schema import Status
-from rs3l.errors import ConfigError, DataError
+from rs3l.errors import ConfigError, DataError, GeneratorError
 from rs3l.lhe_inputs import find_files
 from rs3l.physics.cross_section import cross_section
 from rs3l.physics.external import external_shard, index_files, make_index, read_index
-from rs3l.physics.generator import check_settings
+from rs3l.physics.generator import check_settings, installed_version
 from rs3l.physics.lhe import HardEvent, Particle, read_shard
+from rs3l.physics.lhe_checks import is_undecayed
 from rs3l.physics.resim import resimulate, resimulate_shard
 from rs3l.physics.shower import Showerer
 
@@ -38,6 +40,7 @@ def source(*patterns: Path | str, events: int = N, accept: tuple[str, ...] = ())
             "process": "qcd",
             "patterns": [str(p) for p in patterns],
             "accept": accept,
+            "undecayed": False,
             "events": events,
             "ecm": 13000.0,
         }
@@ -45,7 +48,7 @@ def source(*patterns: Path | str, events: int = N, accept: tuple[str, ...] = ())
 
 
 def shard_block(of: LheSource, first: int, events: int, anchor: Any = "outgoing_parton") -> LheBlock:
-    return LheBlock(seed=7, process="qcd", first=first, events=events, anchor=anchor, source=of)
+    return LheBlock(seed=7, process="qcd", first=first, events=events, anchor=anchor, decays={}, source=of)
 
 
 def external(values: dict[str, Any], patterns: Any, process: str = "qcd", **changes: Any) -> Campaign:
@@ -198,10 +201,10 @@ def replaced(old: str, new: str, count: int = -1) -> Edit:
 @pytest.mark.parametrize(
     ("changes", "kind", "reason"),
     [
-        ({"ickkw": 1}, "merged", "a merged sample"),
-        ({"ickkw": 3}, "merged", "a merged sample"),
-        ({"ktdurham": "30.0"}, "merged", "a merged sample"),
-        ({"more": "nqmatch = 5 ! Max Jet Flavor"}, "merged", "a merged sample"),
+        ({"ickkw": 1}, "merged", "a sample of several multiplicities"),
+        ({"ickkw": 3}, "merged", "a sample of several multiplicities"),
+        ({"ktdurham": "30.0"}, "merged", "a sample of several multiplicities"),
+        ({"more": "nqmatch = 5 ! Max Jet Flavor"}, "merged", "a sample of several multiplicities"),
         ({"more": "PYTHIA8   = parton_shower"}, "mcatnlo", "MC@NLO events"),
         ({"declared": 100}, "short", "fewer events than its header declares"),
         ({"style": "powheg"}, "powheg", "start the showers at SCALUP"),
@@ -218,14 +221,56 @@ def test_kinds_that_a_shower_cannot_continue_are_refused_unless_accepted(
     assert kind in make_index(source(path, accept=(kind, *others))).files[0].kinds
 
 
-@pytest.mark.parametrize("attribute", ['npLO=" 1 " npNLO=" -1 "', 'npLO="-1" npNLO="2"', "npNLO=' 0 '"])
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ('npLO=" 1 " npNLO=" -1 "', 'npLO=" 1 " npNLO=" -1 "', ["merged"]),
+        ("npLO=' 0 '", "npLO=' 1 '", ["merged"]),
+        ('npLO="-1" npNLO="1"', 'npLO="-1" npNLO="2"', ["merged", "mcatnlo"]),
+        ('npLO=" -1 " npNLO=" 1 "', 'npLO=" -1 " npNLO=" 1 "', ["mcatnlo"]),
+        ("", "", []),
+    ],
+)
 def test_multiplicities_at_the_events_tell_a_merged_sample(
-    hard_events: Events, tmp_path: Path, attribute: str
+    hard_events: Events, tmp_path: Path, first: str, second: str, expected: list[str]
 ) -> None:
-    edit = replaced("<event>", f"<event {attribute}>")
+    """MC@NLO writes the multiplicity at the events of a single one, too."""
+
+    def edit(text: str) -> str:
+        return text.replace("<event>", f"<event {first}>", 6).replace("<event>", f"<event {second}>")
+
     path = write_lhe(tmp_path / "a.lhe", hard_events("qcd", N), edit=edit)
-    with pytest.raises(DataError, match="a merged sample"):
+    assert make_index(source(path, accept=("merged", "mcatnlo"))).files[0].kinds == expected
+    if expected:
+        with pytest.raises(DataError, match=rf"`lhe_accept: \[{expected[0]}\]`"):
+            make_index(source(path))
+
+
+def test_events_with_and_without_another_parton_are_a_merged_sample(hard_events: Events, tmp_path: Path) -> None:
+    """Nothing in the head says so, e.g. in MadGraph's files for CKKW-L; POWHEG writes such events itself."""
+    events = [*hard_events("qcd", 6), *hard_events("higgs_bb", 6)]
+    path = write_lhe(tmp_path / "a.lhe", events)
+    with pytest.raises(DataError, match=r"a sample of several multiplicities .*`lhe_accept: \[merged\]`"):
         make_index(source(path))
+    assert make_index(source(path, events=6)).files[0].kinds == []
+    powheg = write_lhe(tmp_path / "b.lhe", events, "powheg")
+    assert make_index(source(powheg, accept=("powheg",))).files[0].kinds == ["powheg"]
+
+
+@pytest.mark.parametrize("style", ["powheg", "madgraph"])
+def test_a_cross_section_left_to_the_weights(hard_events: Events, tmp_path: Path, style: str) -> None:
+    """POWHEG writes -1 for some processes, and weights in pb; with unit weights there is nothing to take it from."""
+    events = hard_events("qcd", N)
+    path = write_lhe(tmp_path / "a.lhe", events, style, sigma=-1.0)
+    of = source(path, accept=("powheg",))
+    if style == "madgraph":
+        with pytest.raises(DataError, match="XSECUP is -1 pb"):
+            make_index(of)
+        return
+    sigma, error = make_index(of).cross_section
+    weights = [event.weight for event in events]
+    assert sigma == pytest.approx(np.mean(weights))
+    assert error == pytest.approx(np.std(weights) / N**0.5)
 
 
 def test_events_for_another_shower_are_refused_in_any_case(hard_events: Events, tmp_path: Path) -> None:
@@ -321,7 +366,7 @@ def undecayed(event: HardEvent) -> dict[str, Any]:
         (particles(lambda p: put(p, mother1=99) if p[1] == 1 else p), "mother of a particle"),
         (particles(lambda p: put(p, px=p[6] + 5) if p[1] == 1 else p), "px changes by"),
         (particles(lambda p: put(p, e=7000.0) if p[1] == -1 else p), "more energy"),
-        (undecayed, "resonance 23 is not decayed"),
+        (undecayed, "a resonance is not decayed: .* name its decays in `pythia` of the process"),
     ],
 )  # fmt: skip
 def test_events_that_cannot_be_showered_are_named(
@@ -332,6 +377,56 @@ def test_events_that_cannot_be_showered_are_named(
     with pytest.raises(DataError, match=f"a.lhe: event 7: .*{expected}"):
         index_files(source(path), tmp_path / "files.json")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("process", ["higgs_bb", "w_qq"])
+def test_undecayed_resonances_are_decayed_once(
+    hard_events: Events, test_values: dict[str, Any], tmp_path: Path, process: str
+) -> None:
+    """As the process says, the same in any shard; production, weight and keys stay."""
+    events = [strip_decays(event) for event in hard_events(process, N)]
+    assert all(len(event.particles) == 4 for event in events)
+    path = write_lhe(tmp_path / "a.lhe", events)
+    values = copy.deepcopy(test_values)
+    of_process = values["processes"][process]
+    of_process.update(lhe=str(path), events=N)
+    del of_process["pt_hat"]
+    with pytest.raises(GeneratorError, match=f"processes.{process}.pythia selects hard processes"):
+        external_shard(lhe_block(values, process), tmp_path / "x.lhe.gz")
+    of_process["pythia"] = {k: v for k, v in of_process["pythia"].items() if k[:2].isdigit()}
+    block = lhe_block(values, process)
+    pieces = []
+    for first, count in ((0, N), (0, 5), (5, N - 5)):
+        out = tmp_path / "out" / f"{first}_{count}.lhe.gz"
+        info = external_shard(block.model_copy(update={"first": first, "events": count}), out)
+        assert info.pythia == installed_version()
+        pieces.append(read_shard(out)[1])
+    whole, first_part, second_part = pieces
+    assert first_part + second_part == whole
+    boson, products = {"higgs_bb": (25, {5}), "w_qq": (24, {1, 2, 3, 4, 5})}[process]
+    for event, original in zip(whole, events, strict=True):
+        assert (event.index, event.weight, event.scale) == (original.index, original.weight, original.scale)
+        assert not is_undecayed(event)
+        for p, q in zip(event.particles[:4], original.particles, strict=True):
+            assert p[0] == q[0]
+            assert p[6:10] == pytest.approx(q[6:10], rel=1e-5, abs=1e-4)
+        position = next(i for i, p in enumerate(event.particles, 1) if abs(p[0]) == boson)
+        assert {abs(p[0]) for p in event.particles if p[2] == position} <= products
+    resim = blocks.resim(parse_campaign(values), process, "nominal")
+    table = resimulate_shard(resim, tmp_path / "out" / f"0_{N}.lhe.gz", tmp_path / "x.parquet", 0)
+    assert (table["status"].to_numpy() == Status.OK).any()
+
+
+def lhe_block(values: dict[str, Any], process: str) -> LheBlock:
+    block = blocks.hard(parse_campaign(values), process, 0)
+    assert isinstance(block, LheBlock)
+    return block
+
+
+def strip_decays(event: HardEvent) -> HardEvent:
+    """Return the event before the decays of its resonances."""
+    kept = [put(p, status=1) if p[1] == 2 else p for p in event.particles[:4]]
+    return HardEvent(**{**vars(event), "particles": kept})
 
 
 def test_an_anchor_that_is_not_there_names_file_and_event(hard_events: Events, tmp_path: Path) -> None:
@@ -431,7 +526,7 @@ def test_missing_files_and_events(hard_events: Events, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"lhe": "x.lhe"}, "processes.qcd: `lhe` replaces `pythia` and `pt_hat`"),
+        ({"lhe": "x.lhe"}, "processes.qcd: `lhe` replaces `pt_hat`"),
         ({"pt_hat": None}, "processes.qcd: needs `pt_hat` and `pythia`"),
         ({"lhe_accept": ["powheg"]}, "processes.qcd: `lhe_accept` belongs to `lhe`"),
         ({"lhe_accept": ["all"]}, "processes.qcd.lhe_accept.0"),

@@ -6,10 +6,10 @@ and what depends on it.
 """
 
 HARD = 2
-LHE = 1
 RESIM = 3
 MERGE = 2
 PRETRAIN = 1
 FINETUNE = 1
 EVALUATE = 1
 FIGURES = 1
+LHE = 1  # the index of external files

@@ -53,6 +53,7 @@ class LheSource(Block):
     process: str
     patterns: list[str]
     accept: list[SampleKind]
+    undecayed: bool = Field(description="Whether events may have resonances that are not decayed.")
     events: int = Field(gt=0)
     ecm: float
 
@@ -67,6 +68,7 @@ class LheBlock(Block):
     events: int = Field(gt=0)
     anchor: Literal["outgoing_parton"] | list[int]
     anchor_choice: Literal["unique", "alternate"] = "unique"
+    decays: PythiaSettings = Field(description="Of resonances that are not decayed; empty if there are none.")
     source: LheSource
 
 
@@ -232,6 +234,7 @@ def lhe_source(config: Campaign, process: str) -> LheSource:
         process=process,
         patterns=block.lhe_patterns,
         accept=block.lhe_accept,
+        undecayed=bool(block.pythia),
         events=block.events,
         ecm=config.generator.ecm,
     )
@@ -252,6 +255,7 @@ def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
             events=shard_events(config, process, shard),
             anchor=block.anchor,
             anchor_choice=block.anchor_choice,
+            decays={**config.generator.pythia, **block.pythia} if block.pythia else {},
             source=lhe_source(config, process),
         )
     return HardBlock(

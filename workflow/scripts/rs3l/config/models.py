@@ -90,7 +90,9 @@ class Process(Block):
         None, description="Range and sampling of the hard 2->2 process; needed, unless `lhe` is given."
     )
     pythia: PythiaSettings = Field(
-        {}, description="Pythia settings that select the process and its decays; needed, unless `lhe` is given."
+        {},
+        description="Pythia settings that select the process and its decays; needed, unless `lhe` is given. "
+        "With `lhe`: of the decays of resonances that the files leave undecayed.",
     )
     lhe: str | list[str] = Field(
         [],
@@ -119,8 +121,8 @@ class Process(Block):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if self.lhe_patterns and (self.pythia or self.pt_hat):
-            raise ValueError("`lhe` replaces `pythia` and `pt_hat`: leave either the one or the others")
+        if self.lhe_patterns and self.pt_hat:
+            raise ValueError("`lhe` replaces `pt_hat`: the cuts are those of the files; leave either out")
         if not self.lhe_patterns and not (self.pythia and self.pt_hat):
             raise ValueError("needs `pt_hat` and `pythia` (hard events by Pythia), or `lhe` (from files)")
         if self.lhe_accept and not self.lhe_patterns:

@@ -26,7 +26,7 @@ from rs3l.files import full
 from rs3l.physics.command import arguments, run_command
 from rs3l.physics.generator import Charges
 from rs3l.physics.hepmc import Record, read_records
-from rs3l.physics.lhe import INCOMING, HardEvent, Particle, write_plain
+from rs3l.physics.lhe import HardEvent, outgoing, write_plain
 from rs3l.physics.matching import find_anchor, wrap
 from rs3l.physics.shower import BATCH, Particles
 
@@ -184,7 +184,7 @@ def by_partons(events: Sequence[HardEvent]) -> Assign:
     They must be in the record with their momenta before the shower. The event with most of them is taken; if two
     have equally many, none.
     """
-    hard = sorted((p[6:9], p[0], i) for i, event in enumerate(events) for p in _outgoing(event))
+    hard = sorted((p[6:9], p[0], i) for i, event in enumerate(events) for p in outgoing(event))
     momenta, ids, owner = (np.array([entry[k] for entry in hard]) for k in range(3))
 
     def assign(record: Record) -> int | None:
@@ -200,11 +200,3 @@ def by_partons(events: Sequence[HardEvent]) -> Assign:
         return best[0][0]
 
     return assign
-
-
-def _outgoing(event: HardEvent) -> Iterator[Particle]:
-    """Yield the particles that leave the hard process, before the decays of resonances."""
-    for p in event.particles:
-        mothers = [event.particles[m - 1] for m in p[2:4] if m > 0]
-        if p[1] != INCOMING and all(mother[1] == INCOMING for mother in mothers):
-            yield p

@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pylhe
@@ -23,14 +23,18 @@ from rs3l.errors import DataError
 from rs3l.files import sha256, write_text
 from rs3l.lhe_inputs import find_files
 from rs3l.physics.cross_section import Sums
-from rs3l.physics.lhe import HardEvent, ShardInfo, write_shard
+from rs3l.physics.decays import decayed
+from rs3l.physics.generator import installed_version
+from rs3l.physics.lhe import HardEvent, ShardInfo, outgoing, write_shard
 from rs3l.physics.lhe_checks import check_event
 from rs3l.physics.lhe_files import Head, read_event, read_head, scan
-from rs3l.physics.lhe_kinds import check_kinds, kinds
+from rs3l.physics.lhe_kinds import Label, check_kinds, kinds, labels
 from rs3l.physics.matching import find_anchor
 
 _PROTON = 2212
+_PARTONS = (1, 2, 3, 4, 5, 21)
 _STRATEGIES = (1, 2, 3, 4)
+_WEIGHTS_IN_PB = (1, 4)
 _SAME_BEAM = 1e-4
 _SAME_RUNS = 0.1
 """Largest relative difference of cross-sections, or of constant weights, between the files of one sample."""
@@ -123,13 +127,43 @@ def external_shard(block: LheBlock, path: str | Path, index: LheIndex | None = N
         seed=block.seed,
         first=block.first,
         events=block.events,
-        pythia="",
+        pythia=installed_version() if block.decays else "",
         subprocesses=index.sums(block.events),
         source={"files": [[file.path, file.sha256, start, stop] for file, start, stop in pieces]},
     )
-    write_shard(path, info, _events(block, pieces), block.source.ecm, _header(block, pieces))
+    events = _events(block, pieces)
+    if block.decays:
+        events = decayed(block, events)
+    write_shard(path, info, _anchored(block, pieces, events), block.source.ecm, _header(block, pieces))
     logging.info("%s: %d hard events from %s", path, block.events, ", ".join(file.path for file, *_ in pieces))
     return info
+
+
+class _Tally:
+    """What is known of a file once its events have passed by."""
+
+    def __init__(self) -> None:
+        self.events = self.used = 0
+        self.smallest, self.largest = math.inf, 0.0
+        self.sum = self.sum_of_squares = 0.0
+        self.multiplicities: set[int] = set()
+        self.labels: set[Label] = set()
+
+    def add(self, event: HardEvent, text: str) -> None:
+        """Count an event that is used."""
+        self.labels |= labels(text)
+        size = abs(event.weight)
+        self.used += 1
+        self.smallest, self.largest = min(self.smallest, size), max(self.largest, size)
+        self.sum += event.weight
+        self.sum_of_squares += size**2
+        self.multiplicities.add(sum(abs(p[0]) in _PARTONS for p in outgoing(event)))
+
+    @property
+    def mean_weight(self) -> tuple[float, float]:
+        """Mean of XWGTUP and its error: the cross-section [pb], if that is their unit."""
+        mean = self.sum / self.used
+        return mean, math.sqrt(max(self.sum_of_squares / self.used - mean**2, 0.0) / self.used)
 
 
 def _examine(source: LheSource, path: str, wanted: int) -> LheFile:
@@ -137,38 +171,50 @@ def _examine(source: LheSource, path: str, wanted: int) -> LheFile:
     texts = scan(path)
     head = read_head(path, next(texts))
     _check_init(source, path, head)
-    first, count, used = "", 0, 0
-    smallest, largest = math.inf, 0.0
+    first, tally = "", _Tally()
     for text in texts:
         first = first or text
-        if used < wanted:
-            event = read_event(path, count, text, count, head.weight_ids)
-            check_event(f"{path}: event {count}", event, source.ecm)
-            smallest, largest = min(smallest, abs(event.weight)), max(largest, abs(event.weight))
-            used += 1
-        count += 1
-    found = kinds(head.text, first, count)
+        if tally.used < wanted:
+            where = f"{path}: event {tally.events}"
+            event = read_event(path, tally.events, text, tally.events, head.weight_ids)
+            check_event(where, event, source.ecm, source.undecayed)
+            tally.add(event, text)
+        tally.events += 1
+    found = kinds(head.text, first, tally.events, tally.multiplicities, tally.labels)
     check_kinds(path, head.text, found, source.accept)
-    sigma, error = head.cross_section
+    sigma, error = _cross_section(path, head, tally)
     return LheFile(
         path=path,
         sha256=sha256(path),
         bytes=Path(path).stat().st_size,
-        events=count,
-        used=used,
+        events=tally.events,
+        used=tally.used,
         kinds=found,
         strategy=head.init.weightingStrategy,
         subprocesses=sorted(p.procId for p in head.processes),
         cross_section_pb=sigma,
         cross_section_error_pb=error,
-        smallest_weight=min(smallest, largest),
-        largest_weight=largest,
+        smallest_weight=min(tally.smallest, tally.largest),
+        largest_weight=tally.largest,
         weights=head.weight_ids,
     )
 
 
+def _cross_section(path: str, head: Head, tally: _Tally) -> tuple[float, float]:
+    """Return the cross-section of the ``<init>`` block; some POWHEG files write -1 and leave it to the weights."""
+    sigma, error = head.cross_section
+    if math.isfinite(sigma) and math.isfinite(error) and sigma > 0:
+        return sigma, error
+    if abs(head.init.weightingStrategy) in _WEIGHTS_IN_PB and tally.used and tally.sum:
+        return tally.mean_weight
+    raise DataError(
+        f"{path}: no usable <init> block: the cross-section XSECUP is {sigma:g} pb; it is needed to weigh the "
+        "jets. Write it into the file"
+    )
+
+
 def _check_init(source: LheSource, path: str, head: Head) -> None:
-    """Raise :class:`DataError` unless the file has a cross-section of pp collisions at the campaign's energy."""
+    """Raise :class:`DataError` unless the file is of pp collisions at the campaign's energy."""
     init = head.init
     if (init.beamA, init.beamB) != (_PROTON, _PROTON):
         raise DataError(f"{path}: beams {init.beamA} and {init.beamB}: only pp collisions can be re-simulated")
@@ -181,12 +227,6 @@ def _check_init(source: LheSource, path: str, head: Head) -> None:
     if abs(init.weightingStrategy) not in _STRATEGIES:
         raise DataError(
             f"{path}: no usable <init> block: the weighting strategy IDWTUP is {init.weightingStrategy}"
-        )
-    sigma, error = head.cross_section
-    if not (math.isfinite(sigma) and math.isfinite(error) and sigma != 0):
-        raise DataError(
-            f"{path}: no usable <init> block: the cross-section XSECUP is {sigma:g} pb; it is needed to weigh the "
-            "jets. Write it into the file"
         )
 
 
@@ -244,9 +284,7 @@ def _events(block: LheBlock, pieces: Sequence[Piece]) -> Iterator[HardEvent]:
         read = 0
         for position, text in enumerate(itertools.islice(texts, start, stop), start):
             event = read_event(file.path, position, text, index, file.weights)
-            where = f"{file.path}: event {position}"
-            check_event(where, event, block.source.ecm)
-            _check_anchor(where, event, block)
+            check_event(f"{file.path}: event {position}", event, block.source.ecm, block.source.undecayed)
             yield event
             index, read = index + 1, read + 1
         if read != stop - start:
@@ -259,11 +297,15 @@ def _check_unchanged(file: LheFile) -> None:
         raise DataError(f"{file.path}: changed or removed since its index was made; run the rule index_lhe again")
 
 
-def _check_anchor(where: str, event: HardEvent, block: LheBlock) -> None:
-    try:
-        find_anchor(event, block.anchor, block.anchor_choice)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from None
+def _anchored(block: LheBlock, pieces: Sequence[Piece], events: Iterable[HardEvent]) -> Iterator[HardEvent]:
+    """Yield the events once they are known to have one anchor each."""
+    origin = [(file.path, position) for file, start, stop in pieces for position in range(start, stop)]
+    for (path, position), event in zip(origin, events, strict=True):
+        try:
+            find_anchor(event, block.anchor, block.anchor_choice)
+        except DataError as error:
+            raise DataError(f"{path}: event {position}: {error}") from None
+        yield event
 
 
 def _header(block: LheBlock, pieces: Sequence[Piece]) -> pylhe.LHEHeader | None:

@@ -85,7 +85,7 @@ def _generate(pythia: Any, block: HardBlock, index: int) -> HardEvent:
         scale=pythia.process.scale(),
         alpha_qed=info.alphaEM(),
         alpha_qcd=info.alphaS(),
-        particles=_particles(pythia.process),
+        particles=hard_particles(pythia.process),
     )
     check_conservation(event)
     return event
@@ -131,7 +131,7 @@ def _difference(after: Sums, before: Sums) -> Sums:
     }
 
 
-def _particles(process: Any) -> list[Particle]:
+def hard_particles(process: Any) -> list[Particle]:
     """Return incoming partons, resonances and their decays: Pythia's record without system and beams."""
     return [_particle(process[i], i) for i in range(3, process.size())]
 

@@ -142,6 +142,14 @@ def final(event: HardEvent) -> Iterator[Particle]:
     return (p for p in event.particles if p[1] == FINAL)
 
 
+def outgoing(event: HardEvent) -> Iterator[Particle]:
+    """Yield the particles that leave the hard process, before the decays of resonances."""
+    for p in event.particles:
+        mothers = [event.particles[m - 1] for m in p[2:4] if m > 0]
+        if p[1] != INCOMING and all(mother[1] == INCOMING for mother in mothers):
+            yield p
+
+
 def check_conservation(event: HardEvent, tolerance: float = 1e-6) -> None:
     """Raise :class:`DataError` unless incoming and outgoing four-momenta agree, relative to the energy."""
     energy = sum(p[9] for p in incoming(event))

@@ -17,9 +17,12 @@ _QUARKS = range(1, 9)
 _GLUON = 21
 
 
-def check_event(where: str, event: HardEvent, ecm: float) -> None:
-    """Raise :class:`DataError` that names ``where`` (file and event) for an event that cannot be re-simulated."""
-    for problem in _problems(event, ecm):
+def check_event(where: str, event: HardEvent, ecm: float, undecayed: bool) -> None:
+    """Raise :class:`DataError` that names ``where`` (file and event) for an event that cannot be re-simulated.
+
+    ``undecayed``: whether it may have resonances that are not decayed.
+    """
+    for problem in _problems(event, ecm, undecayed):
         raise DataError(f"{where}: {problem}")
     try:
         check_conservation(event, CONSERVATION)
@@ -27,9 +30,19 @@ def check_event(where: str, event: HardEvent, ecm: float) -> None:
         raise DataError(f"{where}: {error}; its generator wrote too few digits, or the file is damaged") from None
 
 
-def _problems(event: HardEvent, ecm: float) -> Iterator[str]:
-    for check in (_numbers, _beams(ecm), _mothers, _colours, _decays):
+def is_undecayed(event: HardEvent) -> bool:
+    """Return whether a resonance of the event is not decayed."""
+    return any(p[1] == FINAL and abs(p[0]) in _RESONANCES for p in event.particles)
+
+
+def _problems(event: HardEvent, ecm: float, undecayed: bool) -> Iterator[str]:
+    for check in (_numbers, _beams(ecm), _mothers, _colours):
         yield from check(event)
+    if not undecayed and is_undecayed(event):
+        yield (
+            "a resonance is not decayed: each variant would decay it in another way. Decay it in the generator, "
+            "or name its decays in `pythia` of the process"
+        )
 
 
 def _numbers(event: HardEvent) -> Iterator[str]:
@@ -85,13 +98,3 @@ def _is_balanced(outer: list[Particle]) -> bool:
         flow[p[4]] += sign
         flow[p[5]] -= sign
     return not any(count for line, count in flow.items() if line)
-
-
-def _decays(event: HardEvent) -> Iterator[str]:
-    for p in event.particles:
-        if p[1] == FINAL and abs(p[0]) in _RESONANCES:
-            yield (
-                f"the resonance {p[0]} is not decayed: each variant would decay it in another way. Decay it in "
-                "the generator (decay chain, MadSpin, the generator's own decays)"
-            )
-            return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rs3l.config.models import SampleKind
 from rs3l.errors import DataError
@@ -11,15 +11,15 @@ from rs3l.errors import DataError
 _NUMBER = r"([-+]?[\d.]+(?:[eEdD][-+]?\d+)?)"
 _MERGED_KEYS = ("ickkw", "ktdurham", "ptlund", "nqmatch")
 _SHOWER = re.compile(r"^\s*'?(\w+)'?\s*=\s*parton_shower\b", re.MULTILINE)
-_MULTIPLICITY = re.compile(r"\bnp(?:LO|NLO)\s*=\s*[\"']\s*(-?\d+)")
+_LABEL = re.compile(r"\b(npLO|npNLO)\s*=\s*[\"']\s*(-?\d+)")
 _DECLARED = (
     re.compile(r"Number of Events\s*:\s*(\d+)"),
     re.compile(r"^\s*numevts\s+(\d+)", re.MULTILINE),
 )
 
 _REASONS: dict[SampleKind, str] = {
-    "merged": "a merged sample (MLM, CKKW-L, FxFx, UNLOPS): its multiplicities overlap once they are showered, "
-    "and the veto that undoes this is not part of the re-simulation. Use one multiplicity without merging",
+    "merged": "a sample of several multiplicities (MLM, CKKW-L, FxFx, UNLOPS): they overlap once they are "
+    "showered, and the veto that undoes this is not part of the re-simulation. Use one multiplicity",
     "mcatnlo": "MC@NLO events: their counter-terms belong to one shower with certain settings, which the "
     "variants change. Use leading-order events; or accept the kind, to shower with the settings for them",
     "powheg": "POWHEG events: the shower must not radiate harder than POWHEG did. Accept the kind to start the "
@@ -30,16 +30,37 @@ _REASONS: dict[SampleKind, str] = {
 }
 
 
-def kinds(head: str, first_event: str, events: int) -> list[SampleKind]:
-    """Return what must be accepted of a sample with this head, this first event and this number of events."""
+Label = tuple[str, int]
+"""Multiplicity that a generator writes at an event for merging: ``npLO`` or ``npNLO``, and its number."""
+
+
+def labels(event: str) -> set[Label]:
+    """Return the labels of an event from its opening tag; -1 means none."""
+    return {(kind, int(n)) for kind, n in _LABEL.findall(event.partition(">")[0]) if int(n) >= 0}
+
+
+def kinds(
+    head: str, first_event: str, events: int, multiplicities: Collection[int], found: Collection[Label]
+) -> list[SampleKind]:
+    """Return what must be accepted of a sample.
+
+    From its head, its first event, its number of events, the numbers of partons that leave its hard processes, and
+    the labels of its events. Events with and without another parton overlap once they are showered, unless POWHEG
+    or MC@NLO made them; MC@NLO labels its events even where nothing is merged.
+    """
     declared = declared_events(head)
-    found: dict[SampleKind, bool] = {
-        "merged": _is_merged(head, first_event),
-        "mcatnlo": matched_shower(head) is not None,
-        "powheg": re.search("powheg", head, re.IGNORECASE) is not None,
+    nlo = {number for kind, number in found if kind == "npNLO"}
+    powheg = re.search("powheg", head, re.IGNORECASE) is not None
+    mcatnlo = matched_shower(head) is not None or bool(nlo) or "#aMCatNLO" in first_event
+    overlap = len(multiplicities) > 1 and not (powheg or mcatnlo)
+    labelled = len(nlo) > 1 or any(kind == "npLO" for kind, _ in found)
+    answers: dict[SampleKind, bool] = {
+        "merged": overlap or labelled or any(_card_value(head, key) > 0 for key in _MERGED_KEYS),
+        "mcatnlo": mcatnlo,
+        "powheg": powheg,
         "short": declared is not None and events < declared,
     }
-    return [kind for kind, yes in found.items() if yes]
+    return [kind for kind, yes in answers.items() if yes]
 
 
 def check_kinds(path: str, head: str, found: Iterable[SampleKind], accepted: Sequence[SampleKind]) -> None:
@@ -65,13 +86,6 @@ def matched_shower(head: str) -> str | None:
     """Return the shower that MC@NLO events are made for."""
     match = _SHOWER.search(head)
     return match[1] if match else None
-
-
-def _is_merged(head: str, first_event: str) -> bool:
-    """MadGraph's run card, CMS's copy of the matching parameters, or multiplicities at the events."""
-    cards = [_card_value(head, key) > 0 for key in _MERGED_KEYS]
-    multiplicities = _MULTIPLICITY.findall(first_event.partition(">")[0])
-    return any(cards) or any(int(n) >= 0 for n in multiplicities)
 
 
 def _card_value(head: str, key: str) -> float:

@@ -23,6 +23,8 @@ from rs3l.physics.lhe import HardEvent, incoming
 BATCH = 200
 """Events per call of ``nextBatch``: about 0.4 MB each."""
 
+USER_PROCESS = 9999
+"""Code of the process that the hard events are announced as."""
 _NEUTRINOS = (12, 14, 16)
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -70,7 +72,7 @@ class Showerer:
         self._events = events
         self._pythia = new_pythia()
         # Pythia keeps pointers to these two: they must live as long as it does.
-        self._source = _memory_source(self._pythia, events, _seeder(block, "shower"), block.ecm)
+        self._source = memory_source(self._pythia, events, _seeder(block, "shower"), block.ecm)
         self._hook = _hadronisation_hook(
             self._pythia, self._source, events, _seeder(block, "hadronisation"), recorder
         )
@@ -134,7 +136,7 @@ def _seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
     return lambda index: seeds.seed(block.seed, block.process, index, stage, stream)
 
 
-def _memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callable[[int], int], ecm: float) -> Any:
+def memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callable[[int], int], ecm: float) -> Any:
     """Return a Les Houches interface that hands ``events`` to Pythia and reseeds it for each.
 
     The position of an event comes back as ``info.pdf1``: events that fail at the process level are
@@ -150,7 +152,7 @@ def _memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callab
         def setInit(self) -> bool:  # noqa: N802
             self.setBeamA(2212, ecm / 2, 0, 0)
             self.setBeamB(2212, ecm / 2, 0, 0)
-            self.addProcess(9999, 1.0, 0.0, 1.0)
+            self.addProcess(USER_PROCESS, 1.0, 0.0, 1.0)
             return True
 
         def setEvent(self, idProcess: int = 0) -> bool:  # noqa: N802
@@ -158,7 +160,7 @@ def _memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callab
             if self.position >= len(events):
                 return False
             event = events[self.position]
-            self.setProcess(9999, 1.0, event.scale, event.alpha_qed, event.alpha_qcd)
+            self.setProcess(USER_PROCESS, 1.0, event.scale, event.alpha_qed, event.alpha_qcd)
             for particle in event.particles:
                 self.addParticle(*particle, -1.0)
             (id1, x1), (id2, x2) = ((p[0], p[9] / (ecm / 2)) for p in incoming(event))
