@@ -344,8 +344,8 @@ class EdgeConv(Block):
     candidate_pt_min: float = Field(
         0.0,
         ge=0,
-        description="Candidates of a lower pT are not shown to the network [GeV]: the detector of published "
-        "weights had thresholds.",
+        description="Candidates of a lower pT are not shown to the network [GeV]; for published weights, which "
+        "know no broad d0 of soft tracks.",
     )
 
     @property
