@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs3l.config.models import VicReg
+from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import dataset_schema
 from rs3l.data.store import Floats, Ints, JetStore
 from rs3l.files import sha256, write_json
@@ -89,7 +90,7 @@ def write_part(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as one Parquet file of the data set, in several row groups of whole events."""
     path.parent.mkdir(parents=True, exist_ok=True)
     groups = [[*group] for _, group in itertools.groupby(rows, key=lambda row: row["event_id"] % 2**40 // 10)]
-    with pq.ParquetWriter(path, dataset_schema()) as writer:
+    with pq.ParquetWriter(path, dataset_schema(), **parquet_options(dataset_schema())) as writer:
         for group in groups:
             writer.write_table(pa.Table.from_pylist(group, schema=dataset_schema()))
 
