@@ -27,7 +27,7 @@ class RowGroup:
         names = None if columns is None else list(columns)
         try:
             with pq.ParquetFile(self.path) as file:
-                return file.read_row_group(self.index, columns=names)
+                return file.read_row_group(self.index, columns=names, use_threads=False)
         except (OSError, ValueError, pa.ArrowException) as error:
             message = f"{self.path}: row group {self.index} cannot be read ({error}); merge the data set again"
             raise DataError(message) from None
