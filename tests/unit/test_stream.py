@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +17,7 @@ import torch
 import toy
 from torch.utils.data import DataLoader
 
+from conftest import REPOSITORY, SCRIPTS
 from rs3l.data.row_groups import RowGroup, row_groups
 from rs3l.data.store import JetStore, load_views
 from rs3l.data.stream import Order, Views, ViewStream
@@ -88,6 +93,15 @@ def test_each_event_once_over_all_ranks(manifest: Path, store: JetStore, ranks: 
     assert sum(map(len, shares)) == len(set().union(*shares)) == len(store)
 
 
+@pytest.mark.parametrize("min_views", [1, 3])
+def test_all_ranks_have_as_many_full_batches(manifest: Path, min_views: int) -> None:
+    streams = [new(manifest, Order(seed=3, batch=4, rank=rank, ranks=5, min_views=min_views)) for rank in range(5)]
+    for _ in range(2):
+        steps = [stream.steps() for stream in streams]
+        sizes = [[len(batch.events().count) for batch in stream] for stream in streams]
+        assert set(steps) == {min(size.count(4) for size in sizes)}
+
+
 def test_each_event_once_over_all_ranks_and_worker_processes(manifest: Path, store: JetStore) -> None:
     seen: Counter[Key] = Counter()
     for rank in range(2):
@@ -153,6 +167,31 @@ def test_few_row_groups_are_in_memory(manifest: Path, monkeypatch: pytest.Monkey
     assert len(reads) == groups
 
 
+def test_the_lines_of_the_documents_run(manifest: Path) -> None:
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (REPOSITORY / "docs" / "merge.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    (lines,) = (block for block in blocks if "ViewStream" in block)
+    for ours, toys in (
+        ("results/demo/dataset/manifest.json", str(manifest)),
+        ("higgs_bb", "signal"),
+        ("qcd", "background"),
+    ):
+        assert ours in lines
+        lines = lines.replace(ours, toys)
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    shapes = re.findall(r"torch.Size\(\[(\d+), \d+, 15\]\)", done.stdout)
+    counts = [
+        len(batch.events().count)
+        for batch in ViewStream(
+            manifest, "train", PROCESSES, ["nominal", "seed", "fsr_hi"], order=Order(seed=1, batch=64, min_views=2)
+        )
+    ]
+    assert [int(n) for n in shapes] == counts and len(counts) == 2
+
+
 def test_states_of_other_streams_are_refused(manifest: Path) -> None:
     stream = new(manifest)
     for order in (Order(seed=4, batch=7, pool=3), Order(seed=3, batch=8, pool=3)):
@@ -180,3 +219,8 @@ def test_changed_files_and_cut_events_are_refused(tmp_path: Path) -> None:
         row_groups(manifest, "train", PROCESSES)
     with pytest.raises(DataError, match="row group 1 cuts an event"):
         row_groups(manifest, "train", PROCESSES, verify=False)
+    pq.write_table(table.drop_columns(["jet_tau21"]), path)
+    with pytest.raises(
+        DataError, match=r"signal-0000\.parquet: no column jet_tau21: it was made by another version"
+    ):
+        row_groups(manifest, "train", PROCESSES, verify=False)[0].read()

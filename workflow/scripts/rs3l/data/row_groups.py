@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs3l.data.manifest import check_names, read_manifest, verified
+from rs3l.data.schema import dataset_schema
 from rs3l.errors import DataError
 
 
@@ -23,14 +24,24 @@ class RowGroup:
     rows: int
 
     def read(self, columns: Iterable[str] | None = None) -> pa.Table:
-        """Return its rows; raises :class:`DataError` if the file cannot be read."""
-        names = None if columns is None else list(columns)
+        """Return its rows, by default all columns of the data set.
+
+        Raises :class:`DataError` if the file cannot be read, or lacks a column.
+        """
+        names = list(columns or dataset_schema().names)
         try:
             with pq.ParquetFile(self.path) as file:
-                return file.read_row_group(self.index, columns=names, use_threads=False)
+                table = file.read_row_group(self.index, columns=names, use_threads=False)
         except (OSError, ValueError, pa.ArrowException) as error:
             message = f"{self.path}: row group {self.index} cannot be read ({error}); merge the data set again"
             raise DataError(message) from None
+        missing = [name for name in names if name not in table.column_names]
+        if missing:
+            raise DataError(
+                f"{self.path}: no column {', '.join(missing)}: it was made by another version; "
+                "merge the data set again"
+            )
+        return table
 
 
 def row_groups(

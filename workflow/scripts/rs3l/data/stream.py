@@ -100,11 +100,29 @@ class ViewStream(IterableDataset[Views]):
         self.groups = row_groups(manifest, split, self.processes, verify)
         self._source = {"manifest_sha256": sha256(manifest), "split": split}
         self.epoch, self._pool, self._offset = 0, 0, 0
+        self._counts: Ints | None = None
         self._check_groups(self.order.ranks)
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch."""
         self.epoch, self._pool, self._offset = epoch, 0, 0
+
+    def steps(self) -> int:
+        """Return how many full batches every rank has in the current epoch, so that all can stop together.
+
+        The first call reads the keys of all events.
+        """
+        if self._counts is None:
+            self._counts = np.array([self._count(group) for group in self.groups])
+        ranks = self.order.ranks
+        order = permutation(len(self.groups), self._generator("groups", ranks))
+        return min(int(self._counts[order[rank::ranks]].sum()) // self.order.batch for rank in range(ranks))
+
+    def _count(self, group: RowGroup) -> int:
+        """Return the events of a row group that have enough views."""
+        table = self._chosen(group.read(("event_id", "variant")))
+        _, views = np.unique(table["event_id"].to_numpy(), return_counts=True)
+        return int((views >= self.order.min_views).sum())
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is: the next batch, and what the order depends on."""
@@ -179,9 +197,11 @@ class ViewStream(IterableDataset[Views]):
         return Pool(store, EventViews(events.event_id[order], events.start[order], events.count[order]))
 
     def _arrays(self, group: RowGroup) -> dict[str, Any]:
-        table = group.read(COLUMNS)
-        chosen = table.filter(pc.is_in(table["variant"], value_set=pa.array(self.variants)))
+        chosen = self._chosen(group.read(COLUMNS))
         return part_arrays(group.path, chosen, self.processes.index(group.process), self.variants)
+
+    def _chosen(self, table: pa.Table) -> pa.Table:
+        return table.filter(pc.is_in(table["variant"], value_set=pa.array(self.variants)))
 
     def _generator(self, *words: str | int) -> Generator:
         return Generator().manual_seed(keyed_hash(self.order.seed, "stream", self.epoch, *words) >> 1)
