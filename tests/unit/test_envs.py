@@ -32,6 +32,8 @@ MODULES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "matplotlib": "matplotli
 """Modules that are not called like their conda package."""
 INDIRECT = {"cryptography"}
 """Packages that a library imports only when it is asked to: distributed, for temporary keys."""
+BY_HAND = {"export_hdf5.py": "merge.yaml", "import_hdf5.py": "merge.yaml", "import_model.py": "training.yaml"}
+"""Scripts that no rule runs, and the env to run them in."""
 CHOSEN_AT_RUN_TIME = {SCRIPTS / "rs3l" / "physics" / "generator.py": {"pythia8"}}
 """Modules that a file imports by name (`importlib.import_module`)."""
 
@@ -114,8 +116,8 @@ def needs(package: str) -> list[Requirement]:
 
 
 def scripts_of_rules() -> dict[str, str]:
-    """Return the env of each script, from the rules that run it."""
-    result = {}
+    """Return the env of each script, from the rules that run it, or from the list of those that none runs."""
+    result = dict(BY_HAND)
     for rules in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")):
         for rule in re.split(r"^rule ", rules.read_text(), flags=re.MULTILINE)[1:]:
             script = re.search(r'script=script\("([^"]+)"\)', rule)

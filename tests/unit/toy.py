@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs3l.config.models import VicReg
+from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import dataset_schema
 from rs3l.data.store import Floats, Ints, JetStore
 from rs3l.files import sha256, write_json
@@ -85,9 +87,12 @@ def rows_of(process: str, events: Sequence[int], seed: int = 0) -> list[dict[str
 
 
 def write_part(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as one Parquet file of the data set, in several row groups."""
+    """Write rows as one Parquet file of the data set, in several row groups of whole events."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=dataset_schema()), path, row_group_size=37)
+    groups = [[*group] for _, group in itertools.groupby(rows, key=lambda row: row["event_id"] % 2**40 // 10)]
+    with pq.ParquetWriter(path, dataset_schema(), **parquet_options(dataset_schema())) as writer:
+        for group in groups:
+            writer.write_table(pa.Table.from_pylist(group, schema=dataset_schema()))
 
 
 def write_dataset(folder: Path, events: Mapping[str, int] = EVENTS, parts: int = 2) -> Path:

@@ -7,6 +7,8 @@ import errno
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,39 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise named from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; rename it on success: all its files appear at once.
+
+    Raises :class:`StorageError` if ``path`` exists already and is not an empty folder, or the disk is full.
+    """
+    target = Path(path)
+    refuse_existing(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _to_disk(file)
+        temporary.chmod(0o777 & ~_UMASK)
+        temporary.replace(target)
+    except OSError as error:
+        named = full(path, error)
+        if named is None:
+            raise
+        raise named from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_existing(path: str | Path) -> None:
+    """Raise :class:`StorageError` if ``path`` is anything but an empty folder, or missing."""
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise StorageError(f"{path}: exists already; delete it, or choose another folder")
 
 
 def full(path: str | Path, error: OSError) -> StorageError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,35 +13,66 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     """Return the Markdown text of ``card.md``."""
     return "\n\n".join(
         [
-            _front_matter(),
+            _front_matter(manifest["campaign"]),
             f"# {manifest['campaign']}: re-simulated jets",
             "Each row is a jet: one view of one hard event. The views of an event are adjacent rows with the "
             "same `event_id`; they share the hard process and its decays, and differ in what was re-simulated. "
-            f"Simulated with Pythia {manifest['pythia']}; detector response: {manifest['detector']}; "
-            f"campaign seed {manifest['seed']}. "
+            f"{_origin(manifest)} "
             "Units: GeV, mm, radians. A hard event is in one split, with all its views. `weight` undoes the "
             "biased sampling of the hard process: a row counts `weight` x cross-section / sum of weights.",
             "## Events",
             _events_table(manifest),
-            "## Matching efficiency",
-            "Fraction of hard events with a jet that passes the cuts and lies within the jet radius of the hard "
-            "boson or parton. Keeping only events with a jet in every variant would bias the sample to high pT: "
-            f"every matched jet is kept here (at least {manifest['min_views']} per event).",
-            _efficiency_table(manifest),
+            *_efficiency(manifest),
             "## Columns",
             _schema_table(manifest["schema"]),
+            *_substitutes(manifest),
             "## Files",
             _files_table(manifest["files"]),
         ]
     )
 
 
-def _front_matter() -> str:
-    files = "\n".join(f"      - split: {split}\n        path: {split}/*.parquet" for split in SPLITS)
+def _front_matter(campaign: str) -> str:
+    """Return what Hugging Face hubs read; `validation` is their name of the split, with this card or without."""
+    names = {"val": "validation"}
+    files = "\n".join(
+        f"      - split: {names.get(split, split)}\n        path: {split}/*.parquet" for split in SPLITS
+    )
     return (
-        "---\ntags: [physics, jets, simulation, contrastive-learning]\nconfigs:\n  - config_name: default\n"
+        f"---\npretty_name: {json.dumps(campaign + ': re-simulated jets')}\n"
+        "tags: [physics, jets, simulation, contrastive-learning]\nconfigs:\n  - config_name: default\n"
         f"    data_files:\n{files}\n---"
     )
+
+
+def _origin(manifest: Mapping[str, Any]) -> str:
+    if "source" in manifest:
+        return f"Imported from {manifest['source']}."
+    return (
+        f"Simulated with Pythia {manifest['pythia']}; detector response: {manifest['detector']}; "
+        f"campaign seed {manifest['seed']}."
+    )
+
+
+def _efficiency(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the section on matching; imported files do not say how many hard events had no jet."""
+    if "source" in manifest:
+        return []
+    return [
+        "## Matching efficiency",
+        "Fraction of hard events with a jet that passes the cuts and lies within the jet radius of the hard "
+        "boson or parton. Keeping only events with a jet in every variant would bias the sample to high pT: "
+        f"every matched jet is kept here (at least {manifest['min_views']} per event).",
+        _efficiency_table(manifest),
+    ]
+
+
+def _substitutes(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the section on columns that imported files may lack."""
+    if "substitutes" not in manifest:
+        return []
+    rows = [[f"`{name}`", text] for name, text in manifest["substitutes"].items()]
+    return ["Where the files did not have a column, its values are:", _markdown(["column", "substitute"], rows)]
 
 
 def _markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -55,10 +87,13 @@ def _events_table(manifest: Mapping[str, Any]) -> str:
             split: sum(f["events"] for f in manifest["files"] if (f["process"], f["split"]) == (name, split))
             for split in SPLITS
         }
-        sigma = f"{process['cross_section_pb']:.4g} ± {process['cross_section_error_pb']:.1g}"
+        sigma, weights = "not known", "not known"
+        if "cross_section_pb" in process:
+            sigma = f"{process['cross_section_pb']:.4g} ± {process['cross_section_error_pb']:.1g}"
+            weights = f"{process['sum_weights']:.6g}"
         rows.append(
             [name, process["label"], process["use"], str(process["hard_events"]), sigma]
-            + [f"{process['sum_weights']:.6g}"]
+            + [weights]
             + [str(events[split]) for split in SPLITS]
         )
     header = ["process", "label", "use", "hard events", "cross-section [pb]", "sum of weights"]

@@ -6,7 +6,6 @@ C = 8 raw columns. Masks: True = real candidate. GeV, mm, radians.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rs3l.data.manifest import check_names, verified
+from rs3l.data.manifest import read_manifest as read_manifest
 from rs3l.data.schema import CANDIDATE_COLUMNS
 from rs3l.errors import DataError
-from rs3l.files import sha256
-
-FORMAT = 1
-"""Format of the manifest that this code reads."""
 
 RAW = ("pt", "deta", "dphi", "energy", "charge", "class", "d0", "dz")
 """Raw columns of a candidate; deta and dphi are relative to the jet axis."""
@@ -34,7 +31,8 @@ CLASSES = ("photon", "muon", "electron", "charged hadron", "neutral hadron")
 
 _JET_INPUTS = ("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_mass")
 _POSITIVE = ("cand_pt", "cand_energy", "jet_pt", "jet_energy")
-_COLUMNS = ("event_id", "variant", "weight", *_JET_INPUTS, *CANDIDATE_COLUMNS)
+COLUMNS = ("event_id", "variant", "weight", *_JET_INPUTS, *CANDIDATE_COLUMNS)
+"""Columns of the data set that a store is made from."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -140,57 +138,31 @@ def load_views(
     is not finite, or if nothing is selected.
     """
     manifest = read_manifest(manifest_path)
-    _check_names(manifest_path, "process", processes, manifest["processes"])
-    _check_names(manifest_path, "variant", variants, manifest["variants"])
+    check_names(manifest_path, "process", processes, manifest["processes"])
+    check_names(manifest_path, "variant", variants, manifest["variants"])
     folder = Path(manifest_path).parent
     parts = []
     for code, process in enumerate(processes):
         for entry in manifest["files"]:
             if entry["split"] == split and entry["process"] == process:
-                path = _verified(folder / entry["path"], entry["sha256"])
+                path = verified(folder / entry["path"], entry["sha256"])
                 parts.append(_read_part(path, code, variants))
     if not sum(len(part["event_id"]) for part in parts):
         raise DataError(
             f"{manifest_path}: no jet of {', '.join(processes)} under {', '.join(variants)} in the split "
             f"{split!r}; raise processes.<name>.events or dataset.splits.{split}"
         )
-    return _store(parts, tuple(processes), tuple(variants), constituents)
-
-
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Return the data set's manifest; raise :class:`DataError` if it is missing or of another format."""
-    try:
-        manifest = json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such manifest; make the data set first (rule merge)") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error}); merge the data set again") from None
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise DataError(f"{path}: format {found!r}, expected {FORMAT}; merge the data set again")
-    return dict(manifest)
-
-
-def _check_names(path: str | Path, kind: str, names: Sequence[str], known: Sequence[str]) -> None:
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise DataError(
-            f"{path}: no {kind} {', '.join(unknown)} in the data set (it has {', '.join(known)}); "
-            "merge the data set again with this configuration"
-        )
-
-
-def _verified(path: Path, expected: str) -> Path:
-    if not path.is_file():
-        raise DataError(f"{path}: named in the manifest, and missing; delete the manifest and run again")
-    if sha256(path) != expected:
-        raise DataError(f"{path}: its SHA-256 is not the manifest's; delete the manifest and run again")
-    return path
+    return join_parts(parts, tuple(processes), tuple(variants), constituents)
 
 
 def _read_part(path: Path, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return the arrays of one file: per jet, and ``candidates`` [t, 8] with ``lengths`` [j]."""
-    table = pq.read_table(path, columns=list(_COLUMNS), filters=[("variant", "in", list(variants))])
+    table = pq.read_table(path, columns=list(COLUMNS), filters=[("variant", "in", list(variants))])
+    return part_arrays(path, table, process, variants)
+
+
+def part_arrays(path: Path, table: pa.Table, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of rows of one file, all under ``variants``; ``path`` is named in errors."""
     lengths = _lengths(path, table)
     values = {name: _values(path, table, name) for name in (*_JET_INPUTS, *CANDIDATE_COLUMNS)}
     variant = pa.compute.index_in(table["variant"], value_set=pa.array(list(variants)))
@@ -268,12 +240,13 @@ def candidate_class(pdg_id: NDArray[Any], charge: NDArray[Any]) -> NDArray[np.in
     )
 
 
-def _store(
+def join_parts(
     parts: Sequence[dict[str, NDArray[Any]]],
     processes: tuple[str, ...],
     variants: tuple[str, ...],
     constituents: int,
 ) -> JetStore:
+    """Return the store of what :func:`part_arrays` returned."""
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     lengths = joined.pop("lengths")
     return JetStore(
