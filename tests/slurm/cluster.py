@@ -65,7 +65,7 @@ def output(*command: str) -> str:
     return result.stdout
 
 
-def wait_for(what: str, check: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_for(what: str, check: Callable[[], bool], seconds: float = 180.0) -> None:
     """Wait until ``check`` holds; raise :class:`ClusterError` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not check():
