@@ -113,8 +113,7 @@ def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
     try:
         with warnings.catch_warnings(category=RuntimeWarning):
             warnings.simplefilter("error", RuntimeWarning)  # pylhe only warns of an XML that ends too early
-            text = gzip.decompress(Path(path).read_bytes()).decode()  # all of it: the checksum is at its end
-            file = pylhe.LHEFile.fromstring(text)
+            file = pylhe.LHEFile.fromstring(_text(path))
             info = _info(path, file.comment)
             events = [_from_pylhe(event) for event in file.events]
     except FileNotFoundError:
@@ -130,6 +129,21 @@ def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
             f"holds {len(events)} events that differ from these; delete it and run again"
         )
     return info, events
+
+
+def _text(path: str | Path) -> str:
+    """Return the text of a shard without additional weights, which may be far more than the rest.
+
+    The file is read to its end, where the checksum is.
+    """
+    lines, skipped = [], False
+    with gzip.open(path, "rb") as stream:
+        for line in stream:
+            skipped = skipped or line == b"<rwgt>\n"
+            if not skipped:
+                lines.append(line)
+            skipped = skipped and line != b"</rwgt>\n"
+    return b"".join(lines).decode()
 
 
 def incoming(event: HardEvent) -> Iterator[Particle]:
