@@ -51,6 +51,8 @@ def blocks_of(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, typ
 def _inner(path: str, name: str, field: FieldInfo) -> list[tuple[str, type[BaseModel]]]:
     """Return path and model of the block that a key holds, of each alternative if its ``kind`` chooses one."""
     annotation = field.annotation
+    if type(None) in get_args(annotation):  # a block that may be left out
+        annotation = get_args(annotation)[0]
     named = get_origin(annotation) is dict
     inner = ".".join(filter(None, [path, name, "<name>" if named else ""]))
     if named:
