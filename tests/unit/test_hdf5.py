@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ import test_finetune
 import test_pretrain
 import toy
 
-from conftest import run_script
+from conftest import SCRIPTS, run_script
 from rs3l.config.models import Splits, Task
+from rs3l.data import import_hdf5 as import_module
 from rs3l.data.export_hdf5 import ExportOptions, export_hdf5, slots_of
 from rs3l.data.hdf5 import COLUMNS, FEATURES
 from rs3l.data.import_hdf5 import ImportOptions, import_hdf5
@@ -268,12 +271,35 @@ def without_candidates(file: h5py.File) -> None:
     ],
 )  # fmt: skip
 def test_files_that_are_not_right_leave_nothing(
-    tmp_path: Path, change: Callable[[h5py.File], None], message: str
+    tmp_path: Path, change: Callable[[h5py.File], None], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(import_module, "BLOCK_EVENTS", 16)  # so that something is written before event 57
     path = public_file(tmp_path / "files" / "rs3l_0.h5", change=change)
     with pytest.raises(CampaignError, match=message) as error:
         import_hdf5([path], tmp_path / "dataset", ImportOptions())
     assert str(path) in str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["files"]
+
+
+@pytest.mark.parametrize("script", ["export_hdf5", "import_hdf5"])
+def test_a_full_disk_leaves_nothing(manifest: Path, tmp_path: Path, script: str) -> None:
+    """A limit on the size of files stands for a disk that is full."""
+    files = public_file(tmp_path / "files" / "rs3l_0.h5", events=200)
+    arguments = {
+        "export_hdf5": ["--manifest", manifest, "--variants", "nominal", "seed", "-", "-", "-"],
+        "import_hdf5": ["--files", files],
+    }
+    program = (
+        "import resource, runpy, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
+        f"sys.path.insert(0, {str(SCRIPTS)!r})\n"
+        f"runpy.run_path({str(SCRIPTS / (script + '.py'))!r}, run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", program, *map(str, arguments[script]), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "out: cannot be written (File too large)" in done.stderr and "Traceback" not in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["files"]
 
 
