@@ -174,6 +174,23 @@ def test_public_files_become_views(tmp_path: Path, absolute: bool) -> None:
     assert "rs3l_3.h5" in card and "not known" in card and "substitute" in card
 
 
+def test_invalid_jets_can_be_left_out(tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        file["singletons"][12, :, 0] = np.nan  # no jet of this event is left
+        file["jet_pflow_cands"][13, 1, 2, 0] = np.nan
+        file["jet_pflow_cands"][14, 1, 1] = np.inf  # relpt is not used
+
+    whole, holes = (
+        public_file(tmp_path / n / "rs3l_0.h5", change=c) for n, c in (("whole", None), ("holes", change))
+    )
+    everything = import_hdf5([whole], tmp_path / "a", ImportOptions())
+    made = import_hdf5([holes], tmp_path / "b", ImportOptions(leave_out_invalid=True))
+    assert (made["events_without_jets"], made["invalid_jets"]) == (4, 6)
+    assert json.loads((tmp_path / "b" / "provenance.json").read_text())["files"][0]["angles"] == "relative"
+    rows_of = [sum(file["rows"] for file in manifest["files"]) for manifest in (everything, made)]
+    assert rows_of[0] - rows_of[1] == 6
+
+
 def test_more_files_move_no_event(tmp_path: Path) -> None:
     public_file(tmp_path / "rs3l_3.h5")
     import_hdf5([tmp_path / "rs3l_3.h5"], tmp_path / "one", ImportOptions())
