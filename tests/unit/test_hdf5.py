@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ import test_finetune
 import test_pretrain
 import toy
 
-from conftest import run_script
+from conftest import SCRIPTS, run_script
 from rs3l.config.models import Splits, Task
+from rs3l.data import import_hdf5 as import_module
 from rs3l.data.export_hdf5 import ExportOptions, export_hdf5, slots_of
 from rs3l.data.hdf5 import COLUMNS, FEATURES
 from rs3l.data.import_hdf5 import ImportOptions, import_hdf5
@@ -171,6 +174,23 @@ def test_public_files_become_views(tmp_path: Path, absolute: bool) -> None:
     assert "rs3l_3.h5" in card and "not known" in card and "substitute" in card
 
 
+def test_invalid_jets_can_be_left_out(tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        file["singletons"][12, :, 0] = np.nan  # no jet of this event is left
+        file["jet_pflow_cands"][13, 1, 2, 0] = np.nan
+        file["jet_pflow_cands"][14, 1, 1] = np.inf  # relpt is not used
+
+    whole, holes = (
+        public_file(tmp_path / n / "rs3l_0.h5", change=c) for n, c in (("whole", None), ("holes", change))
+    )
+    everything = import_hdf5([whole], tmp_path / "a", ImportOptions())
+    made = import_hdf5([holes], tmp_path / "b", ImportOptions(leave_out_invalid=True))
+    assert (made["events_without_jets"], made["invalid_jets"]) == (4, 6)
+    assert json.loads((tmp_path / "b" / "provenance.json").read_text())["files"][0]["angles"] == "relative"
+    rows_of = [sum(file["rows"] for file in manifest["files"]) for manifest in (everything, made)]
+    assert rows_of[0] - rows_of[1] == 6
+
+
 def test_more_files_move_no_event(tmp_path: Path) -> None:
     public_file(tmp_path / "rs3l_3.h5")
     import_hdf5([tmp_path / "rs3l_3.h5"], tmp_path / "one", ImportOptions())
@@ -268,12 +288,35 @@ def without_candidates(file: h5py.File) -> None:
     ],
 )  # fmt: skip
 def test_files_that_are_not_right_leave_nothing(
-    tmp_path: Path, change: Callable[[h5py.File], None], message: str
+    tmp_path: Path, change: Callable[[h5py.File], None], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(import_module, "BLOCK_EVENTS", 16)  # so that something is written before event 57
     path = public_file(tmp_path / "files" / "rs3l_0.h5", change=change)
     with pytest.raises(CampaignError, match=message) as error:
         import_hdf5([path], tmp_path / "dataset", ImportOptions())
     assert str(path) in str(error.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["files"]
+
+
+@pytest.mark.parametrize("script", ["export_hdf5", "import_hdf5"])
+def test_a_full_disk_leaves_nothing(manifest: Path, tmp_path: Path, script: str) -> None:
+    """A limit on the size of files stands for a disk that is full."""
+    files = public_file(tmp_path / "files" / "rs3l_0.h5", events=200)
+    arguments = {
+        "export_hdf5": ["--manifest", manifest, "--variants", "nominal", "seed", "-", "-", "-"],
+        "import_hdf5": ["--files", files],
+    }
+    program = (
+        "import resource, runpy, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
+        f"sys.path.insert(0, {str(SCRIPTS)!r})\n"
+        f"runpy.run_path({str(SCRIPTS / (script + '.py'))!r}, run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", program, *map(str, arguments[script]), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "out: cannot be written (File too large)" in done.stderr and "Traceback" not in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["files"]
 
 

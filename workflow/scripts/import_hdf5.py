@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--jet-type", nargs="+", default=[], metavar="CODE=NAME", help="other codes of jet types, e.g. 12=top"
     )
+    parser.add_argument("--leave-out-invalid", action="store_true", help="jets with NaN or impossible values")
     args = parser.parse_args()
     options = ImportOptions(
         name=args.name,
@@ -33,6 +34,7 @@ def main() -> None:
         columns=parse_columns(args.column),
         jet_types=parse_jet_types(args.jet_type),
         angles=args.angles,
+        leave_out_invalid=args.leave_out_invalid,
     )
     import_hdf5(args.files, args.out, options)
 

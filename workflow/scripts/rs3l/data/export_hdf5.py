@@ -6,7 +6,9 @@ shuffle. Shapes: E events of a block, 5 slots, R rows (views), C candidates.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import io
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -217,6 +219,36 @@ def _attributes(path: str | Path, manifest: Mapping[str, Any], options: ExportOp
     }
 
 
+class Stream(io.FileIO):
+    """A file that HDF5 writes to: it keeps the first error, for the caller, and looks as if all went well.
+
+    The HDF5 library crashes the process when it closes a file that a full disk kept from being written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self.failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write all of ``data``, in as many pieces as the system takes."""
+        view = memoryview(data).cast("B")
+        done = 0
+        try:
+            while done < len(view) and self.failure is None:
+                done += super().write(view[done:]) or 0
+        except OSError as error:
+            self.failure = error
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Set the size of the file."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+
 @dataclass
 class Files:
     """Writer of ``rs3l_{i}.h5``, from number ``first``, each with at most ``events_per_file`` events."""
@@ -227,6 +259,7 @@ class Files:
     options: ExportOptions
     names: list[str] = field(default_factory=list)
     current: h5py.File | None = None
+    stream: Stream | None = None
 
     def __enter__(self) -> Files:
         return self
@@ -234,8 +267,7 @@ class Files:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.current is not None:
-            self.current.close()
+        self._close()
 
     def append(self, block: Block) -> None:
         """Write events, in as many files as they need."""
@@ -249,17 +281,31 @@ class Files:
                 file[name].resize(size + len(chosen), axis=0)
                 file[name][size:] = chosen
             done += len(block.key[part])
+            self._check()
 
     def _file(self) -> h5py.File:
         """Return the file that has room for another event."""
         if self.current is not None and self.current[JETS].shape[0] < self.options.events_per_file:
             return self.current
-        if self.current is not None:
-            self.current.close()
+        self._close()
         self.names.append(f"rs3l_{self.first + len(self.names)}.h5")
-        self.current = h5py.File(self.folder / self.names[-1], "w")
+        self.stream = Stream(self.folder / self.names[-1])
+        self.current = h5py.File(self.stream, "w")
         self._prepare(self.current)
         return self.current
+
+    def _close(self) -> None:
+        """Close the current file, if any; raises the error that kept it from being written."""
+        if self.current is not None and self.stream is not None:
+            with contextlib.suppress(*((OSError, RuntimeError) if self.stream.failure else ())):
+                self.current.close()
+            self.stream.close()
+            self.current = None
+            self._check()
+
+    def _check(self) -> None:
+        if self.stream is not None and self.stream.failure is not None:
+            raise self.stream.failure
 
     def _prepare(self, file: h5py.File) -> None:
         """Create the empty data sets, and say what is in them."""

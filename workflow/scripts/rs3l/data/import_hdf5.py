@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ class ImportOptions:
     columns: Mapping[str, int] = field(default_factory=dict)
     jet_types: Mapping[int, str] = field(default_factory=dict)
     angles: Angles | None = None
+    leave_out_invalid: bool = False
     events_per_part: int = 20_000
     events_per_row_group: int = 1_000
 
@@ -116,18 +118,18 @@ def import_hdf5(files: Sequence[str | Path], out: str | Path, options: ImportOpt
     _check_sources(sources)
     with atomic_folder(out) as folder:
         writer = DatasetWriter(folder, options.events_per_part, options.events_per_row_group)
-        empty = 0
+        left_out = Counter(events_without_jets=0, invalid_jets=0)
         for source in sources:
             for start in range(0, source.layout.events, BLOCK_EVENTS):
-                empty += _import_block(source, start, writer, options)
-        manifest = _manifest(sources, writer, options, empty)
+                left_out += _import_block(source, start, writer, options)
+        manifest = _manifest(sources, writer, options, left_out)
         if not manifest["files"]:
             names = ", ".join(str(source.layout.path) for source in sources)
             raise DataError(f"no event with a jet in {names}: no jet pT, or no candidate pT, is above zero")
         write_text(folder / "card.md", card_text(manifest))
         write_json(folder / "provenance.json", _provenance(sources, options))
         write_json(folder / "manifest.json", manifest)
-    logging.info("%s: %d files; %d events without any jet left out", out, len(manifest["files"]), empty)
+    logging.info("%s: %d files; left out: %s", out, len(manifest["files"]), dict(left_out))
     return manifest
 
 
@@ -183,7 +185,9 @@ def guess_angles(layout: Layout) -> Angles:
         candidates = file[CANDIDATES][:BLOCK_EVENTS, :, : len(FEATURES)].astype(np.float64)
     pt, eta = (candidates[:, :, FEATURES.index(name)] for name in ("pt", "eta"))
     axis = jets[:, :, layout.columns["jet_eta"], None]
-    relative, absolute = float((pt * np.abs(eta)).sum()), float((pt * np.abs(eta - axis)).sum())
+    distances = pt * np.abs(eta), pt * np.abs(eta - axis)
+    usable = np.isfinite(distances[0]) & np.isfinite(distances[1])
+    relative, absolute = (float(distance[usable].sum()) for distance in distances)
     result: Angles = "relative" if relative <= absolute else "absolute"
     logging.info("%s: angles of candidates look %s (%.3g, %.3g)", layout.path, result, relative, absolute)
     return result
@@ -203,12 +207,13 @@ def _check_sources(sources: Sequence[Source]) -> None:
         numbers[source.number] = source.layout.path
 
 
-def _import_block(source: Source, start: int, writer: DatasetWriter, options: ImportOptions) -> int:
-    """Add the events from ``start`` on to the data set; return how many have no jet at all."""
+def _import_block(source: Source, start: int, writer: DatasetWriter, options: ImportOptions) -> Counter[str]:
+    """Add the events from ``start`` on to the data set; return what was left out."""
     block = _read(source, start)
     named = np.array([bool(name) for name in source.variants])
     present = named & (block.jet["jet_pt"] > 0) & (block.candidates[:, :, 0] > 0).any(axis=-1)
-    _check_finite(source, start, block, present)
+    invalid = _invalid(source, start, block, present, options)
+    present &= ~invalid
     events = np.flatnonzero(present.any(axis=1))
     types = _types(source, start, block, present)
     processes = _processes(source, block, types)
@@ -222,7 +227,7 @@ def _import_block(source: Source, start: int, writer: DatasetWriter, options: Im
             ids = pa.array(keys[own[chosen == name]])
             if len(ids):
                 writer.append(name, process, table.filter(pa.compute.is_in(table["event_id"], value_set=ids)))
-    return len(present) - len(events)
+    return Counter(events_without_jets=len(present) - len(events), invalid_jets=int(invalid.sum()))
 
 
 @dataclass(frozen=True)
@@ -257,8 +262,18 @@ _REQUIRED = ("jet_type", "jet_pt", "jet_eta", "jet_phi", "jet_energy")
 """Columns that must be finite; ratios of substructure may be NaN."""
 
 
-def _check_finite(source: Source, start: int, block: _Block, present: Bools) -> None:
-    """Refuse NaN, infinite and impossible values by file, column and event."""
+def _invalid(source: Source, start: int, block: _Block, present: Bools, options: ImportOptions) -> Bools:
+    """Return the jets [E, 5] with values that cannot be used; unless they are to be left out, refuse them."""
+    result = np.zeros(present.shape, bool)
+    for what, bad in _problems(block, present):
+        if not options.leave_out_invalid:
+            _refuse(source, start, what, bad)
+        result |= bad
+    return result
+
+
+def _problems(block: _Block, present: Bools) -> Iterator[tuple[str, Bools]]:
+    """Yield each column that is used, and the jets [E, 5] where it is NaN, infinite or impossible."""
     for name in _REQUIRED:
         values = block.jet[name]
         bad: Bools = ~np.isfinite(values)
@@ -266,11 +281,11 @@ def _check_finite(source: Source, start: int, block: _Block, present: Bools) -> 
             bad = bad | (values < 0)
         if name == "jet_energy":
             bad = bad | (present & (values <= 0))
-        _refuse(source, start, f"{JETS}, {name}", bad)
+        yield f"{JETS}, {name}", bad
     real = block.candidates[:, :, 0] > 0
-    for i, name in enumerate(FEATURES):
-        bad = _unusable(name, block.candidates[:, :, i], real)
-        _refuse(source, start, f"{CANDIDATES}, {name}", np.asarray(bad.any(axis=-1)))
+    for name in _FEATURE_OF:
+        bad = _unusable(name, block.candidates[:, :, FEATURES.index(name)], real)
+        yield f"{CANDIDATES}, {name}", np.asarray(bad.any(axis=-1))
 
 
 def _unusable(name: str, values: NDArray[np.float32], real: Bools) -> Bools:
@@ -292,7 +307,7 @@ def _refuse(source: Source, start: int, what: str, bad: Bools) -> None:
         raise DataError(
             f"{source.layout.path}: {what}: values that are NaN, infinite, or impossible, first in event "
             f"{start + event}, variant {slot} ({int(bad.sum())} jets from event {start} on); the file is "
-            "damaged, or its columns are others than those of the layout"
+            "damaged, or its columns are others than those of the layout; --leave-out-invalid leaves such jets out"
         )
 
 
@@ -308,7 +323,7 @@ def _types(source: Source, start: int, block: _Block, present: Bools) -> NDArray
             f"{', '.join(f'{code}={name}' for code, name in source.jet_types.items())}; "
             "name it with --jet-type CODE=NAME"
         )
-    return np.array([source.jet_types.get(int(code), "other") for code in codes], dtype=object)
+    return np.array([source.jet_types.get(int(code), "other") for code in np.nan_to_num(codes)], dtype=object)
 
 
 def _processes(source: Source, block: _Block, types: NDArray[np.object_]) -> NDArray[np.object_]:
@@ -424,7 +439,7 @@ def _as_integers(values: NDArray[np.float32], kind: pa.DataType) -> NDArray[Any]
 
 
 def _manifest(
-    sources: Sequence[Source], writer: DatasetWriter, options: ImportOptions, empty: int
+    sources: Sequence[Source], writer: DatasetWriter, options: ImportOptions, left_out: Counter[str]
 ) -> dict[str, Any]:
     use = sources[0].layout.attribute("variant_use") or {}
     stated = sources[0].layout.attribute("processes") or {}
@@ -440,7 +455,8 @@ def _manifest(
         "min_views": 1,
         "variants": {name: use.get(name, "train") for name in variants},
         "processes": {name: _process_entry(name, files, stated, variants) for name in writer.processes},
-        "events_without_jets": empty,
+        "events_without_jets": left_out["events_without_jets"],
+        "invalid_jets": left_out["invalid_jets"],
         "substitutes": SUBSTITUTES,
         "files": files,
         "schema": {column.name: str(column.type) for column in dataset_schema()},
