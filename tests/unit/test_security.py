@@ -94,7 +94,8 @@ def test_every_path_in_a_rule_is_quoted() -> None:
         "wildcards.task",
         "params.figure",
         "params.energy",
-        "params.first",
+        "params.shard_events",
+        "wildcards.shard",
         "params.model",
     }
     numbers_and_names |= {"params.launcher", "params.workers"}
