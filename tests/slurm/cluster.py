@@ -243,6 +243,14 @@ def ready_nodes() -> set[str]:
     return {line.split()[0] for line in lines if line and line.split()[1] in ("idle", "mix", "alloc")}
 
 
+def all_nodes_ready() -> bool:
+    """Return whether all nodes take jobs; undrain the others: a controller that was killed drains what it forgot."""
+    waiting = set(NODES) - ready_nodes()
+    for node in waiting:
+        quiet("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    return not waiting
+
+
 def start() -> None:
     """Start everything that is not running, and wait until all nodes take jobs."""
     if os.geteuid() != 0:
@@ -254,7 +262,7 @@ def start() -> None:
     start_controller()
     for node in NODES:
         start_node(node)
-    wait_for("the nodes", lambda: ready_nodes() == set(NODES))
+    wait_for("the nodes", all_nodes_ready)
     print(f"Slurm is up after {time.monotonic() - began:.1f} s", flush=True)
 
 
