@@ -45,7 +45,7 @@ status: venv  ## how far a campaign is: make status CONFIG=my.yaml CORES=200
 	@$(RUN) tools/status.py --config "$(CONFIG)" --cores "$(CORES)"
 
 test-slurm: venv  ## the miniature campaign on a Slurm of this machine (root, Debian: installs its packages)
-	@$(RUN) tests/slurm/cluster.py $(SLURM) -- "$(BIN)/python" -m pytest tests/slurm -m "not faults"
+	@$(RUN) tests/slurm/cluster.py $(SLURM) -- "$(BIN)/python" -m pytest tests/slurm -m "not faults" $(PYTEST)
 
 test-conda: venv  ## `--sdm conda` with a stand-in for conda and a local channel: the miniature campaign, wrong environments
 	@test -x .conda-test/bin/python || $(PYTHON) -m venv .conda-test
