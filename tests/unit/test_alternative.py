@@ -269,17 +269,16 @@ def alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+def by_hand(made: ResimBlock, hard_shard: Shard, folder: Path) -> list[str]:
+    """Return the arguments of the script, as a rule gives them."""
+    hard, out = hard_shard("qcd", 0, N), folder / "x.parquet"
+    return ["--block", made.model_dump_json(), "--hard", str(hard), "--out", str(out)]
+
+
 def test_a_cancelled_job_ends_its_command(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:
     """By hand, as a rule would; the command's messages are in the log of the job, and nothing is left."""
     made = block(campaign, "qcd", write_script(tmp_path, HANGS))
-    arguments = [
-        "--block",
-        made.model_dump_json(),
-        "--hard",
-        str(hard_shard("qcd", 0, N)),
-        "--out",
-        str(tmp_path / "x.parquet"),
-    ]
+    arguments = by_hand(made, hard_shard, tmp_path)
     (tmp_path / "scratch").mkdir()
     with (tmp_path / "log").open("w") as log:
         job = subprocess.Popen(
@@ -302,14 +301,7 @@ def test_a_cancelled_job_ends_its_command(campaign: Campaign, hard_shard: Shard,
 def test_a_full_disk_is_named(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:
     """No file may be larger than 8 kB: the scratch folder cannot take the hard events."""
     made = block(campaign, "qcd", GOOD)
-    arguments = [
-        "--block",
-        made.model_dump_json(),
-        "--hard",
-        str(hard_shard("qcd", 0, N)),
-        "--out",
-        str(tmp_path / "x.parquet"),
-    ]
+    arguments = by_hand(made, hard_shard, tmp_path)
     command = [
         "bash",
         "-c",

@@ -32,15 +32,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
     owner = f"{os.environ.get('SLURM_JOB_ID', 'local')}-{os.uname().nodename}-{os.getpid()}"
     temporary = target.with_name(f".{target.name}.{owner}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _to_disk(temporary)
-        temporary.replace(target)
-    except OSError as error:
-        named = full(path, error)
-        if named is None:
-            raise
-        raise named from error
+        with _full_disk_is_named(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _to_disk(temporary)
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -56,19 +52,27 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _to_disk(file)
-        temporary.chmod(0o777 & ~_UMASK)
-        temporary.replace(target)
+        with _full_disk_is_named(path):
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _to_disk(file)
+            temporary.chmod(0o777 & ~_UMASK)
+            temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _full_disk_is_named(path: str | Path) -> Iterator[None]:
+    """Turn an error of a full disk into one that names ``path``; others pass."""
+    try:
+        yield
     except OSError as error:
         named = full(path, error)
         if named is None:
             raise
         raise named from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def refuse_existing(path: str | Path) -> None:

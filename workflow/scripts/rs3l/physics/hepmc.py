@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pyhepmc
 
 from rs3l.errors import GeneratorError
+from rs3l.physics.shower import NEUTRINOS
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-NEUTRINOS = (12, 14, 16)
 _STABLE = 1
 _DAMAGE = (OSError, EOFError, zlib.error, RuntimeError, UnicodeDecodeError)
 

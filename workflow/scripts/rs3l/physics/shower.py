@@ -25,7 +25,7 @@ BATCH = 200
 
 USER_PROCESS = 9999
 """Code of the process that the hard events are announced as."""
-_NEUTRINOS = (12, 14, 16)
+NEUTRINOS = (12, 14, 16)
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -195,7 +195,7 @@ def _hadronisation_hook(
 
 
 def _is_visible(pdg_id: Ints, status: Ints) -> npt.NDArray[np.bool_]:
-    return (status > 0) & ~np.isin(np.abs(pdg_id), _NEUTRINOS)
+    return (status > 0) & ~np.isin(np.abs(pdg_id), NEUTRINOS)
 
 
 def _vertices(vertex: ak.Array) -> dict[str, Floats]:
