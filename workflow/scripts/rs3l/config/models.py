@@ -21,7 +21,7 @@ PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
 
-PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "folder")
+PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process", "folder")
 """What the command of an external generator may name, besides its settings."""
 
 GENERATOR_CUT_REACH = 0.8
@@ -137,7 +137,7 @@ class GeneratorCommand(Block):
         min_length=1,
         description="Command line, run without a shell. Placeholders: {lhe} (events to read), {out} (HepMC3 to "
         "write), {seed} (of the shard), {seeds} (table of seeds per event), {init_seed} (the same in all shards), "
-        "{events}, {folder} (scratch), and the keys of `settings`.",
+        "{events}, {process}, {folder} (scratch), and the keys of `settings`.",
     )
     settings: dict[Name, bool | int | float | str] = Field(
         {}, description="Values for further placeholders of the command."
@@ -172,7 +172,7 @@ class GeneratorCommand(Block):
                 f"unknown placeholder {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))} (a brace is "
                 "written twice)"
             )
-        if missing := {"lhe", "out", "seed"} - used - ({"seed"} if "seeds" in used else set()):
+        if missing := {"lhe", "out", "seed"} - used - ({"lhe", "seed"} if "seeds" in used else set()):
             raise ValueError(f"the command needs the placeholder {', '.join(sorted(missing))}")
         if unused := set(self.settings) - used:
             raise ValueError(f"settings without a placeholder: {', '.join(sorted(unused))}; they have no effect")

@@ -82,6 +82,7 @@ class Alternative:
             "seeds": folder / "seeds.csv",
             "init_seed": seeds.seed(block.seed, block.process, 0, "init", "nominal"),
             "events": len(self._events),
+            "process": block.process,
             "folder": folder,
         }
         run_command(arguments(self._generator.command, values), 60 * self._generator.timeout)
