@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -97,7 +98,7 @@ def test_particles_are_those_of_pythia_in_our_process(
 ) -> None:
     """The same seeds per event give the same particles to the bit: HepMC's text has all digits."""
     events = hard_events(process, N)
-    own = by_event(Showerer(blocks.resim(campaign, process, "seed"), events).batches())
+    own = by_event([Showerer(blocks.resim(campaign, process, "seed")).shower(events)])
     other = by_event(Alternative(exact(campaign, process), events).batches())
     assert sorted(own) == list(range(N))
     assert other == own
@@ -244,7 +245,8 @@ def test_how_many_events_may_be_missing_is_configured(
     campaign: Campaign, hard_shard: Shard, tmp_path: Path
 ) -> None:
     made = tampered(campaign, "half", max_failed=0.5)
-    table = resimulate_shard(made, hard_shard("qcd", 0, N), tmp_path / "x.parquet")
+    resimulate_shard(made, hard_shard("qcd", 0, N), tmp_path / "x.parquet")
+    table = pq.read_table(tmp_path / "x.parquet")
     assert (table["status"].to_numpy() == Status.FAILED).tolist() == [False] * 8 + [True] * 8
 
 
