@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -126,8 +126,15 @@ def _hard(config: Campaign) -> Work:
     return _shard_work("hard_process", config, [1.0])
 
 
+_SHARED_COST = {None: 1.0, "hadronisation": 0.4, "detector": 0.2}
+"""Cost of a variant that shares its shower with others in one job, relative to a job of its own."""
+
+
 def _resimulate(config: Campaign) -> Work:
-    return _shard_work("resimulate", config, [variant.cost for variant in config.variants.values()])
+    costs = [config.variants[name].cost for name in blocks.own_variants(config)]
+    if shared := blocks.shared_variants(config):
+        costs.append(sum(_SHARED_COST[config.variants[v].resample] * config.variants[v].cost for v in shared))
+    return replace(_shard_work("resimulate", config, costs), written=_events(config) * len(config.variants))
 
 
 def _merge(config: Campaign) -> Work:

@@ -34,10 +34,12 @@ _SHOWER_GROUPS = (
 
 SHAREABLE_GROUPS = (
     "StringFlav:", "StringZ:", "StringPT:", "StringFragmentation:", "FragmentationSystems:",
-    "MiniStringFragmentation:", "Fragmentation:", "ClosePacking:", "HadronLevel:", "ParticleDecays:",
-    "BoseEinstein:",
+    "MiniStringFragmentation:", "HadronLevel:", "ParticleDecays:", "BoseEinstein:",
 )  # fmt: skip
-"""Settings that need nothing of the parton level but its final record, which another Pythia can make."""
+"""Settings that need nothing but the parton level's final record, which another Pythia can make.
+
+Not among them: the thermal model and close packing, which remember the events before (Pythia 8.317).
+"""
 
 
 class Block(BaseModel):

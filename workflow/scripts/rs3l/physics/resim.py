@@ -56,6 +56,8 @@ def resimulate_together(
     The first one is the nominal, whose shower the others share: they resample the hadronisation or the detector.
     The files are those of :func:`resimulate_shard`, to the bit; errors are the same.
     """
+    if len(outs) != len(views):
+        raise DataError(f"{len(outs)} files for {len(views)} variants; name one for each")
     info, events = open_shard(hard)
     _check_shard(views[0], hard, info, first)
     if info.first == 0:
