@@ -75,7 +75,8 @@ def test_a_streamed_job_writes_what_one_chunk_gives(
     monkeypatch.setattr(jets_file, "ROW_GROUP", 16)
     resimulate_shard(block, hard, tmp_path / "x.parquet", 0)
     streamed = pq.read_table(tmp_path / "x.parquet")
-    assert streamed.replace_schema_metadata(None).equals(whole)
+    assert streamed.schema.remove_metadata() == whole.schema
+    assert values_sha256(streamed) == values_sha256(whole)  # to the bit; `equals` says that NaN is not NaN
     assert read_header(str(tmp_path / "x.parquet")).values_sha256 == values_sha256(whole)
 
 
@@ -110,8 +111,8 @@ def test_events_are_read_when_they_are_asked_for(hard_shard: Shard) -> None:
 
 
 def test_the_memory_of_a_job_does_not_grow_with_its_events() -> None:
-    """The rows of 2,000 events more would take 10 MB, their hard events 20 MB, their particles 800 MB."""
-    command = [sys.executable, str(REPOSITORY / "benchmarks" / "memory.py"), "--events", "300", "2300"]
+    """Holding hard events and rows would take 40 MB more for 1,000 events, holding their particles 400 MB."""
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "memory.py"), "--events", "300", "1300"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     small, large = (float(line.split('"peak_memory_mb": ')[1].split(",")[0]) for line in done.stdout.splitlines())
-    assert large < small + 25 and large < 1000
+    assert large < small + 20 and large < 1000

@@ -253,13 +253,13 @@ def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
 
 
 def _benchmark_files(root: Path, stage: str) -> list[Path]:
-    """Return the benchmark files of a stage; the figures are the rule `plot`."""
-    name = "plot" if stage == "figures" else stage
+    """Return the benchmark files of a stage; its rules have other names in some cases."""
+    names = {"figures": ["plot"], "resimulate": ["resimulate", "resimulate_together"]}.get(stage, [stage])
     folder = root / "benchmarks"
-    found = sorted([*folder.glob(f"{name}.jsonl"), *(folder / name).rglob("*.jsonl")])
+    found = [path for n in names for path in (*folder.glob(f"{n}.jsonl"), *(folder / n).rglob("*.jsonl"))]
     if not found:
-        raise DataError(f"{folder}: no benchmark of {name}; only a finished campaign can be used")
-    return found
+        raise DataError(f"{folder}: no benchmark of {names[0]}; only a finished campaign can be used")
+    return sorted(found)
 
 
 def _benchmarks(root: Path, stage: str, key: str) -> list[float]:
