@@ -1,6 +1,6 @@
 """Several hadronisations of one shower in one job, against a job for each, in one run.
 
-K views of the same shard: the nominal, and variants that resample the hadronisation. Once with `share_shower`,
+The nominal, and K - 1 variants that resample the hadronisation, on the same shard. Once with `share_shower`,
 where the shower is made once, once as K jobs; from the LHE file to the Parquet files, with the settings of the
 configuration. In turn, so that both see the same machine. Prints one JSON line per process: CPU seconds of both,
 median and range of their ratio, and the cost of each further view relative to a job of its own. The files are
@@ -77,9 +77,9 @@ def main() -> None:
     """Measure each process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default=str(REPOSITORY / "config" / "config.yaml"))
-    parser.add_argument("--events", type=int, default=1000)
+    parser.add_argument("--events", type=int, default=600)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--views", type=int, default=4, help="the nominal among them")
+    parser.add_argument("--views", type=int, default=5, help="the nominal among them")
     parser.add_argument("--processes", nargs="*", default=["higgs_bb", "qcd"])
     args = parser.parse_args()
     config = with_views(load_campaign(args.config), args.views)
