@@ -183,5 +183,7 @@ def test_without_the_key_every_variant_has_a_job_of_its_own(
     campaign: Campaign, test_values: dict[str, Any]
 ) -> None:
     assert blocks.shared_variants(campaign) == []
+    with pytest.raises(ConfigError, match="share_shower is not set"):
+        blocks.together(campaign, "qcd")
     assert blocks.own_variants(campaign) == list(campaign.variants)
     assert blocks.own_variants(sharing(test_values)) == ["seed"]

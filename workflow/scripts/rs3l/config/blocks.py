@@ -318,6 +318,8 @@ def own_variants(config: Campaign) -> list[str]:
 
 def together(config: Campaign, process: str) -> TogetherBlock:
     """Return the block of the variants of one process that are simulated in one job."""
+    if not config.share_shower:
+        raise ConfigError("share_shower is not set: every variant has a job of its own (resimulate.py)")
     return TogetherBlock(views=[resim(config, process, variant) for variant in shared_variants(config)])
 
 
