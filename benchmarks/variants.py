@@ -26,15 +26,15 @@ from rs3l.config.models import Variant  # noqa: E402
 from rs3l.physics.hard import generate_shard  # noqa: E402
 from rs3l.physics.lhe import HardEvent, read_shard  # noqa: E402
 from rs3l.physics.resim import resimulate  # noqa: E402
-from rs3l.physics.shower import Showerer  # noqa: E402
+from rs3l.physics.shower import BATCH, Showerer  # noqa: E402
 
 
 def generator_seconds(block: blocks.ResimBlock, events: list[HardEvent]) -> float:
     """Return the CPU time per event of Pythia and its read-out, after the initialisation."""
-    showerer = Showerer(block, events)
+    showerer = Showerer(block)
     start = time.process_time()
-    for _ in showerer.batches():
-        pass
+    for i in range(0, len(events), BATCH):
+        showerer.shower(events[i : i + BATCH])
     return (time.process_time() - start) / len(events)
 
 

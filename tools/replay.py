@@ -18,7 +18,8 @@ from rs3l.physics.replay import Replay, replay
 
 VERDICTS = {
     True: "the row of the campaign is the same, to the bit",
-    False: "the row of the campaign DIFFERS: made with other settings, or by another version of a program",
+    False: "the row of the campaign DIFFERS: made with other settings, by another version of a program, or "
+    "by a model that remembers the events before (docs/resim.md)",
     None: "the campaign has not simulated this event yet: nothing to compare with",
 }
 

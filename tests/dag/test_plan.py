@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import REPOSITORY, Snakemake
-from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.plan import STAGES
 
 Values = dict[str, Any]
@@ -57,6 +57,18 @@ def test_targets(snakemake: Snakemake, target: str, expected: dict[str, int]) ->
     assert {rule: n for rule, n in planned.items() if rule != target} == expected
 
 
+def test_variants_that_share_a_shower_are_one_job(snakemake: Snakemake, test_values: Values) -> None:
+    """The nominal and the re-hadronised variant in one job, the two other showers in theirs; the files are the same."""
+    snakemake.configure({**test_values, "share_shower": True})
+    planned = snakemake.planned("dataset")
+    assert (planned["resimulate"], planned["resimulate_together"]) == (2 * HARD_JOBS, HARD_JOBS)
+    for target, rule in (("seed", "resimulate"), ("rehadron", "resimulate_together")):
+        assert snakemake.planned(f"results/test/jets/qcd/{target}/0001.parquet") == {"hard_process": 1, rule: 1}
+    works = {stage: work(parse_campaign({**test_values, "share_shower": True})) for stage, work in STAGES.items()}
+    assert works["resimulate"].jobs == 3 * HARD_JOBS
+    assert works["resimulate"].units < STAGES["resimulate"](parse_campaign(test_values)).units
+
+
 def test_a_variant_is_added_by_one_line(snakemake: Snakemake, test_values: Values) -> None:
     values = copy.deepcopy(test_values)
     values["variants"]["isr_hi"] = {"resample": "shower", "pythia": {"SpaceShower:renormMultFac": 0.707}}
@@ -92,7 +104,7 @@ def test_every_rule_that_works_has_all_its_fields() -> None:
     ]
     assert len(rules) >= 12
     for rule in rules:
-        many = rule.startswith(("rule hard_process:", "rule resimulate:"))
+        many = rule.lstrip().startswith(("rule hard_process:", "rule resimulate:", "rule resimulate_together:"))
         assert [field for field in fields if field not in rule] == (["message:"] if many else []), rule
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -97,7 +98,7 @@ def test_particles_are_those_of_pythia_in_our_process(
 ) -> None:
     """The same seeds per event give the same particles to the bit: HepMC's text has all digits."""
     events = hard_events(process, N)
-    own = by_event(Showerer(blocks.resim(campaign, process, "seed"), events).batches())
+    own = by_event([Showerer(blocks.resim(campaign, process, "seed")).shower(events)])
     other = by_event(Alternative(exact(campaign, process), events).batches())
     assert sorted(own) == list(range(N))
     assert other == own
@@ -244,7 +245,8 @@ def test_how_many_events_may_be_missing_is_configured(
     campaign: Campaign, hard_shard: Shard, tmp_path: Path
 ) -> None:
     made = tampered(campaign, "half", max_failed=0.5)
-    table = resimulate_shard(made, hard_shard("qcd", 0, N), tmp_path / "x.parquet")
+    resimulate_shard(made, hard_shard("qcd", 0, N), tmp_path / "x.parquet")
+    table = pq.read_table(tmp_path / "x.parquet")
     assert (table["status"].to_numpy() == Status.FAILED).tolist() == [False] * 8 + [True] * 8
 
 
@@ -275,8 +277,10 @@ def by_hand(made: ResimBlock, hard_shard: Shard, folder: Path) -> list[str]:
     return ["--block", made.model_dump_json(), "--hard", str(hard), "--out", str(out)]
 
 
-def test_a_cancelled_job_ends_its_command(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:
-    """By hand, as a rule would; the command's messages are in the log of the job, and nothing is left."""
+def started_job(
+    campaign: Campaign, hard_shard: Shard, tmp_path: Path
+) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Start a job by hand, as a rule would, whose command hangs; return it and the processes of its command."""
     made = block(campaign, "qcd", write_script(tmp_path, HANGS))
     arguments = by_hand(made, hard_shard, tmp_path)
     (tmp_path / "scratch").mkdir()
@@ -291,11 +295,30 @@ def test_a_cancelled_job_ends_its_command(campaign: Campaign, hard_shard: Shard,
         time.sleep(0.1)
     started = pids((tmp_path / "log").read_text())
     assert all(map(alive, started))
+    return job, started
+
+
+def test_a_cancelled_job_ends_its_command(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:
+    """The command's messages are in the log of the job, and nothing is left."""
+    job, started = started_job(campaign, hard_shard, tmp_path)
     job.send_signal(signal.SIGTERM)
     assert job.wait(60) == 1
     assert not any(map(alive, started))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a program.py", "log", "scratch"]
     assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_the_command_of_a_killed_job_ends(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:
+    """SIGKILL: the job itself can do nothing any more."""
+    job, started = started_job(campaign, hard_shard, tmp_path)
+    watchers = [p.pid for p in psutil.Process(job.pid).children() if p.pid not in started]
+    assert len(watchers) == 1
+    job.send_signal(signal.SIGKILL)
+    assert job.wait(60) == -signal.SIGKILL
+    until = time.monotonic() + 30
+    while any(map(alive, [*started, *watchers])) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(map(alive, [*started, *watchers]))
 
 
 def test_a_full_disk_is_named(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:

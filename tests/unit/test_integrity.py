@@ -15,7 +15,7 @@ import toy
 
 from rs3l.config import Campaign, blocks
 from rs3l.data.checksum import HEADER, VALUES, is_sealed, sealed, values_sha256
-from rs3l.data.merge import _read_table, read_header
+from rs3l.data.merge import _read_rows, read_header
 from rs3l.data.store import load_views
 from rs3l.errors import DataError
 from rs3l.physics.lhe import read_shard, write_shard
@@ -34,7 +34,7 @@ def jets(campaign: Campaign, hard_shard: Shard, tmp_path_factory: pytest.TempPat
 def read_jets(path: Path) -> tuple[Any, pa.Table]:
     """Return header and values as the merge reads them."""
     shard = read_header(str(path))
-    return {**vars(shard), "path": ""}, _read_table(shard)
+    return {**vars(shard), "path": ""}, _read_rows(shard, 0, shard.events)
 
 
 def flips(content: bytes, count: int, start: int = 0) -> Iterator[bytes]:

@@ -105,8 +105,7 @@ def test_gluons_of_real_showers_are_typed_in_the_nominal_alone(
         if anchor.pdg_id == 21:
             expected[position] = by_mothers(event, anchor.eta, anchor.phi)
 
-    for _ in Showerer(nominal, events, look).batches():
-        pass
+    Showerer(nominal).shower(events, look)
     assert resimulate(nominal, events)["jet_type"].to_pylist() == expected
     assert expected.count("g_gg") > 10
     assert {"q", "g_qq"} < set(expected)

@@ -140,15 +140,15 @@ def test_settings_without_effect_are_refused(
     assert not out.exists()
 
 
-def hadrons_and_partons(config: Campaign, events: list[HardEvent], variant: str) -> tuple[list[Any], list[Any]]:
+def hadrons_and_partons(config: Campaign, events: list[HardEvent], variant: str) -> tuple[list[Any], list[float]]:
     """Return the momenta of all final particles, and of all partons, of each event."""
     partons: list[Any] = []
 
     def record(position: int, event: Any) -> None:
         partons.append([(event[i].id(), event[i].px(), event[i].e()) for i in range(event.size())])
 
-    batches = list(Showerer(blocks.resim(config, "qcd", variant), events, record).batches())
-    return partons, [batch.px.tolist() for batch in batches]
+    hadrons = Showerer(blocks.resim(config, "qcd", variant)).shower(events, record)
+    return partons, hadrons.px.tolist()
 
 
 @pytest.mark.parametrize(

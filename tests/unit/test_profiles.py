@@ -81,7 +81,7 @@ def named_rules(path: Path) -> list[str]:
     """Return the rules of a file; those of a loop over figures have computed names."""
     text = path.read_text()
     figures = DATASET_FIGURES if 'f"plot_{figure}"' in text else ()
-    return [*re.findall(r"^rule (\w+):", text, re.MULTILINE), *(f"plot_{figure}" for figure in figures)]
+    return [*re.findall(r"^ *rule (\w+):", text, re.MULTILINE), *(f"plot_{figure}" for figure in figures)]
 
 
 def test_slurm_says_what_every_rule_needs() -> None:

@@ -17,6 +17,7 @@ from rs3l import seeds
 from rs3l.config import Campaign, blocks
 from rs3l.config.blocks import ResimBlock
 from rs3l.config.models import Detector
+from rs3l.data.jets_file import JetsFile
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, jets_schema
 from rs3l.errors import DataError, GeneratorError
 from rs3l.physics import resim, shower
@@ -43,8 +44,7 @@ def parton_levels(campaign: Campaign, events: list[HardEvent], variant: str) -> 
             for i in range(event.size())
         ]
 
-    hadrons = [batch.px for batch in Showerer(block(campaign, variant), events, record).batches()]
-    return records, np.concatenate(hadrons)
+    return records, Showerer(block(campaign, variant)).shower(events, record).px
 
 
 def test_rehadronised_events_share_the_shower_to_the_bit(campaign: Campaign, hard_events: Events) -> None:
@@ -124,7 +124,7 @@ def test_redetected_events_have_other_candidates_from_the_same_hadrons(
     cms = Detector(response="cms")
     nominal = block(campaign, "nominal", detector=cms)
     redetect = block(campaign, "nominal", variant="redetect", resample="detector", detector=cms)
-    (hadrons,), (same_hadrons,) = (list(Showerer(b, events).batches()) for b in (nominal, redetect))
+    hadrons, same_hadrons = (Showerer(b).shower(events) for b in (nominal, redetect))
     for field in fields(hadrons):
         assert np.array_equal(getattr(hadrons, field.name), getattr(same_hadrons, field.name)), field.name
     first, second = resimulate(nominal, events), resimulate(redetect, events)
@@ -165,7 +165,7 @@ def test_more_radiation_makes_more_constituents(campaign: Campaign, hard_events:
 
 
 def test_an_event_that_pythia_cannot_complete_is_a_row_with_a_status(
-    campaign: Campaign, hard_events: Events, monkeypatch: pytest.MonkeyPatch
+    campaign: Campaign, hard_events: Events, tmp_path: Path
 ) -> None:
     """An event whose colours make no sense fails in Pythia; its neighbours are as if it were not there."""
     events = hard_events("higgs_bb", 6)
@@ -176,8 +176,9 @@ def test_an_event_that_pythia_cannot_complete_is_a_row_with_a_status(
     assert table["status"][2].as_py() == Status.FAILED
     assert table["event_id"].equals(whole["event_id"])
     assert table.take([0, 1, 3, 4, 5]).equals(whole.take([0, 1, 3, 4, 5]))
-    with pytest.raises(GeneratorError, match="failed on 1 of 6 events"):
-        resim._check_failures(table, block(campaign, "nominal"), "shard")
+    with JetsFile(tmp_path / "x.parquet") as file, pytest.raises(GeneratorError, match="failed on 1 of 6 events"):
+        file.write(table)
+        resim._check_failures(file, block(campaign, "nominal"), "shard")
 
 
 def test_a_foreign_shard_and_a_refused_variant_leave_no_file(

@@ -11,7 +11,7 @@ import pytest
 
 from rs3l.config import Campaign, blocks
 from rs3l.physics.lhe import HardEvent
-from rs3l.physics.shower import Showerer
+from rs3l.physics.shower import Showerer, flatten
 
 Events = Callable[[str, int], list[HardEvent]]
 NEUTRINOS = {12, 14, 16}
@@ -51,9 +51,10 @@ def test_the_read_out_is_that_of_a_loop(campaign: Campaign, hard_events: Events,
     events = hard_events("higgs_bb", 6)
     if failing is not None:
         events[failing] = broken(events[failing])
-    showerer = Showerer(blocks.resim(campaign, "higgs_bb", "nominal"), events)
+    showerer = Showerer(blocks.resim(campaign, "higgs_bb", "nominal"))
+    showerer._source.load(events)
     batch = showerer._pythia.nextBatch(len(events), "none")
-    expected, fast = read_literally(batch), showerer._flatten(batch)
+    expected, fast = read_literally(batch), flatten(batch, showerer._charge)
     assert fast.position.tolist() == [i for i in range(6) if i != failing]
     assert np.diff(fast.offsets).tolist() == [len(event) for event in expected]
     columns = (fast.pdg_id, fast.px, fast.py, fast.pz, fast.energy, fast.vx, fast.vy, fast.vz)
@@ -62,8 +63,7 @@ def test_the_read_out_is_that_of_a_loop(campaign: Campaign, hard_events: Events,
 
 
 def test_the_charge_is_pythias(campaign: Campaign, hard_events: Events) -> None:
-    showerer = Showerer(blocks.resim(campaign, "higgs_bb", "nominal"), hard_events("higgs_bb", 3))
-    particles = next(showerer.batches())
+    particles = Showerer(blocks.resim(campaign, "higgs_bb", "nominal")).shower(hard_events("higgs_bb", 3))
     known = {22: 0, 211: 1, -211: -1, 321: 1, -321: -1, 2212: 1, 130: 0, 11: -1, -11: 1}
     found = dict(zip(particles.pdg_id.tolist(), particles.charge.tolist(), strict=True))
     assert {code: found[code] for code in known.keys() & found} == {

@@ -48,6 +48,15 @@ def stages(campaign: Campaign, folder: Path) -> dict[str, StageStatus]:
     return {stage.name: stage for stage in campaign_status(campaign, folder)}
 
 
+def test_variants_that_share_a_shower_are_one_job(campaign: Campaign, tmp_path: Path) -> None:
+    sharing = campaign.model_copy(update={"share_shower": True})
+    jobs = planned_jobs(sharing, CampaignPaths(str(tmp_path / campaign.root)))["re-simulation"]
+    together = [job for job in jobs if len(job.outputs) == 2]
+    assert (len(jobs), len(together)) == (3 * 8, 8)
+    assert {path.split("/")[-2] for job in together for path in job.outputs} == {"nominal", "rehadron"}
+    assert all("/resimulate_together/" in job.log and job.events == 120 for job in together)
+
+
 def test_nothing_has_begun(campaign: Campaign, tmp_path: Path) -> None:
     found = stages(campaign, tmp_path)
     assert {name: stage.planned for name, stage in found.items()} == {

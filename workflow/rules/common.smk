@@ -91,6 +91,22 @@ def resim_block(process, variant):
         raise WorkflowError(str(error)) from None
 
 
+@cache
+def together_block(process):
+    """Return what the re-simulation of every shard of a process under the variants of one shower depends on, as JSON."""
+    return blocks.together(CAMPAIGN, process).model_dump_json()
+
+
+def own_variants():
+    """Return the pattern of the variants that have a job of their own; one that nothing matches if none has."""
+    return "|".join(blocks.own_variants(CAMPAIGN)) or "(?!)"
+
+
+def shared_jets():
+    """Return the patterns of the jets that one job makes: under all variants that share a shower."""
+    return [PATHS.jets(variant=variant) for variant in blocks.shared_variants(CAMPAIGN)]
+
+
 def hard_shards(wildcards):
     """Return all shards of hard events. Called where the list is needed: not in each job of a cluster."""
     return [

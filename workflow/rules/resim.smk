@@ -1,12 +1,7 @@
-"""Stage 2: re-simulation, one job per shard and variant."""
+"""Stage 2: re-simulation, one job per shard and variant; or per shard, for variants that share a shower."""
 
 
 rule resimulate:
-    """
-    Shower, hadronise and cluster the hard events of one shard under one variant.
-
-    Wildcards: process, variant, shard.
-    """
     input:
         script=script("resimulate.py"),
         hard=PATHS.hard(),
@@ -16,6 +11,13 @@ rule resimulate:
         PATHS.log("resimulate", "{process}", "{variant}", "{shard}"),
     benchmark:
         PATHS.benchmark("resimulate", "{process}", "{variant}", "{shard}")
+    """
+    Shower, hadronise and cluster the hard events of one shard under one variant.
+
+    Wildcards: process, variant, shard.
+    """
+    wildcard_constraints:
+        variant=own_variants(),
     conda:
         "../../envs/generation.yaml"
     threads: 1
@@ -30,3 +32,36 @@ rule resimulate:
     shell:
         "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --shard {wildcards.shard} "
         "--shard-events {params.shard_events} --out {output.jets:q} > {log:q} 2>&1"
+
+
+if CAMPAIGN.share_shower:
+
+    rule resimulate_together:
+        """
+        Shower the hard events of one shard once; hadronise, detect and cluster them under several variants.
+
+        Wildcards: process, shard.
+        """
+        input:
+            script=script("resimulate_together.py"),
+            hard=PATHS.hard(),
+        output:
+            jets=shared_jets(),
+        log:
+            PATHS.log("resimulate_together", "{process}", "{shard}"),
+        benchmark:
+            PATHS.benchmark("resimulate_together", "{process}", "{shard}")
+        conda:
+            "../../envs/generation.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=240,
+            disk_mb=2000,
+            events=CAMPAIGN.events_per_shard * len(shared_jets()),
+        params:
+            block=lambda wildcards: together_block(wildcards.process),
+            shard_events=CAMPAIGN.events_per_shard,
+        shell:
+            "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --shard {wildcards.shard} "
+            "--shard-events {params.shard_events} --out {output.jets:q} > {log:q} 2>&1"

@@ -2,8 +2,7 @@
 
 from rs3l import cli
 from rs3l.config import blocks
-from rs3l.physics.external import external_shard, read_index
-from rs3l.physics.hard import generate_shard
+from rs3l.physics.hard_shard import write_hard_shard
 
 
 def main() -> None:
@@ -20,10 +19,7 @@ def main() -> None:
         lambda config: blocks.hard(config, args.process, args.shard),
         other=("source", blocks.LheBlock),
     )
-    if isinstance(block, blocks.LheBlock):
-        external_shard(block, args.out, read_index(args.index) if args.index else None)
-    else:
-        generate_shard(block, args.out)
+    write_hard_shard(block, args.out, args.index)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -126,8 +126,15 @@ def _hard(config: Campaign) -> Work:
     return _shard_work("hard_process", config, [1.0])
 
 
+_SHARED_COST = {None: 1.0, "hadronisation": 0.4, "detector": 0.2}
+"""Cost of a variant that shares its shower with others in one job, relative to a job of its own."""
+
+
 def _resimulate(config: Campaign) -> Work:
-    return _shard_work("resimulate", config, [variant.cost for variant in config.variants.values()])
+    costs = [config.variants[name].cost for name in blocks.own_variants(config)]
+    if shared := blocks.shared_variants(config):
+        costs.append(sum(_SHARED_COST[config.variants[v].resample] * config.variants[v].cost for v in shared))
+    return replace(_shard_work("resimulate", config, costs), written=_events(config) * len(config.variants))
 
 
 def _merge(config: Campaign) -> Work:
@@ -246,13 +253,13 @@ def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
 
 
 def _benchmark_files(root: Path, stage: str) -> list[Path]:
-    """Return the benchmark files of a stage; the figures are the rule `plot`."""
-    name = "plot" if stage == "figures" else stage
+    """Return the benchmark files of a stage; its rules have other names in some cases."""
+    names = {"figures": ["plot"], "resimulate": ["resimulate", "resimulate_together"]}.get(stage, [stage])
     folder = root / "benchmarks"
-    found = sorted([*folder.glob(f"{name}.jsonl"), *(folder / name).rglob("*.jsonl")])
+    found = [path for n in names for path in (*folder.glob(f"{n}.jsonl"), *(folder / n).rglob("*.jsonl"))]
     if not found:
-        raise DataError(f"{folder}: no benchmark of {name}; only a finished campaign can be used")
-    return found
+        raise DataError(f"{folder}: no benchmark of {names[0]}; only a finished campaign can be used")
+    return sorted(found)
 
 
 def _benchmarks(root: Path, stage: str, key: str) -> list[float]:

@@ -131,7 +131,21 @@ def _resim(config: Campaign, paths: CampaignPaths) -> list[Job]:
             events=blocks.shard_events(config, process, i),
         )
         for process in config.processes
-        for variant in config.variants
+        for variant in blocks.own_variants(config)
+        for i in blocks.shards(config, process)
+        for name in [shard_name(i)]
+    ] + _together(config, paths)  # fmt: skip
+
+
+def _together(config: Campaign, paths: CampaignPaths) -> list[Job]:
+    """Return the jobs that make the jets of several variants at once, with `share_shower`."""
+    shared = blocks.shared_variants(config)
+    return [
+        _job(
+            paths, tuple(paths.jets(process, variant, name) for variant in shared), "resimulate_together",
+            process, name, events=len(shared) * blocks.shard_events(config, process, i),
+        )
+        for process in config.processes if shared
         for i in blocks.shards(config, process)
         for name in [shard_name(i)]
     ]  # fmt: skip

@@ -6,7 +6,7 @@ and what depends on it.
 """
 
 HARD = 2
-RESIM = 3
+RESIM = 4
 MERGE = 2
 PRETRAIN = 1
 FINETUNE = 1

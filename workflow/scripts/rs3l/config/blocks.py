@@ -118,6 +118,12 @@ class ResimBlock(Block):
         return self.variant
 
 
+class TogetherBlock(Block):
+    """The variants of one process that share a shower, in one job: the nominal first."""
+
+    views: list[ResimBlock]
+
+
 class ProcessInfo(Block):
     """What the data set says of a process."""
 
@@ -294,6 +300,27 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         generator=config.variants[variant].generator,
         generator_files=_checksums(variant, config.variants[variant].generator),
     )
+
+
+def shared_variants(config: Campaign) -> list[str]:
+    """Return the variants that are simulated in one job, the nominal first; none without `share_shower`."""
+    if not config.share_shower:
+        return []
+    after_shower = ("hadronisation", "detector")
+    return ["nominal", *(name for name, v in config.variants.items() if v.resample in after_shower)]
+
+
+def own_variants(config: Campaign) -> list[str]:
+    """Return the variants with a job of their own."""
+    shared = shared_variants(config)
+    return [name for name in config.variants if name not in shared]
+
+
+def together(config: Campaign, process: str) -> TogetherBlock:
+    """Return the block of the variants of one process that are simulated in one job."""
+    if not config.share_shower:
+        raise ConfigError("share_shower is not set: every variant has a job of its own (resimulate.py)")
+    return TogetherBlock(views=[resim(config, process, variant) for variant in shared_variants(config)])
 
 
 def _checksums(variant: str, generator: GeneratorCommand | None) -> dict[str, str]:

@@ -29,8 +29,17 @@ GENERATOR_CUT_REACH = 0.8
 
 _SHOWER_GROUPS = (
     "Tune:", "PDF:", "Beams:", "PartonShowers:", "TimeShower:", "SpaceShower:", "SigmaProcess:",
-    "MultipartonInteractions:", "BeamRemnants:", "Vincia:", "PartonLevel:", "PhaseSpace:",
+    "MultipartonInteractions:", "BeamRemnants:", "Vincia:", "PartonLevel:", "PhaseSpace:", "ColourReconnection:",
 )  # fmt: skip
+
+SHAREABLE_GROUPS = (
+    "StringFlav:", "StringZ:", "StringPT:", "StringFragmentation:", "FragmentationSystems:",
+    "MiniStringFragmentation:", "HadronLevel:", "ParticleDecays:", "BoseEinstein:",
+)  # fmt: skip
+"""Settings that need nothing but the parton level's final record, which another Pythia can make.
+
+Not among them: the thermal model and close packing, which remember the events before (Pythia 8.317).
+"""
 
 
 class Block(BaseModel):
@@ -509,6 +518,12 @@ class Campaign(Block):
     results: str = Field("results", pattern=r"^[\w./+@][\w./+@=,-]*$", description="Folder of all campaigns.")
     seed: int = Field(20240311, ge=0, lt=2**63, description="Root of every random number.")
     events_per_shard: int = Field(gt=0, description="Hard events per job; no effect on the data set.")
+    share_shower: bool = Field(
+        False,
+        description="One job per shard for the nominal and all variants that resample the hadronisation or the "
+        "detector: its shower is made once for all. No effect on the data set; fewer and cheaper jobs, but a new "
+        "variant of this kind runs all of them again.",
+    )
     generator: Generator = Generator()
     processes: dict[Name, Process] = Field(min_length=1)
     variants: dict[Name, Variant] = Field(min_length=1)
@@ -526,6 +541,7 @@ class Campaign(Block):
             *_variant_problems(self.variants),
             *_cut_problems(self.processes, self.jets),
             *_detector_problems(self.variants, self.detector),
+            *(_share_problems(self.variants) if self.share_shower else []),
             *_reference_problems(self),
         ]
         if problems:
@@ -583,6 +599,21 @@ def _detector_problems(variants: Mapping[str, Variant], detector: Detector) -> l
         "dz), so that this variant is the nominal; set detector.response: cms, or remove the variant"
         for name, variant in variants.items()
         if variant.resample == "detector"
+    ]
+
+
+def _share_problems(variants: Mapping[str, Variant]) -> list[str]:
+    after_shower = [v for v in variants.values() if v.resample in ("hadronisation", "detector")]
+    if not after_shower:
+        return ["share_shower: no variant has `resample: hadronisation` or `detector`; remove it"]
+    return [
+        f"variants.{name}.pythia.{key}: with `share_shower`, only these groups may differ from the nominal's: "
+        f"{', '.join(group.rstrip(':') for group in SHAREABLE_GROUPS)}; use `resample: shower`, or remove "
+        "`share_shower`"
+        for name, variant in variants.items()
+        if variant.resample == "hadronisation"
+        for key in variant.pythia
+        if not key.startswith(SHAREABLE_GROUPS)
     ]
 
 

@@ -1,7 +1,7 @@
 """Stage 3: zip the variants of every hard event into the data set.
 
 Alignment is by position and checked by key: no join, no shuffle. One Dask task makes one part (a block of
-hard events of one process), so memory is bounded by a part and the shards that overlap it. Parts and row
+hard events of one process), so memory is bounded by a part: shards are read in row groups. Parts and row
 groups are cut by hard event, so that the files do not depend on the size of the shards.
 """
 
@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from rs3l import seeds
 from rs3l.config.blocks import MergeBlock
 from rs3l.data.card import card_text
-from rs3l.data.checksum import VALUES, is_sealed, values_sha256
+from rs3l.data.checksum import VALUES, ValuesDigest, is_sealed
 from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import Status, dataset_schema, jets_schema
 from rs3l.data.survival import Moments, moments, survival
@@ -184,7 +184,7 @@ def read_events(shards: Sequence[Shard], process: str, first: int, last: int) ->
     for shard in shards:
         start, stop = max(first, shard.first), min(last, shard.first + shard.events)
         if start < stop:
-            pieces.append(_read_table(shard).slice(start - shard.first, stop - start))
+            pieces.append(_read_rows(shard, start - shard.first, stop - shard.first))
     table = pa.concat_tables(pieces).combine_chunks()
     expected = np.array([seeds.event_id(process, event) for event in range(first, last)])
     keys = table["event_id"].to_numpy()
@@ -194,21 +194,30 @@ def read_events(shards: Sequence[Shard], process: str, first: int, last: int) ->
     return table
 
 
-def _read_table(shard: Shard) -> pa.Table:
-    """Return the table of a file of jets once the checksum of its values is known to be right."""
+def _read_rows(shard: Shard, start: int, stop: int) -> pa.Table:
+    """Return the rows ``start ... stop - 1`` of a file of jets; the checksum of all its values must be right.
+
+    The file is read in row groups: memory is that of the rows and of a row group.
+    """
+    digest, rows, kept = ValuesDigest(), 0, [jets_schema().empty_table()]
     try:
-        table = pq.read_table(shard.path)
-        table.validate(full=True)
-        checksum = values_sha256(table)
+        with pq.ParquetFile(shard.path) as file:
+            same_columns = file.schema_arrow.remove_metadata() == jets_schema()
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group).replace_schema_metadata(None)
+                table.validate(full=True)
+                digest.update(table)
+                first, last = max(start - rows, 0), min(stop - rows, table.num_rows)
+                rows += table.num_rows
+                if first < last and same_columns:
+                    kept.append(table.slice(first, last - first))
     except _DAMAGE as error:
         raise DataError(f"{shard.path}: damaged ({error}); delete it and run again") from None
-    if table.num_rows != shard.events:
-        raise DataError(
-            f"{shard.path}: {table.num_rows} rows for {shard.events} hard events; delete it and run again"
-        )
-    if checksum != shard.values_sha256 or table.schema.remove_metadata() != jets_schema():
+    if rows != shard.events:
+        raise DataError(f"{shard.path}: {rows} rows for {shard.events} hard events; delete it and run again")
+    if digest.hexdigest() != shard.values_sha256 or not same_columns:
         raise DataError(f"{shard.path}: its values were changed after it was written; delete it and run again")
-    return table
+    return pa.concat_tables(kept)
 
 
 def _check_shards(block: MergeBlock, process: str, variant: str, shards: Sequence[Shard]) -> None:

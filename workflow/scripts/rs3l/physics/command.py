@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Thread
 from typing import IO
 
@@ -18,6 +18,8 @@ from rs3l.errors import GeneratorError
 _LAST_LINES = 5
 _GRACE = 10.0
 """Seconds between the request to end and the end."""
+_WATCH = ("/bin/sh", "-c", 'read -r line; kill -s KILL -- "-$0"')
+"""Waits for the end of its input, which is that of this job, and ends a process group."""
 
 
 def arguments(command: str, values: Mapping[str, object]) -> list[str]:
@@ -29,7 +31,7 @@ def run_command(words: Sequence[str], seconds: float) -> None:
     """Run a command to its end; what it prints goes to the job's log (stderr).
 
     Raises :class:`GeneratorError` with its last lines if it cannot be started, fails, or takes longer than
-    ``seconds``. The command and what it started are gone then, and after any other end of this job but SIGKILL.
+    ``seconds``. The command and what it started are gone then, and after any other end of this job.
     """
     try:
         process = subprocess.Popen(
@@ -41,7 +43,8 @@ def run_command(words: Sequence[str], seconds: float) -> None:
     reader = Thread(target=_forward, args=(process.stdout, last), daemon=True)
     reader.start()
     try:
-        status = process.wait(seconds)
+        with _not_outliving_the_job(process.pid):
+            status = process.wait(seconds)
     except subprocess.TimeoutExpired:
         _end(process)
         raise GeneratorError(
@@ -53,6 +56,20 @@ def run_command(words: Sequence[str], seconds: float) -> None:
     if status:
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         raise GeneratorError(f"its command {how}{_said(last)}")
+
+
+@contextlib.contextmanager
+def _not_outliving_the_job(group: int) -> Iterator[None]:
+    """Let a watcher end the process group if this process disappears: SIGKILL gives nobody time to tidy up.
+
+    The watcher has the other end of a pipe, which the system closes then.
+    """
+    watcher = subprocess.Popen([*_WATCH, str(group)], stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()
 
 
 def _forward(stream: IO[bytes] | None, last: deque[str]) -> None:

@@ -35,7 +35,8 @@ def _decay(block: LheBlock, events: list[HardEvent]) -> Iterator[HardEvent]:
     def seed(index: int) -> int:
         return seeds.seed(block.seed, block.process, index, "hard", "nominal")
 
-    source = memory_source(pythia, events, seed, block.source.ecm)  # Pythia keeps a pointer to it
+    source = memory_source(pythia, seed, block.source.ecm)  # Pythia keeps a pointer to it
+    source.load(events)
     apply_settings(pythia, block.decays)
     fixed = seeds.seed(block.seed, block.process, 0, "init", "nominal")
     apply_settings(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import io
+import itertools
 import json
-import warnings
 import xml.etree.ElementTree as ElementTree
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self, cast
 from xml.sax.saxutils import quoteattr
 
 import pylhe
@@ -25,6 +26,8 @@ Particle = tuple[int, int, int, int, int, int, float, float, float, float, float
 """id, status, mother1, mother2, colour, anticolour, px, py, pz, E, m [GeV], lifetime [mm], spin."""
 
 INCOMING, FINAL = -1, 1
+_LINES = 500
+"""Lines that are handed to the parser at a time."""
 _DAMAGE = (
     RuntimeWarning, EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError,
 )  # fmt: skip
@@ -109,41 +112,91 @@ def write_plain(path: str | Path, events: Iterable[HardEvent], ecm: float) -> No
 
 
 def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
-    """Read a shard; raises :class:`DataError` if it is missing, truncated, damaged or not one of ours."""
+    """Read a whole shard; raises :class:`DataError` if it is missing, truncated, damaged or not one of ours."""
+    info, events = open_shard(path)
+    return info, list(events)
+
+
+def open_shard(path: str | Path) -> tuple[ShardInfo, Iterator[HardEvent]]:
+    """Return what the header of a shard says, and its events one by one.
+
+    The file is read once to its end before, where its checksum is: one that is missing, truncated, damaged or not
+    one of ours raises :class:`DataError` here, and not after hours of work. What only its events can tell raises
+    it on the way.
+    """
+    with _damage_is_named(path):
+        count = _count_events(path)
+        file = pylhe.LHEFile.frombuffer(cast(BinaryIO, _WithoutWeights(path)))
+        info = _info(path, file.comment)
+    if count != info.events:
+        raise _other_events(path, info, count)
+    return info, _events(path, info, file)
+
+
+def _events(path: str | Path, info: ShardInfo, file: pylhe.LHEFile) -> Iterator[HardEvent]:
+    """Yield the events of an open shard and check that they are those that its header announces.
+
+    The parser only warns of an XML that ends too early: their number tells.
+    """
+    count = 0
+    with _damage_is_named(path):
+        for count, event in enumerate(map(_from_pylhe, file.events), 1):
+            if event.index != info.first + count - 1:
+                raise _other_events(path, info, info.events)
+            yield event
+    if count != info.events:
+        raise _other_events(path, info, count)
+
+
+def _other_events(path: str | Path, info: ShardInfo, count: int) -> DataError:
+    return DataError(
+        f"{path}: its header announces the events {info.first} ... {info.first + info.events - 1}, but it "
+        f"holds {count} events that differ from these; delete it and run again"
+    )
+
+
+@contextlib.contextmanager
+def _damage_is_named(path: str | Path) -> Iterator[None]:
+    """Turn what reading a damaged shard raises into a :class:`DataError` that names it."""
     try:
-        with warnings.catch_warnings(category=RuntimeWarning):
-            warnings.simplefilter("error", RuntimeWarning)  # pylhe only warns of an XML that ends too early
-            file = pylhe.LHEFile.fromstring(_text(path))
-            info = _info(path, file.comment)
-            events = [_from_pylhe(event) for event in file.events]
+        yield
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run the rule hard_process for this shard") from None
     except _DAMAGE as error:
         raise DataError(
             f"{path}: truncated or damaged LHE file ({type(error).__name__}: {error}); delete it and run again"
         ) from None
-    expected = list(range(info.first, info.first + info.events))
-    if [event.index for event in events] != expected:
-        raise DataError(
-            f"{path}: its header announces the events {info.first} ... {info.first + info.events - 1}, but it "
-            f"holds {len(events)} events that differ from these; delete it and run again"
-        )
-    return info, events
 
 
-def _text(path: str | Path) -> str:
-    """Return the text of a shard without additional weights, which may be far more than the rest.
-
-    The file is read to its end, where the checksum is.
-    """
-    lines, skipped = [], False
+def _count_events(path: str | Path) -> int:
     with gzip.open(path, "rb") as stream:
-        for line in stream:
+        return sum(line.startswith(b"<event") for line in stream)
+
+
+class _WithoutWeights:
+    """The text of a shard without additional weights, which may be far more than the rest, as a file to parse."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._stream = gzip.open(path, "rb")  # noqa: SIM115 - the parser closes it
+        self._lines = self._kept()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next lines: the size that the parser asks for is a hint to it."""
+        return b"".join(itertools.islice(self._lines, _LINES))
+
+    def _kept(self) -> Iterator[bytes]:
+        skipped = False
+        for line in self._stream:
             skipped = skipped or line == b"<rwgt>\n"
             if not skipped:
-                lines.append(line)
+                yield line
             skipped = skipped and line != b"</rwgt>\n"
-    return b"".join(lines).decode()
 
 
 def incoming(event: HardEvent) -> Iterator[Particle]:

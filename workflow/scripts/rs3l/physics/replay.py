@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from rs3l.config import Campaign, blocks
 from rs3l.errors import DataError
 from rs3l.paths import CampaignPaths, shard_name
 from rs3l.physics.hard import generate_shard
-from rs3l.physics.lhe import HardEvent, read_shard
+from rs3l.physics.lhe import HardEvent, open_shard, read_shard
 from rs3l.physics.resim import resimulate
 from rs3l.physics.shower import Showerer
 
@@ -53,8 +54,8 @@ def replay(config: Campaign, event_id: int, variant: str, folder: str | Path = "
     paths = CampaignPaths(str(Path(folder) / config.root))
     shard = shard_name(index // config.events_per_shard)
     event = _hard_event(config, process, index, Path(paths.hard(process, shard)))
-    showerer = Showerer(block, [event])
-    list(showerer.batches())
+    showerer = Showerer(block)
+    showerer.shower([event])
     row = resimulate(block, [event]).combine_chunks()
     stored = _stored(Path(paths.jets(process, variant, shard)), event_id)
     return Replay(process, index, shard, row, stored, showerer)
@@ -71,7 +72,7 @@ def locate(config: Campaign, event_id: int) -> tuple[str, int]:
 
 def _hard_event(config: Campaign, process: str, index: int, path: Path) -> HardEvent:
     if path.exists():
-        return read_shard(path)[1][index % config.events_per_shard]
+        return next(islice(open_shard(path)[1], index % config.events_per_shard, None))
     block = blocks.hard(config, process, index // config.events_per_shard)
     if not isinstance(block, blocks.HardBlock):
         raise DataError(f"{path}: missing; its events come from external files: make it first (snakemake {path})")

@@ -1,36 +1,32 @@
-"""Stage 2: re-simulate the hard events of a shard under one variant."""
+"""Stage 2: re-simulate the hard events of a shard under one variant, or under several that share the shower."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
-from rs3l.data.checksum import VALUES, sealed, values_sha256
-from rs3l.data.parquet import parquet_options
-from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, Status, jets_schema
+from rs3l.data.jets_file import JetsFile
+from rs3l.data.schema import Status
 from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
+from rs3l.physics import shower
 from rs3l.physics.alternative import Alternative
-from rs3l.physics.detector import impact_parameters, smear_displacement
 from rs3l.physics.generator import installed_version
+from rs3l.physics.jet_table import jet_table
 from rs3l.physics.jet_types import GLUON, GluonSplittings
-from rs3l.physics.jets import AnchoredJets, anchored_jets, jet_shapes
-from rs3l.physics.lhe import HardEvent, ShardInfo, read_shard
+from rs3l.physics.lhe import HardEvent, ShardInfo, open_shard
 from rs3l.physics.matching import Anchor, find_anchor
-from rs3l.physics.response import respond
-from rs3l.physics.shower import Particles, Showerer
+from rs3l.physics.shared import SharedShower, check_shared
+from rs3l.physics.shower import Particles, Recorder, Showerer
 
 EFFECT_EVENTS = 100
 """Settings that change none of so many events of the first shard are an error; mostly one event tells."""
@@ -38,30 +34,97 @@ EFFECT_EVENTS = 100
 MAX_FAILED_FRACTION = 0.05
 """A larger fraction of events that Pythia cannot complete stops the job."""
 
+Shower = Callable[[Sequence[HardEvent], Recorder], list[list[Particles]]]
+"""Some events and a recorder of the nominal's parton level; returns the batches of each view."""
 
-def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path, first: int | None = None) -> pa.Table:
+
+def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path, first: int | None = None) -> None:
     """Re-simulate the LHE shard ``hard`` and write one row per hard event, in its order, to ``out``.
 
     ``first`` is the hard event that the shard must begin with, if known. Raises :class:`DataError` for a
     damaged or foreign shard, :class:`GeneratorError` if Pythia refuses the variant or fails on more than
-    ``MAX_FAILED_FRACTION`` of the events.
+    ``MAX_FAILED_FRACTION`` of the events. Memory does not grow with the number of events.
     """
-    info, events = read_shard(hard)
-    _check_shard(block, hard, info, first)
+    resimulate_together([block], hard, [out], first)
+
+
+def resimulate_together(
+    views: Sequence[ResimBlock], hard: str | Path, outs: Sequence[str | Path], first: int | None = None
+) -> None:
+    """Re-simulate a shard under several variants in one job; each has its own file.
+
+    The first one is the nominal, whose shower the others share: they resample the hadronisation or the detector.
+    The files are those of :func:`resimulate_shard`, to the bit; errors are the same.
+    """
+    if len(outs) != len(views):
+        raise DataError(f"{len(outs)} files for {len(views)} variants; name one for each")
+    info, events = open_shard(hard)
+    _check_shard(views[0], hard, info, first)
     if info.first == 0:
-        check_effect(block, events[:EFFECT_EVENTS])
+        events = _checked(views, events)
     start = perf_counter()
-    table = resimulate(block, events)
-    _check_failures(table, block, hard)
-    with atomic(out) as temporary:
-        pq.write_table(
-            table.replace_schema_metadata(_metadata(block, info, table)),
-            temporary,
-            **parquet_options(table.schema),
-        )
+    with ExitStack() as stack:
+        files = [stack.enter_context(JetsFile(stack.enter_context(atomic(out)))) for out in outs]
+        for tables in jet_tables(views, events):
+            for file, table in zip(files, tables, strict=True):
+                file.write(table)
+        for view, file in zip(views, files, strict=True):
+            _check_failures(file, view, hard)
+            file.finish(_metadata(view, info))
     seconds = perf_counter() - start
-    logging.info("%s: %d events in %.1f s, %.0f events/s", out, len(events), seconds, len(events) / seconds)
-    return table
+    for out in outs:
+        logging.info("%s: %d events in %.1f s, %.0f events/s", out, info.events, seconds, info.events / seconds)
+
+
+def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
+    """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``)."""
+    return pa.concat_tables(table for (table,) in jet_tables([block], events))
+
+
+def jet_tables(views: Sequence[ResimBlock], events: Iterable[HardEvent]) -> Iterator[list[pa.Table]]:
+    """Yield the jets of some events at a time, a table per view: one row per event, in order.
+
+    Gluons are typed by their splitting in the nominal only; the merge gives all views the nominal's type.
+    """
+    if views[0].generator:  # a command works on all events at once
+        whole = list(events)
+        anchors = _anchors(views[0], whole)
+        yield [jet_table(views[0], whole, anchors, Alternative(views[0], whole).batches())]
+        return
+    showers = _showers(views)
+    for some in _chunks(events, shower.BATCH):
+        anchors = _anchors(views[0], some)
+        splittings = GluonSplittings(_gluons(anchors) if views[0].variant == "nominal" else {})
+        batches = showers(some, splittings)
+        typed = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
+        yield [
+            jet_table(view, some, typed if view.variant == "nominal" else anchors, of_view)
+            for view, of_view in zip(views, batches, strict=True)
+        ]
+
+
+def _showers(views: Sequence[ResimBlock]) -> Shower:
+    """Return what simulates some events under all views."""
+    if len(views) > 1:
+        return SharedShower(views).shower
+    alone = Showerer(views[0])
+    return lambda events, recorder: [[alone.shower(events, recorder)]]
+
+
+def _chunks(events: Iterable[HardEvent], size: int) -> Iterator[list[HardEvent]]:
+    """Yield ``size`` events at a time."""
+    rest = iter(events)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _anchors(block: ResimBlock, events: Sequence[HardEvent]) -> list[Anchor]:
+    return [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
+
+
+def _gluons(anchors: Sequence[Anchor]) -> dict[int, tuple[float, float]]:
+    """Return the directions of the anchors that are gluons, by position."""
+    return {i: (anchor.eta, anchor.phi) for i, anchor in enumerate(anchors) if anchor.pdg_id == GLUON}
 
 
 def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: int | None) -> None:
@@ -80,6 +143,15 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
         )
 
 
+def _checked(views: Sequence[ResimBlock], events: Iterator[HardEvent]) -> Iterator[HardEvent]:
+    """Return the same events, once the first have shown that the variants are what they say."""
+    head = list(islice(events, EFFECT_EVENTS))
+    for view in views:
+        check_effect(view, head)
+    check_shared(views, head)
+    return chain(head, events)
+
+
 def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
     """Raise :class:`GeneratorError` if the variant's settings change none of ``events``.
 
@@ -90,166 +162,35 @@ def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
         return
     own = block.model_copy(update={"resample": None})
     nominal = own.model_copy(update={"pythia": block.baseline})
-    pairs = zip(Showerer(own, events).batches(1, 10), Showerer(nominal, events).batches(1, 10), strict=True)
-    if all(ours.same_as(theirs) for ours, theirs in pairs):
+    ours, theirs = Showerer(own), Showerer(nominal)
+    pieces = (events[:1], events[1:10], events[10:])
+    if all(ours.shower(some).same_as(theirs.shower(some)) for some in pieces if some):
         raise GeneratorError(
             f"variants.{block.variant}.pythia: these settings change none of the first {len(events)} events of "
             f"{block.process}; remove the variant, or name the keys that the chosen shower and models know"
         )
 
 
-def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
-    """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``).
-
-    Gluons are typed by their splitting in the nominal only; the merge gives all views the nominal's type.
-    """
-    anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
-    splittings = GluonSplittings(_gluons(anchors) if block.variant == "nominal" else {})
-    generator = Alternative(block, events) if block.generator else Showerer(block, events, splittings)
-    rows = pa.concat_tables([_jet_rows(block, events, anchors, batch) for batch in generator.batches()])
-    anchors = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
-    return _one_row_per_event(block, events, anchors, rows)
-
-
-def _gluons(anchors: Sequence[Anchor]) -> dict[int, tuple[float, float]]:
-    """Return the directions of the anchors that are gluons, by position."""
-    return {i: (anchor.eta, anchor.phi) for i, anchor in enumerate(anchors) if anchor.pdg_id == GLUON}
-
-
-def _jet_rows(
-    block: ResimBlock, events: Sequence[HardEvent], anchors: Sequence[Anchor], particles: Particles
-) -> pa.Table:
-    """Return a row per completed event of a batch: position, status, and jet columns or nulls."""
-    eta = np.array([anchors[i].eta for i in particles.position.tolist()])
-    phi = np.array([anchors[i].phi for i in particles.position.tolist()])
-    if block.detector.response == "cms":
-        particles = respond(particles, _detector_seeds(block, events, particles.position), block.detector)
-    jets = anchored_jets(particles, eta, phi, block.jets)
-    status = np.full(len(particles.position), int(Status.NO_JET), np.int8)
-    accepted = (np.abs(jets.eta) < block.jets.eta_max) & (jets.mass > block.jets.mass_min)
-    status[jets.event] = np.where(accepted, Status.OK, Status.REJECTED)
-    columns = {**_jet_columns(block, particles, jets), **_candidates(block, events, particles, jets)}
-    row_of_event = np.full(len(status), -1)
-    row_of_event[jets.event[accepted]] = np.flatnonzero(accepted)
-    row = pa.array(row_of_event, mask=row_of_event < 0)
-    jet_table = pa.table(columns).take(row)
-    return jet_table.append_column("position", pa.array(particles.position)).append_column(
-        "status", pa.array(status)
-    )
-
-
-def _jet_columns(block: ResimBlock, particles: Particles, jets: AnchoredJets) -> dict[str, pa.Array]:
-    values = {
-        "jet_pt": jets.pt,
-        "jet_eta": jets.eta,
-        "jet_phi": jets.phi,
-        "jet_energy": jets.energy,
-        "jet_mass": jets.mass,
-        **{f"jet_{name}": value for name, value in jet_shapes(particles, jets, block.jets).items()},
-    }
-    columns = {name: pa.array(value.astype(np.float32)) for name, value in values.items()}
-    columns["jet_n_constituents"] = pa.array(np.diff(jets.offsets).astype(np.int32))
-    return columns
-
-
-def _candidates(
-    block: ResimBlock, events: Sequence[HardEvent], particles: Particles, jets: AnchoredJets
-) -> dict[str, pa.Array]:
-    """Return the list columns of the leading candidates of each jet."""
-    offsets, chosen = _leading(jets, block.jets.constituents)
-    px, py, pz = (getattr(particles, axis)[chosen] for axis in ("px", "py", "pz"))
-    pt, charge = np.hypot(px, py), particles.charge[chosen]
-    eta = np.arcsinh(pz / pt)
-    vertex = (particles.vx[chosen], particles.vy[chosen], particles.vz[chosen])
-    event_seeds = _detector_seeds(block, events, particles.position[jets.event])
-    d0, dz = smear_displacement(
-        *impact_parameters(*vertex, px, py, pz), pt, eta, charge, offsets, event_seeds, block.detector
-    )
-    values = {
-        "cand_pt": pt,
-        "cand_eta": eta,
-        "cand_phi": np.arctan2(py, px),
-        "cand_energy": particles.energy[chosen],
-        "cand_charge": charge,
-        "cand_pdg_id": particles.pdg_id[chosen],
-        "cand_d0": d0,
-        "cand_dz": dz,
-    }
-    return {
-        name: pa.ListArray.from_arrays(
-            pa.array(offsets.astype(np.int32)), pa.array(values[name].astype(kind.to_pandas_dtype()))
-        )
-        for name, kind in CANDIDATE_COLUMNS.items()
-    }
-
-
-def _detector_seeds(block: ResimBlock, events: Sequence[HardEvent], positions: npt.NDArray[np.int64]) -> list[int]:
-    """Return the seed of the detector for each of the events at ``positions``."""
-    stream = block.stream("detector")
-    indices = (events[i].index for i in positions.tolist())
-    return [seeds.seed(block.seed, block.process, i, "detector", stream) for i in indices]
-
-
-def _leading(jets: AnchoredJets, count: int) -> tuple[Any, Any]:
-    """Return offsets and positions of the ``count`` leading candidates of each jet."""
-    sizes = np.diff(jets.offsets)
-    rank = np.arange(len(jets.constituents)) - np.repeat(jets.offsets[:-1], sizes)
-    kept = np.minimum(sizes, count)
-    return np.concatenate([[0], np.cumsum(kept)]).astype(np.int64), jets.constituents[rank < count]
-
-
-def _one_row_per_event(
-    block: ResimBlock, events: Sequence[HardEvent], anchors: Sequence[Anchor], rows: pa.Table
-) -> pa.Table:
-    """Return the rows in the order of the hard events; an event that is missing gets status FAILED."""
-    position = rows["position"].to_numpy()
-    if len(np.unique(position)) != len(position):
-        raise GeneratorError(f"{block.process}, {block.variant}: an event was returned twice")
-    lookup = np.full(len(events), -1)
-    lookup[position] = np.arange(len(position))
-    jets = rows.take(pa.array(lookup, mask=lookup < 0))
-    status = jets["status"].fill_null(pa.scalar(int(Status.FAILED), pa.int8()))
-    hard = {
-        "weight": [event.weight for event in events],
-        "jet_type": [anchor.jet_type for anchor in anchors],
-        "parton_pdg_id": [anchor.pdg_id for anchor in anchors],
-        "parton_pt": [anchor.pt for anchor in anchors],
-        "parton_eta": [anchor.eta for anchor in anchors],
-        "parton_phi": [anchor.phi for anchor in anchors],
-        "parton_energy": [anchor.energy for anchor in anchors],
-    }
-    columns: dict[str, Any] = {
-        "event_id": pa.array([seeds.event_id(block.process, event.index) for event in events], pa.int64()),
-        "status": status,
-        **{name: pa.array(values, HARD_COLUMNS[name]) for name, values in hard.items()},
-    }
-    schema = jets_schema()
-    return pa.table([columns.get(name) or jets[name] for name in schema.names], schema=schema)
-
-
-def _check_failures(table: pa.Table, block: ResimBlock, hard: str | Path) -> None:
-    failed = int(np.sum(table["status"].to_numpy() == Status.FAILED))
+def _check_failures(file: JetsFile, block: ResimBlock, hard: str | Path) -> None:
+    failed = file.status[Status.FAILED]
     name, key, limit = ("Pythia", "pythia", MAX_FAILED_FRACTION)
     if block.generator:
         name, key, limit = "the external generator", "generator", block.generator.max_failed
-    if failed > limit * table.num_rows:
+    if failed > limit * file.rows:
         raise GeneratorError(
-            f"{hard}: {name} failed on {failed} of {table.num_rows} events under the variant {block.variant}; "
+            f"{hard}: {name} failed on {failed} of {file.rows} events under the variant {block.variant}; "
             f"check variants.{block.variant}.{key}"
         )
     if failed:
-        logging.warning("%s: %s failed on %d of %d events", hard, name, failed, table.num_rows)
+        logging.warning("%s: %s failed on %d of %d events", hard, name, failed, file.rows)
 
 
-def _metadata(block: ResimBlock, info: ShardInfo, table: pa.Table) -> dict[str, str]:
+def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:
     """Return what the merge needs to know of a shard, as the file's metadata."""
-    return sealed(
-        {
-            "rs3l.block": block.model_dump_json(),
-            "rs3l.first": str(info.first),
-            "rs3l.events": str(info.events),
-            "rs3l.pythia": installed_version(),
-            "rs3l.subprocesses": json.dumps(info.subprocesses),
-            VALUES: values_sha256(table),
-        }
-    )
+    return {
+        "rs3l.block": block.model_dump_json(),
+        "rs3l.first": str(info.first),
+        "rs3l.events": str(info.events),
+        "rs3l.pythia": installed_version(),
+        "rs3l.subprocesses": json.dumps(info.subprocesses),
+    }

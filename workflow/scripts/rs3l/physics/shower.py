@@ -6,7 +6,7 @@ event and reseed for the shower, and to reseed for the hadronisation once the pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
+from rs3l.config.models import PythiaSettings
 from rs3l.errors import GeneratorError
 from rs3l.physics.generator import Charges, apply_settings, new_pythia, pythia_module
 from rs3l.physics.lhe import HardEvent, incoming
 
 BATCH = 200
-"""Events per call of ``nextBatch``: about 0.4 MB each."""
+"""Events that are simulated at a time; results do not depend on it, memory does."""
 
 USER_PROCESS = 9999
 """Code of the process that the hard events are announced as."""
@@ -34,14 +35,14 @@ class Recorder(Protocol):
     """Called with the event's position and Pythia's parton-level record: for tests and for replays."""
 
     def __call__(self, position: int, event: Any) -> None:
-        """Look at the parton level of the event at ``position`` in its shard."""
+        """Look at the parton level of the event at ``position`` among those being showered."""
 
 
 @dataclass(frozen=True)
 class Particles:
     """Visible stable particles of a batch of events, flat: event ``i`` owns ``offsets[i]:offsets[i + 1]``.
 
-    ``position`` [E]: position of each event in its shard. Momenta in GeV, production vertex in mm.
+    ``position`` [E]: position of each event among those that were showered. Momenta in GeV, vertices in mm.
     """
 
     position: Ints
@@ -67,77 +68,79 @@ class Particles:
 class Showerer:
     """Pythia, set up for one variant of one process."""
 
-    def __init__(self, block: ResimBlock, events: Sequence[HardEvent], recorder: Recorder | None = None) -> None:
-        """Initialise Pythia on ``events``; raises :class:`GeneratorError` if it refuses the settings."""
-        self._events = events
+    def __init__(self, block: ResimBlock) -> None:
+        """Initialise Pythia; raises :class:`GeneratorError` if it refuses the settings."""
         self._pythia = new_pythia()
         # Pythia keeps pointers to these two: they must live as long as it does.
-        self._source = memory_source(self._pythia, events, _seeder(block, "shower"), block.ecm)
-        self._hook = _hadronisation_hook(
-            self._pythia, self._source, events, _seeder(block, "hadronisation"), recorder
-        )
-        apply_settings(self._pythia, block.pythia)
-        apply_settings(
-            self._pythia,
-            {
-                "Beams:frameType": 5,
-                "Random:setSeed": True,
-                "Random:seed": seeds.seed(block.seed, block.process, 0, "init", "nominal"),
-            },
-        )
-        self._pythia.setUserHooksPtr(self._hook)
-        if not self._pythia.setLHAupPtr(self._source) or not self._pythia.init():
-            raise GeneratorError(
-                f"Pythia cannot initialise the variant {block.variant} of {block.process}: see its messages"
-            )
+        self._source = memory_source(self._pythia, seeder(block, "shower"), block.ecm)
+        self._hook = _hadronisation_hook(self._pythia, self._source, seeder(block, "hadronisation"))
+        initialise(self._pythia, block, self._source, self._hook, block.pythia)
         self._charge = Charges(self._pythia)
 
-    def batches(self, *sizes: int) -> Iterator[Particles]:
-        """Yield the completed events in order; events that Pythia could not complete are left out.
+    def shower(self, events: Sequence[HardEvent], recorder: Recorder | None = None) -> Particles:
+        """Return the completed events in order; those that Pythia could not complete are left out.
 
-        ``sizes``: events in the first batches; the others have :data:`BATCH`.
+        ``recorder`` sees their parton level. Memory: 0.4 MB per event.
         """
-        left, wanted = len(self._events), [*sizes][::-1]
-        while left:
-            count = min(wanted.pop() if wanted else BATCH, left)
-            left -= count
-            yield self._flatten(self._pythia.nextBatch(count, "none"))
+        self._source.load(events)
+        self._hook.recorder = recorder
+        return flatten(self._pythia.nextBatch(len(events), "none"), self._charge)
 
     def list_event(self) -> None:
         """Print the last event as Pythia has it: hard process, showers and hadrons."""
         self._pythia.event.list()
 
-    def _flatten(self, batch: ak.Array) -> Particles:
-        if "prt" not in batch.fields:  # every event failed
-            return _no_particles()
-        batch = ak.drop_none(batch, axis=0)
-        entries = ak.flatten(batch.prt)  # of all events: NumPy is faster on these than awkward on lists
-        event = np.repeat(np.arange(len(batch)), ak.to_numpy(ak.num(batch.prt.id)))
-        chosen = np.flatnonzero(_is_visible(ak.to_numpy(entries.id), ak.to_numpy(entries.status)))
-        counts = np.bincount(event[chosen], minlength=len(batch))
-        pdg_id = ak.to_numpy(entries.id)[chosen].astype(np.int64)
-        px, py, pz, energy = (ak.to_numpy(entries.p[axis])[chosen] for axis in ("px", "py", "pz", "e"))
-        return Particles(
-            position=ak.to_numpy(batch.info.pdf1).astype(np.int64),
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            pdg_id=pdg_id,
-            charge=self._charge(pdg_id),
-            px=px,
-            py=py,
-            pz=pz,
-            energy=energy,
-            **_vertices(entries.vProd[chosen]),
-        )
+
+def flatten(batch: ak.Array, charge: Charges) -> Particles:
+    """Return the visible stable particles of what ``nextBatch`` gives."""
+    if "prt" not in batch.fields:  # every event failed
+        return no_particles()
+    batch = ak.drop_none(batch, axis=0)
+    entries = ak.flatten(batch.prt)  # of all events: NumPy is faster on these than awkward on lists
+    event = np.repeat(np.arange(len(batch)), ak.to_numpy(ak.num(batch.prt.id)))
+    chosen = np.flatnonzero(_is_visible(ak.to_numpy(entries.id), ak.to_numpy(entries.status)))
+    counts = np.bincount(event[chosen], minlength=len(batch))
+    pdg_id = ak.to_numpy(entries.id)[chosen].astype(np.int64)
+    px, py, pz, energy = (ak.to_numpy(entries.p[axis])[chosen] for axis in ("px", "py", "pz", "e"))
+    return Particles(
+        position=ak.to_numpy(batch.info.pdf1).astype(np.int64),
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        pdg_id=pdg_id,
+        charge=charge(pdg_id),
+        px=px,
+        py=py,
+        pz=pz,
+        energy=energy,
+        **_vertices(entries.vProd[chosen]),
+    )
 
 
-def _seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
+def seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
     """Return the seed of ``stage`` as a function of the hard event's index."""
     stream = block.stream(stage)
     return lambda index: seeds.seed(block.seed, block.process, index, stage, stream)
 
 
-def memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callable[[int], int], ecm: float) -> Any:
-    """Return a Les Houches interface that hands ``events`` to Pythia and reseeds it for each.
+def initialise(pythia: Any, block: ResimBlock, source: Any, hook: Any, settings: PythiaSettings) -> None:
+    """Initialise Pythia on a source of hard events; raises :class:`GeneratorError` if it refuses the settings."""
+    apply_settings(pythia, settings)
+    apply_settings(
+        pythia,
+        {
+            "Beams:frameType": 5,
+            "Random:setSeed": True,
+            "Random:seed": seeds.seed(block.seed, block.process, 0, "init", "nominal"),
+        },
+    )
+    pythia.setUserHooksPtr(hook)
+    if not pythia.setLHAupPtr(source) or not pythia.init():
+        raise GeneratorError(
+            f"Pythia cannot initialise the variant {block.variant} of {block.process}: see its messages"
+        )
+
+
+def memory_source(pythia: Any, shower_seed: Callable[[int], int], ecm: float) -> Any:
+    """Return a Les Houches interface that hands the events of ``load`` to Pythia and reseeds it for each.
 
     The position of an event comes back as ``info.pdf1``: events that fail at the process level are
     skipped without a word, so counting would not do. The factorisation scale of the PDF fields must be
@@ -147,7 +150,14 @@ def memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callabl
     class MemorySource(pythia_module().LHAup):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(3)
-            self.position = -1
+            self.load([])
+
+        def load(self, events: Sequence[HardEvent]) -> None:
+            self.events, self.position = events, -1
+
+        @property
+        def event(self) -> HardEvent:
+            return self.events[self.position]
 
         def setInit(self) -> bool:  # noqa: N802
             self.setBeamA(2212, ecm / 2, 0, 0)
@@ -157,9 +167,9 @@ def memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callabl
 
         def setEvent(self, idProcess: int = 0) -> bool:  # noqa: N802
             self.position += 1
-            if self.position >= len(events):
+            if self.position >= len(self.events):
                 return False
-            event = events[self.position]
+            event = self.event
             self.setProcess(USER_PROCESS, 1.0, event.scale, event.alpha_qed, event.alpha_qcd)
             for particle in event.particles:
                 self.addParticle(*particle, -1.0)
@@ -172,23 +182,19 @@ def memory_source(pythia: Any, events: Sequence[HardEvent], shower_seed: Callabl
     return MemorySource()
 
 
-def _hadronisation_hook(
-    pythia: Any,
-    source: Any,
-    events: Sequence[HardEvent],
-    hadronisation_seed: Callable[[int], int],
-    recorder: Recorder | None,
-) -> Any:
+def _hadronisation_hook(pythia: Any, source: Any, hadronisation_seed: Callable[[int], int]) -> Any:
     """Return a hook that reseeds once the parton level is complete, and vetoes nothing."""
 
     class HadronisationHook(pythia_module().UserHooks):  # type: ignore[misc]
+        recorder: Recorder | None = None
+
         def canVetoPartonLevel(self) -> bool:  # noqa: N802
             return True
 
         def doVetoPartonLevel(self, event: Any) -> bool:  # noqa: N802
-            if recorder is not None:
-                recorder(source.position, event)
-            pythia.rndm.init(hadronisation_seed(events[source.position].index))
+            if self.recorder is not None:
+                self.recorder(source.position, event)
+            pythia.rndm.init(hadronisation_seed(source.event.index))
             return False
 
     return HadronisationHook()
@@ -206,6 +212,7 @@ def _vertices(vertex: ak.Array) -> dict[str, Floats]:
     }
 
 
-def _no_particles() -> Particles:
+def no_particles() -> Particles:
+    """Return a batch without an event."""
     ints, floats = np.zeros(0, np.int64), np.zeros(0)
     return Particles(ints, np.zeros(1, np.int64), ints, *([floats] * 8))

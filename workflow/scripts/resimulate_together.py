@@ -1,0 +1,22 @@
+"""Re-simulate one LHE shard under all variants that share the nominal's shower, a file each."""
+
+from rs3l import cli
+from rs3l.config import blocks
+from rs3l.physics.resim import resimulate_together
+
+
+def main() -> None:
+    """Parse the arguments and re-simulate the shard."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--process", help="with --config: the process")
+    parser.add_argument("--hard", required=True, help="LHE shard to read (.lhe.gz)")
+    parser.add_argument("--shard", type=int, help="the number that the shard must have")
+    parser.add_argument("--shard-events", type=int, help="with --shard: the hard events of a whole shard")
+    parser.add_argument("--out", required=True, nargs="+", help="tables of jets to write, one per variant")
+    args = parser.parse_args()
+    block = cli.block(args, blocks.TogetherBlock, lambda config: blocks.together(config, args.process))
+    resimulate_together(block.views, args.hard, args.out, blocks.first_event(args.shard, args.shard_events))
+
+
+if __name__ == "__main__":
+    cli.run(main)
