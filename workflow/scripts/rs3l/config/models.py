@@ -10,7 +10,7 @@ import math
 import shlex
 import string
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
@@ -20,6 +20,9 @@ PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
+Overrides = dict[str, Any]
+"""Keys of the block `pretrain` that a method or an ablation changes; typed by :mod:`rs3l.config.methods`."""
+ModelPath = Annotated[str, StringConstraints(pattern=r"^[\w./+@][\w./+@=,-]*\.safetensors$")]
 
 PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "folder")
 """What the command of an external generator may name, besides its settings."""
@@ -416,18 +419,35 @@ class HandMadeViews(Block):
 class Pretrain(Block):
     """Contrastive pre-training."""
 
-    methods: list[Literal["rs3l", "jetclr"]] = Field(
+    methods: list[Name] | dict[Name, Overrides] = Field(
         ["rs3l", "jetclr"],
         min_length=1,
-        description="rs3l: views are re-simulations. jetclr: views are hand-made augmentations of the "
-        "nominal jet, with the same number of steps.",
+        description="What is pre-trained: ready methods (rs3l: this block as it is; jetclr: `views: hand_made`; "
+        "supcon: `loss: sup_con`), or by name the keys of this block that a method changes.",
     )
     seeds: int = Field(2, ge=1, le=100, description="Pre-training runs per method.")
+    model: ModelPath | None = Field(
+        None,
+        description="In a method or an ablation, and alone there: a model file (import_model.py) that is used as "
+        "it is, without pre-training.",
+    )
     encoder: Encoder = Field(DeepSets(), description="The network, chosen by kind; deepsets by default.")
-    views: Literal["any_two", "nominal_and_one", "all"] = Field(
+    variants: list[Name] | None = Field(
+        None, description="Variants that are views; by default all with `use: train`, to which it is confined."
+    )
+    views: Literal["any_two", "nominal_and_one", "all", "hand_made"] = Field(
         "any_two",
-        description="Views of an event that rs3l compares, drawn anew each epoch. any_two: two of them. "
-        "nominal_and_one: the nominal and one other, as RS3L. all: every one; needs a loss for more than two.",
+        description="Views of an event that are compared, drawn anew each epoch. any_two: two re-simulations. "
+        "nominal_and_one: the nominal and one other, as RS3L. all: every one; needs a loss for more than two. "
+        "hand_made: two augmentations of the nominal jet.",
+    )
+    events: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Training events, as a number or (below or equal to 1.0) a fraction; by default all. The steps "
+        "stay those of all events.",
+    )
+    displacement: bool = Field(
+        True, description="Whether networks see d0 and dz; without, their baselines do not see them either."
     )
     loss: Literal["nt_xent", "multi_view", "sup_con", "vicreg"] = Field(
         "nt_xent",
@@ -467,9 +487,22 @@ class Task(Block):
         return self
 
 
+PretrainedMode = Literal["probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp"]
+BaselineMode = Literal["random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2"]
+Mode = Literal[PretrainedMode, BaselineMode]
+PRETRAINED_MODES: tuple[PretrainedMode, ...] = get_args(PretrainedMode)
+BASELINE_MODES: tuple[BaselineMode, ...] = get_args(BaselineMode)
+
+
 class Finetune(Block):
     """Classifiers on the pre-trained network, and their baselines."""
 
+    modes: list[Mode] = Field(
+        ["probe_h", "probe_z", "tuned", "random", "scratch", "scratch_views", "gbt", "n2"],
+        min_length=1,
+        description="Classifiers, in words in docs/finetune.md: those on a pre-trained network (probe_h, probe_z, "
+        "mlp_h, mlp_z, tuned, tuned_z, tuned_mlp) and those without one (the others).",
+    )
     labels: list[Annotated[int, Field(ge=10)]] = Field(
         [100, 300, 1000], min_length=1, description="Numbers of labelled hard events, half of them signal."
     )
@@ -519,6 +552,11 @@ class Campaign(Block):
     tasks: dict[Name, Task] = Field(min_length=1)
     finetune: Finetune = Finetune()
     evaluate: Evaluate = Evaluate()
+    ablations: dict[Name, Overrides] = Field(
+        {},
+        description="Further pre-trainings by name, as the keys of `pretrain` that each changes. The target "
+        "`ablations` alone makes them.",
+    )
 
     @model_validator(mode="after")
     def _check_across_blocks(self) -> Self:
@@ -527,6 +565,7 @@ class Campaign(Block):
             *_cut_problems(self.processes, self.jets),
             *_detector_problems(self.variants, self.detector),
             *_reference_problems(self),
+            *_mode_problems(self.finetune),
         ]
         if problems:
             raise ValueError("\n".join(problems))
@@ -583,6 +622,14 @@ def _detector_problems(variants: Mapping[str, Variant], detector: Detector) -> l
         "dz), so that this variant is the nominal; set detector.response: cms, or remove the variant"
         for name, variant in variants.items()
         if variant.resample == "detector"
+    ]
+
+
+def _mode_problems(finetune: Finetune) -> list[str]:
+    return [
+        f"finetune.modes: none {kind} pre-training; add one of {', '.join(known)}"
+        for kind, known in (("with", PRETRAINED_MODES), ("without", BASELINE_MODES))
+        if not set(finetune.modes) & set(known)
     ]
 
 

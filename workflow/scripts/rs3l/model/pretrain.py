@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.data.features import features
 from rs3l.data.store import Ints, JetBatch, JetStore, load_views
-from rs3l.errors import DataError, TrainingError
+from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.files import atomic, sha256, write_json, write_text
 from rs3l.model.distributed import Ranks
 from rs3l.model.encoder import new_encoder, save_encoder
@@ -40,6 +41,7 @@ from rs3l.model.views import (
     turn,
 )
 from rs3l.provenance import provenance
+from rs3l.seeds import uniform
 
 VALIDATION_PAIRS = 2048
 """Pairs of the validation split that are used, at most."""
@@ -138,11 +140,14 @@ class ViewSource:
     nominal jet.
     """
 
-    def __init__(self, block: PretrainBlock, store: JetStore) -> None:
+    def __init__(self, block: PretrainBlock, store: JetStore, chosen: int | float | None = None) -> None:
+        """Take all events, or some ``chosen`` ones (see :func:`subset`); ``total`` counts all of them."""
         self.block = block
         self.store = store
         self.events = store.events().at_least(2)
         self.total = len(self.events.count)
+        if chosen is not None:
+            self.events = self.events.where(subset(self.events.event_id, chosen, block.seed))
         if block.hand_made is not None or block.views == "nominal_and_one":
             self.nominal = store.rows(variant="nominal")
             self.nominal = self.nominal[np.isin(store.event_id[self.nominal], self.events.event_id)]
@@ -186,6 +191,23 @@ class ViewSource:
         return torch.from_numpy(group[rows >= 0])
 
 
+def subset(event_id: Ints, chosen: int | float, seed: int) -> NDArray[np.bool_]:
+    """Return which events [E] are among the ``chosen``: a number of them, or as a float a fraction.
+
+    The order in which they are chosen belongs to (seed, event), so that a smaller subset is part of a larger one.
+    """
+    number = round(chosen * len(event_id)) if isinstance(chosen, float) else chosen
+    if number > len(event_id):
+        raise ConfigError(
+            f"pretrain.events: {number} of {len(event_id)} training events with two views; lower it, or raise "
+            "processes.<name>.events"
+        )
+    order = np.argsort([uniform(seed, "pretrain events", int(key)) for key in event_id], kind="stable")
+    result = np.zeros(len(event_id), dtype=np.bool_)
+    result[order[:number]] = True
+    return result
+
+
 class Projection(nn.Module):
     """An encoder with its projection head, in one call."""
 
@@ -211,10 +233,12 @@ class Trainer:
             load_views(manifest, split, block.processes, block.variants, block.constituents)
             for split in ("train", "val")
         )
-        self.train, self.val = ViewSource(block, train), ViewSource(block, val)
+        self.train, self.val = ViewSource(block, train, block.events), ViewSource(block, val)
         self.batch = min(block.batch, len(self.train.events.count))
         self.steps = -(-self.train.total // self.batch)
-        self.encoder = new_encoder(block.encoder, block.constituents, block.seed, "pretrain")
+        self.encoder = new_encoder(
+            block.encoder, block.constituents, block.seed, "pretrain", displacement=block.displacement
+        )
         self.encoder.fit_norm(train, train.rows())
         self.encoder.to(ranks.device)
         self.network = ranks.averaging(Projection(self.encoder))
