@@ -443,8 +443,8 @@ class Pretrain(Block):
     )
     events: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
-        description="Training events, as a number or (below or equal to 1.0) a fraction; by default all. The steps "
-        "stay those of all events.",
+        description="Training events, as a number or (up to 1.0) a fraction; by default all. The number of steps "
+        "stays that of all events.",
     )
     displacement: bool = Field(
         True, description="Whether networks see d0 and dz; without, their baselines do not see them either."
@@ -475,15 +475,24 @@ class Pretrain(Block):
 
 
 class Task(Block):
-    """A binary classification."""
+    """A binary classification, of processes or of jet types (e.g. quark against gluon jets of one process)."""
 
     signal: Name = Field(description="Process of the signal.")
     background: Name = Field(description="Process of the background.")
+    signal_types: list[str] | None = Field(
+        None, min_length=1, description="Jet types of the signal (docs/merge.md); by default all of its process."
+    )
+    background_types: list[str] | None = Field(
+        None, min_length=1, description="Jet types of the background; by default all of its process."
+    )
 
     @model_validator(mode="after")
     def _differ(self) -> Self:
         if self.signal == self.background:
-            raise ValueError(f"signal and background are both {self.signal!r}")
+            if self.signal_types is None or self.background_types is None:
+                raise ValueError(f"signal and background are both {self.signal!r}; name the jet types of both")
+            if both := set(self.signal_types) & set(self.background_types):
+                raise ValueError(f"jet types {', '.join(sorted(both))} are signal and background")
         return self
 
 

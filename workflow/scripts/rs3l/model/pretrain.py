@@ -235,7 +235,7 @@ class Trainer:
         )
         self.train, self.val = ViewSource(block, train, block.events), ViewSource(block, val)
         self.batch = min(block.batch, len(self.train.events.count))
-        self.steps = -(-self.train.total // self.batch)
+        self.steps = -(-self.train.total // min(block.batch, self.train.total))
         self.encoder = new_encoder(
             block.encoder, block.constituents, block.seed, "pretrain", displacement=block.displacement
         )
