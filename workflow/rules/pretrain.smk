@@ -47,7 +47,7 @@ rule embed:
     input:
         script=script("embed.py"),
         manifest=PATHS.manifest,
-        model=PATHS.model(),
+        model=lambda wildcards: model_file(wildcards.run),
     output:
         latents=PATHS.latents(),
     log:

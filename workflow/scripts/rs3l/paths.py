@@ -112,6 +112,15 @@ class CampaignPaths:
         """A table of the evaluation (CSV)."""
         return f"{self.root}/evaluation/{table}.csv"
 
+    def ablations(self, table: str = "{table}") -> str:
+        """A table of the evaluation of the ablations (CSV)."""
+        return f"{self.root}/ablations/{table}.csv"
+
+    @property
+    def ablations_summary(self) -> str:
+        """Headline numbers of the ablations."""
+        return f"{self.root}/ablations/summary.json"
+
     @property
     def summary(self) -> str:
         """Headline numbers."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from rs3l.config import blocks
+from rs3l.config import blocks, methods
 from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain
 from rs3l.errors import ConfigError, DataError
 from rs3l.paths import DATASET_FIGURES, figure_names
@@ -137,7 +137,7 @@ def _merge(config: Campaign) -> Work:
 
 
 def _pretrain(config: Campaign) -> Work:
-    runs = blocks.runs(config)
+    runs = [run for run in blocks.runs(config) if blocks.imported_model(config, run) is None]
     train = config.dataset.splits.train * _events(config, "pretrain")
     variants = len(blocks.train_variants(config))
     compared = variants if config.pretrain.views == "all" else 2
@@ -146,7 +146,7 @@ def _pretrain(config: Campaign) -> Work:
 
 
 def _embed(config: Campaign) -> Work:
-    runs = len(config.pretrain.methods)  # the first run of each
+    runs = len(methods.methods(config))  # the first run of each
     showers = config.dataset.splits.test * _events(config) * len(config.variants)
     units = showers * _network(config)
     return Work("embed", runs, units * runs, units, held=showers, written=showers * runs)
@@ -159,7 +159,7 @@ def _test_showers(config: Campaign, task: str) -> float:
 
 
 def _finetune(config: Campaign) -> Work:
-    runs = len(blocks.runs(config)) + 1
+    runs = len(blocks.runs(config)) + len(blocks.baselines(config))
     draws = len(config.finetune.labels) * config.finetune.repeats
     labels = LABEL_PASSES * CLASSIFIERS * config.finetune.repeats * sum(config.finetune.labels)
     rows = {task: CLASSIFIERS * draws * _test_showers(config, task) for task in config.tasks}

@@ -197,6 +197,9 @@ class EvaluateBlock(Block):
     seed: int
     tasks: dict[str, Task]
     runs: list[str]
+    subject: str = Field(description="Method that is compared with all others.")
+    variants: dict[str, Literal["train", "held_out"]]
+    views: dict[str, list[str]] = Field(description="Variants that the pre-training of each method has seen.")
     evaluate: Evaluate
 
 
@@ -442,13 +445,36 @@ def every_run(config: Campaign) -> list[str]:
 
 def evaluate(config: Campaign) -> EvaluateBlock:
     """Return the block of the tables and the summary."""
+    return _evaluate(config, [*runs(config), *baselines(config)])
+
+
+def evaluate_ablations(config: Campaign) -> EvaluateBlock:
+    """Return the block of the tables of the ablations, with the first method's runs to compare with."""
+    first = next(iter(methods.methods(config)))
+    subject = [run for run in runs(config) if run.rpartition("_s")[0] == first]
+    return _evaluate(
+        config, [*subject, *ablation_runs(config), *baselines(config), *ablation_baselines(config)]
+    )
+
+
+def _evaluate(config: Campaign, chosen: list[str]) -> EvaluateBlock:
+    trained = [run for run in chosen if not is_baseline(run)]
     return EvaluateBlock(
         campaign=config.campaign,
         seed=config.seed,
         tasks=config.tasks,
-        runs=[*runs(config), *baselines(config)],
+        runs=chosen,
+        subject=trained[0].rpartition("_s")[0],
+        variants={name: variant.use for name, variant in config.variants.items()},
+        views={run.rpartition("_s")[0]: _views(config, run_settings(config, run)) for run in trained},
         evaluate=config.evaluate,
     )
+
+
+def _views(config: Campaign, settings: Pretrain) -> list[str]:
+    if settings.model is not None:
+        return []
+    return ["nominal"] if settings.views == "hand_made" else methods.variants(config, settings)
 
 
 def figures(config: Campaign) -> FiguresBlock:
