@@ -20,7 +20,15 @@ from rs3l.paths import CampaignPaths
 from rs3l.seeds import event_id
 
 ROOT = Path(__file__).parents[2]
-QUALITY = {"probe_h": 3.0, "probe_z": 2.5, "tuned": 2.8, "scratch": 2.0, "scratch_views": 2.2, "random": 1.0}
+QUALITY = {
+    "probe_h": 3.0,
+    "probe_z": 2.5,
+    "tuned": 2.8,
+    "scratch": 2.0,
+    "scratch_views": 2.2,
+    "random": 1.0,
+    "n2": 0.8,
+}
 """Separation of signal and background in units of their width."""
 
 MASS = {"H": 120.0, "QCD": 40.0, "W": 80.0}
@@ -52,7 +60,7 @@ def write_predictions(config: Campaign, root: Path, events: int = 60) -> tuple[l
     predictions, histories = [], []
     for task, run in itertools.product(config.tasks, [*blocks.runs(config), "none"]):
         rng = np.random.default_rng(list(f"{task}{run}".encode()))
-        modes = ("scratch", "scratch_views", "random") if run == "none" else ("probe_h", "probe_z", "tuned")
+        modes = ("scratch", "scratch_views", "random", "n2") if run == "none" else ("probe_h", "probe_z", "tuned")
         frames, lines = [], []
         for mode, labels, repeat in itertools.product(modes, config.finetune.labels, range(2)):
             frames.append(_scored(config, task, run, mode, events, rng).assign(labels=labels, repeat=repeat))

@@ -26,7 +26,7 @@ except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
-EVALUATION_TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
+EVALUATION_TABLES = ("metrics", "runs", "differences", "stability", "robustness", "training", "roc")
 
 
 wildcard_constraints:

@@ -452,9 +452,7 @@ def evaluate_ablations(config: Campaign) -> EvaluateBlock:
     """Return the block of the tables of the ablations, with the first method's runs to compare with."""
     first = next(iter(methods.methods(config)))
     subject = [run for run in runs(config) if run.rpartition("_s")[0] == first]
-    return _evaluate(
-        config, [*subject, *ablation_runs(config), *baselines(config), *ablation_baselines(config)]
-    )
+    return _evaluate(config, [*subject, *ablation_runs(config), *baselines(config), *ablation_baselines(config)])
 
 
 def _evaluate(config: Campaign, chosen: list[str]) -> EvaluateBlock:

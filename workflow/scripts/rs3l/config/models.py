@@ -541,6 +541,11 @@ class Evaluate(Block):
     efficiencies: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         [0.3, 0.5, 0.7], min_length=1, description="Signal efficiencies of the background rejection."
     )
+    change_efficiencies: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.5, 0.6, 0.7, 0.8, 0.9],
+        min_length=1,
+        description="Signal efficiencies at which the false-positive rate is compared between variants.",
+    )
     bootstrap: int = Field(200, ge=2, description="Bootstrap replicas over hard events.")
 
 

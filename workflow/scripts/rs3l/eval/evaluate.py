@@ -14,10 +14,11 @@ from rs3l.config.blocks import EvaluateBlock
 from rs3l.errors import DataError
 from rs3l.eval import tables
 from rs3l.eval.bootstrap import replicas
+from rs3l.eval.robustness_table import robustness_table
 from rs3l.eval.scores import load
 from rs3l.eval.summary import summarise
 
-TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
+TABLES = ("metrics", "runs", "differences", "stability", "robustness", "training", "roc")
 """Names of the tables, as written by the script."""
 
 
@@ -50,8 +51,9 @@ def evaluate(
     found = {
         "metrics": tables.metrics_table(results),
         "runs": tables.runs_table(results),
-        "differences": tables.differences_table(results),
-        "stability": tables.stability_table(results, counts, block.evaluate),
+        "differences": tables.differences_table(results, block.subject),
+        "stability": tables.stability_table(results, counts, block),
+        "robustness": robustness_table(results, counts, block),
         "training": training,
         "roc": tables.roc_table(results, counts, block.evaluate),
     }

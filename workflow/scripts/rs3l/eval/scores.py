@@ -79,6 +79,11 @@ class TaskScores:
             result.setdefault(classifier.group, []).append(row)
         return dict(sorted(result.items()))
 
+    def most_labels(self) -> list[tuple[tuple[str, str, int], list[int]]]:
+        """Return the groups with the most labels."""
+        most = max(classifier.labels for classifier in self.classifiers)
+        return [(group, members) for group, members in self.groups().items() if group[2] == most]
+
     def seeds_and_repeats(self, rows: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return pre-training seed and repeat of the classifiers in ``rows``."""
         chosen = [self.classifiers[row] for row in rows]
