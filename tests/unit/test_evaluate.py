@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import norm, spearmanr, wasserstein_distance
 from sklearn.metrics import roc_auc_score
-from toy_campaign import ROOT, campaign, write_dataset, write_predictions
+from toy_campaign import ROOT, campaign, write_dataset, write_predictions, write_qualities
 
 from rs3l.config import blocks
 from rs3l.errors import DataError, TrainingError
@@ -24,13 +24,14 @@ from rs3l.eval.scores import load
 from rs3l.eval.summary import format_number
 from rs3l.eval.tables import bootstrap_p_value, event_pairs, significance, training_table
 
-Toy = tuple[Path, list[Path], list[Path]]
+Toy = tuple[Path, list[Path], list[Path], list[Path]]
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     root = tmp_path_factory.mktemp("toy")
-    return write_dataset(campaign(), root), *write_predictions(campaign(), root)
+    qualities = write_qualities(campaign(), root)
+    return write_dataset(campaign(), root), *write_predictions(campaign(), root), qualities
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +237,7 @@ def test_an_undertrained_baseline_is_an_error(toy: Toy, tmp_path: Path) -> None:
 
 def test_a_missing_run_is_named(toy: Toy) -> None:
     with pytest.raises(DataError, match="w_vs_qcd for none"):
-        evaluate(blocks.evaluate(campaign()), toy[0], toy[1][:-1], toy[2])
+        evaluate(blocks.evaluate(campaign()), toy[0], toy[1][:-1], toy[2], toy[3])
 
 
 def test_other_jets_are_refused(toy: Toy, tmp_path: Path) -> None:
@@ -280,6 +281,7 @@ def test_script_writes_what_the_library_returns(toy: Toy, result: Evaluation, tm
         sys.executable, str(ROOT / "workflow" / "scripts" / "evaluate.py"),
         "--block", blocks.evaluate(campaign()).model_dump_json(), "--manifest", str(toy[0]),
         "--predictions", *map(str, toy[1]), "--histories", *map(str, toy[2]),
+        "--qualities", *map(str, toy[3]),
         *outputs, "--summary", str(tmp_path / "summary.json"),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, text=True)

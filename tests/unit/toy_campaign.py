@@ -176,6 +176,21 @@ def write_latents(config: Campaign, path: Path, events: int = 40) -> Path:
     return path
 
 
+def write_qualities(config: Campaign, root: Path, replicas: int = 20) -> list[Path]:
+    """Write what the encoders of all runs know; return the paths."""
+    rng = np.random.default_rng(2)
+    paths = [Path(CampaignPaths(str(root)).latent_quality(run)) for run in blocks.runs(config)]
+    for path in paths:
+        keys = [("h", "effective_rank", ""), ("h", "r2", "jet_mass"), ("z", "retrieval", "fsr_hi")]
+        lines = [dict(zip(("space", "quantity", "subject"), key, strict=True)) for key in keys]
+        values = [{"n": 50, "classes": 0, "values": rng.normal(2.0, 0.1, replicas + 1)} for _ in lines]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(
+            pa.Table.from_pylist([{**line, **value} for line, value in zip(lines, values, strict=True)]), path
+        )
+    return paths
+
+
 def write_training(path: Path, epochs: int = 4) -> Path:
     """Write the metrics of one pre-training run."""
     path.parent.mkdir(parents=True, exist_ok=True)

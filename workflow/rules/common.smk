@@ -12,6 +12,7 @@ sys.path.insert(0, str(SCRIPTS))
 # again and again would take a tenth of the time of planning.
 gc.set_threshold(100_000, 1_000, 1_000)
 
+from rs3l import versions
 from rs3l.config import blocks, methods, parse_campaign
 from rs3l.errors import CampaignError
 from rs3l.lhe_inputs import find_files
@@ -26,7 +27,18 @@ except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
-EVALUATION_TABLES = ("metrics", "runs", "differences", "stability", "robustness", "training", "roc")
+EVALUATION_TABLES = (
+    "metrics",
+    "runs",
+    "differences",
+    "savings",
+    "stability",
+    "robustness",
+    "calibration",
+    "latents",
+    "training",
+    "roc",
+)
 
 
 wildcard_constraints:
@@ -133,6 +145,11 @@ def finetune_model(wildcards):
 def downstream(pattern, runs):
     """Return the files of all tasks and some runs."""
     return [pattern(task, run) for task in CAMPAIGN.tasks for run in runs]
+
+
+def qualities(runs):
+    """Return the files of the latent quality of those of some runs that are pre-trained."""
+    return [PATHS.latent_quality(run) for run in runs if not blocks.is_baseline(run)]
 
 
 def ablation_tables(wildcards):

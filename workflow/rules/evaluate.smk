@@ -15,6 +15,7 @@ rule evaluate:
         manifest=PATHS.manifest,
         predictions=downstream(PATHS.predictions, EVALUATION.runs),
         histories=downstream(PATHS.histories, EVALUATION.runs),
+        qualities=qualities(EVALUATION.runs),
     output:
         **{table: PATHS.evaluation(table) for table in EVALUATION_TABLES},
         summary=PATHS.summary,
@@ -36,7 +37,7 @@ rule evaluate:
         "evaluate all classifiers"
     shell:
         "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} "
-        "--predictions {input.predictions:q} --histories {input.histories:q} "
+        "--predictions {input.predictions:q} --histories {input.histories:q} --qualities {input.qualities:q} "
         "{params.tables:q} --summary {output.summary:q} > {log:q} 2>&1"
 
 
@@ -46,6 +47,7 @@ use rule evaluate as evaluate_ablations with:
         manifest=PATHS.manifest,
         predictions=downstream(PATHS.predictions, ABLATIONS.runs),
         histories=downstream(PATHS.histories, ABLATIONS.runs),
+        qualities=qualities(ABLATIONS.runs),
     output:
         **{table: PATHS.ablations(table) for table in EVALUATION_TABLES},
         summary=PATHS.ablations_summary,

@@ -95,6 +95,10 @@ class CampaignPaths:
         """Latents z of the test jets under a pre-training run."""
         return f"{self.root}/models/{run}/latents.parquet"
 
+    def latent_quality(self, run: str = "{run}") -> str:
+        """What the encoder of a pre-training run knows of the test jets, under every bootstrap replica."""
+        return f"{self.root}/models/{run}/quality.parquet"
+
     def training_state(self, run: str = "{run}") -> str:
         """Folder of resumable checkpoints: never an output of a rule, so that no failed job deletes it."""
         return f"{self.root}/state/{run}"

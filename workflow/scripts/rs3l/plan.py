@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from rs3l.config import blocks, methods
+from rs3l.config import blocks
 from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain
 from rs3l.errors import ConfigError, DataError
 from rs3l.paths import DATASET_FIGURES, figure_names
@@ -146,7 +146,7 @@ def _pretrain(config: Campaign) -> Work:
 
 
 def _embed(config: Campaign) -> Work:
-    runs = len(methods.methods(config))  # the first run of each
+    runs = len(blocks.runs(config))
     showers = config.dataset.splits.test * _events(config) * len(config.variants)
     units = showers * _network(config)
     return Work("embed", runs, units * runs, units, held=showers, written=showers * runs)

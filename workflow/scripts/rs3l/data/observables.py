@@ -25,12 +25,17 @@ def load_columns(
         for entry in read_manifest(manifest_path)["files"]:
             if entry["split"] == split and entry["process"] == process:
                 path = Path(manifest_path).parent / entry["path"]
-                tables.append(pq.read_table(path, columns=["event_id", *names], filters=_under(store)))
+                tables.append(_read(path, ["event_id", *names], store))
     table = pa.concat_tables(tables)
     if not np.array_equal(table["event_id"].to_numpy(), store.event_id):
         raise DataError(f"{manifest_path}: the data set has changed while it was read; run again")
     return {name: table[name].to_numpy() for name in names}
 
 
-def _under(store: JetStore) -> list[tuple[str, str, list[str]]]:
-    return [("variant", "in", list(store.variant_names))]
+def _read(path: Path, columns: Sequence[str], store: JetStore) -> pa.Table:
+    variants = [("variant", "in", list(store.variant_names))]
+    try:
+        return pq.read_table(path, columns=list(columns), filters=variants)
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: {', '.join(columns)} cannot be read ({reason}); merge again") from None

@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.data.features import features
 from rs3l.data.store import Ints, JetBatch, JetStore, load_views
-from rs3l.errors import ConfigError, DataError, TrainingError
+from rs3l.errors import DataError, TrainingError
 from rs3l.files import atomic, sha256, write_json, write_text
 from rs3l.model.distributed import Ranks
 from rs3l.model.encoder import new_encoder, save_encoder
 from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.loss import Loss, diagnose
+from rs3l.model.subset import subset
 from rs3l.model.views import (
     all_views,
     angles,
@@ -41,7 +41,6 @@ from rs3l.model.views import (
     turn,
 )
 from rs3l.provenance import provenance
-from rs3l.seeds import uniform
 
 VALIDATION_PAIRS = 2048
 """Pairs of the validation split that are used, at most."""
@@ -189,23 +188,6 @@ class ViewSource:
         event = np.broadcast_to(np.arange(rows.shape[1]), rows.shape)
         group = self.store.process[rows] if self.block.loss == "sup_con" else event
         return torch.from_numpy(group[rows >= 0])
-
-
-def subset(event_id: Ints, chosen: int | float, seed: int) -> NDArray[np.bool_]:
-    """Return which events [E] are among the ``chosen``: a number of them, or as a float a fraction.
-
-    The order in which they are chosen belongs to (seed, event), so that a smaller subset is part of a larger one.
-    """
-    number = round(chosen * len(event_id)) if isinstance(chosen, float) else chosen
-    if number > len(event_id):
-        raise ConfigError(
-            f"pretrain.events: {number} of {len(event_id)} training events with two views; lower it, or raise "
-            "processes.<name>.events"
-        )
-    order = np.argsort([uniform(seed, "pretrain events", int(key)) for key in event_id], kind="stable")
-    result = np.zeros(len(event_id), dtype=np.bool_)
-    result[order[:number]] = True
-    return result
 
 
 class Projection(nn.Module):
