@@ -80,6 +80,10 @@ def test_other_networks_have_a_baseline_of_their_own(test_values: Values) -> Non
     assert block.baseline and not block.displacement and block.encoder == config.pretrain.encoder
     assert blocks.finetune(config, "h_vs_qcd", "none").displacement
     assert blocks.finetune(config, "h_vs_qcd", "none_edge_s0").encoder == EdgeConv(kind="edgeconv")
+    modes = [blocks.finetune(config, "h_vs_qcd", run).finetune.modes for run in ("none", "none_blind_s0")]
+    assert modes[0] == [*modes[1], "gbt", "n2"], "those know no network: once is enough"
+    alone = config.finetune.model_copy(update={"modes": ["probe_h", "gbt"]})
+    assert blocks.baselines(config.model_copy(update={"finetune": alone})) == ["none"]
 
 
 def test_a_finished_model_is_not_pre_trained(test_values: Values) -> None:

@@ -15,6 +15,7 @@ from rs3l import versions
 from rs3l.config import methods
 from rs3l.config.models import (
     BASELINE_MODES,
+    OBSERVABLE_MODES,
     PRETRAINED_MODES,
     Block,
     Campaign,
@@ -264,6 +265,8 @@ def ablation_baselines(config: Campaign) -> list[str]:
 def _baselines(config: Campaign, settings: Mapping[str, Pretrain], first: Mapping[str, Pretrain]) -> list[str]:
     """Return a baseline for the block ``pretrain``, and one for each further network among the methods."""
     known, result = [config.pretrain], [methods.BASELINE]
+    if not set(config.finetune.modes) & set(BASELINE_MODES) - set(OBSERVABLE_MODES):
+        return result
     for name, block in {**first, **settings}.items():
         if block.model is None and not any(methods.same_baseline(block, other) for other in known):
             known.append(block)
@@ -423,8 +426,7 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
     _known("run", run, every_run(config))
     block = run_settings(config, run)
     imported = imported_model(config, run) is not None
-    kind = BASELINE_MODES if is_baseline(run) else PRETRAINED_MODES
-    modes = [mode for mode in config.finetune.modes if mode in kind]
+    modes = [mode for mode in config.finetune.modes if mode in _modes(run)]
     return FinetuneBlock(
         seed=config.seed,
         name=task,
@@ -436,6 +438,13 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
         displacement=block.displacement,
         finetune=config.finetune.model_copy(update={"modes": modes}),
     )
+
+
+def _modes(run: str) -> tuple[str, ...]:
+    """Return the modes of a run; those without a network are in the run ``none`` alone."""
+    if not is_baseline(run):
+        return PRETRAINED_MODES
+    return BASELINE_MODES if run == methods.BASELINE else tuple(set(BASELINE_MODES) - set(OBSERVABLE_MODES))
 
 
 def every_run(config: Campaign) -> list[str]:

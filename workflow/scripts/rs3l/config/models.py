@@ -499,6 +499,8 @@ class Task(Block):
 PretrainedMode = Literal["probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp"]
 BaselineMode = Literal["random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2"]
 Mode = Literal[PretrainedMode, BaselineMode]
+OBSERVABLE_MODES = ("gbt", "n2")
+"""Baselines without a network."""
 PRETRAINED_MODES: tuple[PretrainedMode, ...] = get_args(PretrainedMode)
 BASELINE_MODES: tuple[BaselineMode, ...] = get_args(BaselineMode)
 

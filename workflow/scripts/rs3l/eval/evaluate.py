@@ -41,14 +41,14 @@ def evaluate(
     manifest: str | Path,
     predictions: Sequence[str | Path],
     histories: Sequence[str | Path],
-    qualities: Sequence[str | Path],
+    qualities: Sequence[str | Path] = (),
 ) -> Evaluation:
     """Return all tables and the summary of a campaign.
 
     ``predictions`` and ``histories`` lie in ``{task}/{run}/``, one each per task and run of the block; they
-    hold the test split only; ``qualities`` in ``{run}/``, one per pre-trained run. Raises :class:`DataError` if a
-    file is missing or does not fit, and :class:`~rs3l.errors.TrainingError` if a classifier was best in its last
-    epoch.
+    hold the test split only; ``qualities`` in ``{run}/``, one per pre-trained run, or none at all. Raises
+    :class:`DataError` if a file is missing or does not fit, and :class:`~rs3l.errors.TrainingError` if a
+    classifier was best in its last epoch.
     """
     training = tables.training_table(histories)
     scores = load(predictions, block.tasks, block.runs)

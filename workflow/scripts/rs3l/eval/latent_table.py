@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from rs3l.config.blocks import EvaluateBlock, is_baseline
 from rs3l.errors import DataError
 from rs3l.eval.bootstrap import combine
-from rs3l.eval.tables import Row, estimate_columns
+from rs3l.eval.tables import ESTIMATE_COLUMNS, Row, estimate_columns
 
 _KEY = ["method", "space", "quantity", "subject"]
 
@@ -23,8 +23,10 @@ def latents_table(paths: Sequence[str | Path], block: EvaluateBlock) -> pd.DataF
 
     ``n``: test jets, or events among which one is looked for; ``classes``: of a probe, or candidates of a
     retrieval. ``seen``: the pre-training had the variant of a retrieval as view. Raises :class:`DataError` if a
-    run is missing.
+    run is missing; without any file the table is empty.
     """
+    if not paths:
+        return pd.DataFrame(columns=[*_KEY, "use", "seen", *ESTIMATE_COLUMNS, "n", "classes"])
     table = pd.concat([_read(Path(path)) for path in _files(paths, block)], ignore_index=True)
     rows = [_row(dict(zip(_KEY, key, strict=True)), group, block) for key, group in table.groupby(_KEY, sort=True)]
     return pd.DataFrame(rows)

@@ -171,10 +171,10 @@ def differences_table(results: Iterable[TaskMetrics], method: str) -> pd.DataFra
     return pd.DataFrame(rows, columns=_DIFFERENCE_COLUMNS)
 
 
-_ESTIMATE_COLUMNS = ["value", "std", "run_error", "bootstrap", "error", "n_runs"]
+ESTIMATE_COLUMNS = ["value", "std", "run_error", "bootstrap", "error", "n_runs"]
 _DIFFERENCE_COLUMNS = [
     "task", "method", "mode", "reference_method", "reference_mode", "labels", "metric",
-    *_ESTIMATE_COLUMNS, "ratio", "ratio_error", "z", "p_value", "p_bootstrap",
+    *ESTIMATE_COLUMNS, "ratio", "ratio_error", "z", "p_value", "p_bootstrap",
 ]  # fmt: skip
 
 
@@ -377,4 +377,4 @@ def group_columns(task: str, group: tuple[str, str, int]) -> Row:
 
 def estimate_columns(estimate: Estimate) -> Row:
     """Return the cells of a value and its errors."""
-    return {name: getattr(estimate, name) for name in _ESTIMATE_COLUMNS}
+    return {name: getattr(estimate, name) for name in ESTIMATE_COLUMNS}
