@@ -2,6 +2,7 @@
 
 Stages: hard process -> re-simulation -> merge -> pre-training, fine-tuning, evaluation -> report.
 Each has an aggregate target of its name: `snakemake hard`, `resim`, `dataset`, `models`, `evaluation`.
+The target `ablations` is apart: its trainings are no part of the campaign.
 """
 
 from snakemake.utils import min_version
@@ -67,7 +68,7 @@ rule dataset:
 rule models:
     """All pre-trained models."""
     input:
-        [PATHS.model(run) for run in blocks.runs(CAMPAIGN)],
+        [PATHS.model(run) for run in trained_runs(blocks.runs(CAMPAIGN))],
     localrule: True
 
 
@@ -75,4 +76,11 @@ rule evaluation:
     """All tables of the evaluation and the summary."""
     input:
         PATHS.summary,
+    localrule: True
+
+
+rule ablations:
+    """Everything about the ablations: their models, classifiers and tables."""
+    input:
+        ablation_tables,
     localrule: True

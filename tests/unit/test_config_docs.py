@@ -115,7 +115,7 @@ def test_cells_of_lists_choices_and_blocks() -> None:
     assert row("labels", "finetune")[1] == "list of integer (≥ 10), not empty"
     assert row("labels", "finetune")[3] == f"`{Finetune().labels}`"
     assert row("pair", "evaluate")[1] == "2 entries: text" and Evaluate().pair == ("nominal", "seed")
-    assert row("methods", "pretrain")[1] == "list of `rs3l` or `jetclr`, not empty"
+    assert row("methods", "pretrain")[1] == "list of text or settings by name, not empty"
     assert "Keys: `pretrain.hand_made`." in row("hand_made", "pretrain")[-1]
     kinds = [f"`pretrain.encoder ({kind})`" for kind in ("deepsets", "edgeconv", "transformer")]
     assert f"Keys: {', '.join(kinds)}." in row("encoder", "pretrain")[-1]

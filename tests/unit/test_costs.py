@@ -101,7 +101,9 @@ def test_training_grows_with_epochs_runs_and_network(campaign: Campaign) -> None
 
     assert units(epochs=80) == pytest.approx(2 * units(epochs=40))
     assert units(seeds=3) == pytest.approx(3 * units(seeds=1))
-    assert units(views="all") == pytest.approx(2 * units())  # four variants may be trained on
+    both, one = {"views": "all", "loss": "multi_view"}, {"methods": ["rs3l"]}
+    assert units(**both, **one) == pytest.approx(2 * units(**one))  # four variants may be trained on
+    assert units(**both) == pytest.approx(1.5 * units())  # hand-made views are two
     assert units(encoder=DeepSets(hidden=64)) > 2 * units(encoder=DeepSets(hidden=32))
 
 

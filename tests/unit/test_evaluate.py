@@ -12,24 +12,26 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr, wasserstein_distance
 from sklearn.metrics import roc_auc_score
-from toy_campaign import ROOT, campaign, write_dataset, write_predictions
+from toy_campaign import ROOT, campaign, write_dataset, write_predictions, write_qualities
 
 from rs3l.config import blocks
 from rs3l.errors import DataError, TrainingError
+from rs3l.eval.bootstrap import Estimate
 from rs3l.eval.evaluate import TABLES, Evaluation, evaluate, read_manifest
 from rs3l.eval.scores import load
 from rs3l.eval.summary import format_number
-from rs3l.eval.tables import event_pairs, training_table
+from rs3l.eval.tables import bootstrap_p_value, event_pairs, significance, training_table
 
-Toy = tuple[Path, list[Path], list[Path]]
+Toy = tuple[Path, list[Path], list[Path], list[Path]]
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     root = tmp_path_factory.mktemp("toy")
-    return write_dataset(campaign(), root), *write_predictions(campaign(), root)
+    qualities = write_qualities(campaign(), root)
+    return write_dataset(campaign(), root), *write_predictions(campaign(), root), qualities
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +104,63 @@ def test_perfect_separation_is_a_flagged_lower_limit(result: Evaluation) -> None
 def test_differences_have_smaller_errors_than_unpaired_ones(result: Evaluation) -> None:
     metrics, differences = result.tables["metrics"], result.tables["differences"]
     key = {"task": "h_vs_qcd", "labels": 200, "metric": "auc"}
-    line = row(differences, reference_method="none", reference_mode="scratch", **key)
+    line = row(differences, mode="probe_h", reference_method="none", reference_mode="scratch", **key)
     pair = [row(metrics, method=m, mode=n, **key) for m, n in (("rs3l", "probe_h"), ("none", "scratch"))]
     assert line["value"] == pytest.approx(pair[0]["value"] - pair[1]["value"])
     assert line["bootstrap"] < np.hypot(pair[0]["bootstrap"], pair[1]["bootstrap"])
-    assert set(zip(differences["reference_method"], differences["reference_mode"], strict=True)) == {
-        ("none", "scratch"), ("none", "scratch_views"), ("jetclr", "probe_h"), ("none", "random"),
-    }  # fmt: skip
+    baselines = {("none", mode) for mode in ("scratch", "scratch_views", "random", "n2")}
+    for mode in ("probe_h", "tuned"):
+        chosen = differences[differences["mode"] == mode]
+        found = set(zip(chosen["reference_method"], chosen["reference_mode"], strict=True))
+        assert found == {*baselines, ("jetclr", mode)}
     rejections = differences[differences["metric"] != "auc"]
     assert ((rejections["ratio"] > 1) == (rejections["value"] > 0)).mean() > 0.9
     assert differences.loc[differences["metric"] == "auc", "ratio"].isna().all()
+
+
+def test_significance_is_that_of_the_error_and_of_the_replicas(result: Evaluation) -> None:
+    differences = result.tables["differences"]
+    np.testing.assert_allclose(differences["z"], differences["value"] / differences["error"])
+    np.testing.assert_allclose(differences["p_value"], 2 * norm.sf(differences["z"].abs()))
+    assert bootstrap_p_value(np.array([9.0, 1.0, 2.0, -1.0, 3.0])) == pytest.approx(2 * (1 + 1) / 5)
+    assert bootstrap_p_value(np.array([9.0, 1.0, 2.0, 1.0, 3.0])) == pytest.approx(2 / 5)
+    assert bootstrap_p_value(np.zeros(5)) == 1.0
+    assert np.isnan(significance(Estimate(1.0, 0.0, 0.0, 0.0, 0.0, 1))["p_value"])
+
+
+def test_robustness_is_the_mean_over_runs_with_its_samples(toy: Toy, result: Evaluation) -> None:
+    distances, changes = [], []
+    for frame in naive_runs(toy[1], "none", "scratch", 200).values():
+        frame = frame.assign(output=1 / (1 + np.exp(-frame["score"].astype(float))))
+        jets = {key: group["output"].to_numpy() for key, group in frame.groupby(["variant", "is_signal"])}
+        distances.append(wasserstein_distance(jets["nominal", False], jets["fsr_hi", False]))
+        cut = np.sort(jets["nominal", True])[::-1][int(np.ceil(0.8 * len(jets["nominal", True]))) - 1]
+        changes.append((jets["fsr_hi", False] >= cut).mean() / (jets["nominal", False] >= cut).mean() - 1)
+    key = {"task": "h_vs_qcd", "method": "none", "mode": "scratch", "variant": "fsr_hi", "class": "background"}
+    table = result.tables["robustness"]
+    line = row(table, quantity="wasserstein", **key)
+    assert line["value"] == pytest.approx(np.mean(distances), abs=1e-6)
+    assert (line["n_nominal"], line["n_varied"]) == (len(jets["nominal", False]), len(jets["fsr_hi", False]))
+    assert 0 < line["bootstrap"] < line["error"] and line["n_runs"] == 2
+    assert row(table, quantity="fpr_change_fixed", efficiency=0.8, **key)["value"] == pytest.approx(
+        np.mean(changes)
+    )
+    auc = row(result.tables["metrics"], task="h_vs_qcd", method="none", mode="scratch", labels=200, metric="auc")
+    assert (
+        table.query("method == 'none' and mode == 'scratch' and task == 'h_vs_qcd'")["auc"] == auc["value"]
+    ).all()
+    assert set(table["labels"]) == {200} and set(table["variant"]) == {"seed", "fsr_hi", "rehadron"}
+
+
+def test_seen_variants_are_those_of_views_or_labels(toy: Toy) -> None:
+    config = campaign()
+    variants = {**config.variants, "fsr_hi": config.variants["fsr_hi"].model_copy(update={"use": "held_out"})}
+    tables = evaluate(blocks.evaluate(config.model_copy(update={"variants": variants})), *toy).tables
+    for name, column in (("robustness", "variant"), ("stability", "second")):
+        table = tables[name]
+        assert (table["use"] == np.where(table[column] == "fsr_hi", "held_out", "train")).all()
+        learned = (table["method"] == "rs3l") | (table["mode"] == "scratch_views")
+        assert (table["seen"] == (learned & (table[column] != "fsr_hi"))).all()
 
 
 def test_stability_is_the_paired_correlation(toy: Toy, result: Evaluation) -> None:
@@ -182,13 +231,13 @@ def test_an_undertrained_baseline_is_an_error(toy: Toy, tmp_path: Path) -> None:
     table = pd.read_csv(toy[2][-1])
     table.loc[1, "best_epoch"] = table.loc[1, "epochs"]
     table.to_csv(tmp_path / "history.csv", index=False)
-    with pytest.raises(TrainingError, match=r"1 of 12 .* w_vs_qcd/none .* finetune.max_epochs"):
+    with pytest.raises(TrainingError, match=r"1 of 16 .* w_vs_qcd/none .* finetune.max_epochs"):
         training_table([tmp_path / "history.csv"])
 
 
 def test_a_missing_run_is_named(toy: Toy) -> None:
     with pytest.raises(DataError, match="w_vs_qcd for none"):
-        evaluate(blocks.evaluate(campaign()), toy[0], toy[1][:-1], toy[2])
+        evaluate(blocks.evaluate(campaign()), toy[0], toy[1][:-1], toy[2], toy[3])
 
 
 def test_other_jets_are_refused(toy: Toy, tmp_path: Path) -> None:
@@ -232,6 +281,7 @@ def test_script_writes_what_the_library_returns(toy: Toy, result: Evaluation, tm
         sys.executable, str(ROOT / "workflow" / "scripts" / "evaluate.py"),
         "--block", blocks.evaluate(campaign()).model_dump_json(), "--manifest", str(toy[0]),
         "--predictions", *map(str, toy[1]), "--histories", *map(str, toy[2]),
+        "--qualities", *map(str, toy[3]),
         *outputs, "--summary", str(tmp_path / "summary.json"),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, text=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,20 @@ from pydantic import TypeAdapter
 from rs3l.config.blocks import FinetuneBlock
 from rs3l.config.models import DeepSets, Encoder, Finetune, Task
 from rs3l.data.features import features
+from rs3l.data.store import RAW, load_views
 from rs3l.errors import ConfigError, DataError, TrainingError
+from rs3l.eval.scores import load as load_scores
+from rs3l.files import sha256
 from rs3l.model import probe as probe_module
-from rs3l.model.classifier import Classifier, Training, score, supervised, tuned
-from rs3l.model.encoder import embed, new_encoder, save_encoder
+from rs3l.model.classifier import Classifier, FrozenValidation, Training, new_head, score, supervised, tuned
+from rs3l.model.encoder import embed, load_encoder, new_encoder, save_encoder
 from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.finetune import HISTORY, Draw, Frozen, Job, finetune, predictions_schema
 from rs3l.model.latents import write_latents
 from rs3l.model.probe import C_GRID, balanced_loss, fit_probe
 
+PRETRAINED = ("probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp")
+BASELINE = ("random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2")
 SETTINGS = Finetune(labels=[20, 40], repeats=2, batch=16, patience=3, min_steps=20, max_epochs=60)
 ENCODER = DeepSets(hidden=16, representation=16, latent=4)
 
@@ -39,7 +45,7 @@ def block(run: str = "none", settings: Finetune = SETTINGS) -> FinetuneBlock:
         variants=["nominal", "seed", "fsr_hi"],
         encoder=ENCODER,
         constituents=16,
-        finetune=settings,
+        finetune=settings.model_copy(update={"modes": list(BASELINE if run == "none" else PRETRAINED)}),
     )
 
 
@@ -50,7 +56,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def job(manifest: Path) -> Job:
-    return Job(block(), manifest)
+    return Job(block(), manifest, 16)
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def model(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["edgeconv", "transformer"])
 def test_all_weights_of_other_encoders_are_tuned(manifest: Path, kind: str) -> None:
     config = TypeAdapter(Encoder).validate_python({"kind": kind, "hidden": 16, "latent": 4})
-    other = Job(block().model_copy(update={"encoder": config}), manifest)
+    other = Job(block().model_copy(update={"encoder": config}), manifest, 16)
     encoder = other.fresh_encoder(other.train.rows(), "test")
     draw = next(other.draws())
     network = tuned(encoder, Frozen(other, encoder).probe_h(draw))
@@ -82,14 +88,14 @@ def test_all_weights_of_other_encoders_are_tuned(manifest: Path, kind: str) -> N
 def test_every_mode_scores_every_test_jet(tmp_path: Path, manifest: Path, model: Path, run: str) -> None:
     predictions, history = tmp_path / "predictions.parquet", tmp_path / "history.csv"
     finetune(block(run), manifest, None if run == "none" else model, predictions, history)
-    modes = {"none": {"random", "scratch", "scratch_views"}}.get(run, {"probe_h", "probe_z", "tuned"})
+    modes = set(BASELINE if run == "none" else PRETRAINED)
     assert pq.read_schema(predictions).equals(predictions_schema())
     table = pd.read_parquet(predictions)
     files = sorted((manifest.parent / "test").glob("*.parquet"))
     test = pd.concat([pd.read_parquet(f, columns=["event_id", "variant", "weight"]) for f in files])
     expected = test.sort_values(["event_id", "variant"])
     groups = table.groupby(["mode", "labels", "repeat"])
-    assert {key[0] for key, _ in groups} == modes and len(groups) == 3 * 2 * 2
+    assert {key[0] for key, _ in groups} == modes and len(groups) == len(modes) * 2 * 2 - 2 * ("n2" in modes)
     for _, group in groups:
         group = group.sort_values(["event_id", "variant"])
         for column in ("event_id", "variant", "weight"):
@@ -104,12 +110,14 @@ def test_every_mode_scores_every_test_jet(tmp_path: Path, manifest: Path, model:
 def test_classifiers_separate_the_toy_classes(tmp_path: Path, manifest: Path) -> None:
     history = tmp_path / "history.csv"
     finetune(block(), manifest, None, tmp_path / "predictions.parquet", history)
-    auc = [float(line["val_auc"]) for line in csv.DictReader(history.open()) if line["mode"] != "random"]
+    auc = [
+        float(line["val_auc"]) for line in csv.DictReader(history.open()) if line["mode"] not in ("random", "n2")
+    ]
     assert min(auc) > 0.75
 
 
 def test_all_runs_and_modes_see_the_same_events(manifest: Path, job: Job) -> None:
-    other = Job(block("rs3l_s1"), manifest)
+    other = Job(block("rs3l_s1"), manifest, 16)
     for draw, again in zip(job.draws(), other.draws(), strict=True):
         assert (draw.event_id == again.event_id).all()
         nominal, views = job.labelled(draw, "nominal"), job.labelled(draw, None)
@@ -125,7 +133,7 @@ def test_all_runs_and_modes_see_the_same_events(manifest: Path, job: Job) -> Non
 def test_draws_differ_and_do_not_depend_on_the_grid(manifest: Path, job: Job) -> None:
     first, second = job.draw_events(20, 0), job.draw_events(20, 1)
     assert set(first) != set(second)
-    alone = Job(block(settings=SETTINGS.model_copy(update={"labels": [20], "repeats": 1})), manifest)
+    alone = Job(block(settings=SETTINGS.model_copy(update={"labels": [20], "repeats": 1})), manifest, 16)
     assert (next(alone.draws()).event_id == first).all()
 
 
@@ -137,7 +145,7 @@ def test_labels_are_of_train_variants_and_the_train_split(manifest: Path, job: J
 
 
 def test_too_few_events_name_the_key(manifest: Path) -> None:
-    job = Job(block(settings=SETTINGS.model_copy(update={"labels": [20, 500]})), manifest)
+    job = Job(block(settings=SETTINGS.model_copy(update={"labels": [20, 500]})), manifest, 16)
     available = sum(e % 5 != 4 and e % 7 != 6 for e in range(60))
     with pytest.raises(ConfigError, match=rf"finetune\.labels: 500 .* than the {available} .* processes\.signal"):
         list(job.draws())
@@ -254,3 +262,128 @@ def test_latents_of_every_test_jet(tmp_path: Path, manifest: Path, model: Path) 
     assert set(table["variant"]) == set(toy.VARIANTS) and set(table["process"]) == set(toy.MULTIPLICITY)
     norm = np.linalg.norm(np.stack(table["z"].to_list()), axis=1)
     np.testing.assert_allclose(norm, 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["deepsets", "edgeconv", "transformer"])
+@torch.no_grad()
+def test_a_blind_network_does_not_see_displacements(job: Job, kind: str) -> None:
+    config = TypeAdapter(Encoder).validate_python({"kind": kind, "hidden": 16, "latent": 4})
+    jets = job.test.batch(np.arange(12))
+    moved = jets.candidates.clone()
+    moved[..., [RAW.index("d0"), RAW.index("dz")]] += 0.3
+    other = jets._replace(candidates=moved)
+    for displacement in (True, False):
+        encoder = new_encoder(config, 16, 3, displacement=displacement)
+        encoder.fit_norm(job.train, job.train.rows())
+        h = [encoder(features(each), jets.mask) for each in (jets, other)]
+        assert torch.isfinite(h[0]).all() and encoder.displacement is displacement
+        assert torch.equal(*h) is not displacement
+
+
+def test_blindness_is_in_the_model_file_and_compared(tmp_path: Path, manifest: Path) -> None:
+    blind = block("rs3l_s0").model_copy(update={"displacement": False})
+    path, outputs = tmp_path / "model.safetensors", (tmp_path / "p.parquet", tmp_path / "h.csv")
+    save_encoder(new_encoder(ENCODER, 16, 3, displacement=False), path)
+    assert not load_encoder(path).displacement
+    with pytest.raises(DataError, match="constituents or displacement"):
+        finetune(block("rs3l_s0"), manifest, path, *outputs)
+    settings = blind.finetune.model_copy(update={"modes": ["probe_h"], "labels": [20], "repeats": 1})
+    finetune(blind.model_copy(update={"finetune": settings}), manifest, path, *outputs)
+    assert outputs[0].is_file()
+
+
+def test_a_finished_model_brings_its_own_network(tmp_path: Path, manifest: Path) -> None:
+    path, outputs = tmp_path / "model.safetensors", (tmp_path / "p.parquet", tmp_path / "h.csv")
+    encoder = new_encoder(DeepSets(hidden=8, representation=8, latent=3), 7, 3)
+    train = Job(block(), manifest, 7).train
+    encoder.fit_norm(train, train.rows())
+    save_encoder(encoder, path)
+    settings = block("rs3l_s0").finetune.model_copy(update={"modes": ["probe_z"], "labels": [20], "repeats": 1})
+    finished = {"encoder": None, "constituents": None, "finetune": settings}
+    finetune(block("published_s0").model_copy(update=finished), manifest, path, *outputs)
+    assert np.isfinite(pd.read_parquet(outputs[0])["score"]).all()
+
+
+def test_a_deep_head_has_five_layers_and_starts_at_zero(job: Job, encoder: JetEncoder) -> None:
+    draw = Draw(40, 0, job.draw_events(40, 0))
+    frozen = Frozen(job, encoder)
+    head = new_head(16, 1, "x")
+    assert sum(isinstance(layer, torch.nn.Linear) for layer in head.layers) == 5
+    assert not FrozenValidation(frozen.val_h, job.val_y).logits(head).any()
+    trained, fit = frozen.head("mlp_h", draw)
+    assert fit.best_epoch < fit.epochs
+    validation = FrozenValidation(frozen.val_h, job.val_y)
+    assert validation.metrics(trained) == (fit.val_loss, fit.val_auc)
+    assert frozen.head("mlp_h", draw)[0] is trained, "trained once, for mlp_h and tuned_mlp"
+
+
+@pytest.mark.parametrize(("mode", "frozen_mode"), [("tuned_z", "probe_z"), ("tuned_mlp", "mlp_h")])
+def test_each_tuning_starts_at_its_frozen_classifier(
+    job: Job, encoder: JetEncoder, mode: str, frozen_mode: str
+) -> None:
+    draw = Draw(20, 0, job.draw_events(20, 0))
+    frozen = Frozen(job, encoder)
+    scores = score([frozen.start(mode, draw)], job.test, job.test.rows())[0]
+    np.testing.assert_allclose(scores, frozen.classifier(frozen_mode, draw).scores, rtol=1e-3, atol=1e-3)
+
+
+def test_tuning_through_the_latent_trains_the_projection(job: Job, encoder: JetEncoder) -> None:
+    draw = Draw(20, 0, job.draw_events(20, 0))
+    network = Frozen(job, encoder).start("tuned_z", draw)
+    before = copy.deepcopy(network.state_dict())
+    Training(network, job.labelled(draw, "nominal"), SETTINGS, 1e-3, 5, "x")._epoch(1)
+    moved = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
+    assert any(name.startswith("encoder.projector.") for name in moved)
+
+
+def typed_dataset(folder: Path) -> Path:
+    """Write the toy data set with quark and gluon jets in both processes, by the parity of the event."""
+    manifest = toy.write_dataset(folder, parts=1)
+    files = json.loads(manifest.read_text())["files"]
+    for entry in files:
+        path = folder / entry["path"]
+        table = pq.read_table(path).to_pylist()
+        for view in table:
+            view["jet_type"] = ("q", "g", "other")[view["event_id"] % 2**40 % 3]
+        toy.write_part(path, table)
+        entry["sha256"] = sha256(path)
+    toy.write_manifest(folder, files)
+    return manifest
+
+
+@pytest.mark.parametrize("background", ["background", "signal"])
+def test_jet_types_are_the_classes_of_a_task(tmp_path: Path, background: str) -> None:
+    manifest = typed_dataset(tmp_path)
+    types = {"signal_types": ["q"], "background_types": ["g", "g_bb"]}
+    task = Task(signal="signal", background=background, **types)
+    job = Job(block().model_copy(update={"task": task}), manifest, 16)
+    for store in (job.train, job.val, job.test):
+        kind = np.array(["q", "g", "other"])[store.event_id % 2**40 % 3]
+        assert (kind == np.where(job.is_signal(store), "q", "g")).all()
+    draw = Draw(20, 0, job.draw_events(20, 0))
+    data = job.labelled(draw, "nominal")
+    assert data.y.sum() == 10 and len(data.rows) == 20
+    whole = load_views(manifest, "train", ["signal"], job.block.variants, 16)
+    for row in job.train.rows("signal")[:5]:
+        same = (whole.event_id == job.train.event_id[row]) & (whole.variant == job.train.variant[row])
+        other = whole.batch(np.flatnonzero(same))
+        assert torch.equal(other.candidates, job.train.batch(np.array([row])).candidates)
+    settings = job.block.finetune.model_copy(update={"modes": ["random", "n2"], "labels": [20], "repeats": 1})
+    outputs = tmp_path / "t" / "none" / "predictions.parquet", tmp_path / "h.csv"
+    finetune(job.block.model_copy(update={"finetune": settings}), manifest, None, *outputs)
+    table = pd.read_parquet(outputs[0])
+    assert (table["process"] == np.where(table["is_signal"], "signal", background)).all()
+    assert load_scores([outputs[0]], {"t": task}, ["none"])["t"].is_signal.any()
+
+
+def test_a_type_without_jets_is_named(tmp_path: Path) -> None:
+    task = Task(signal="signal", background="background", signal_types=["top"])
+    with pytest.raises(DataError, match=r"no jet of the signal signal \(top\) .* types are g, other, q"):
+        Job(block().model_copy(update={"task": task}), typed_dataset(tmp_path), 16)
+
+
+def test_equal_processes_need_disjoint_types() -> None:
+    with pytest.raises(ValueError, match="name the jet types of both"):
+        Task(signal="qcd", background="qcd", signal_types=["q"])
+    with pytest.raises(ValueError, match="jet types q are signal and background"):
+        Task(signal="qcd", background="qcd", signal_types=["q"], background_types=["g", "q"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 from pathlib import Path
@@ -15,11 +16,12 @@ import toy
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.models import DeepSets, Detector, HandMadeViews, VicReg
 from rs3l.data.store import load_views
-from rs3l.errors import DataError, TrainingError
+from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.files import sha256
 from rs3l.model import pretrain as module
 from rs3l.model.encoder import load_encoder, new_encoder
 from rs3l.model.pretrain import Trainer, ViewSource, pretrain, refuse_collapse
+from rs3l.model.subset import subset
 from rs3l.model.views import torch_generator
 
 VIEWS = ["nominal", "seed", "fsr_hi"]
@@ -267,3 +269,26 @@ def test_divergence_stops_the_training(tmp_path: Path, manifest: Path) -> None:
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.json: no such manifest"):
         train(tmp_path, tmp_path / "nowhere.json", block())
+
+
+def test_subsets_are_nested_and_of_the_size_asked_for() -> None:
+    event_id = np.arange(1000, 1200)
+    chosen = [subset(event_id, n, 7) for n in (0.1, 50, 0.5, 200, 1.0)]
+    assert [int(each.sum()) for each in chosen] == [20, 50, 100, 200, 200]
+    for small, large in itertools.pairwise(chosen):
+        assert not (small & ~large).any()
+    assert (subset(event_id, 50, 8) != chosen[1]).any(), "another seed chooses others"
+    shuffled = np.random.default_rng(0).permutation(200)
+    assert np.array_equal(subset(event_id[shuffled], 50, 7), chosen[1][shuffled]), "order plays no role"
+    with pytest.raises(ConfigError, match=r"pretrain\.events: 201 of 200 training events"):
+        subset(event_id, 201, 7)
+
+
+def test_fewer_events_take_the_same_number_of_steps(tmp_path: Path, manifest: Path) -> None:
+    whole, part = (
+        Trainer(settings, manifest, module.Checkpoint(tmp_path, settings, "x"))
+        for settings in (block(), block(events=0.5))
+    )
+    assert part.steps == whole.steps
+    assert len(part.train.events.count) == round(0.5 * len(whole.train.events.count))
+    assert len(part.val.events.count) == len(whole.val.events.count), "validation keeps all of its events"

@@ -59,7 +59,7 @@ def jet(process: str, rng: np.random.Generator, count: int | None = None) -> Jet
         "jet_energy": energy.sum() + 1.0,
         "jet_mass": 90.0,
         "jet_msd": 80.0,
-        "jet_n2": 0.3,
+        "jet_n2": float("nan") if n < 3 else float(rng.normal(0.3, 0.05) - 0.2 * WIDTH[process]),
         "jet_tau21": 0.5,
         "jet_tau32": float("nan") if n < 3 else 0.7,
         "jet_n_constituents": n,

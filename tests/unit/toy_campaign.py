@@ -20,7 +20,15 @@ from rs3l.paths import CampaignPaths
 from rs3l.seeds import event_id
 
 ROOT = Path(__file__).parents[2]
-QUALITY = {"probe_h": 3.0, "probe_z": 2.5, "tuned": 2.8, "scratch": 2.0, "scratch_views": 2.2, "random": 1.0}
+QUALITY = {
+    "probe_h": 3.0,
+    "probe_z": 2.5,
+    "tuned": 2.8,
+    "scratch": 2.0,
+    "scratch_views": 2.2,
+    "random": 1.0,
+    "n2": 0.8,
+}
 """Separation of signal and background in units of their width."""
 
 MASS = {"H": 120.0, "QCD": 40.0, "W": 80.0}
@@ -52,7 +60,7 @@ def write_predictions(config: Campaign, root: Path, events: int = 60) -> tuple[l
     predictions, histories = [], []
     for task, run in itertools.product(config.tasks, [*blocks.runs(config), "none"]):
         rng = np.random.default_rng(list(f"{task}{run}".encode()))
-        modes = ("scratch", "scratch_views", "random") if run == "none" else ("probe_h", "probe_z", "tuned")
+        modes = ("scratch", "scratch_views", "random", "n2") if run == "none" else ("probe_h", "probe_z", "tuned")
         frames, lines = [], []
         for mode, labels, repeat in itertools.product(modes, config.finetune.labels, range(2)):
             frames.append(_scored(config, task, run, mode, events, rng).assign(labels=labels, repeat=repeat))
@@ -166,6 +174,21 @@ def write_latents(config: Campaign, path: Path, events: int = 40) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
     return path
+
+
+def write_qualities(config: Campaign, root: Path, replicas: int = 20) -> list[Path]:
+    """Write what the encoders of all runs know; return the paths."""
+    rng = np.random.default_rng(2)
+    paths = [Path(CampaignPaths(str(root)).latent_quality(run)) for run in blocks.runs(config)]
+    for path in paths:
+        keys = [("h", "effective_rank", ""), ("h", "r2", "jet_mass"), ("z", "retrieval", "fsr_hi")]
+        lines = [dict(zip(("space", "quantity", "subject"), key, strict=True)) for key in keys]
+        values = [{"n": 50, "classes": 0, "values": rng.normal(2.0, 0.1, replicas + 1)} for _ in lines]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(
+            pa.Table.from_pylist([{**line, **value} for line, value in zip(lines, values, strict=True)]), path
+        )
+    return paths
 
 
 def write_training(path: Path, epochs: int = 4) -> Path:

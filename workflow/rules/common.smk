@@ -12,7 +12,8 @@ sys.path.insert(0, str(SCRIPTS))
 # again and again would take a tenth of the time of planning.
 gc.set_threshold(100_000, 1_000, 1_000)
 
-from rs3l.config import blocks, parse_campaign
+from rs3l import versions
+from rs3l.config import blocks, methods, parse_campaign
 from rs3l.errors import CampaignError
 from rs3l.lhe_inputs import find_files
 from rs3l.paths import DATASET_FIGURES, SPLITS, CampaignPaths, figure_names, shard_name
@@ -26,14 +27,25 @@ except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
-EVALUATION_TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
+EVALUATION_TABLES = (
+    "metrics",
+    "runs",
+    "differences",
+    "savings",
+    "stability",
+    "robustness",
+    "calibration",
+    "latents",
+    "training",
+    "roc",
+)
 
 
 wildcard_constraints:
     process="|".join(CAMPAIGN.processes),
     variant="|".join(CAMPAIGN.variants),
     task="|".join(CAMPAIGN.tasks),
-    run="|".join([*blocks.runs(CAMPAIGN), "none"]),
+    run="|".join(blocks.every_run(CAMPAIGN)),
     shard=r"[0-9]+",
 
 
@@ -131,14 +143,34 @@ def dataset_files():
     return [*map(PATHS.split, SPLITS), PATHS.manifest, PATHS.card, PATHS.merge_provenance]
 
 
+def trained_runs(runs):
+    """Return those of some runs that are pre-trained here: a model that was given needs none."""
+    return [run for run in runs if blocks.imported_model(CAMPAIGN, run) is None]
+
+
+def model_file(run):
+    """Return the model of a run: pre-trained here, or given by the configuration."""
+    return blocks.imported_model(CAMPAIGN, run) or PATHS.model(run)
+
+
 def finetune_model(wildcards):
-    """Return the model that a task starts from; the baselines (run `none`) start from none."""
-    return [] if wildcards.run == "none" else PATHS.model(wildcards.run)
+    """Return the model that a task starts from; the baselines start from none."""
+    return [] if blocks.is_baseline(wildcards.run) else model_file(wildcards.run)
 
 
-def downstream(pattern):
-    """Return the files of all tasks and runs, the baselines included."""
-    return [pattern(task, run) for task in CAMPAIGN.tasks for run in [*blocks.runs(CAMPAIGN), "none"]]
+def downstream(pattern, runs):
+    """Return the files of all tasks and some runs."""
+    return [pattern(task, run) for task in CAMPAIGN.tasks for run in runs]
+
+
+def qualities(runs):
+    """Return the files of the latent quality of those of some runs that are pre-trained."""
+    return [PATHS.latent_quality(run) for run in runs if not blocks.is_baseline(run)]
+
+
+def ablation_tables(wildcards):
+    """Return the tables of the ablations, if the configuration has some."""
+    return [*map(PATHS.ablations, EVALUATION_TABLES), PATHS.ablations_summary] if CAMPAIGN.ablations else []
 
 
 def figures_block():

@@ -1,5 +1,8 @@
 """Stage 6: metrics of all classifiers, with their errors."""
 
+EVALUATION = blocks.evaluate(CAMPAIGN)
+ABLATIONS = blocks.evaluate_ablations(CAMPAIGN)
+
 
 rule evaluate:
     """
@@ -10,8 +13,9 @@ rule evaluate:
     input:
         script=script("evaluate.py"),
         manifest=PATHS.manifest,
-        predictions=downstream(PATHS.predictions),
-        histories=downstream(PATHS.histories),
+        predictions=downstream(PATHS.predictions, EVALUATION.runs),
+        histories=downstream(PATHS.histories, EVALUATION.runs),
+        qualities=qualities(EVALUATION.runs),
     output:
         **{table: PATHS.evaluation(table) for table in EVALUATION_TABLES},
         summary=PATHS.summary,
@@ -27,11 +31,32 @@ rule evaluate:
         runtime=more(60),
         disk_mb=more(500),
     params:
-        block=blocks.evaluate(CAMPAIGN).model_dump_json(),
+        block=EVALUATION.model_dump_json(),
         tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in EVALUATION_TABLES],
     message:
         "evaluate all classifiers"
     shell:
         "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} "
-        "--predictions {input.predictions:q} --histories {input.histories:q} "
+        "--predictions {input.predictions:q} --histories {input.histories:q} --qualities {input.qualities:q} "
         "{params.tables:q} --summary {output.summary:q} > {log:q} 2>&1"
+
+
+use rule evaluate as evaluate_ablations with:
+    input:
+        script=script("evaluate.py"),
+        manifest=PATHS.manifest,
+        predictions=downstream(PATHS.predictions, ABLATIONS.runs),
+        histories=downstream(PATHS.histories, ABLATIONS.runs),
+        qualities=qualities(ABLATIONS.runs),
+    output:
+        **{table: PATHS.ablations(table) for table in EVALUATION_TABLES},
+        summary=PATHS.ablations_summary,
+    log:
+        PATHS.log("evaluate_ablations"),
+    benchmark:
+        PATHS.benchmark("evaluate_ablations")
+    params:
+        block=ABLATIONS.model_dump_json(),
+        tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in EVALUATION_TABLES],
+    message:
+        "evaluate the ablations"

@@ -40,16 +40,17 @@ rule pretrain:
 
 rule embed:
     """
-    Latents of the test jets under a pre-trained encoder.
+    Latents of the test jets under a pre-trained encoder, and what they know.
 
     Wildcards: run.
     """
     input:
         script=script("embed.py"),
         manifest=PATHS.manifest,
-        model=PATHS.model(),
+        model=lambda wildcards: model_file(wildcards.run),
     output:
         latents=PATHS.latents(),
+        quality=PATHS.latent_quality(),
     log:
         PATHS.log("embed", "{run}"),
     benchmark:
@@ -61,8 +62,13 @@ rule embed:
         mem_mb=more(3000),
         runtime=more(60),
         disk_mb=more(500),
+    params:
+        seed=CAMPAIGN.seed,
+        bootstrap=CAMPAIGN.evaluate.bootstrap,
+        version=versions.LATENTS,
     message:
         "latents of {wildcards.run}"
     shell:
         "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
-        "--latents {output.latents:q} > {log:q} 2>&1"
+        "--seed {params.seed} --bootstrap {params.bootstrap} "
+        "--latents {output.latents:q} --quality {output.quality:q} > {log:q} 2>&1"

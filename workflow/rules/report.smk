@@ -56,7 +56,7 @@ rule plot_training:
     """
     input:
         script=script("figure.py"),
-        metrics=[PATHS.model_metrics(run) for run in blocks.runs(CAMPAIGN)],
+        metrics=[PATHS.model_metrics(run) for run in trained_runs(blocks.runs(CAMPAIGN))],
     output:
         svg=report(
             PATHS.figure("training"),
@@ -98,7 +98,7 @@ rule plot_latent:
     """
     input:
         script=script("figure.py"),
-        latents=[PATHS.latents(f"{method}_s0") for method in CAMPAIGN.pretrain.methods],
+        latents=[PATHS.latents(f"{method}_s0") for method in methods.methods(CAMPAIGN)],
     output:
         svg=report(
             PATHS.figure("latent"),

@@ -95,6 +95,10 @@ class CampaignPaths:
         """Latents z of the test jets under a pre-training run."""
         return f"{self.root}/models/{run}/latents.parquet"
 
+    def latent_quality(self, run: str = "{run}") -> str:
+        """What the encoder of a pre-training run knows of the test jets, under every bootstrap replica."""
+        return f"{self.root}/models/{run}/quality.parquet"
+
     def training_state(self, run: str = "{run}") -> str:
         """Folder of resumable checkpoints: never an output of a rule, so that no failed job deletes it."""
         return f"{self.root}/state/{run}"
@@ -111,6 +115,15 @@ class CampaignPaths:
     def evaluation(self, table: str = "{table}") -> str:
         """A table of the evaluation (CSV)."""
         return f"{self.root}/evaluation/{table}.csv"
+
+    def ablations(self, table: str = "{table}") -> str:
+        """A table of the evaluation of the ablations (CSV)."""
+        return f"{self.root}/ablations/{table}.csv"
+
+    @property
+    def ablations_summary(self) -> str:
+        """Headline numbers of the ablations."""
+        return f"{self.root}/ablations/summary.json"
 
     @property
     def summary(self) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from rs3l.config import blocks
+from rs3l.config import blocks, methods
 from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain
 from rs3l.errors import ConfigError, DataError
 from rs3l.paths import DATASET_FIGURES, figure_names
@@ -104,10 +104,10 @@ def network_work(encoder: Encoder, constituents: int) -> float:
     return constituents * (FEATURES * w + w * w + encoder.layers * block) + w * h + 2 * h * h + h * encoder.latent
 
 
-def _network(config: Campaign) -> float:
+def _network(settings: Pretrain) -> float:
     """Return the size of the network relative to the default one."""
     usual = network_work(DeepSets(), Pretrain().constituents)
-    return network_work(config.pretrain.encoder, config.pretrain.constituents) / usual
+    return network_work(settings.encoder, settings.constituents) / usual
 
 
 def _events(config: Campaign, use: str | None = None) -> int:
@@ -144,18 +144,23 @@ def _merge(config: Campaign) -> Work:
 
 
 def _pretrain(config: Campaign) -> Work:
-    runs = blocks.runs(config)
+    runs = [run for run in blocks.runs(config) if blocks.imported_model(config, run) is None]
     train = config.dataset.splits.train * _events(config, "pretrain")
-    variants = len(blocks.train_variants(config))
-    compared = variants if config.pretrain.views == "all" else 2
-    passes = compared * train * config.pretrain.epochs * _network(config)
-    return Work("pretrain", len(runs), passes * len(runs), passes, held=train * variants, written=0)
+    passes = [train * _epoch_work(config, blocks.run_settings(config, run)) for run in runs]
+    held = train * len(blocks.train_variants(config))
+    return Work("pretrain", len(runs), sum(passes), max(passes, default=0.0), held=held, written=0)
+
+
+def _epoch_work(config: Campaign, settings: Pretrain) -> float:
+    """Return the views of an event that a run sees in all its epochs, times the size of its network."""
+    compared = len(methods.variants(config, settings)) if settings.views == "all" else 2
+    return compared * settings.epochs * _network(settings)
 
 
 def _embed(config: Campaign) -> Work:
-    runs = len(config.pretrain.methods)  # the first run of each
+    runs = len(blocks.runs(config))
     showers = config.dataset.splits.test * _events(config) * len(config.variants)
-    units = showers * _network(config)
+    units = showers * _network(config.pretrain)
     return Work("embed", runs, units * runs, units, held=showers, written=showers * runs)
 
 
@@ -166,11 +171,11 @@ def _test_showers(config: Campaign, task: str) -> float:
 
 
 def _finetune(config: Campaign) -> Work:
-    runs = len(blocks.runs(config)) + 1
+    runs = len(blocks.runs(config)) + len(blocks.baselines(config))
     draws = len(config.finetune.labels) * config.finetune.repeats
     labels = LABEL_PASSES * CLASSIFIERS * config.finetune.repeats * sum(config.finetune.labels)
     rows = {task: CLASSIFIERS * draws * _test_showers(config, task) for task in config.tasks}
-    units = {task: _network(config) * (labels + rows[task]) for task in config.tasks}
+    units = {task: _network(config.pretrain) * (labels + rows[task]) for task in config.tasks}
     held = max(_test_showers(config, task) for task in config.tasks) / config.dataset.splits.test
     total_rows = runs * sum(rows.values())
     return Work(

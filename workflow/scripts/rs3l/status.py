@@ -92,12 +92,16 @@ def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Job]]
         "pre-training": [
             _job(paths, (paths.model(run), paths.model_provenance(run)), "pretrain", run)
             for run in blocks.runs(config)
+            if blocks.imported_model(config, run) is None
         ],
-        "latents": [_job(paths, (paths.latents(run),), "embed", run) for run in blocks.runs(config)],
+        "latents": [
+            _job(paths, (paths.latents(run), paths.latent_quality(run)), "embed", run)
+            for run in blocks.runs(config)
+        ],
         "fine-tuning": [
             _job(paths, (paths.predictions(task, run), paths.histories(task, run)), "finetune", task, run)
             for task in config.tasks
-            for run in [*blocks.runs(config), "none"]
+            for run in [*blocks.runs(config), *blocks.baselines(config)]
         ],
         "evaluation": [_job(paths, (paths.summary,), "evaluate")],
         "figures": _figures(config, paths),

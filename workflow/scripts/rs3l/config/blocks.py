@@ -6,13 +6,17 @@ read the same block, as JSON from the rule or cut out of a configuration file by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from rs3l import versions
+from rs3l.config import methods
 from rs3l.config.models import (
+    BASELINE_MODES,
+    OBSERVABLE_MODES,
+    PRETRAINED_MODES,
     Block,
     Campaign,
     Detector,
@@ -22,6 +26,7 @@ from rs3l.config.models import (
     GeneratorCommand,
     HandMadeViews,
     Jets,
+    Pretrain,
     PtHat,
     PythiaSettings,
     SampleKind,
@@ -167,6 +172,8 @@ class PretrainBlock(Block):
     constituents: int
     hand_made: HandMadeViews | None
     detector: Detector | None
+    events: int | float | None = None
+    displacement: bool = True
 
 
 class FinetuneBlock(Block):
@@ -178,9 +185,15 @@ class FinetuneBlock(Block):
     task: Task
     run: str
     variants: list[str]
-    encoder: Encoder
-    constituents: int
+    encoder: Encoder | None = Field(description="None: that of the model file.")
+    constituents: int | None
+    displacement: bool = True
     finetune: Finetune
+
+    @property
+    def baseline(self) -> bool:
+        """Whether the classifiers are those without pre-training."""
+        return is_baseline(self.run)
 
 
 class EvaluateBlock(Block):
@@ -191,6 +204,9 @@ class EvaluateBlock(Block):
     seed: int
     tasks: dict[str, Task]
     runs: list[str]
+    subject: str = Field(description="Method that is compared with all others.")
+    variants: dict[str, Literal["train", "held_out"]]
+    views: dict[str, list[str]] = Field(description="Variants that the pre-training of each method has seen.")
     evaluate: Evaluate
 
 
@@ -228,8 +244,59 @@ def train_variants(config: Campaign) -> list[str]:
 
 
 def runs(config: Campaign) -> list[str]:
-    """Return the names of the pre-training runs, ``<method>_s<seed>``."""
-    return [f"{m}_s{s}" for m in config.pretrain.methods for s in range(config.pretrain.seeds)]
+    """Return the names of the runs of the campaign's methods, ``<method>_s<seed>``."""
+    return _runs(methods.methods(config))
+
+
+def ablation_runs(config: Campaign) -> list[str]:
+    """Return the names of the runs of the ablations."""
+    return _runs(methods.ablations(config))
+
+
+def _runs(settings: Mapping[str, Pretrain]) -> list[str]:
+    return [f"{name}_s{s}" for name, block in settings.items() for s in range(1 if block.model else block.seeds)]
+
+
+def baselines(config: Campaign) -> list[str]:
+    """Return the runs without pre-training that the campaign's methods are compared with."""
+    return _baselines(config, methods.methods(config), {})
+
+
+def ablation_baselines(config: Campaign) -> list[str]:
+    """Return the further runs without pre-training that ablations need, whose networks differ."""
+    own = methods.methods(config)
+    return _baselines(config, {**own, **methods.ablations(config)}, own)[len(baselines(config)) :]
+
+
+def _baselines(config: Campaign, settings: Mapping[str, Pretrain], first: Mapping[str, Pretrain]) -> list[str]:
+    """Return a baseline for the block ``pretrain``, and one for each further network among the methods."""
+    known, result = [config.pretrain], [methods.BASELINE]
+    if not set(config.finetune.modes) & set(BASELINE_MODES) - set(OBSERVABLE_MODES):
+        return result
+    for name, block in {**first, **settings}.items():
+        if block.model is None and not any(methods.same_baseline(block, other) for other in known):
+            known.append(block)
+            result.append(f"{methods.BASELINE}_{name}_s0")
+    return result
+
+
+def is_baseline(run: str) -> bool:
+    """Return whether a run is one without pre-training."""
+    return run == methods.BASELINE or run.startswith(f"{methods.BASELINE}_")
+
+
+def run_settings(config: Campaign, run: str) -> Pretrain:
+    """Return the settings of a run: the block ``pretrain`` with the overrides of its method or ablation."""
+    known = {**methods.methods(config), **methods.ablations(config)}
+    if run == methods.BASELINE:
+        return config.pretrain
+    name = run.rpartition("_s")[0]
+    return known[name.removeprefix(f"{methods.BASELINE}_") if is_baseline(run) else name]
+
+
+def imported_model(config: Campaign, run: str) -> str | None:
+    """Return the file of a run that is not pre-trained here, or None."""
+    return None if is_baseline(run) else run_settings(config, run).model
 
 
 def lhe_source(config: Campaign, process: str) -> LheSource:
@@ -354,17 +421,17 @@ def merge(config: Campaign) -> MergeBlock:
 
 def pretrain(config: Campaign, run: str) -> PretrainBlock:
     """Return the block of one pre-training run."""
-    _known("run", run, runs(config))
-    method, _, number = run.rpartition("_s")
-    block = config.pretrain
-    hand_made = method == "jetclr"
+    trained = [name for name in (*runs(config), *ablation_runs(config)) if imported_model(config, name) is None]
+    _known("run", run, trained)
+    block = run_settings(config, run)
+    hand_made = block.views == "hand_made"
     return PretrainBlock(
         method="jetclr" if hand_made else "rs3l",
-        seed=config.seed + int(number),
+        seed=config.seed + int(run.rpartition("_s")[2]),
         processes=[name for name, p in config.processes.items() if p.use == "pretrain"],
-        variants=train_variants(config),
+        variants=methods.variants(config, block),
         encoder=block.encoder,
-        views="any_two" if hand_made else block.views,
+        views="any_two" if block.views == "hand_made" else block.views,
         loss=block.loss,
         temperature=block.temperature,
         vicreg=block.vicreg if block.loss == "vicreg" else None,
@@ -375,34 +442,73 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         constituents=block.constituents,
         hand_made=block.hand_made if hand_made else None,
         detector=config.detector if hand_made else None,
+        events=block.events,
+        displacement=block.displacement,
     )
 
 
 def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
-    """Return the block of one task on one pre-training run (``none``: the baselines without one)."""
+    """Return the block of one task on one pre-training run, or without one (``none``, ``none_<method>_s0``)."""
     _known("task", task, config.tasks)
-    _known("run", run, [*runs(config), "none"])
+    _known("run", run, every_run(config))
+    block = run_settings(config, run)
+    imported = imported_model(config, run) is not None
+    modes = [mode for mode in config.finetune.modes if mode in _modes(run)]
     return FinetuneBlock(
         seed=config.seed,
         name=task,
         task=config.tasks[task],
         run=run,
         variants=train_variants(config),
-        encoder=config.pretrain.encoder,
-        constituents=config.pretrain.constituents,
-        finetune=config.finetune,
+        encoder=None if imported else block.encoder,
+        constituents=None if imported else block.constituents,
+        displacement=block.displacement,
+        finetune=config.finetune.model_copy(update={"modes": modes}),
     )
+
+
+def _modes(run: str) -> tuple[str, ...]:
+    """Return the modes of a run; those without a network are in the run ``none`` alone."""
+    if not is_baseline(run):
+        return PRETRAINED_MODES
+    return BASELINE_MODES if run == methods.BASELINE else tuple(set(BASELINE_MODES) - set(OBSERVABLE_MODES))
+
+
+def every_run(config: Campaign) -> list[str]:
+    """Return all runs: of methods, of ablations, and without pre-training."""
+    return [*runs(config), *ablation_runs(config), *baselines(config), *ablation_baselines(config)]
 
 
 def evaluate(config: Campaign) -> EvaluateBlock:
     """Return the block of the tables and the summary."""
+    return _evaluate(config, [*runs(config), *baselines(config)])
+
+
+def evaluate_ablations(config: Campaign) -> EvaluateBlock:
+    """Return the block of the tables of the ablations, with the first method's runs to compare with."""
+    first = next(iter(methods.methods(config)))
+    subject = [run for run in runs(config) if run.rpartition("_s")[0] == first]
+    return _evaluate(config, [*subject, *ablation_runs(config), *baselines(config), *ablation_baselines(config)])
+
+
+def _evaluate(config: Campaign, chosen: list[str]) -> EvaluateBlock:
+    trained = [run for run in chosen if not is_baseline(run)]
     return EvaluateBlock(
         campaign=config.campaign,
         seed=config.seed,
         tasks=config.tasks,
-        runs=[*runs(config), "none"],
+        runs=chosen,
+        subject=trained[0].rpartition("_s")[0],
+        variants={name: variant.use for name, variant in config.variants.items()},
+        views={run.rpartition("_s")[0]: _views(config, run_settings(config, run)) for run in trained},
         evaluate=config.evaluate,
     )
+
+
+def _views(config: Campaign, settings: Pretrain) -> list[str]:
+    if settings.model is not None:
+        return []
+    return ["nominal"] if settings.views == "hand_made" else methods.variants(config, settings)
 
 
 def figures(config: Campaign) -> FiguresBlock:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, Tag, ValidationError
 
 from rs3l.config.library import with_library
+from rs3l.config.methods import override_problems
 from rs3l.config.models import Campaign
 from rs3l.errors import ConfigError
 
@@ -21,10 +22,13 @@ def parse_campaign(values: Mapping[str, Any]) -> Campaign:
     Raises :class:`ConfigError` that lists every problem, one line each, by the key's path.
     """
     try:
-        return Campaign.model_validate(with_library(values))
+        config = Campaign.model_validate(with_library(values))
+        lines = [_describe_override(*problem) for problem in override_problems(config)]
     except ValidationError as error:
         lines = [_describe(problem) for problem in error.errors()]
-        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(lines)) from None
+    if lines:
+        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(dict.fromkeys(lines)))
+    return config
 
 
 def load_campaign(path: str | Path) -> Campaign:
@@ -38,6 +42,12 @@ def load_campaign(path: str | Path) -> Campaign:
     return parse_campaign(values)
 
 
+def _describe_override(path: tuple[str, ...], problem: Any) -> str:
+    if isinstance(problem, str):
+        return f"{'.'.join(path)}: {problem}"
+    return _describe({**problem, "loc": (*path, *problem["loc"])})
+
+
 def _describe(problem: Any) -> str:
     path = ".".join(str(key) for key in problem["loc"])
     if problem["type"] == "extra_forbidden":
@@ -47,6 +57,8 @@ def _describe(problem: Any) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not path:
         return message.replace("\n", "\n  ")
+    if isinstance(problem["input"], Mapping):
+        return f"{path}: {message}"
     return f"{path}: {message} (found {problem['input']!r})"[:400]
 
 
@@ -61,7 +73,7 @@ def _suggestion(location: tuple[str | int, ...]) -> str:
 def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     """Return the keys of the block at ``location``, descending through mappings by name."""
     annotation: Any = Campaign
-    for key in location:
+    for key in _without_override(location):
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             annotation = annotation.model_fields[str(key)].annotation
         elif key in (kinds := _kinds(annotation)):
@@ -73,6 +85,15 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return list(annotation.model_fields)
     return []
+
+
+def _without_override(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return the place in the block ``pretrain`` that a key of a method or an ablation overrides."""
+    if location[:2] == ("pretrain", "methods") and len(location) > 2:
+        return "pretrain", *location[3:]
+    if location[:1] == ("ablations",) and len(location) > 1:
+        return "pretrain", *location[2:]
+    return location
 
 
 def _kinds(annotation: Any) -> dict[str | int, Any]:

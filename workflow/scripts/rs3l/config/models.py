@@ -10,7 +10,7 @@ import math
 import shlex
 import string
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
@@ -20,6 +20,9 @@ PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
+Overrides = dict[str, Any]
+"""Keys of the block `pretrain` that a method or an ablation changes; typed by :mod:`rs3l.config.methods`."""
+ModelPath = Annotated[str, StringConstraints(pattern=r"^[\w./+@][\w./+@=,-]*\.safetensors$")]
 
 PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process", "folder")
 """What the command of an external generator may name, besides its settings."""
@@ -425,18 +428,35 @@ class HandMadeViews(Block):
 class Pretrain(Block):
     """Contrastive pre-training."""
 
-    methods: list[Literal["rs3l", "jetclr"]] = Field(
+    methods: list[Name] | dict[Name, Overrides] = Field(
         ["rs3l", "jetclr"],
         min_length=1,
-        description="rs3l: views are re-simulations. jetclr: views are hand-made augmentations of the "
-        "nominal jet, with the same number of steps.",
+        description="What is pre-trained: ready methods (rs3l: this block as it is; jetclr: `views: hand_made`; "
+        "supcon: `loss: sup_con`), or by name the keys of this block that a method changes.",
     )
     seeds: int = Field(2, ge=1, le=100, description="Pre-training runs per method.")
+    model: ModelPath | None = Field(
+        None,
+        description="In a method or an ablation, and alone there: a model file (import_model.py) that is used as "
+        "it is, without pre-training.",
+    )
     encoder: Encoder = Field(DeepSets(), description="The network, chosen by kind; deepsets by default.")
-    views: Literal["any_two", "nominal_and_one", "all"] = Field(
+    variants: list[Name] | None = Field(
+        None, description="Variants that are views; by default all with `use: train`, to which it is confined."
+    )
+    views: Literal["any_two", "nominal_and_one", "all", "hand_made"] = Field(
         "any_two",
-        description="Views of an event that rs3l compares, drawn anew each epoch. any_two: two of them. "
-        "nominal_and_one: the nominal and one other, as RS3L. all: every one; needs a loss for more than two.",
+        description="Views of an event that are compared, drawn anew each epoch. any_two: two re-simulations. "
+        "nominal_and_one: the nominal and one other, as RS3L. all: every one; needs a loss for more than two. "
+        "hand_made: two augmentations of the nominal jet.",
+    )
+    events: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Training events, as a number or (up to 1.0) a fraction; by default all. The number of steps "
+        "stays that of all events.",
+    )
+    displacement: bool = Field(
+        True, description="Whether networks see d0 and dz; without, their baselines do not see them either."
     )
     loss: Literal["nt_xent", "multi_view", "sup_con", "vicreg"] = Field(
         "nt_xent",
@@ -464,21 +484,45 @@ class Pretrain(Block):
 
 
 class Task(Block):
-    """A binary classification."""
+    """A binary classification, of processes or of jet types (e.g. quark against gluon jets of one process)."""
 
     signal: Name = Field(description="Process of the signal.")
     background: Name = Field(description="Process of the background.")
+    signal_types: list[str] | None = Field(
+        None, min_length=1, description="Jet types of the signal (docs/merge.md); by default all of its process."
+    )
+    background_types: list[str] | None = Field(
+        None, min_length=1, description="Jet types of the background; by default all of its process."
+    )
 
     @model_validator(mode="after")
     def _differ(self) -> Self:
         if self.signal == self.background:
-            raise ValueError(f"signal and background are both {self.signal!r}")
+            if self.signal_types is None or self.background_types is None:
+                raise ValueError(f"signal and background are both {self.signal!r}; name the jet types of both")
+            if both := set(self.signal_types) & set(self.background_types):
+                raise ValueError(f"jet types {', '.join(sorted(both))} are signal and background")
         return self
+
+
+PretrainedMode = Literal["probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp"]
+BaselineMode = Literal["random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2"]
+Mode = Literal[PretrainedMode, BaselineMode]
+OBSERVABLE_MODES = ("gbt", "n2")
+"""Baselines without a network."""
+PRETRAINED_MODES: tuple[PretrainedMode, ...] = get_args(PretrainedMode)
+BASELINE_MODES: tuple[BaselineMode, ...] = get_args(BaselineMode)
 
 
 class Finetune(Block):
     """Classifiers on the pre-trained network, and their baselines."""
 
+    modes: list[Mode] = Field(
+        ["probe_h", "probe_z", "tuned", "random", "scratch", "scratch_views", "gbt", "n2"],
+        min_length=1,
+        description="Classifiers, in words in docs/finetune.md: those on a pre-trained network (probe_h, probe_z, "
+        "mlp_h, mlp_z, tuned, tuned_z, tuned_mlp) and those without one (the others).",
+    )
     labels: list[Annotated[int, Field(ge=10)]] = Field(
         [100, 300, 1000], min_length=1, description="Numbers of labelled hard events, half of them signal."
     )
@@ -508,6 +552,11 @@ class Evaluate(Block):
     efficiencies: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         [0.3, 0.5, 0.7], min_length=1, description="Signal efficiencies of the background rejection."
     )
+    change_efficiencies: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.5, 0.6, 0.7, 0.8, 0.9],
+        min_length=1,
+        description="Signal efficiencies at which the false-positive rate is compared between variants.",
+    )
     bootstrap: int = Field(200, ge=2, description="Bootstrap replicas over hard events.")
 
 
@@ -534,6 +583,11 @@ class Campaign(Block):
     tasks: dict[Name, Task] = Field(min_length=1)
     finetune: Finetune = Finetune()
     evaluate: Evaluate = Evaluate()
+    ablations: dict[Name, Overrides] = Field(
+        {},
+        description="Further pre-trainings by name, as the keys of `pretrain` that each changes. The target "
+        "`ablations` alone makes them.",
+    )
 
     @model_validator(mode="after")
     def _check_across_blocks(self) -> Self:
@@ -543,6 +597,7 @@ class Campaign(Block):
             *_detector_problems(self.variants, self.detector),
             *(_share_problems(self.variants) if self.share_shower else []),
             *_reference_problems(self),
+            *_mode_problems(self.finetune),
         ]
         if problems:
             raise ValueError("\n".join(problems))
@@ -614,6 +669,14 @@ def _share_problems(variants: Mapping[str, Variant]) -> list[str]:
         if variant.resample == "hadronisation"
         for key in variant.pythia
         if not key.startswith(SHAREABLE_GROUPS)
+    ]
+
+
+def _mode_problems(finetune: Finetune) -> list[str]:
+    return [
+        f"finetune.modes: none {kind} pre-training; add one of {', '.join(known)}"
+        for kind, known in (("with", PRETRAINED_MODES), ("without", BASELINE_MODES))
+        if not set(finetune.modes) & set(known)
     ]
 
 

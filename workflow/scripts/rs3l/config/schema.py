@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from rs3l.config.models import Campaign, Process
+from rs3l.config.methods import READY
+from rs3l.config.models import Campaign, Pretrain, Process
 
 
 def schema_text() -> str:
@@ -13,6 +15,25 @@ def schema_text() -> str:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Campaign.model_json_schema(),
     }
+    _describe_overrides(schema)
     process = schema["$defs"][Process.__name__]
     process["anyOf"] = [{"required": process.pop("required")}, {"required": ["like", "events"]}]
     return json.dumps(schema, indent=2) + "\n"
+
+
+def _describe_overrides(schema: dict[str, Any]) -> None:
+    """Say in ``schema`` what methods and ablations may hold: the keys of ``pretrain``, none of them required."""
+    pretrain = schema["$defs"][Pretrain.__name__]["properties"]
+    keys = {
+        name: {key: value for key, value in entry.items() if key != "default"}
+        for name, entry in pretrain.items()
+        if name != "methods"
+    }
+    schema["$defs"]["Overrides"] = {"type": "object", "additionalProperties": False, "properties": keys}
+    reference = {"$ref": "#/$defs/Overrides"}
+    ready, named = pretrain["methods"]["anyOf"]
+    ready["items"] = {"enum": list(READY)}
+    for mapping in (named, schema["properties"]["ablations"]):
+        mapping.pop("additionalProperties", None)
+        mapping["patternProperties"] = dict.fromkeys(mapping["patternProperties"], reference)
+        mapping["additionalProperties"] = False

@@ -7,7 +7,7 @@ C = 8 raw columns. Masks: True = real candidate. GeV, mm, radians.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,6 +114,17 @@ class JetStore:
         if variant is not None:
             keep &= self.variant == self.variant_names.index(variant)
         return np.flatnonzero(keep)
+
+    def select(self, rows: Ints) -> JetStore:
+        """Return a store of the jets ``rows``, in that order."""
+        lengths = np.diff(self.offsets)
+        jet = np.repeat(np.arange(len(rows)), lengths[rows])
+        offsets = np.concatenate([[0], np.cumsum(lengths[rows])]).astype(np.int64)
+        candidates = self.candidates[np.arange(len(jet)) - offsets[jet] + self.offsets[rows][jet]]
+        columns = ("jet_pt", "jet_energy", "jet_mass", "weight", "event_id", "process", "variant")
+        return replace(
+            self, candidates=candidates, offsets=offsets, **{name: getattr(self, name)[rows] for name in columns}
+        )
 
     def events(self) -> EventViews:
         """Return the rows of each event's views; they are adjacent (:class:`DataError` if not)."""

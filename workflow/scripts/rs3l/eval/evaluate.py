@@ -14,10 +14,17 @@ from rs3l.config.blocks import EvaluateBlock
 from rs3l.errors import DataError
 from rs3l.eval import tables
 from rs3l.eval.bootstrap import replicas
+from rs3l.eval.calibration import calibration_table
+from rs3l.eval.latent_table import latents_table
+from rs3l.eval.robustness_table import robustness_table
+from rs3l.eval.savings import savings_table
 from rs3l.eval.scores import load
 from rs3l.eval.summary import summarise
 
-TABLES = ("metrics", "runs", "differences", "stability", "training", "roc")
+TABLES = (
+    "metrics", "runs", "differences", "savings", "stability", "robustness", "calibration", "latents", "training",
+    "roc",
+)  # fmt: skip
 """Names of the tables, as written by the script."""
 
 
@@ -34,12 +41,14 @@ def evaluate(
     manifest: str | Path,
     predictions: Sequence[str | Path],
     histories: Sequence[str | Path],
+    qualities: Sequence[str | Path] = (),
 ) -> Evaluation:
     """Return all tables and the summary of a campaign.
 
     ``predictions`` and ``histories`` lie in ``{task}/{run}/``, one each per task and run of the block; they
-    hold the test split only. Raises :class:`DataError` if a file is missing or does not fit, and
-    :class:`~rs3l.errors.TrainingError` if a classifier was best in its last epoch.
+    hold the test split only; ``qualities`` in ``{run}/``, one per pre-trained run, or none at all. Raises
+    :class:`DataError` if a file is missing or does not fit, and :class:`~rs3l.errors.TrainingError` if a
+    classifier was best in its last epoch.
     """
     training = tables.training_table(histories)
     scores = load(predictions, block.tasks, block.runs)
@@ -50,8 +59,12 @@ def evaluate(
     found = {
         "metrics": tables.metrics_table(results),
         "runs": tables.runs_table(results),
-        "differences": tables.differences_table(results),
-        "stability": tables.stability_table(results, counts, block.evaluate),
+        "differences": tables.differences_table(results, block.subject),
+        "stability": tables.stability_table(results, counts, block),
+        "savings": savings_table(results),
+        "robustness": robustness_table(results, counts, block),
+        "calibration": calibration_table(results, counts),
+        "latents": latents_table(qualities, block),
         "training": training,
         "roc": tables.roc_table(results, counts, block.evaluate),
     }

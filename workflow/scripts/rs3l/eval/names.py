@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rs3l.config.blocks import EvaluateBlock, is_baseline
+
 Method = tuple[str, str]
 
 LABELS: dict[Method, str] = {
@@ -27,15 +29,48 @@ COMPARED: tuple[Method, ...] = (
 )
 """The methods of the ROC and label-efficiency figures."""
 
-SUBJECT: Method = ("rs3l", "probe_h")
-"""The method that is compared with the :data:`REFERENCES`."""
+SUBJECT_MODES = ("probe_h", "tuned")
+"""Modes of the subject (the campaign's first method) that are compared with all others."""
 
-REFERENCES: tuple[Method, ...] = (
-    ("none", "scratch"),
-    ("none", "scratch_views"),
-    ("jetclr", "probe_h"),
-    ("none", "random"),
-)
+_METHODS = {"rs3l": "RS3L", "jetclr": "JetCLR+", "supcon": "SupCon"}
+_MODES = {
+    "probe_h": "frozen, linear on h",
+    "probe_z": "frozen, linear on z",
+    "mlp_h": "frozen, five layers on h",
+    "mlp_z": "frozen, five layers on z",
+    "tuned": "fine-tuned",
+    "tuned_z": "fine-tuned through z",
+    "tuned_mlp": "fine-tuned, five layers",
+    "scratch": "from scratch",
+    "scratch_mlp": "from scratch, five layers",
+    "scratch_views": "from scratch, all views",
+    "random": "random network, linear on h",
+    "gbt": "boosted trees: masses, N2, multiplicity",
+    "n2": "cut on N2",
+}
+
+
+def method_label(method: Method) -> str:
+    """Return the name of any method in any mode, for people."""
+    name, mode = method
+    if name == "none":
+        return _MODES[mode]
+    if is_baseline(name):
+        return f"{_MODES[mode]} (networks of {name.removeprefix('none_')})"
+    return f"{_METHODS.get(name, name)}, {_MODES[mode]}"
+
+
+def is_reference(method: Method, subject: Method) -> bool:
+    """Return whether the ``subject`` is compared with a method: every baseline, and others in the same mode."""
+    return is_baseline(method[0]) or (method[1] == subject[1] and method[0] != subject[0])
+
+
+def has_seen(block: EvaluateBlock, method: Method, variant: str) -> bool:
+    """Return whether a method has learned from jets under a variant: as views, or as labelled jets."""
+    name, mode = method
+    if not is_baseline(name):
+        return variant == "nominal" or variant in block.views[name]
+    return block.variants[variant] == "train" if mode == "scratch_views" else variant == "nominal"
 
 
 def rejection_name(efficiency: float) -> str:

@@ -193,8 +193,11 @@ def label_efficiency(block: FiguresBlock, header: Header, path: str | Path, task
 
 def stability(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
     """Correlation of the scores of one hard event showered twice, against the AUC; most labels."""
-    table = read_table(path, ["task", "method", "mode", "labels", "class", "quantity", "value", "error", "auc"])
+    table = read_table(
+        path, ["task", "method", "mode", "labels", "class", "quantity", "first", "second", "value", "error", "auc"]
+    )
     table = table[(table["quantity"] == "spearman") & (table["labels"] == table["labels"].max())]
+    table = table[(table["first"] == block.evaluate.pair[0]) & (table["second"] == block.evaluate.pair[1])]
     tasks = [task for task in block.tasks if task in set(table["task"])]
     if not tasks:
         raise DataError(f"{path}: no paired correlation; too few events have a jet under both of evaluate.pair")

@@ -36,7 +36,7 @@ class Classifier:
 
     @property
     def method(self) -> str:
-        """Pre-training method: ``rs3l``, ``jetclr``, or ``none``."""
+        """Pre-training method; ``none``, or ``none_<method>`` for its networks, without pre-training."""
         return "none" if self.run == "none" else self.run.rpartition("_s")[0]
 
     @property
@@ -78,6 +78,11 @@ class TaskScores:
         for row, classifier in enumerate(self.classifiers):
             result.setdefault(classifier.group, []).append(row)
         return dict(sorted(result.items()))
+
+    def most_labels(self) -> list[tuple[tuple[str, str, int], list[int]]]:
+        """Return the groups with the most labels."""
+        most = max(classifier.labels for classifier in self.classifiers)
+        return [(group, members) for group, members in self.groups().items() if group[2] == most]
 
     def seeds_and_repeats(self, rows: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return pre-training seed and repeat of the classifiers in ``rows``."""
@@ -136,8 +141,8 @@ def _read(path: Path, task: Task) -> tuple[pd.DataFrame, list[tuple[str, int, in
     if table.num_rows == 0:
         raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
     frame = table.to_pandas()
-    expected = frame["process"].map({task.signal: True, task.background: False})
-    if not expected.eq(frame["is_signal"]).all():
+    processes = np.where(frame["is_signal"], task.signal, task.background)
+    if not (frame["process"] == processes).all():
         raise DataError(f"{path}: is_signal does not say signal {task.signal}, background {task.background}")
     frame = frame.sort_values(_CLASSIFIER + _JET, kind="stable", ignore_index=True)
     keys = frame[_CLASSIFIER].drop_duplicates()

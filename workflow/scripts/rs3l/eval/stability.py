@@ -39,8 +39,9 @@ def _spearman(x: NDArray[np.floating], y: NDArray[np.floating], counts: Floats) 
 def _centred_ranks(values: NDArray[np.floating], counts: Floats) -> Floats:
     _, group = np.unique(values, return_inverse=True)
     order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.append(True, np.diff(group[order]) > 0))
-    size = np.add.reduceat(counts[:, order], starts, axis=1)
+    size = counts[:, order]
+    if len(starts := np.flatnonzero(np.append(True, np.diff(group[order]) > 0))) < len(order):
+        size = np.add.reduceat(size, starts, axis=1)
     middle = np.cumsum(size, axis=1) - 0.5 * size
     return np.asarray(middle[:, group] - 0.5 * counts.sum(axis=1, keepdims=True))
 

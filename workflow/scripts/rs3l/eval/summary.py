@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.eval.names import LABELS, SUBJECT, Method, headline_efficiency, rejection_name
+from rs3l.eval.names import Method, headline_efficiency, method_label, rejection_name
 from rs3l.provenance import provenance
 
-_HEADLINE_METHODS: tuple[Method, ...] = (SUBJECT, ("none", "scratch"), ("jetclr", "probe_h"), ("none", "random"))
+_OTHERS: tuple[Method, ...] = (("none", "scratch"), ("jetclr", "probe_h"), ("none", "random"))
 
 Tables = Mapping[str, pd.DataFrame]
 Number = dict[str, Any]
@@ -38,9 +38,9 @@ def summarise(block: EvaluateBlock, manifest: Mapping[str, Any], tables: Tables)
         "signal_efficiency": efficiency,
         "headline": _headline(block, manifest, tables, task, labels[0]),
         "methods": [
-            _method_entry(tables, task, method, count, efficiency)
+            _method_entry(tables, task, method, count, efficiency, block.evaluate.pair)
             for count in labels
-            for method in _HEADLINE_METHODS
+            for method in _headline_methods(block)
         ],
         "test_sample": {
             "variants": block.evaluate.variants,
@@ -54,9 +54,20 @@ def summarise(block: EvaluateBlock, manifest: Mapping[str, Any], tables: Tables)
     }
 
 
-def _method_entry(tables: Tables, task: str, method: Method, labels: int, efficiency: float) -> dict[str, Any]:
+def _headline_methods(block: EvaluateBlock) -> tuple[Method, ...]:
+    return (block.subject, "probe_h"), *_OTHERS
+
+
+def _method_entry(
+    tables: Tables, task: str, method: Method, labels: int, efficiency: float, paired: tuple[str, str]
+) -> dict[str, Any]:
     key = {"task": task, "method": method[0], "mode": method[1], "labels": labels}
-    pair = {**key, "class": "signal", "quantity": "spearman"}
+    pair = {
+        **key,
+        "class": "signal",
+        "quantity": "spearman",
+        **dict(zip(("first", "second"), paired, strict=True)),
+    }
     return {
         "method": method[0],
         "mode": method[1],
@@ -90,7 +101,10 @@ def _headline(
     signal, background = (
         manifest["processes"][name]["label"] for name in (block.tasks[task].signal, block.tasks[task].background)
     )
-    entries = {m: _method_entry(tables, task, m, labels, efficiency) for m in _HEADLINE_METHODS}
+    entries = {
+        m: _method_entry(tables, task, m, labels, efficiency, block.evaluate.pair)
+        for m in _headline_methods(block)
+    }
     rejection = f"Rejection of {background} at {efficiency:.0%} {signal} efficiency with {labels} labels"
     first, second = block.evaluate.pair
     pairing = f"Score correlation of the same {signal} event showered twice ({first}, {second}), {labels} labels"
@@ -111,9 +125,10 @@ def _peer(entries: Mapping[Method, dict[str, Any]]) -> Method:
 def _sentence(
     what: str, quantity: str, entries: Mapping[Method, dict[str, Any]], reference: Method
 ) -> dict[str, Any]:
-    subject = entries[SUBJECT][quantity]
+    method = next(iter(entries))
+    subject = entries[method][quantity]
     other = entries[reference][quantity]
-    numbers = [f"{format_number(n)} ({LABELS[m]})" for n, m in ((subject, SUBJECT), (other, reference))]
+    numbers = [f"{format_number(n)} ({method_label(m)})" for n, m in ((subject, method), (other, reference))]
     return {
         "text": f"{what}: {' against '.join(numbers)}",
         "value": None if subject is None else subject["value"],

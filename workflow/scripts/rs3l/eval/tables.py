@@ -6,6 +6,8 @@ K: metrics: the AUC, then the rejection at each configured signal efficiency.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rs3l.config.blocks import EvaluateBlock
 from rs3l.config.models import Evaluate
 from rs3l.errors import DataError, TrainingError
 from rs3l.eval.bootstrap import Estimate, combine, combine_difference
 from rs3l.eval.metrics import auc_and_background_efficiency, rejection
-from rs3l.eval.names import COMPARED, REFERENCES, SUBJECT, rejection_name
+from rs3l.eval.names import COMPARED, SUBJECT_MODES, has_seen, is_reference, rejection_name
 from rs3l.eval.scores import TaskScores
 from rs3l.eval.stability import rank_shift, spearman
 
@@ -111,9 +114,9 @@ def _metric_row(result: TaskMetrics, group: tuple[str, str, int], members: list[
     estimate = combine(result.plain[members, :, k], *runs)
     weighted = combine(result.weighted[members, :, k], *runs)
     return {
-        **_group_columns(result.scores.task, group),
+        **group_columns(result.scores.task, group),
         "metric": result.names[k],
-        **_estimate_columns(estimate),
+        **estimate_columns(estimate),
         "weighted": weighted.value,
         "weighted_error": weighted.error,
         "n_signal": result.n_jets[0],
@@ -149,40 +152,38 @@ def runs_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def differences_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
-    """Return ``differences.csv``: the frozen RS3L encoder (linear on h) minus each reference.
+def differences_table(results: Iterable[TaskMetrics], method: str) -> pd.DataFrame:
+    """Return ``differences.csv``: the encoders of ``method``, frozen (on h) and tuned, minus each reference.
 
     ``value`` +- ``error``: difference of the means, paired over test events and repeats (see
     :func:`rs3l.eval.bootstrap.combine_difference`). For rejections also ``ratio`` +- ``ratio_error``: ratio
-    of the geometric means over runs, with the error of the paired difference of the logarithms.
+    of the geometric means over runs, with the error of the paired difference of the logarithms. ``z`` and
+    ``p_value``: value / error, and the two-sided probability of a normal deviate beyond it. ``p_bootstrap``: the
+    same from the replicas of the test sample alone (the runs as they are), at least 1 / (R + 1).
     """
     rows: list[Row] = []
     for result in results:
         groups = result.scores.groups()
-        for method, mode, labels in groups:
-            reference = (method, mode)
-            subject = groups.get((*SUBJECT, labels))
-            if reference in REFERENCES and subject is not None:
-                other = groups[(*reference, labels)]
-                rows += [
-                    _difference_row(result, subject, other, (*reference, labels), k)
-                    for k in range(len(result.names))
-                ]
+        for subject, group in itertools.product(((method, mode) for mode in SUBJECT_MODES), groups):
+            own = (*subject, group[2])
+            if own in groups and is_reference(group[:2], subject):
+                rows += [_difference_row(result, own, group, k) for k in range(len(result.names))]
     return pd.DataFrame(rows, columns=_DIFFERENCE_COLUMNS)
 
 
-_ESTIMATE_COLUMNS = ["value", "std", "run_error", "bootstrap", "error", "n_runs"]
+ESTIMATE_COLUMNS = ["value", "std", "run_error", "bootstrap", "error", "n_runs"]
 _DIFFERENCE_COLUMNS = [
     "task", "method", "mode", "reference_method", "reference_mode", "labels", "metric",
-    *_ESTIMATE_COLUMNS, "ratio", "ratio_error",
+    *ESTIMATE_COLUMNS, "ratio", "ratio_error", "z", "p_value", "p_bootstrap",
 ]  # fmt: skip
 
 
 def _difference_row(
-    result: TaskMetrics, subject: list[int], other: list[int], group: tuple[str, str, int], k: int
+    result: TaskMetrics, subject: tuple[str, str, int], other: tuple[str, str, int], k: int
 ) -> Row:
-    runs = [result.scores.seeds_and_repeats(members) for members in (subject, other)]
-    first, second = result.plain[subject, :, k], result.plain[other, :, k]
+    groups = result.scores.groups()
+    runs = [result.scores.seeds_and_repeats(groups[group]) for group in (subject, other)]
+    first, second = (result.plain[groups[group], :, k] for group in (subject, other))
     estimate = combine_difference(first, runs[0], second, runs[1])
     ratio = ratio_error = np.nan
     if k:
@@ -191,37 +192,60 @@ def _difference_row(
         ratio_error = ratio * logarithm.error
     return {
         "task": result.scores.task,
-        "method": SUBJECT[0],
-        "mode": SUBJECT[1],
-        "reference_method": group[0],
-        "reference_mode": group[1],
-        "labels": group[2],
+        "method": subject[0],
+        "mode": subject[1],
+        "reference_method": other[0],
+        "reference_mode": other[1],
+        "labels": other[2],
         "metric": result.names[k],
-        **_estimate_columns(estimate),
+        **estimate_columns(estimate),
         "ratio": ratio,
         "ratio_error": ratio_error,
+        **significance(estimate),
+        "p_bootstrap": bootstrap_p_value(first.mean(axis=0) - second.mean(axis=0)),
     }
 
 
+def significance(estimate: Estimate) -> Row:
+    """Return ``z``, the value in units of its error, and ``p_value``, two-sided, of a normal deviate."""
+    if not estimate.error > 0:
+        return {"z": np.nan, "p_value": np.nan}
+    z = estimate.value / estimate.error
+    return {"z": z, "p_value": math.erfc(abs(z) / math.sqrt(2.0))}
+
+
+def bootstrap_p_value(difference: Floats) -> float:
+    """Return the two-sided p-value of a difference [R + 1]: how often replicas lie on the other side of zero."""
+    replicas = difference[1:]
+    tail = min(int((replicas <= 0.0).sum()), int((replicas >= 0.0).sum()))
+    return min(1.0, 2.0 * (tail + 1) / (len(replicas) + 1))
+
+
 def stability_table(
-    results: Iterable[TaskMetrics], counts: Mapping[str, NDArray[np.integer]], settings: Evaluate
+    results: Iterable[TaskMetrics], counts: Mapping[str, NDArray[np.integer]], block: EvaluateBlock
 ) -> pd.DataFrame:
     """Return ``stability.csv``: how scores change between views of the same hard event.
 
     For signal and background apart: ``spearman`` between the scores under the two variants of
-    ``evaluate.pair``, and ``rank_shift`` from the nominal to every other variant, on the hard events with a
-    jet in both. The AUC (with its error) stands beside each, for a tagger that knows nothing is stable.
+    ``evaluate.pair``, and ``spearman`` and ``rank_shift`` from the nominal to every other variant, on the hard
+    events with a jet in both. ``use``: that of the second variant; ``seen``: the method has learned from it. The
+    AUC (with its error) stands beside each, for a tagger that knows nothing is stable. Correlations beyond the
+    configured pair are given at the most labels alone.
     """
     rows: list[Row] = []
     for result in results:
-        scores = result.scores
-        variants = [str(name) for name in np.unique(scores.variant) if name != "nominal"]
-        cases = [("spearman", *settings.pair), *(("rank_shift", "nominal", name) for name in variants)]
-        for quantity, first, second in cases:
+        for case in paired_cases(block):
             for is_signal in (True, False):
-                pairs = event_pairs(scores, first, second, is_signal)
-                rows += _stability_rows(result, counts[scores.task], quantity, (first, second), pairs, is_signal)
+                rows += _stability_rows(result, counts[result.scores.task], case, is_signal, block)
     return pd.DataFrame(rows)
+
+
+def paired_cases(block: EvaluateBlock) -> list[tuple[str, str, str]]:
+    """Return the quantity and the two variants of each paired measure, the configured pair first."""
+    variants = [name for name in block.variants if name != "nominal"]
+    cases = [("spearman", *block.evaluate.pair)]
+    cases += [(quantity, "nominal", name) for quantity in ("spearman", "rank_shift") for name in variants]
+    return list(dict.fromkeys(cases))
 
 
 def event_pairs(
@@ -236,36 +260,42 @@ def event_pairs(
 def _stability_rows(
     result: TaskMetrics,
     counts: NDArray[np.integer],
-    quantity: str,
-    variants: tuple[str, str],
-    pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
+    case: tuple[str, str, str],
     is_signal: bool,
+    block: EvaluateBlock,
 ) -> list[Row]:
-    scores, (first, second) = result.scores, pairs
+    scores, (quantity, *variants) = result.scores, case
+    first, second = event_pairs(scores, variants[0], variants[1], is_signal)
     if len(first) < 2:
         return []
-    function = spearman if quantity == "spearman" else rank_shift
     event_counts = counts[:, scores.event[first]]
     event_counts = event_counts[event_counts.any(axis=1)]
-    values = np.stack([function(row[first], row[second], event_counts) for row in scores.scores])
+    function = spearman if quantity == "spearman" else rank_shift
+    everywhere = quantity == "rank_shift" or tuple(variants) == block.evaluate.pair
     rows = []
-    for group, members in scores.groups().items():
-        runs = scores.seeds_and_repeats(members)
-        auc = combine(result.plain[members, :, 0], *runs)
+    for group, members in scores.groups().items() if everywhere else scores.most_labels():
+        values = np.stack([function(row[first], row[second], event_counts) for row in scores.scores[members]])
         rows.append(
             {
-                **_group_columns(scores.task, group),
+                **group_columns(scores.task, group),
                 "class": "signal" if is_signal else "background",
                 "quantity": quantity,
                 "first": variants[0],
                 "second": variants[1],
-                **_estimate_columns(combine(values[members], *runs)),
+                "use": block.variants[variants[1]],
+                "seen": has_seen(block, group[:2], variants[1]),
+                **estimate_columns(combine(values, *scores.seeds_and_repeats(members))),
                 "n_events": len(first),
-                "auc": auc.value,
-                "auc_error": auc.error,
+                **auc_columns(result, members),
             }
         )
     return rows
+
+
+def auc_columns(result: TaskMetrics, members: list[int]) -> Row:
+    """Return the cells of the AUC that stands beside every shift."""
+    auc = combine(result.plain[members, :, 0], *result.scores.seeds_and_repeats(members))
+    return {"auc": auc.value, "auc_error": auc.error}
 
 
 def roc_table(
@@ -298,9 +328,9 @@ def _roc_rows(result: TaskMetrics, group: tuple[str, str, int], members: list[in
     runs = result.scores.seeds_and_repeats(members)
     return [
         {
-            **_group_columns(result.scores.task, group),
+            **group_columns(result.scores.task, group),
             "efficiency": efficiency,
-            **_estimate_columns(combine(values[:, :, k], *runs)),
+            **estimate_columns(combine(values[:, :, k], *runs)),
             "background_passing": float(rates[:, 0, k].mean() * result.n_jets[1]),
             "lower_limit": bool(limits[:, 0, k].any()),
         }
@@ -340,9 +370,11 @@ def _history(path: Path) -> pd.DataFrame:
     return table
 
 
-def _group_columns(task: str, group: tuple[str, str, int]) -> Row:
+def group_columns(task: str, group: tuple[str, str, int]) -> Row:
+    """Return the cells that name a group."""
     return {"task": task, "method": group[0], "mode": group[1], "labels": group[2]}
 
 
-def _estimate_columns(estimate: Estimate) -> Row:
-    return {name: getattr(estimate, name) for name in _ESTIMATE_COLUMNS}
+def estimate_columns(estimate: Estimate) -> Row:
+    """Return the cells of a value and its errors."""
+    return {name: getattr(estimate, name) for name in ESTIMATE_COLUMNS}

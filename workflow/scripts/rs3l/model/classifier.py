@@ -1,4 +1,4 @@
-"""A network that is trained on labels: an encoder with one linear layer, and its training loop.
+"""A network that is trained on labels: an encoder with a head, and its training loop.
 
 Shapes: B jets, N padded candidates, F = 15 features. Masks: True = real candidate.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Generator, Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from rs3l.config.models import Finetune
 from rs3l.data.features import features
@@ -23,36 +24,93 @@ from rs3l.errors import TrainingError
 from rs3l.model.encoders.base import JetEncoder, chunks
 from rs3l.model.probe import Array, Probe, balanced_loss
 from rs3l.model.views import epoch_batches, rotate, torch_generator
+from rs3l.seeds import keyed_hash
+
+HEAD_LAYERS, HEAD_WIDTH = 5, 64
+"""Linear layers of the deep head, and the width between them."""
 
 MIN_STEPS_PER_EPOCH = 10
 """An epoch of a small labelled set passes over it several times, so that validation costs little."""
 
 
-class Classifier(nn.Module):
-    """An encoder and one linear layer on its representation h."""
+class Head(nn.Module):
+    """Five linear layers on a representation that is standardised by what was seen of it."""
 
-    def __init__(self, encoder: JetEncoder) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, width: int) -> None:
         super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+        widths = [width, *[HEAD_WIDTH] * (HEAD_LAYERS - 1)]
+        hidden = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
+        self.layers = nn.Sequential(*hidden, nn.Linear(HEAD_WIDTH, 1))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return the logits [B, 1] of representations ``h`` [B, H]."""
+        logits: Tensor = self.layers((h - self.mean) / self.std)
+        return logits
+
+    @torch.no_grad()
+    def standardise(self, h: Floats) -> None:
+        """Standardise by the representations ``h`` [n, H]; a constant dimension is only centred."""
+        std = torch.from_numpy(h.std(axis=0))
+        self.mean.copy_(torch.from_numpy(h.mean(axis=0)))
+        self.std.copy_(torch.where(std > 1e-6 * std.max(), std, 1.0))
+
+
+class Classifier(nn.Module):
+    """An encoder and a head, by default one linear layer, on its representation h (``latent``: on the unit z)."""
+
+    def __init__(self, encoder: JetEncoder, head: nn.Module | None = None, latent: bool = False) -> None:
+        super().__init__()
+        width = encoder.config.latent if latent else encoder.config.representation
         self.encoder = encoder
-        self.head = nn.Linear(encoder.config.representation, 1)
+        self.head = nn.Linear(width, 1) if head is None else head
+        self.latent = latent
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the logits [B] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
-        logits: Tensor = self.head(self.encoder(x, mask)).squeeze(1)
+        h = self.encoder(x, mask)
+        if self.latent:
+            h = normalize(self.encoder.project(h), dim=1)
+        logits: Tensor = self.head(h).squeeze(1)
         return logits
 
+    def trained(self) -> list[nn.Parameter]:
+        """Return the weights that the logits depend on."""
+        encoder = self.encoder.parameters() if self.latent else self.encoder.backbone()
+        return [*encoder, *self.head.parameters()]
 
-def supervised(encoder: JetEncoder) -> Classifier:
-    """Return a classifier on ``encoder`` with a head that is zero: its first logits are all zero."""
-    classifier = Classifier(encoder)
-    nn.init.zeros_(classifier.head.weight)
-    nn.init.zeros_(classifier.head.bias)
+
+def new_head(width: int, seed: int, *words: str | int) -> Head:
+    """Return a five-layer head, initialised by ``seed`` and ``words``; its first logits are all zero."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(keyed_hash(seed, "head", *words) >> 1)
+        head = Head(width)
+    _zero(head.layers[-1])
+    return head
+
+
+def _zero(layer: nn.Module) -> None:
+    assert isinstance(layer, nn.Linear)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+def supervised(encoder: JetEncoder, head: Head | None = None) -> Classifier:
+    """Return a classifier on ``encoder`` with one linear layer, or ``head``: its first logits are all zero."""
+    classifier = Classifier(encoder, head)
+    if head is None:
+        _zero(classifier.head)
     return classifier
 
 
-def tuned(encoder: JetEncoder, probe: Probe) -> Classifier:
-    """Return a classifier on a copy of ``encoder`` with the probe on h as head: it starts as the probe."""
-    classifier = Classifier(copy.deepcopy(encoder))
+def tuned(encoder: JetEncoder, probe: Probe, latent: bool = False) -> Classifier:
+    """Return a classifier on a copy of ``encoder`` with the probe (on h or z) as head: it starts as the probe."""
+    classifier = Classifier(copy.deepcopy(encoder), latent=latent)
+    assert isinstance(classifier.head, nn.Linear)
     with torch.no_grad():
         classifier.head.weight.copy_(torch.from_numpy(probe.weight))
         classifier.head.bias.fill_(probe.bias)
@@ -67,7 +125,7 @@ class Validation:
         self.parts = [(positions, features(jets), jets.mask) for positions, jets in chunks(store, rows)]
 
     @torch.inference_mode()
-    def logits(self, classifier: Classifier) -> Floats:
+    def logits(self, classifier: nn.Module) -> Floats:
         """Return the logits [n] of the validation jets."""
         classifier.eval()
         result = np.empty(len(self.y), dtype=np.float32)
@@ -75,7 +133,7 @@ class Validation:
             result[positions] = classifier(x, mask).numpy()
         return result
 
-    def metrics(self, classifier: Classifier) -> tuple[float, float]:
+    def metrics(self, classifier: nn.Module) -> tuple[float, float]:
         """Return the class-balanced loss and the AUC."""
         logits = self.logits(classifier)
         return balanced_loss(logits, self.y), float(roc_auc_score(self.y, logits))
@@ -110,15 +168,18 @@ class Training:
     """
 
     def __init__(
-        self, classifier: Classifier, data: Labelled, settings: Finetune, rate: float, seed: int, *words: str | int
+        self, classifier: nn.Module, data: Labelled, settings: Finetune, rate: float, seed: int, *words: str | int
     ) -> None:
         self.classifier = classifier
         self.data = data
         self.settings = settings
         self.key = (seed, "finetune", *words)
-        parameters = [*classifier.encoder.backbone(), *classifier.head.parameters()]
-        self.optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=settings.weight_decay)
+        self.optimizer = torch.optim.AdamW(self._trained(), lr=rate, weight_decay=settings.weight_decay)
         self.steps_per_epoch = max(MIN_STEPS_PER_EPOCH, -(-len(data.rows) // settings.batch))
+
+    def _trained(self) -> list[nn.Parameter]:
+        assert isinstance(self.classifier, Classifier)
+        return self.classifier.trained()
 
     def run(self, validation: Validation) -> Fit:
         """Train; leave the classifier at its best epoch.
@@ -153,13 +214,17 @@ class Training:
             self._step(index, generator)
 
     def _step(self, index: Ints, generator: Generator) -> None:
-        jets = rotate(self.data.store.batch(self.data.rows[index]), generator)
-        logits = self.classifier(features(jets), jets.mask)
+        logits = self._logits(index, generator)
         target = torch.from_numpy(self.data.y[index]).to(logits.dtype)
         loss = binary_cross_entropy_with_logits(logits, target)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+
+    def _logits(self, index: Ints, generator: Generator) -> Tensor:
+        jets = rotate(self.data.store.batch(self.data.rows[index]), generator)
+        logits: Tensor = self.classifier(features(jets), jets.mask)
+        return logits
 
     def _too_short(self, best_epoch: int) -> TrainingError:
         return TrainingError(
@@ -167,6 +232,37 @@ class Training:
             f"{best_epoch}, fewer than {self.settings.patience} (finetune.patience) ago: the network is "
             "under-trained; raise finetune.max_epochs or finetune.learning_rate"
         )
+
+
+class FrozenValidation(Validation):
+    """The validation jets as the frozen encoder represents them, ``h`` [n, H]."""
+
+    def __init__(self, h: Floats, y: Array) -> None:
+        self.y = y
+        self.h = torch.from_numpy(h)
+
+    @torch.inference_mode()
+    def logits(self, classifier: nn.Module) -> Floats:
+        """Return the logits [n] of a head."""
+        result: Floats = classifier(self.h).squeeze(1).numpy()
+        return result
+
+
+class HeadTraining(Training):
+    """Trains a head on what a frozen encoder makes of the labelled jets, ``h`` [n, H]."""
+
+    def __init__(
+        self, head: Head, h: Floats, data: Labelled, settings: Finetune, rate: float, seed: int, *words: str | int
+    ) -> None:
+        self.h = torch.from_numpy(h)
+        super().__init__(head, data, settings, rate, seed, *words)
+
+    def _trained(self) -> list[nn.Parameter]:
+        return list(self.classifier.parameters())
+
+    def _logits(self, index: Ints, generator: Generator) -> Tensor:
+        logits: Tensor = self.classifier(self.h[torch.from_numpy(index)]).squeeze(1)
+        return logits
 
 
 @torch.inference_mode()

@@ -28,11 +28,16 @@ MODEL_FORMAT = 1
 """Format of the model file that this code reads and writes."""
 
 
-def new_encoder(config: Encoder, constituents: int, seed: int, *words: str | int) -> JetEncoder:
-    """Return an encoder whose initial weights belong to ``seed`` and ``words``."""
+def new_encoder(
+    config: Encoder, constituents: int, seed: int, *words: str | int, displacement: bool = True
+) -> JetEncoder:
+    """Return an encoder whose initial weights belong to ``seed`` and ``words``; it may be blind to d0 and dz."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_hash(seed, "init", *words) >> 1)
-        return build(config, constituents)
+        encoder = build(config, constituents)
+    if not displacement:
+        encoder.hide_displacement()
+    return encoder
 
 
 @torch.inference_mode()

@@ -1,9 +1,11 @@
 """All classifiers of one task on one pre-training run, or without one, and their scores on the test jets.
 
-A pre-training run gives ``probe_h`` and ``probe_z`` (frozen; linear on the representation, on the
-latent) and ``tuned`` (all weights). The run ``none`` gives ``scratch`` (supervised, on the nominal jets
-of the labelled events), ``scratch_views`` (on all their re-simulated views) and ``random`` (linear on h
-of a random frozen encoder). All modes of all runs see the same labelled events.
+Which ones, ``finetune.modes`` says. On a pre-trained encoder: ``probe_h``, ``probe_z`` (frozen; linear on the
+representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``, ``tuned_mlp``
+(all weights, from ``probe_h``, ``probe_z``, ``mlp_h`` on). Without one: ``scratch`` (supervised, on the nominal
+jets of the labelled events), ``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their
+re-simulated views), ``random`` (linear on h of a random frozen encoder), ``gbt`` (boosted trees on jet
+observables) and ``n2`` (a cut). All modes of all runs see the same labelled events.
 
 Every choice (regularisation, best epoch) is made on nominal jets of the validation split. The labels of
 those are the same for all modes and are not counted in ``labels``.
@@ -11,6 +13,7 @@ those are the same for all modes and are not counted in ``labels``.
 
 from __future__ import annotations
 
+import copy
 import csv
 import logging
 from collections.abc import Iterator, Sequence
@@ -22,26 +25,35 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs3l.config.blocks import FinetuneBlock
-from rs3l.data.store import Floats, Ints, JetStore, load_views, name_column, read_manifest
+from rs3l.data.store import Floats, Ints, JetStore, name_column, read_manifest
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic
 from rs3l.model.classifier import (
     Classifier,
     Fit,
+    FrozenValidation,
+    Head,
+    HeadTraining,
     Labelled,
     Training,
     Validation,
+    new_head,
     score,
     supervised,
     tuned,
 )
 from rs3l.model.encoder import embed, load_encoder, new_encoder
 from rs3l.model.encoders.base import JetEncoder
+from rs3l.model.high_level import N2, fit_cut, fit_trees
 from rs3l.model.probe import Array, Probe, fit_probe
+from rs3l.model.sample import SIDES, load_sample
 from rs3l.seeds import keyed_hash
 
 VALIDATION_JETS = 2000
 """Nominal validation jets that choices are made on, at most, half of each class."""
+
+FROZEN = ("probe_h", "probe_z", "mlp_h", "mlp_z")
+"""Modes on a frozen pre-trained encoder."""
 
 HISTORY = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
@@ -99,10 +111,11 @@ def finetune(
     ``model`` is the run's pre-trained encoder; the run ``none`` has none. Raises :class:`ConfigError`
     if the train split has too few events, and what the training raises.
     """
-    job = Job(block, manifest)
-    if (model is None) != (block.run == "none"):
+    if (model is None) != block.baseline:
         raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
-    results = list(job.baselines() if model is None else job.pretrained(_checked(model, block)))
+    encoder = None if model is None else _checked(model, block)
+    job = Job(block, manifest, _constituents(block, encoder))
+    results = list(job.baselines() if encoder is None else job.pretrained(encoder))
     with atomic(predictions) as temporary:
         _write_predictions(temporary, job, results)
     with atomic(history) as temporary, temporary.open("w", newline="") as stream:
@@ -112,54 +125,68 @@ def finetune(
 
 
 def _checked(path: str | Path, block: FinetuneBlock) -> JetEncoder:
+    """Return the encoder in ``path``, which is that of the configuration, unless it is a finished one."""
     encoder = load_encoder(path)
-    if encoder.config != block.encoder or encoder.constituents != block.constituents:
+    if block.encoder is None:
+        return encoder
+    found = (encoder.config, encoder.constituents, encoder.displacement)
+    if found != (block.encoder, block.constituents, block.displacement):
         raise DataError(
-            f"{path}: made with another pretrain.encoder or pretrain.constituents than this configuration's; "
+            f"{path}: made with another pretrain.encoder, constituents or displacement than this configuration's; "
             "pre-train it again (pretrain.py)"
         )
     return encoder
 
 
+def _constituents(block: FinetuneBlock, encoder: JetEncoder | None) -> int:
+    if encoder is not None:
+        return encoder.constituents
+    if block.constituents is None:
+        raise ConfigError(f"the run {block.run!r} without pre-training needs encoder and constituents")
+    return block.constituents
+
+
 class Job:
     """The jets of one task, and the classifiers on them."""
 
-    def __init__(self, block: FinetuneBlock, manifest: str | Path) -> None:
+    def __init__(self, block: FinetuneBlock, manifest: str | Path, constituents: int) -> None:
         self.block = block
-        processes = (block.task.signal, block.task.background)
-        train_variants = block.variants if block.run == "none" else ["nominal"]
+        self.constituents = constituents
+        train_variants = block.variants if block.baseline else ["nominal"]
         every_variant = list(read_manifest(manifest)["variants"])
-        self.train, self.val, self.test = (
-            load_views(manifest, split, processes, variants, block.constituents)
+        self.samples = {
+            split: load_sample(manifest, split, block.task, variants, constituents)
             for split, variants in (("train", train_variants), ("val", ["nominal"]), ("test", every_variant))
-        )
+        }
+        self.train, self.val, self.test = (sample.store for sample in self.samples.values())
         self.val_rows = self._validation_rows()
         self.val_y = self.is_signal(self.val)[self.val_rows]
         self.validation = Validation(self.val, self.val_rows, self.val_y)
 
     def is_signal(self, store: JetStore) -> Ints:
         """Return the label of each jet [J], 1 for signal."""
-        code = store.process_names.index(self.block.task.signal)
-        labels: Ints = (store.process == code).astype(np.int64)
+        labels: Ints = (store.process == SIDES.index("signal")).astype(np.int64)
         return labels
+
+    def process_of(self, side: str) -> str:
+        """Return the process of signal or background."""
+        return str(getattr(self.block.task, side))
 
     def _validation_rows(self) -> Ints:
         """Return the nominal validation jets, at most :data:`VALIDATION_JETS`, addressed by task."""
         rng = self._rng("validation")
-        rows = []
-        for process in (self.block.task.signal, self.block.task.background):
-            found = self.val.rows(process=process)
-            if not len(found):
-                raise DataError(
-                    f"no nominal jet of {process} in the split val; raise processes.{process}.events or "
-                    "dataset.splits.val"
-                )
-            rows.append(rng.permutation(found)[: VALIDATION_JETS // 2])
+        rows = [rng.permutation(self.val.rows(process=side))[: VALIDATION_JETS // 2] for side in SIDES]
         return np.sort(np.concatenate(rows))
 
     def _rng(self, *words: str | int) -> np.random.Generator:
+        return np.random.default_rng(keyed_hash(self.block.seed, *words, *self.words))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the random numbers of a task belong to."""
         task = self.block.task
-        return np.random.default_rng(keyed_hash(self.block.seed, *words, task.signal, task.background))
+        types = [",".join(types) for types in (task.signal_types, task.background_types) if types]
+        return task.signal, task.background, *types
 
     def draws(self) -> Iterator[Draw]:
         """Yield each draw of labelled events: half signal, half background, from the train split.
@@ -175,12 +202,13 @@ class Job:
         """Return the ids of ``labels`` hard events with a nominal jet, the signal first."""
         rng = self._rng("labels", labels, repeat)
         half = labels // 2
-        shares = {self.block.task.signal: half, self.block.task.background: labels - half}
-        return np.concatenate([self._draw(process, n, rng) for process, n in shares.items()])
+        shares = {"signal": half, "background": labels - half}
+        return np.concatenate([self._draw(side, n, rng) for side, n in shares.items()])
 
-    def _draw(self, process: str, n: int, rng: np.random.Generator) -> Ints:
-        events = np.sort(self.train.event_id[self.train.rows(process, "nominal")])
+    def _draw(self, side: str, n: int, rng: np.random.Generator) -> Ints:
+        events = np.sort(self.train.event_id[self.train.rows(side, "nominal")])
         if n > len(events):
+            process = self.process_of(side)
             raise ConfigError(
                 f"finetune.labels: {max(self.block.finetune.labels)} labels need more events of {process} "
                 f"than the {len(events)} with a nominal jet in the train split; lower finetune.labels or "
@@ -195,53 +223,92 @@ class Job:
         return Labelled(self.train, rows, self.is_signal(self.train)[rows])
 
     def pretrained(self, encoder: JetEncoder) -> Iterator[Result]:
-        """Yield the probes on a pre-trained encoder, then the tuned networks."""
+        """Yield the configured classifiers on a pre-trained encoder."""
         frozen = Frozen(self, encoder)
         draws = list(self.draws())
-        networks, fits = [], []
-        for draw in draws:
-            probe_h = frozen.probe_h(draw)
-            yield frozen.result("probe_h", draw, probe_h, frozen.test_h)
-            yield frozen.result("probe_z", draw, frozen.probe_z(draw), frozen.test_z)
-            networks.append(tuned(encoder, probe_h))
-            fits.append(self.train_network("tuned", draw, networks[-1]))
-        yield from self.results("tuned", draws, networks, fits)
+        for mode in self.block.finetune.modes:
+            if mode in FROZEN:
+                yield from (frozen.classifier(mode, draw) for draw in draws)
+            else:
+                yield from self.trained(mode, draws, [frozen.start(mode, draw) for draw in draws])
 
     def baselines(self) -> Iterator[Result]:
-        """Yield the classifiers that know no pre-training."""
-        nominal = self.train.rows(variant="nominal")
+        """Yield the configured classifiers that know no pre-training."""
         draws = list(self.draws())
+        for mode in self.block.finetune.modes:
+            if mode == "random":
+                yield from self.random(draws)
+            elif mode == "gbt":
+                yield from (self.trees(draw) for draw in draws)
+            elif mode == "n2":
+                yield from self.cut()
+            else:
+                yield from self.trained(mode, draws, [self.untrained(mode, draw) for draw in draws])
+
+    def random(self, draws: Sequence[Draw]) -> Iterator[Result]:
+        """Yield the probes on random frozen encoders, one encoder per repeat."""
         for repeat in range(self.block.finetune.repeats):
-            frozen = Frozen(self, self.fresh_encoder(nominal, "random", repeat))
-            for draw in (draw for draw in draws if draw.repeat == repeat):
-                yield frozen.result("random", draw, frozen.probe_h(draw), frozen.test_h)
-        for mode in ("scratch", "scratch_views"):
-            networks = [supervised(self.fresh_encoder(nominal, mode, draw.labels, draw.repeat)) for draw in draws]
-            pairs = zip(draws, networks, strict=True)
-            fits = [self.train_network(mode, draw, network) for draw, network in pairs]
-            yield from self.results(mode, draws, networks, fits)
+            frozen = Frozen(self, self.fresh_encoder(self.train.rows(variant="nominal"), "random", repeat))
+            yield from (frozen.classifier("random", draw) for draw in draws if draw.repeat == repeat)
+
+    def untrained(self, mode: str, draw: Draw) -> Classifier:
+        """Return a network that knows nothing yet."""
+        words = (mode, draw.labels, draw.repeat)
+        encoder = self.fresh_encoder(self.train.rows(variant="nominal"), *words)
+        if mode != "scratch_mlp":
+            return supervised(encoder)
+        return supervised(encoder, new_head(encoder.config.representation, self.block.seed, *self.words, *words))
+
+    def trees(self, draw: Draw) -> Result:
+        """Return the boosted trees on the observables of the labelled nominal jets."""
+        data = self.labelled(draw, "nominal")
+        x = {split: sample.observables for split, sample in self.samples.items()}
+        trees = fit_trees(x["train"][data.rows], data.y, x["val"][self.val_rows], self.val_y, self.block.seed)
+        fit = Fit(trees.best, trees.model.n_iter_, trees.model.n_iter_, trees.val_loss, trees.val_auc)
+        return Result("gbt", draw.labels, draw.repeat, fit, trees.logits(x["test"]))
+
+    def cut(self) -> Iterator[Result]:
+        """Yield the cut on N2: it takes no labels, and is the same at every number of them."""
+        n2 = {split: sample.observables[:, N2] for split, sample in self.samples.items()}
+        cut = fit_cut(n2["val"][self.val_rows], self.val_y)
+        fit = Fit(0, 0, 0, cut.val_loss, cut.val_auc)
+        for labels in self.block.finetune.labels:
+            yield Result("n2", labels, 0, fit, cut.logits(n2["test"]))
 
     def fresh_encoder(self, rows: Ints, *words: str | int) -> JetEncoder:
         """Return a random encoder, normalised on the train jets ``rows`` (no labels are used)."""
-        task = self.block.task
+        assert self.block.encoder is not None, "only a finished model brings its own encoder"
         encoder = new_encoder(
-            self.block.encoder, self.block.constituents, self.block.seed, task.signal, task.background, *words
+            self.block.encoder,
+            self.constituents,
+            self.block.seed,
+            *self.words,
+            *words,
+            displacement=self.block.displacement,
         )
         encoder.fit_norm(self.train, rows)
         return encoder
 
+    def trained(self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier]) -> Iterator[Result]:
+        """Train one network per draw, and yield their results, scored together."""
+        pairs = zip(draws, networks, strict=True)
+        fits = [self.train_network(mode, draw, network) for draw, network in pairs]
+        yield from self.results(mode, draws, networks, fits)
+
     def train_network(self, mode: str, draw: Draw, network: Classifier) -> Fit:
         """Train one network on the labels of ``draw``."""
-        settings, task = self.block.finetune, self.block.task
+        settings = self.block.finetune
         data = self.labelled(draw, None if mode == "scratch_views" else "nominal")
-        rate = settings.tune_learning_rate if mode == "tuned" else settings.learning_rate
-        words = (mode, self.block.run, task.signal, task.background, draw.labels, draw.repeat)
-        fit = Training(network, data, settings, rate, self.block.seed, *words).run(self.validation)
-        logging.info(
-            "%s, %d labels, repeat %d: best epoch %d of %d, val loss %.4f, val AUC %.4f",
-            mode, draw.labels, draw.repeat, fit.best_epoch, fit.epochs, fit.val_loss, fit.val_auc,
-        )  # fmt: skip
+        rate = settings.tune_learning_rate if mode.startswith("tuned") else settings.learning_rate
+        fit = Training(network, data, settings, rate, self.block.seed, *self.training_words(mode, draw)).run(
+            self.validation
+        )
+        log_fit(mode, draw, fit)
         return fit
+
+    def training_words(self, mode: str, draw: Draw) -> tuple[str | int, ...]:
+        """Return what the random numbers of one training belong to."""
+        return mode, self.block.run, *self.words, draw.labels, draw.repeat
 
     def results(
         self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier], fits: Sequence[Fit]
@@ -252,27 +319,78 @@ class Job:
             yield Result(mode, draw.labels, draw.repeat, fit, values)
 
 
+def log_fit(mode: str, draw: Draw, fit: Fit) -> None:
+    """Log how a training went."""
+    logging.info(
+        "%s, %d labels, repeat %d: best epoch %d of %d, val loss %.4f, val AUC %.4f",
+        mode, draw.labels, draw.repeat, fit.best_epoch, fit.epochs, fit.val_loss, fit.val_auc,
+    )  # fmt: skip
+
+
 class Frozen:
-    """Embeddings of one frozen encoder, computed once, and probes on them."""
+    """Embeddings of one frozen encoder, computed once, and classifiers on them."""
 
     def __init__(self, job: Job, encoder: JetEncoder) -> None:
         self.job = job
         self.encoder = encoder
         self.val_h, self.val_z = embed(encoder, job.val, job.val_rows)
         self.test_h, self.test_z = embed(encoder, job.test, job.test.rows())
+        self._probes: dict[tuple[str, int, int], Probe] = {}
+        self._heads: dict[tuple[str, int, int], tuple[Head, Fit]] = {}
+
+    def classifier(self, mode: str, draw: Draw) -> Result:
+        """Return one classifier on the frozen encoder: a probe, or a five-layer head."""
+        test = self.test_z if mode.endswith("_z") else self.test_h
+        if mode not in ("mlp_h", "mlp_z"):
+            probe = self.probe_z(draw) if mode == "probe_z" else self.probe_h(draw)
+            return self.result(mode, draw, probe, test)
+        head, fit = self.head(mode, draw)
+        return Result(mode, draw.labels, draw.repeat, fit, FrozenValidation(test, self.job.val_y).logits(head))
+
+    def start(self, mode: str, draw: Draw) -> Classifier:
+        """Return a network that starts as a classifier on the frozen encoder."""
+        if mode == "tuned_mlp":
+            return Classifier(copy.deepcopy(self.encoder), copy.deepcopy(self.head("mlp_h", draw)[0]))
+        latent = mode == "tuned_z"
+        return tuned(self.encoder, self.probe_z(draw) if latent else self.probe_h(draw), latent)
 
     def probe_h(self, draw: Draw) -> Probe:
         """Return the probe on the representation."""
-        return self._probe(draw, 0, self.val_h)
+        return self._probe("h", draw, self.val_h)
 
     def probe_z(self, draw: Draw) -> Probe:
         """Return the probe on the latent."""
-        return self._probe(draw, 1, self.val_z)
+        return self._probe("z", draw, self.val_z)
 
-    def _probe(self, draw: Draw, which: int, val: Floats) -> Probe:
-        data = self.job.labelled(draw, "nominal")
-        x = embed(self.encoder, data.store, data.rows)[which]
-        return fit_probe(x, data.y, val, self.job.val_y)
+    def _probe(self, space: str, draw: Draw, val: Floats) -> Probe:
+        key = (space, draw.labels, draw.repeat)
+        if key not in self._probes:
+            data = self.job.labelled(draw, "nominal")
+            self._probes[key] = fit_probe(self._embedded(space, data), data.y, val, self.job.val_y)
+        return self._probes[key]
+
+    def _embedded(self, space: str, data: Labelled) -> Floats:
+        return embed(self.encoder, data.store, data.rows)["hz".index(space)]
+
+    def head(self, mode: str, draw: Draw) -> tuple[Head, Fit]:
+        """Return the five-layer head ``mlp_h`` or ``mlp_z``, trained on the labels of ``draw``."""
+        key = (mode, draw.labels, draw.repeat)
+        if key not in self._heads:
+            self._heads[key] = self._trained_head(mode, draw)
+        return self._heads[key]
+
+    def _trained_head(self, mode: str, draw: Draw) -> tuple[Head, Fit]:
+        job, space = self.job, mode[-1]
+        data = job.labelled(draw, "nominal")
+        x = self._embedded(space, data)
+        words = job.training_words(mode, draw)
+        head = new_head(x.shape[1], job.block.seed, *words)
+        head.standardise(x)
+        settings = job.block.finetune
+        training = HeadTraining(head, x, data, settings, settings.learning_rate, job.block.seed, *words)
+        fit = training.run(FrozenValidation(self.val_z if space == "z" else self.val_h, job.val_y))
+        log_fit(mode, draw, fit)
+        return head, fit
 
     def result(self, mode: str, draw: Draw, probe: Probe, test: Floats) -> Result:
         """Return the probe's scores of the test jets with embedding ``test`` [J, D]."""
@@ -300,7 +418,7 @@ def _predictions(job: Job, result: Result, schema: pa.Schema) -> pa.Table:
     test = job.test
     columns: dict[str, Array | pa.Array] = {
         "event_id": test.event_id,
-        "process": name_column(test.process, test.process_names),
+        "process": name_column(test.process, [job.process_of(side) for side in SIDES]),
         "variant": name_column(test.variant, test.variant_names),
         "is_signal": job.is_signal(test).astype(bool),
         "weight": test.weight,

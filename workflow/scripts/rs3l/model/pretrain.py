@@ -29,6 +29,7 @@ from rs3l.model.distributed import Ranks
 from rs3l.model.encoder import new_encoder, save_encoder
 from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.loss import Loss, diagnose
+from rs3l.model.subset import subset
 from rs3l.model.views import (
     all_views,
     angles,
@@ -138,11 +139,14 @@ class ViewSource:
     nominal jet.
     """
 
-    def __init__(self, block: PretrainBlock, store: JetStore) -> None:
+    def __init__(self, block: PretrainBlock, store: JetStore, chosen: int | float | None = None) -> None:
+        """Take all events, or some ``chosen`` ones (see :func:`subset`); ``total`` counts all of them."""
         self.block = block
         self.store = store
         self.events = store.events().at_least(2)
         self.total = len(self.events.count)
+        if chosen is not None:
+            self.events = self.events.where(subset(self.events.event_id, chosen, block.seed))
         if block.hand_made is not None or block.views == "nominal_and_one":
             self.nominal = store.rows(variant="nominal")
             self.nominal = self.nominal[np.isin(store.event_id[self.nominal], self.events.event_id)]
@@ -211,10 +215,12 @@ class Trainer:
             load_views(manifest, split, block.processes, block.variants, block.constituents)
             for split in ("train", "val")
         )
-        self.train, self.val = ViewSource(block, train), ViewSource(block, val)
+        self.train, self.val = ViewSource(block, train, block.events), ViewSource(block, val)
         self.batch = min(block.batch, len(self.train.events.count))
-        self.steps = -(-self.train.total // self.batch)
-        self.encoder = new_encoder(block.encoder, block.constituents, block.seed, "pretrain")
+        self.steps = -(-self.train.total // min(block.batch, self.train.total))
+        self.encoder = new_encoder(
+            block.encoder, block.constituents, block.seed, "pretrain", displacement=block.displacement
+        )
         self.encoder.fit_norm(train, train.rows())
         self.encoder.to(ranks.device)
         self.network = ranks.averaging(Projection(self.encoder))

@@ -6,7 +6,7 @@ Masks: True = real candidate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from rs3l.config.models import Encoder
 from rs3l.data.features import FEATURES, FLAGS, features
 from rs3l.data.store import Ints, JetBatch, JetStore
 from rs3l.errors import DataError
+
+DISPLACEMENT = ("tanh d0", "tanh dz")
+"""Features that :meth:`JetEncoder.hide_displacement` hides."""
 
 STATISTICS_JETS = 20_000
 """Jets of which the normalisation is computed, at most."""
@@ -54,13 +57,25 @@ class JetEncoder(nn.Module):
         """Take the normalisation of the inputs from the jets ``rows``; no label is used."""
         self.norm.fit(store, rows)
 
+    def hide_displacement(self) -> None:
+        """Make the network blind to d0 and dz, for good: the model file says so, too."""
+        self.norm.hide(DISPLACEMENT)
+
+    @property
+    def displacement(self) -> bool:
+        """Whether the network sees d0 and dz."""
+        return not bool(torch.isinf(self.norm.std[[FEATURES.index(name) for name in DISPLACEMENT]]).all())
+
     def backbone(self) -> list[nn.Parameter]:
         """Return the weights that h depends on: all but the projection head's."""
         return [p for name, p in self.named_parameters() if not name.startswith("projector.")]
 
 
 class InputNorm(nn.Module):
-    """Standardises the features over real candidates; the flags of the class stay 0 or 1."""
+    """Standardises the features over real candidates; the flags of the class stay 0 or 1.
+
+    A hidden feature has an infinite width: it is 0 after the normalisation, whatever its value.
+    """
 
     mean: Tensor
     std: Tensor
@@ -75,6 +90,10 @@ class InputNorm(nn.Module):
         if not torch.isfinite(x.detach().sum()):
             _refuse_non_finite(x)
         return (x - self.mean) / self.std
+
+    def hide(self, names: Sequence[str]) -> None:
+        """Hide the features ``names``; a later :meth:`fit` leaves them hidden."""
+        self.std[[FEATURES.index(name) for name in names]] = torch.inf
 
     @torch.no_grad()
     def fit(self, store: JetStore, rows: Ints) -> None:
@@ -94,6 +113,7 @@ class InputNorm(nn.Module):
         mean = total / max(count, 1)
         std = (square / max(count, 1) - mean.square()).clamp(min=0).sqrt()
         std = torch.where(std > 1e-4, std, 1.0)
+        std = torch.where(torch.isinf(self.std), torch.inf, std)
         mean[-FLAGS:], std[-FLAGS:] = 0.0, 1.0
         self.mean.copy_(mean)
         self.std.copy_(std)

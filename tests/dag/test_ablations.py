@@ -1,0 +1,66 @@
+"""Ablations in the workflow: a target of their own, and no effect on the campaign's jobs."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from conftest import Snakemake
+
+Values = dict[str, Any]
+ABLATIONS: Values = {
+    "seed_only": {"variants": ["nominal", "seed"]},
+    "blind": {"displacement": False},
+    "published": {"model": "published.safetensors"},
+}
+FIGURES = ("plot_", "embed", "merge", "hard_process", "resimulate", "all", "ablations")
+
+
+def with_ablations(values: Values, **more: Any) -> Values:
+    return {**copy.deepcopy(values), "ablations": {**ABLATIONS, **more}}
+
+
+def training_jobs(planned: dict[str, int]) -> dict[str, int]:
+    return {rule: n for rule, n in planned.items() if not rule.startswith(FIGURES)}
+
+
+def test_they_are_not_part_of_the_campaign(tmp_path: Path, test_values: Values) -> None:
+    snakemake = Snakemake(tmp_path, with_ablations(test_values))
+    (tmp_path / "published.safetensors").touch()
+    assert training_jobs(snakemake.planned("all")) == {"pretrain": 2, "finetune": 6, "evaluate": 1}
+    runs = 3 + 1 + 2  # the ablations, the method that they are compared with, two baselines
+    expected = {"pretrain": 3, "finetune": 2 * runs, "evaluate_ablations": 1}
+    assert training_jobs(snakemake.planned("ablations")) == expected
+
+
+def test_without_ablations_there_is_nothing_to_do(tmp_path: Path, test_values: Values) -> None:
+    assert Snakemake(tmp_path, copy.deepcopy(test_values)).planned("ablations") == {"ablations": 1}
+
+
+def test_a_missing_model_is_named(tmp_path: Path, test_values: Values) -> None:
+    result = Snakemake(tmp_path, with_ablations(test_values))("ablations", "--dry-run", check=False)
+    assert result.returncode != 0 and "published.safetensors" in result.stdout
+
+
+def test_methods_by_name_are_part_of_the_campaign(tmp_path: Path, test_values: Values) -> None:
+    values = copy.deepcopy(test_values)
+    values["pretrain"]["methods"] = {"rs3l": {}, "blind": {"displacement": False}, "supcon": {}}
+    planned = Snakemake(tmp_path, values).planned()
+    assert training_jobs(planned) == {"pretrain": 3, "finetune": 2 * (3 + 2), "evaluate": 1}
+
+
+def test_adding_an_ablation_reruns_nothing(finished: Snakemake, test_values: Values) -> None:
+    (finished.folder / "published.safetensors").touch()
+    try:
+        finished.configure(with_ablations(test_values))
+        assert finished.planned() == {}
+        planned = finished.planned("ablations")
+        more = with_ablations(test_values, cold={"temperature": 0.05})
+        finished.configure(more)
+        with_one_more = finished.planned("ablations")
+    finally:
+        finished.configure(test_values)
+    assert training_jobs(planned) == {"pretrain": 2, "finetune": 2 * 4, "evaluate_ablations": 1}
+    assert training_jobs(with_one_more) == {"pretrain": 3, "finetune": 2 * 5, "evaluate_ablations": 1}
+    assert finished.planned() == {}

@@ -1,0 +1,128 @@
+"""Pre-training methods and ablations: what each changes in the block ``pretrain``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from rs3l.config.models import Campaign, Overrides, Pretrain
+
+READY: dict[str, Overrides] = {"rs3l": {}, "jetclr": {"views": "hand_made"}, "supcon": {"loss": "sup_con"}}
+"""Methods that a list may name, and what they change; by name in a mapping, further changes come on top."""
+
+BASELINE = "none"
+"""The run without pre-training; ``none_<method>_s0``: the same for a method whose networks differ."""
+
+Path = tuple[str, ...]
+
+
+def method_overrides(config: Campaign) -> dict[str, Overrides]:
+    """Return what each method of the campaign changes."""
+    methods = config.pretrain.methods
+    own: Mapping[str, Overrides] = methods if isinstance(methods, dict) else {name: {} for name in methods}
+    return {name: {**READY.get(name, {}), **changes} for name, changes in own.items()}
+
+
+def methods(config: Campaign) -> dict[str, Pretrain]:
+    """Return the settings of each method of the campaign, in order."""
+    return {name: overridden(config.pretrain, changes) for name, changes in method_overrides(config).items()}
+
+
+def ablations(config: Campaign) -> dict[str, Pretrain]:
+    """Return the settings of each ablation, in order."""
+    return {name: overridden(config.pretrain, changes) for name, changes in config.ablations.items()}
+
+
+def overridden(base: Pretrain, changes: Overrides) -> Pretrain:
+    """Return ``base`` with ``changes``, block by block; an encoder of another kind replaces that of ``base``.
+
+    Raises pydantic's ``ValidationError`` if they do not fit.
+    """
+    return Pretrain.model_validate({**_merged(base.model_dump(exclude={"methods"}), changes), "methods": ["rs3l"]})
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {**base, **{key: _replaced(base.get(key), value) for key, value in changes.items()}}
+
+
+def _replaced(old: Any, value: Any) -> Any:
+    if not isinstance(old, Mapping) or not isinstance(value, Mapping):
+        return value
+    return _merged(old, value) if value.get("kind", old.get("kind")) == old.get("kind") else value
+
+
+def variants(config: Campaign, settings: Pretrain) -> list[str]:
+    """Return the variants that are views under ``settings``, in the order of the campaign."""
+    return [
+        name
+        for name, variant in config.variants.items()
+        if variant.use == "train" and (settings.variants is None or name in settings.variants)
+    ]
+
+
+def same_baseline(first: Pretrain, second: Pretrain) -> bool:
+    """Return whether classifiers without pre-training are the same: they know no latent, no view and no loss."""
+    return _network(first) == _network(second)
+
+
+def _network(settings: Pretrain) -> tuple[Any, ...]:
+    encoder = {**settings.encoder.model_dump(), "latent": None}
+    return encoder, settings.constituents, settings.displacement
+
+
+def override_problems(config: Campaign) -> Iterator[tuple[Path, Any]]:
+    """Yield path and problem (pydantic's, or a text) of everything that is wrong in methods and ablations."""
+    named = isinstance(config.pretrain.methods, dict)
+    for path, changes in _entries(config):
+        name = path[-1]
+        if not named and path[0] == "pretrain" and name not in READY:
+            yield path[:-1], f"no ready method {name!r}; known: {', '.join(READY)}; or give a mapping by name"
+            continue
+        try:
+            settings = overridden(config.pretrain, changes)
+        except ValidationError as error:
+            yield from ((path, problem) for problem in error.errors())
+            continue
+        yield from ((path, text) for text in _problems(config, name, changes, settings))
+    for name in sorted(set(config.ablations) & set(method_overrides(config))):
+        yield ("ablations", name), "is a method of pretrain.methods, too; rename it"
+    yield from ((("pretrain",), text) for text in _base_problems(config))
+
+
+def _entries(config: Campaign) -> Iterator[tuple[Path, Overrides]]:
+    yield from ((("pretrain", "methods", name), changes) for name, changes in method_overrides(config).items())
+    yield from ((("ablations", name), changes) for name, changes in config.ablations.items())
+
+
+def _problems(config: Campaign, name: str, changes: Overrides, settings: Pretrain) -> Iterator[str]:
+    if name == BASELINE or name.startswith(f"{BASELINE}_"):
+        yield f"names that begin with {BASELINE!r} are those of the baselines; rename it"
+    if "methods" in changes:
+        yield "methods: a method cannot hold methods; remove it"
+    if settings.model is not None and len(changes) > 1:
+        others = ", ".join(key for key in changes if key != "model")
+        yield f"{others}: without effect on the finished `model`; remove it"
+    yield from _variant_problems(config, settings)
+
+
+def _variant_problems(config: Campaign, settings: Pretrain) -> Iterator[str]:
+    for name in settings.variants or []:
+        if name not in config.variants:
+            yield f"variants: no variant {name!r}; known: {', '.join(config.variants)}"
+        elif config.variants[name].use == "held_out":
+            yield f"variants: {name!r} has `use: held_out` and cannot be a view"
+    chosen = variants(config, settings)
+    if settings.views == "hand_made" or settings.model is not None:
+        return
+    if len(chosen) < 2:
+        yield f"variants: {', '.join(chosen) or 'none'} gives no two views of an event; add one, e.g. seed"
+    if settings.views == "nominal_and_one" and "nominal" not in chosen:
+        yield "variants: `views: nominal_and_one` needs nominal; add it"
+
+
+def _base_problems(config: Campaign) -> Iterator[str]:
+    if config.pretrain.model is not None:
+        yield "model: belongs into a method, e.g. methods: {rs3l: {}, published: {model: ...}}"
+    yield from _variant_problems(config, config.pretrain)

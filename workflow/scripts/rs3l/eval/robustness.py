@@ -1,0 +1,149 @@
+"""How a tagger's output changes from the nominal simulation to another one, on unpaired samples.
+
+N: jets of one class under one variant. R: replicas. K: signal efficiencies. A replica gives a weight to each jet:
+how often its hard event was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_BLOCK = 4_000_000
+"""Largest number of weights (replicas x jets) in memory at a time."""
+
+_TOLERANCE = 1e-12
+"""Rounding of cumulative sums: an efficiency reached to this precision is reached."""
+
+
+class Changes(NamedTuple):
+    """From the nominal to a variant, in each replica; rates are fractions of jets above a cut.
+
+    ``wasserstein`` [2, R]: of signal and background. [R, K] at each signal efficiency: ``own``: relative change of
+    the false-positive rate where each has its own threshold of that efficiency; ``fixed``: the same at the
+    threshold of the nominal; ``efficiency``: relative change of the signal efficiency there; ``passing``: nominal
+    background jets above the nominal's threshold.
+    """
+
+    wasserstein: Floats
+    own: Floats
+    fixed: Floats
+    efficiency: Floats
+    passing: Floats
+
+
+def scaled(logit: NDArray[np.floating]) -> Floats:
+    """Return the tagger output in 0 ... 1 of a logit."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit.astype(np.float64))))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weight of each jet in each replica [R, N], 1 per class and replica; the same for all classifiers.
+
+    ``shares``: of signal and background, nominal, then varied. ``joint``: of signal, background: nominal minus
+    varied.
+    """
+
+    shares: tuple[Floats, ...]
+    joint: tuple[Floats, Floats]
+
+
+def weights(counts: Sequence[NDArray[np.integer]]) -> Iterator[Weights]:
+    """Yield the weights of blocks of replicas, in bounded memory.
+
+    ``counts`` [R, N]: how often each jet is drawn, of signal and background, nominal, then varied; no class may be
+    empty in a replica.
+    """
+    rows = max(1, _BLOCK // sum(each.shape[1] for each in counts))
+    for first in range(0, len(counts[0]), rows):
+        block = [each[first : first + rows].astype(np.float64) for each in counts]
+        signal, background, *varied = (each / each.sum(axis=1, keepdims=True) for each in block)
+        pairs = zip((signal, background), varied, strict=True)
+        joint = [np.concatenate([nominal, -other], axis=1) for nominal, other in pairs]
+        yield Weights((signal, background, *varied), (joint[0], joint[1]))
+
+
+def changes(scores: Sequence[Floats], weight: Weights, efficiencies: Floats) -> Changes:
+    """Return what changes from the nominal to the varied jets.
+
+    ``scores``, each [N]: those whose distance is wanted, of the same four samples as in :func:`weights`. A nominal
+    false-positive rate of fewer than one jet counts as one jet.
+    """
+    distances = [wasserstein(scores[i], scores[i + 2], weight.joint[i]) for i in range(2)]
+    signal, background, new_signal, new_background = map(tail, scores, weight.shares)
+    cut, own_cut = cut_at(signal, efficiencies), cut_at(new_signal, efficiencies)
+    passing = rate(background, cut) * len(scores[1])
+    before = np.maximum(passing, 1.0) / len(scores[1])
+    return Changes(
+        wasserstein=np.stack(distances),
+        own=rate(new_background, own_cut) / before - 1.0,
+        fixed=rate(new_background, cut) / before - 1.0,
+        efficiency=rate(new_signal, cut) / efficiencies - 1.0,
+        passing=passing,
+    )
+
+
+def joined(parts: Sequence[Changes]) -> Changes:
+    """Return the changes in all replicas from those in blocks of them."""
+    distances = np.concatenate([part.wasserstein for part in parts], axis=1)
+    return Changes(distances, *(np.concatenate(values) for values in list(zip(*parts, strict=True))[1:]))
+
+
+def wasserstein(first: Floats, second: Floats, joint: Floats) -> Floats:
+    """Return the Wasserstein distance [R] of two samples of scores: the area between their distributions.
+
+    ``joint`` [R, N]: weight of the first sample, minus that of the second.
+    """
+    score = np.concatenate([first, second])
+    order = np.argsort(score, kind="stable")
+    difference = np.cumsum(joint[:, order], axis=1)
+    return np.asarray(np.abs(difference[:, :-1]) @ np.diff(score[order]))
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Falling scores [N], and the fraction of the class among the first 0, 1, ... N of them [R, N + 1]."""
+
+    score: Floats
+    fraction: Floats
+
+    def above(self, threshold: Floats, inclusive: bool) -> Floats:
+        """Return the fraction [R, K] above the thresholds [R, K], or at and above them."""
+        place = np.searchsorted(-self.score, -threshold, side="right" if inclusive else "left")
+        return np.asarray(np.take_along_axis(self.fraction, place, axis=1))
+
+
+class Cut(NamedTuple):
+    """Thresholds [R, K], and which part of the jets with exactly that score is accepted."""
+
+    threshold: Floats
+    part: Floats
+
+
+def tail(score: Floats, share: Floats) -> Tail:
+    """Return the tail fractions of a class [N] with weights ``share`` [R, N]."""
+    order = np.argsort(-score, kind="stable")
+    fraction = np.zeros((len(share), len(order) + 1))
+    np.cumsum(share[:, order], axis=1, out=fraction[:, 1:])
+    return Tail(score[order], fraction)
+
+
+def cut_at(signal: Tail, efficiency: Floats) -> Cut:
+    """Return the highest thresholds that keep a fraction ``efficiency`` [K] of the signal."""
+    place = np.stack([np.searchsorted(row, efficiency - _TOLERANCE, side="left") for row in signal.fraction])
+    threshold = signal.score[place.clip(1, len(signal.score)) - 1]
+    below, reached = signal.above(threshold, inclusive=False), signal.above(threshold, inclusive=True)
+    return Cut(threshold, np.clip((efficiency - below) / (reached - below), 0.0, 1.0))
+
+
+def rate(jets: Tail, cut: Cut) -> Floats:
+    """Return the fraction [R, K] of a class that passes a cut."""
+    strict = jets.above(cut.threshold, inclusive=False)
+    return strict + cut.part * (jets.above(cut.threshold, inclusive=True) - strict)

@@ -1,0 +1,101 @@
+"""The table of unpaired changes from the nominal to every variant. M: classifiers. R: replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rs3l.config.blocks import EvaluateBlock
+from rs3l.eval.bootstrap import combine
+from rs3l.eval.names import has_seen
+from rs3l.eval.robustness import Changes, changes, joined, scaled, weights
+from rs3l.eval.scores import TaskScores
+from rs3l.eval.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.integer[Any]]
+
+
+def robustness_table(
+    results: Iterable[TaskMetrics], counts: Mapping[str, Counts], block: EvaluateBlock
+) -> pd.DataFrame:
+    """Return ``robustness.csv``: a line per group, variant, quantity, class, and signal efficiency.
+
+    At the most labels. Quantities as in :class:`rs3l.eval.robustness.Changes`, of the output in 0 ... 1.
+    ``n_nominal``, ``n_varied``: jets of the class; ``background_passing``: nominal ones above the nominal's
+    threshold, on average. The AUC stands beside each, since a tagger that knows nothing is stable.
+    """
+    rows: list[Row] = []
+    for result in results:
+        for variant in block.variants:
+            if variant != "nominal":
+                rows += _variant_rows(result, counts[result.scores.task], variant, block)
+    return pd.DataFrame(rows)
+
+
+def samples(scores: TaskScores, variant: str) -> list[NDArray[np.intp]]:
+    """Return the signal and background jets under the nominal, then under a variant."""
+    return [
+        np.flatnonzero((scores.variant == name) & (scores.is_signal == is_signal))
+        for name in ("nominal", variant)
+        for is_signal in (True, False)
+    ]
+
+
+def _variant_rows(result: TaskMetrics, counts: Counts, variant: str, block: EvaluateBlock) -> list[Row]:
+    scores = result.scores
+    jets = samples(scores, variant)
+    if min(map(len, jets)) < 2:
+        return []
+    drawn = [counts[:, scores.event[rows]] for rows in jets]
+    usable = np.all([each.any(axis=1) for each in drawn], axis=0)
+    efficiencies = np.array(block.evaluate.change_efficiencies)
+    found = _all_changes(scores, jets, [each[usable] for each in drawn], efficiencies)
+    rows: list[Row] = []
+    for group, members in scores.most_labels():
+        head = {
+            **group_columns(scores.task, group),
+            "variant": variant,
+            "use": block.variants[variant],
+            "seen": has_seen(block, group[:2], variant),
+        }
+        for cells, values in _quantities([found[i] for i in members], efficiencies):
+            side = 0 if cells["class"] == "signal" else 1
+            estimate = estimate_columns(combine(values, *scores.seeds_and_repeats(members)))
+            sizes = {"n_nominal": len(jets[side]), "n_varied": len(jets[side + 2])}
+            rows.append({**head, **cells, **estimate, **sizes, **auc_columns(result, members)})
+    return rows
+
+
+def _all_changes(
+    scores: TaskScores, jets: list[NDArray[np.intp]], counts: list[Counts], efficiencies: Floats
+) -> dict[int, Changes]:
+    """Return the changes of every classifier with the most labels, by its row."""
+    rows = [i for _, members in scores.most_labels() for i in members]
+    outputs = {i: [scaled(scores.scores[i][chosen]) for chosen in jets] for i in rows}
+    parts: dict[int, list[Changes]] = {i: [] for i in rows}
+    for weight in weights(counts):
+        for i in rows:
+            parts[i].append(changes(outputs[i], weight, efficiencies))
+    return {i: joined(found) for i, found in parts.items()}
+
+
+def _quantities(found: list[Changes], efficiencies: Floats) -> Iterator[tuple[Row, Floats]]:
+    """Yield the cells that name a quantity, and its values [runs, R + 1]."""
+    for side, name in enumerate(("signal", "background")):
+        cells = {"class": name, "quantity": "wasserstein", "efficiency": np.nan, "background_passing": np.nan}
+        yield cells, np.stack([each.wasserstein[side] for each in found])
+    for k, efficiency in enumerate(efficiencies):
+        for quantity, name, attribute in (
+            ("fpr_change_own", "background", "own"),
+            ("fpr_change_fixed", "background", "fixed"),
+            ("efficiency_change_fixed", "signal", "efficiency"),
+        ):
+            passing = float(np.mean([each.passing[0, k] for each in found]))
+            cells = {"class": name, "quantity": quantity, "efficiency": efficiency}
+            cells["background_passing"] = passing
+            yield cells, np.stack([getattr(each, attribute)[:, k] for each in found])
