@@ -22,6 +22,7 @@ from rs3l.config.models import (
     GeneratorCommand,
     HandMadeViews,
     Jets,
+    Loop,
     PtHat,
     PythiaSettings,
     SampleKind,
@@ -161,6 +162,7 @@ class PretrainBlock(Block):
     constituents: int
     hand_made: HandMadeViews | None
     detector: Detector | None
+    loop: Loop = Loop()
 
 
 class FinetuneBlock(Block):
@@ -348,6 +350,7 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         constituents=block.constituents,
         hand_made=block.hand_made if hand_made else None,
         detector=config.detector if hand_made else None,
+        loop=block.loop,
     )
 
 
