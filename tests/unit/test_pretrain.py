@@ -20,6 +20,7 @@ from rs3l.files import sha256
 from rs3l.model import pretrain as module
 from rs3l.model.encoder import load_encoder, new_encoder
 from rs3l.model.pretrain import Trainer, ViewSource, pretrain, refuse_collapse
+from rs3l.model.stop import StopRequest
 from rs3l.model.views import torch_generator
 
 VIEWS = ["nominal", "seed", "fsr_hi"]
@@ -72,10 +73,10 @@ def test_interrupted_and_resumed_is_uninterrupted(
     whole = train(tmp_path / "whole", manifest, block(method))
     original = Trainer._epoch
 
-    def interrupted(self: Trainer, epoch: int) -> dict[str, float]:
+    def interrupted(self: Trainer, epoch: int, stop: StopRequest) -> dict[str, float]:
         if epoch == 2:
             raise KeyboardInterrupt
-        return original(self, epoch)
+        return original(self, epoch, stop)
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_epoch", interrupted)
@@ -83,7 +84,9 @@ def test_interrupted_and_resumed_is_uninterrupted(
             train(tmp_path / "parts", manifest, block(method))
     assert len(list((tmp_path / "parts" / "state").iterdir())) == 1
     started: list[int] = []
-    monkeypatch.setattr(Trainer, "_epoch", lambda self, epoch: started.append(epoch) or original(self, epoch))
+    monkeypatch.setattr(
+        Trainer, "_epoch", lambda self, epoch, stop: started.append(epoch) or original(self, epoch, stop)
+    )
     parts = train(tmp_path / "parts", manifest, block(method))
     assert started == [2], "only the epoch that was missing is trained"
     assert [p.read_bytes() for p in parts[:2]] == [p.read_bytes() for p in whole[:2]]
@@ -128,7 +131,7 @@ def test_both_methods_have_the_same_steps(tmp_path: Path, manifest: Path) -> Non
     two_views = [e for e in range(60) if e % 7 != 6]
     assert rs3l.train.total == jetclr.train.total == 2 * len(two_views)
     assert rs3l.steps == math.ceil(2 * len(two_views) / 32)
-    assert len(jetclr.train.events.count) == 2 * sum(e % 5 != 4 for e in two_views)
+    assert len(jetclr.train.source.events.count) == 2 * sum(e % 5 != 4 for e in two_views)
 
 
 def test_pairs_are_views_of_one_event(manifest: Path) -> None:
@@ -207,10 +210,10 @@ def test_other_encoders_are_trained_saved_and_resumed(
     assert changed >= {name for name, _ in encoder.named_parameters()}, "every weight is trained"
     original = Trainer._epoch
 
-    def interrupted(self: Trainer, epoch: int) -> dict[str, float]:
+    def interrupted(self: Trainer, epoch: int, stop: StopRequest) -> dict[str, float]:
         if epoch == 1:
             raise KeyboardInterrupt
-        return original(self, epoch)
+        return original(self, epoch, stop)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Trainer, "_epoch", interrupted)

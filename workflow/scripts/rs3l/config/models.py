@@ -410,12 +410,14 @@ class Loop(Block):
     )
     schedule: Literal["one_cycle", "cosine", "step"] = Field(
         "one_cycle",
-        description="Of the learning rate. one_cycle: up and down, `learning_rate` is the peak. cosine: down to 0. "
+        description="Of the learning rate. one_cycle: up to `learning_rate` and down. cosine: down from it to 0. "
         "step: times `step_factor` every `step_epochs`, as the paper.",
     )
     step_epochs: int = Field(50, ge=1, description="Epochs between two steps of `schedule: step`.")
     step_factor: float = Field(0.5, gt=0, le=1, description="Factor of each step of `schedule: step`.")
-    clip: float | None = Field(None, gt=0, description="Largest norm of the gradient; longer ones are scaled down.")
+    clip: float | None = Field(
+        None, gt=0, description="Largest norm of the gradient; longer ones are scaled down."
+    )
     precision: Literal["float32", "bf16"] = Field(
         "float32",
         description="bf16: the network in bfloat16 where that is safe (autocast), weights and loss in float32. "

@@ -7,7 +7,7 @@ C = 8 raw columns. Masks: True = real candidate. GeV, mm, radians.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,9 @@ _JET_INPUTS = ("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_mass")
 _POSITIVE = ("cand_pt", "cand_energy", "jet_pt", "jet_energy")
 COLUMNS = ("event_id", "variant", "weight", *_JET_INPUTS, *CANDIDATE_COLUMNS)
 """Columns of the data set that a store is made from."""
+
+PER_JET = ("jet_pt", "jet_energy", "jet_mass", "weight", "event_id", "process", "variant")
+"""Arrays of a store with one entry per jet."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -105,6 +108,14 @@ class JetStore:
         return JetBatch(
             candidates, mask, torch.from_numpy(self.jet_pt[rows]), torch.from_numpy(self.jet_energy[rows])
         )
+
+    def take(self, rows: Ints) -> JetStore:
+        """Return a store of the jets ``rows`` [B] alone, with the candidates that a batch shows."""
+        length = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(length)])
+        index = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], length)
+        per_jet: dict[str, Any] = {name: getattr(self, name)[rows] for name in PER_JET}
+        return replace(self, candidates=self.candidates[index], offsets=offsets, **per_jet)
 
     def rows(self, process: str | None = None, variant: str | None = None) -> Ints:
         """Return the rows, in order, of one process and one variant (None: of all)."""
@@ -256,3 +267,14 @@ def join_parts(
         constituents=constituents,
         **joined,
     )
+
+
+def join_stores(stores: Sequence[JetStore]) -> JetStore:
+    """Return one store of the jets of several, of the same processes and variants."""
+    if len(stores) == 1:
+        return stores[0]
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(store, name) for store in stores]) for name in ("candidates", *PER_JET)
+    }
+    lengths = np.concatenate([np.diff(store.offsets) for store in stores])
+    return replace(stores[0], offsets=np.concatenate([[0], np.cumsum(lengths)]), **joined)
