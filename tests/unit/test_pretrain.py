@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import toy
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.models import DeepSets, Detector, HandMadeViews, VicReg
@@ -46,11 +45,6 @@ def block(method: str = "rs3l", **changes: object) -> PretrainBlock:
         "detector": Detector() if method == "jetclr" else None,
     }
     return PretrainBlock.model_validate({**values, **changes})
-
-
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_dataset(tmp_path_factory.mktemp("dataset"))
 
 
 @pytest.fixture
