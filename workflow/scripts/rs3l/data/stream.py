@@ -231,7 +231,8 @@ class ViewStream(IterableDataset[Views]):
         return part_arrays(group.path, chosen, self.processes.index(group.process), self.variants)
 
     def _chosen(self, table: pa.Table) -> pa.Table:
-        return table.filter(pc.is_in(table["variant"], value_set=pa.array(self.variants)))
+        chosen = pc.is_in(table["variant"], value_set=pa.array(self.variants))
+        return table if pc.all(chosen).as_py() else table.filter(chosen)
 
     def _generator(self, *words: str | int) -> Generator:
         return Generator().manual_seed(keyed_hash(self.order.seed, "stream", self.epoch, *words) >> 1)

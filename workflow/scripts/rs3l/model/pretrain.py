@@ -231,6 +231,7 @@ class Trainer:
         self._save_due, self._report_due = Timer(60 * running.checkpoint_minutes), Timer(REPORT_SECONDS)
         self._check_batch()
         self._resume()
+        self.rate = Rate(self.done)
 
     @property
     def done(self) -> int:
