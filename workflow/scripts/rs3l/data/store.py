@@ -118,7 +118,8 @@ class JetStore:
         offsets = np.concatenate([[0], np.cumsum(length)])
         index = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], length)
         per_jet: dict[str, Any] = {name: getattr(self, name)[rows] for name in PER_JET}
-        return replace(self, candidates=self.candidates[index], offsets=offsets, **per_jet)
+        candidates = np.take(self.candidates, index, axis=0)  # several times faster than an index in brackets
+        return replace(self, candidates=candidates, offsets=offsets, **per_jet)
 
     def rows(self, process: str | None = None, variant: str | None = None) -> Ints:
         """Return the rows, in order, of one process and one variant (None: of all)."""
