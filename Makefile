@@ -56,7 +56,7 @@ plan: venv  ## what a campaign will cost, before it starts: make plan CONFIG=my.
 	@$(RUN) tools/plan.py --config "$(CONFIG)" $(PLAN)
 
 bench: venv  ## speed as ratios, a JSON line per figure (half an hour; docs/benchmarks.md)
-	@for name in resimulate share memory chain encoders; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done
+	@for name in resimulate share memory chain encoders loader; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done
 
 replay: venv  ## one event alone, and whether it is as in the campaign: make replay EVENT=<event_id> VARIANT=nominal
 	@$(RUN) tools/replay.py --config "$(CONFIG)" --event "$(EVENT)" --variant "$(or $(VARIANT),nominal)"

@@ -58,6 +58,14 @@ def hard_events(hard_shard: Callable[[str, int, int], Path]) -> Callable[[str, i
     return lambda process, events: read_shard(hard_shard(process, 0, events))[1]
 
 
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the manifest of the toy data set of ``tests/unit/toy.py``; tests only read it."""
+    import toy  # with torch, which the other tests need not load
+
+    return toy.write_dataset(tmp_path_factory.mktemp("toy"))
+
+
 class Snakemake:
     """Snakemake on this workflow, in a folder of its own."""
 

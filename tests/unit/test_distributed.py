@@ -29,11 +29,6 @@ STEP = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "1", 
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture(scope="module")
 def alone(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of an rs3l training by one process."""
     folder = tmp_path_factory.mktemp("alone")
@@ -50,11 +45,15 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join([str(SCRIPTS), str(FOLDER)]), "OMP_NUM_THREADS": "1"}
 
 
+def command(ranks: int, script: Path, *arguments: str) -> list[str]:
+    """Return what runs a script alone, or as several ranks by torchrun."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    return [sys.executable, *(torchrun if ranks > 1 else []), str(script), *arguments]
+
+
 def launch(ranks: int, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a script alone, or as several ranks by torchrun."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    command = [sys.executable, *(torchrun if ranks > 1 else []), str(script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment())
+    return subprocess.run(command(ranks, script, *arguments), capture_output=True, text=True, env=environment())
 
 
 def train(

@@ -32,8 +32,15 @@ MODULES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "matplotlib": "matplotli
 """Modules that are not called like their conda package."""
 INDIRECT = {"cryptography"}
 """Packages that a library imports only when it is asked to: distributed, for temporary keys."""
-BY_HAND = {"export_hdf5.py": "merge.yaml", "import_hdf5.py": "merge.yaml", "import_model.py": "training.yaml"}
+BY_HAND = {
+    "export_hdf5.py": "merge.yaml",
+    "export_onnx.py": "training.yaml",
+    "import_hdf5.py": "merge.yaml",
+    "import_model.py": "training.yaml",
+}
 """Scripts that no rule runs, and the env to run them in."""
+OPTIONAL = {"tensorboardX", "onnxscript"}
+"""Packages that are asked for by an option, with an error that names them where they are missing."""
 CHOSEN_AT_RUN_TIME = {SCRIPTS / "rs3l" / "physics" / "generator.py": {"pythia8"}}
 """Modules that a file imports by name (`importlib.import_module`)."""
 
@@ -192,7 +199,7 @@ def test_pin_files_have_the_form_that_snakemake_reads() -> None:
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
 def test_the_env_holds_what_the_script_imports(script: str) -> None:
     env = REPOSITORY / "envs" / scripts_of_rules()[script]
-    needed = {MODULES.get(module, module) for module in third_party(SCRIPTS / script)}
+    needed = {MODULES.get(module, module) for module in third_party(SCRIPTS / script) - OPTIONAL}
     held = set(pins(env)) | set(from_pypi(env))
     assert needed <= held, f"missing in {env.name}: {needed - held}"
 

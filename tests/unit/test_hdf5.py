@@ -23,7 +23,8 @@ from rs3l.config.models import Splits, Task
 from rs3l.data import import_hdf5 as import_module
 from rs3l.data.export_hdf5 import ExportOptions, export_hdf5, slots_of
 from rs3l.data.hdf5 import COLUMNS, FEATURES
-from rs3l.data.import_hdf5 import ImportOptions, import_hdf5
+from rs3l.data.import_hdf5 import import_hdf5
+from rs3l.data.import_source import ImportOptions
 from rs3l.data.store import load_views
 from rs3l.errors import CampaignError
 from rs3l.paths import SPLITS

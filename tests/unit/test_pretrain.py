@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import toy
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.models import DeepSets, Detector, HandMadeViews, VicReg
@@ -21,6 +20,7 @@ from rs3l.files import sha256
 from rs3l.model import pretrain as module
 from rs3l.model.encoder import load_encoder, new_encoder
 from rs3l.model.pretrain import Trainer, ViewSource, pretrain, refuse_collapse
+from rs3l.model.stop import StopRequest
 from rs3l.model.subset import subset
 from rs3l.model.views import torch_generator
 
@@ -49,11 +49,6 @@ def block(method: str = "rs3l", **changes: object) -> PretrainBlock:
     return PretrainBlock.model_validate({**values, **changes})
 
 
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_dataset(tmp_path_factory.mktemp("dataset"))
-
-
 @pytest.fixture
 def no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few steps on a toy do not spread the latents; the alarms are tested on their own."""
@@ -74,10 +69,10 @@ def test_interrupted_and_resumed_is_uninterrupted(
     whole = train(tmp_path / "whole", manifest, block(method))
     original = Trainer._epoch
 
-    def interrupted(self: Trainer, epoch: int) -> dict[str, float]:
+    def interrupted(self: Trainer, epoch: int, stop: StopRequest) -> dict[str, float]:
         if epoch == 2:
             raise KeyboardInterrupt
-        return original(self, epoch)
+        return original(self, epoch, stop)
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_epoch", interrupted)
@@ -85,7 +80,9 @@ def test_interrupted_and_resumed_is_uninterrupted(
             train(tmp_path / "parts", manifest, block(method))
     assert len(list((tmp_path / "parts" / "state").iterdir())) == 1
     started: list[int] = []
-    monkeypatch.setattr(Trainer, "_epoch", lambda self, epoch: started.append(epoch) or original(self, epoch))
+    monkeypatch.setattr(
+        Trainer, "_epoch", lambda self, epoch, stop: started.append(epoch) or original(self, epoch, stop)
+    )
     parts = train(tmp_path / "parts", manifest, block(method))
     assert started == [2], "only the epoch that was missing is trained"
     assert [p.read_bytes() for p in parts[:2]] == [p.read_bytes() for p in whole[:2]]
@@ -130,7 +127,7 @@ def test_both_methods_have_the_same_steps(tmp_path: Path, manifest: Path) -> Non
     two_views = [e for e in range(60) if e % 7 != 6]
     assert rs3l.train.total == jetclr.train.total == 2 * len(two_views)
     assert rs3l.steps == math.ceil(2 * len(two_views) / 32)
-    assert len(jetclr.train.events.count) == 2 * sum(e % 5 != 4 for e in two_views)
+    assert len(jetclr.train.source.events.count) == 2 * sum(e % 5 != 4 for e in two_views)
 
 
 def test_pairs_are_views_of_one_event(manifest: Path) -> None:
@@ -209,10 +206,10 @@ def test_other_encoders_are_trained_saved_and_resumed(
     assert changed >= {name for name, _ in encoder.named_parameters()}, "every weight is trained"
     original = Trainer._epoch
 
-    def interrupted(self: Trainer, epoch: int) -> dict[str, float]:
+    def interrupted(self: Trainer, epoch: int, stop: StopRequest) -> dict[str, float]:
         if epoch == 1:
             raise KeyboardInterrupt
-        return original(self, epoch)
+        return original(self, epoch, stop)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Trainer, "_epoch", interrupted)

@@ -20,11 +20,6 @@ VIEWS = ("nominal", "fsr_hi")
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture(scope="module")
 def jets(manifest: Path) -> JetStore:
     return load_views(manifest, "train", PROCESSES, VIEWS, 10)
 

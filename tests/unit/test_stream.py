@@ -31,11 +31,6 @@ Key = tuple[int, int]
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.write_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture(scope="module")
 def store(manifest: Path) -> JetStore:
     return load_views(manifest, "train", PROCESSES, VARIANTS, 10)
 

@@ -16,9 +16,11 @@ import torch
 from test_pretrain import block
 
 from rs3l.data.store import JetStore, load_views
+from rs3l.model import feed
 from rs3l.model import pretrain as module
 from rs3l.model.distributed import join
 from rs3l.model.pretrain import Trainer, pretrain
+from rs3l.model.stop import StopRequest
 
 
 def doubled(store: JetStore) -> JetStore:
@@ -31,10 +33,10 @@ def interrupt_after(epochs: int) -> None:
     """Make the training stop as if it was killed, after its state was saved."""
     original = Trainer._epoch
 
-    def epoch(self: Trainer, number: int) -> dict[str, float]:
+    def epoch(self: Trainer, number: int, stop: StopRequest) -> dict[str, float]:
         if number == epochs:
             raise KeyboardInterrupt
-        return original(self, number)
+        return original(self, number, stop)
 
     Trainer._epoch = epoch  # type: ignore[method-assign]
 
@@ -43,7 +45,7 @@ def main(manifest: str, folder: str, method: str, epochs: str, changes: str) -> 
     """Pre-train."""
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
-    module.load_views = lambda *selection: doubled(load_views(*selection))  # type: ignore[attr-defined]
+    feed.load_views = lambda *selection: doubled(load_views(*selection))  # type: ignore[attr-defined]
     module.refuse_collapse = lambda *_: None  # a few steps on a toy do not spread the latents
     if int(epochs):
         interrupt_after(int(epochs))

@@ -29,12 +29,13 @@ rule pretrain:
     params:
         block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).model_dump_json(),
         state=PATHS.training_state(),
+        live=PATHS.live_metrics(),
         launcher=launcher,
     message:
         "pre-train {wildcards.run}"
     shell:
         "{params.launcher} {input.script:q} --block {params.block:q} --manifest {input.manifest:q} --state {params.state:q} "
-        "--threads {threads} --model {output.model:q} --metrics {output.metrics:q} "
+        "--live {params.live:q} --threads {threads} --model {output.model:q} --metrics {output.metrics:q} "
         "--provenance {output.provenance:q} > {log:q} 2>&1"
 
 

@@ -3,9 +3,7 @@
 import argparse
 
 from rs3l import cli
-from rs3l.data.export_hdf5 import ExportOptions, export_hdf5, slots_of
-from rs3l.data.manifest import read_manifest
-from rs3l.errors import ConfigError
+from rs3l.data.export_hdf5 import ExportOptions, export_hdf5
 
 SLOTS = 5
 
@@ -27,12 +25,8 @@ def main() -> None:
     parser.add_argument("--events-per-file", type=int, default=100_000, help="default 100000")
     parser.add_argument("--absolute", action="store_true", help="eta and phi of candidates as they are")
     args = parser.parse_args()
-    if min(args.candidates, args.events_per_file) < 1:
-        raise ConfigError("--candidates and --events-per-file must be 1 or more")
     options = ExportOptions(
-        slots=tuple(None if name == "-" else name for name in args.variants)
-        if args.variants
-        else slots_of(list(read_manifest(args.manifest)["variants"])),
+        slots=args.variants or (),
         complete=not args.incomplete,
         candidates=args.candidates,
         events_per_file=args.events_per_file,

@@ -1,5 +1,7 @@
 """Pre-train one encoder on pairs of views (contrastive); resumes an interrupted run.
 
+SIGTERM and SIGINT stop it after the step that it is in; the same command goes on there.
+
 Started by torchrun, or by srun with several tasks, all processes train one model together.
 """
 
@@ -8,7 +10,9 @@ import logging
 from rs3l import cli
 from rs3l.config import blocks
 from rs3l.model.distributed import join
-from rs3l.model.pretrain import pretrain
+from rs3l.model.live import Folder, Nowhere
+from rs3l.model.preflight import preflight
+from rs3l.model.pretrain import Running, pretrain
 from rs3l.model.threads import limit_threads
 
 
@@ -23,13 +27,21 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="weights to write (.safetensors)")
     parser.add_argument("--metrics", required=True, help="loss and diagnostics per epoch to write (.csv)")
     parser.add_argument("--provenance", required=True, help="settings and versions to write (.json)")
+    parser.add_argument("--live", help="folder for the metrics of steps and epochs as they come (.jsonl)")
+    parser.add_argument("--tensorboard", action="store_true", help="with --live: events for TensorBoard, too")
+    parser.add_argument(
+        "--checkpoint-minutes", type=float, default=10.0, help="between two states within an epoch (default 10)"
+    )
     args = parser.parse_args()
+    live = Folder(args.live, args.tensorboard) if args.live else Nowhere()
     block = cli.block(args, blocks.PretrainBlock, lambda config: blocks.pretrain(config, args.run))
     with join(args.device) as ranks:
         limit_threads(max(1, args.threads // ranks.sharing))
         if not ranks.first:
             logging.getLogger().setLevel(logging.WARNING)
-        pretrain(block, args.manifest, args.state, args.model, args.metrics, args.provenance, ranks)
+        preflight(ranks)
+        running = Running(args.checkpoint_minutes, live)
+        pretrain(block, args.manifest, args.state, args.model, args.metrics, args.provenance, ranks, running)
 
 
 if __name__ == "__main__":

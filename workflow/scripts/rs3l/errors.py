@@ -29,3 +29,7 @@ class GeneratorError(CampaignError):
 
 class TrainingError(CampaignError):
     """A training diverged, collapsed, or stopped before its best epoch could be told."""
+
+
+class StoppedError(CampaignError):
+    """A training was told to stop, and has saved its state."""

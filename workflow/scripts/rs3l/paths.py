@@ -99,6 +99,10 @@ class CampaignPaths:
         """What the encoder of a pre-training run knows of the test jets, under every bootstrap replica."""
         return f"{self.root}/models/{run}/quality.parquet"
 
+    def live_metrics(self, run: str = "{run}") -> str:
+        """Folder of the metrics that a pre-training writes while it runs."""
+        return f"{self.root}/logs/pretrain/{run}"
+
     def training_state(self, run: str = "{run}") -> str:
         """Folder of resumable checkpoints: never an output of a rule, so that no failed job deletes it."""
         return f"{self.root}/state/{run}"

@@ -26,6 +26,7 @@ from rs3l.config.models import (
     GeneratorCommand,
     HandMadeViews,
     Jets,
+    Loop,
     Pretrain,
     PtHat,
     PythiaSettings,
@@ -174,6 +175,7 @@ class PretrainBlock(Block):
     detector: Detector | None
     events: int | float | None = None
     displacement: bool = True
+    loop: Loop = Loop()
 
 
 class FinetuneBlock(Block):
@@ -444,6 +446,7 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         detector=config.detector if hand_made else None,
         events=block.events,
         displacement=block.displacement,
+        loop=block.loop,
     )
 
 

@@ -414,6 +414,41 @@ class VicReg(Block):
     covariance: float = Field(1.0, ge=0, description="Weight nu of the squared covariances of the dimensions.")
 
 
+class Loop(Block):
+    """How pre-training goes through its steps; docs/pretrain.md has the paper's settings."""
+
+    optimizer: Literal["adamw", "adam"] = Field(
+        "adamw", description="adam: `weight_decay` is added to the gradient; the paper has none."
+    )
+    schedule: Literal["one_cycle", "cosine", "step"] = Field(
+        "one_cycle",
+        description="Of the learning rate. one_cycle: up to `learning_rate` and down. cosine: down from it to 0. "
+        "step: times `step_factor` every `step_epochs`, as the paper.",
+    )
+    step_epochs: int = Field(50, ge=1, description="Epochs between two steps of `schedule: step`.")
+    step_factor: float = Field(0.5, gt=0, le=1, description="Factor of each step of `schedule: step`.")
+    clip: float | None = Field(
+        None, gt=0, description="Largest norm of the gradient; longer ones are scaled down."
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32",
+        description="bf16: the network in bfloat16 where that is safe (autocast), weights and loss in float32. "
+        "Only for hardware that has it: elsewhere it is many times slower.",
+    )
+    compile: bool = Field(False, description="torch.compile. On CPUs it takes minutes and gains little.")
+    bucket_pool: int = Field(
+        0,
+        ge=0,
+        description="Batches whose events are sorted by length before they are cut, so that less is padding; 0: "
+        "not sorted. Events of a batch are then alike in multiplicity: use many.",
+    )
+    stream: Literal["auto"] | bool = Field(
+        "auto",
+        description="true: read row groups as they are needed, never the whole data set. false: all of it in "
+        "memory. auto: in memory up to 1,000,000 jets of the train split. Both are exact; they differ in order.",
+    )
+
+
 class HandMadeViews(Block):
     """JetCLR's augmentations (arXiv:2108.04253, section 3.2) and five more, the peer of re-simulation."""
 
@@ -468,10 +503,11 @@ class Pretrain(Block):
     vicreg: VicReg = VicReg()
     batch: int = Field(256, ge=2, description="Events per step (pairs, with two views).")
     epochs: int = Field(20, ge=1, description="Passes over the events with at least two views.")
-    learning_rate: float = Field(2e-3, gt=0, description="Peak of the one-cycle schedule (AdamW).")
-    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
+    learning_rate: float = Field(2e-3, gt=0, description="Learning rate: the peak of the one-cycle schedule.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of the optimizer.")
     constituents: int = Field(64, gt=0, description="Candidates per jet that the networks see, by descending pT.")
     hand_made: HandMadeViews = HandMadeViews()
+    loop: Loop = Loop()
 
     @model_validator(mode="after")
     def _loss_takes_the_views(self) -> Self:

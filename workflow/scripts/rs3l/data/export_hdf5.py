@@ -12,7 +12,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,7 +38,7 @@ from rs3l.data.hdf5 import (
 from rs3l.data.manifest import check_names, read_manifest
 from rs3l.data.row_groups import RowGroup, row_groups
 from rs3l.data.schema import CANDIDATE_COLUMNS
-from rs3l.errors import DataError
+from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic_folder, sha256
 from rs3l.paths import SPLITS
 
@@ -52,15 +52,25 @@ CODES = {name: code for code, name in JET_TYPES.items()}
 class ExportOptions:
     """What goes into the files.
 
-    ``slots``: the variant of each of the 5 places, None for a place that stays empty (zeros). ``complete``:
-    only events with a jet in every named variant, as in the public files; else the missing views are zeros.
+    ``slots``: the variant of each of the 5 places, None or - for a place that stays empty (zeros); none at all:
+    by name, those that the data set has. ``complete``: only events with a jet in every named variant, as in the
+    public files; else the missing views are zeros.
     """
 
-    slots: tuple[str | None, ...] = SLOTS
+    slots: Sequence[str | None] = ()
     complete: bool = True
     candidates: int = 100
     events_per_file: int = 100_000
     angles: Angles = "relative"
+
+    def __post_init__(self) -> None:
+        if min(self.candidates, self.events_per_file) < 1:
+            raise ConfigError("candidates and events per file must be 1 or more")
+
+    def of(self, variants: Sequence[str]) -> ExportOptions:
+        """Return the options for a data set with ``variants``."""
+        named = tuple(None if name == "-" else name for name in self.slots)
+        return replace(self, slots=named or slots_of(variants))
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,7 @@ def export_hdf5(manifest_path: str | Path, out: str | Path, options: ExportOptio
     Raises :class:`DataError` if the data set is damaged, lacks a variant, or no event can be exported.
     """
     manifest = read_manifest(manifest_path)
+    options = options.of(list(manifest["variants"]))
     check_names(manifest_path, "variant", [name for name in options.slots if name], manifest["variants"])
     common = _attributes(manifest_path, manifest, options)
     processes = list(manifest["processes"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from rs3l.data.store import CLASSES, JetBatch
 
@@ -43,6 +42,6 @@ def features(jets: JetBatch) -> Tensor:
         dz.tanh(),
         torch.hypot(deta, dphi),
     )
-    flags = one_hot(kind.long(), FLAGS).to(raw.dtype)
-    stacked = torch.cat([torch.stack(columns, dim=-1), flags], dim=-1)
+    flags = ((kind == code).to(raw.dtype) for code in range(FLAGS))
+    stacked = torch.stack([*columns, *flags], dim=-1)
     return stacked.masked_fill_(~mask[..., None], 0.0)

@@ -30,7 +30,7 @@ class RowGroup:
         """
         names = list(columns or dataset_schema().names)
         try:
-            with pq.ParquetFile(self.path) as file:
+            with pq.ParquetFile(self.path, pre_buffer=True) as file:
                 table = file.read_row_group(self.index, columns=names, use_threads=False)
         except (OSError, ValueError, pa.ArrowException) as error:
             message = f"{self.path}: row group {self.index} cannot be read ({error}); merge the data set again"

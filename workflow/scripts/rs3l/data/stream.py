@@ -26,7 +26,16 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from rs3l.data.manifest import check_names, read_manifest
 from rs3l.data.row_groups import RowGroup, row_groups
-from rs3l.data.store import COLUMNS, EventViews, Ints, JetBatch, JetStore, join_parts, part_arrays
+from rs3l.data.store import (
+    COLUMNS,
+    EventViews,
+    Ints,
+    JetBatch,
+    JetStore,
+    join_parts,
+    join_stores,
+    part_arrays,
+)
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import sha256
 from rs3l.seeds import keyed_hash
@@ -57,7 +66,10 @@ class Views(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """What the order of events depends on, besides the epoch."""
+    """What the order of events depends on, besides the epoch.
+
+    Events with fewer than ``min_views`` views, or without the variant ``needs``, are left out.
+    """
 
     seed: int = 0
     batch: int = 256
@@ -65,6 +77,7 @@ class Order:
     rank: int = 0
     ranks: int = 1
     min_views: int = 1
+    needs: str | None = None
 
 
 class ViewStream(IterableDataset[Views]):
@@ -95,7 +108,7 @@ class ViewStream(IterableDataset[Views]):
         self.order = order or Order()
         self.processes, self.variants = tuple(processes), tuple(variants)
         self.constituents, self.threads = constituents, threads
-        _check_order(self.order)
+        _check_order(self.order, self.variants)
         check_names(manifest, "variant", self.variants, read_manifest(manifest)["variants"])
         self.groups = row_groups(manifest, split, self.processes, verify)
         self._source = {"manifest_sha256": sha256(manifest), "split": split}
@@ -112,17 +125,27 @@ class ViewStream(IterableDataset[Views]):
 
         The first call reads the keys of all events.
         """
-        if self._counts is None:
-            self._counts = np.array([self._count(group) for group in self.groups])
+        self.events()
+        assert self._counts is not None
         ranks = self.order.ranks
         order = permutation(len(self.groups), self._generator("groups", ranks))
         return min(int(self._counts[order[rank::ranks]].sum()) // self.order.batch for rank in range(ranks))
 
+    def events(self) -> int:
+        """Return how many events an epoch has, over all ranks. The first call reads the keys of all events."""
+        if self._counts is None:
+            self._counts = np.array([self._count(group) for group in self.groups])
+        return int(self._counts.sum())
+
     def _count(self, group: RowGroup) -> int:
-        """Return the events of a row group that have enough views."""
+        """Return the events of a row group that have the views that are asked for."""
         table = self._chosen(group.read(("event_id", "variant")))
-        _, views = np.unique(table["event_id"].to_numpy(), return_counts=True)
-        return int((views >= self.order.min_views).sum())
+        keys = table["event_id"].to_numpy()
+        events, views = np.unique(keys, return_counts=True)
+        keep = views >= self.order.min_views
+        if self.order.needs is not None:
+            keep &= np.isin(events, keys[pc.equal(table["variant"], self.order.needs).to_numpy()])
+        return int(keep.sum())
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is: the next batch, and what the order depends on."""
@@ -140,27 +163,31 @@ class ViewStream(IterableDataset[Views]):
         self.epoch, self._pool, self._offset = state["epoch"], state["pool"], state["offset"]
 
     def __iter__(self) -> Iterator[Views]:
-        """Yield the rest of the epoch."""
+        """Yield the rest of the epoch, padded."""
+        yield from map(padded_views, self.stores())
+
+    def stores(self) -> Iterator[JetStore]:
+        """Yield the rest of the epoch: the jets of a batch's events as they are, those of an event adjacent."""
         rank, ranks = _share(self.order.rank, self.order.ranks)
         self._check_groups(ranks)
         if ranks != self.order.ranks and (self._pool, self._offset) != (0, 0):
             raise ConfigError("worker processes begin with an epoch: a state is continued without them")
-        pieces: list[Views] = []
+        pieces: list[JetStore] = []
         missing = self.order.batch
         offset = self._offset
         for number, pool in self._pools(rank, ranks):
             while offset < len(pool):
-                piece = pool.views(offset, missing)
+                piece = pool.take(offset, missing)
                 offset, missing = offset + piece.events, missing - piece.events
-                pieces.append(piece.views)
+                pieces.append(piece.store)
                 if not missing:
                     self._pool, self._offset = number, offset
-                    yield joined(pieces)
+                    yield join_stores(pieces)
                     pieces, missing = [], self.order.batch
             offset = 0
         if pieces:
             self._pool, self._offset = self._n_pools(rank, ranks), 0
-            yield joined(pieces)
+            yield join_stores(pieces)
         self.set_epoch(self.epoch + 1)
 
     def _pools(self, rank: int, ranks: int) -> Iterator[tuple[int, Pool]]:
@@ -193,6 +220,9 @@ class ViewStream(IterableDataset[Views]):
         parts = [self._arrays(group) for group in groups]
         store = join_parts(parts, self.processes, self.variants, self.constituents)
         events = store.events().at_least(self.order.min_views)
+        if self.order.needs is not None:
+            having = store.event_id[store.rows(variant=self.order.needs)]
+            events = events.where(np.isin(events.event_id, having))
         order = permutation(len(events.count), generator)
         return Pool(store, EventViews(events.event_id[order], events.start[order], events.count[order]))
 
@@ -201,7 +231,8 @@ class ViewStream(IterableDataset[Views]):
         return part_arrays(group.path, chosen, self.processes.index(group.process), self.variants)
 
     def _chosen(self, table: pa.Table) -> pa.Table:
-        return table.filter(pc.is_in(table["variant"], value_set=pa.array(self.variants)))
+        chosen = pc.is_in(table["variant"], value_set=pa.array(self.variants))
+        return table if pc.all(chosen).as_py() else table.filter(chosen)
 
     def _generator(self, *words: str | int) -> Generator:
         return Generator().manual_seed(keyed_hash(self.order.seed, "stream", self.epoch, *words) >> 1)
@@ -219,9 +250,9 @@ class ViewStream(IterableDataset[Views]):
 
 
 class Piece(NamedTuple):
-    """Views, and of how many events they are."""
+    """Jets, and of how many events they are."""
 
-    views: Views
+    store: JetStore
     events: int
 
 
@@ -235,33 +266,17 @@ class Pool:
     def __len__(self) -> int:
         return len(self.order.count)
 
-    def views(self, first: int, events: int) -> Piece:
+    def take(self, first: int, events: int) -> Piece:
         """Return the views of the events from ``first`` on, at most ``events`` of them."""
         start, count = (values[first : first + events] for values in (self.order.start, self.order.count))
         rows = np.arange(count.sum()) + np.repeat(start - (np.cumsum(count) - count), count)
-        store = self.store
-        rest = (store.event_id, store.process, store.variant, store.weight)
-        return Piece(Views(store.batch(rows), *(torch.from_numpy(values[rows]) for values in rest)), len(count))
+        return Piece(self.store.take(rows), len(count))
 
 
-def joined(pieces: Sequence[Views]) -> Views:
-    """Return one batch of several, padded to the longest."""
-    if len(pieces) == 1:
-        return pieces[0]
-    slots = max(piece.jets.mask.shape[1] for piece in pieces)
-    jets = JetBatch(
-        torch.cat([_padded(piece.jets.candidates, slots) for piece in pieces]),
-        torch.cat([_padded(piece.jets.mask, slots) for piece in pieces]),
-        *(torch.cat(values) for values in zip(*(piece.jets[2:] for piece in pieces), strict=True)),
-    )
-    return Views(jets, *(torch.cat(values) for values in zip(*(piece[1:] for piece in pieces), strict=True)))
-
-
-def _padded(values: Tensor, slots: int) -> Tensor:
-    """Return ``values`` [B, N, ...] with zeros up to N = ``slots``."""
-    result = values.new_zeros(values.shape[0], slots, *values.shape[2:])
-    result[:, : values.shape[1]] = values
-    return result
+def padded_views(store: JetStore) -> Views:
+    """Return all jets of a store, padded to the longest."""
+    rest = (store.event_id, store.process, store.variant, store.weight)
+    return Views(store.batch(np.arange(len(store))), *map(torch.from_numpy, rest))
 
 
 def permutation(n: int, generator: Generator) -> Ints:
@@ -275,6 +290,8 @@ def _share(rank: int, ranks: int) -> tuple[int, int]:
     return (rank, ranks) if info is None else (rank * info.num_workers + info.id, ranks * info.num_workers)
 
 
-def _check_order(order: Order) -> None:
+def _check_order(order: Order, variants: Sequence[str]) -> None:
+    if order.needs is not None and order.needs not in variants:
+        raise ConfigError(f"events that need the variant {order.needs}: it is not among {', '.join(variants)}")
     if min(order.batch, order.pool, order.ranks, order.min_views) < 1 or not 0 <= order.rank < order.ranks:
         raise ConfigError(f"batch, pool, ranks and min_views must be 1 or more, and rank below ranks: {order}")

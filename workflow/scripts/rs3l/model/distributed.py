@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rs3l.data.store import Ints
 from rs3l.errors import ConfigError
 
 PORTS = range(15000, 30000)
@@ -87,13 +88,37 @@ class Ranks:
         full: Tensor = _Gather.apply(own, rows, total)  # type: ignore[no-untyped-call]
         return full
 
-    def total(self, value: Tensor) -> float:
-        """Return the sum of a scalar over the ranks."""
-        value = value.detach()
+    def totals(self, value: Tensor, *flags: bool) -> tuple[float, list[bool]]:
+        """Return the sum of a scalar over the ranks, and which of ``flags`` any rank has set."""
+        if self.size == 1:
+            return value.item(), list(flags)
+        together = torch.stack([value.detach(), *(value.new_tensor(float(flag)) for flag in flags)])
+        dist.all_reduce(together)
+        total, *counts = together.tolist()
+        return total, [count > 0 for count in counts]
+
+    def together(self, own: Ints, events: int) -> Ints:
+        """Return the columns [K, B] of all ranks from this rank's ``own`` [K, b] of ``events`` B."""
+        if self.size == 1:
+            return own
+        full = torch.zeros(len(own), events, dtype=torch.int64, device=self.device)
+        full[:, self.part(events)] = torch.from_numpy(own).to(self.device)
+        dist.all_reduce(full)
+        result: Ints = full.cpu().numpy()
+        return result
+
+    def collect(self, own: Any) -> list[Any]:
+        """Return a small object of every rank, on every rank."""
+        if self.size == 1:
+            return [own]
+        every: list[Any] = [None] * self.size
+        dist.all_gather_object(every, own)
+        return every
+
+    def wait(self) -> None:
+        """Wait until all ranks are here."""
         if self.size > 1:
-            value = value.clone()
-            dist.all_reduce(value)
-        return value.item()
+            dist.barrier()
 
     def averaging(self, network: nn.Module) -> nn.Module:
         """Return ``network`` so that its backward pass averages the gradients over the ranks."""

@@ -1,4 +1,4 @@
-"""The latents of the test jets, as a table."""
+"""Latents of jets, as a table: those of the test split, or of any file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,33 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rs3l.data.foreign_jets import read_jets
 from rs3l.data.store import load_views, name_column, read_manifest
+from rs3l.errors import DataError
 from rs3l.files import atomic
 from rs3l.model.encoder import embed, load_encoder
+
+
+def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path) -> None:
+    """Write h and z of every jet of a Parquet file, in its order, with those of its columns that are no lists.
+
+    z is on the unit sphere. Memory does not grow with the file. Raises :class:`DataError` if ``jets`` lacks
+    columns, or has columns called h or z.
+    """
+    encoder = load_encoder(model)
+    with atomic(path) as temporary:
+        writer: pq.ParquetWriter | None = None
+        for table, store in read_jets(jets, encoder.constituents):
+            if {"h", "z"} & set(table.column_names):
+                raise DataError(f"{jets}: has a column h or z already; rename it")
+            for name, values in zip(("h", "z"), embed(encoder, store, store.rows()), strict=True):
+                lists = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+                table = table.append_column(name, lists)
+            writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+            writer.write_table(table)
+        if writer is None:
+            raise DataError(f"{jets}: holds no jet")
+        writer.close()
 
 
 def write_latents(manifest: str | Path, model: str | Path, path: str | Path) -> None:

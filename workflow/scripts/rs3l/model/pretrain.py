@@ -7,12 +7,13 @@ views, then the second, ...; R = 2B for pairs); D latent dimensions.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,24 @@ from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.data.features import features
-from rs3l.data.store import Ints, JetBatch, JetStore, load_views
-from rs3l.errors import DataError, TrainingError
-from rs3l.files import atomic, sha256, write_json, write_text
+from rs3l.data.store import Ints, JetBatch, JetStore
+from rs3l.errors import DataError, StoppedError, TrainingError
+from rs3l.files import sha256, write_json, write_text
+from rs3l.model.checkpoint import Checkpoint
 from rs3l.model.distributed import Ranks
 from rs3l.model.encoder import new_encoder, save_encoder
 from rs3l.model.encoders.base import JetEncoder
+from rs3l.model.feed import Batch, codes, open_data
+from rs3l.model.live import Live, Nowhere
 from rs3l.model.loss import Loss, diagnose
+from rs3l.model.optimizer import new_optimizer, new_schedule
+from rs3l.model.precision import check_precision
+from rs3l.model.stop import StopRequest, Timer
 from rs3l.model.subset import subset
 from rs3l.model.views import (
     all_views,
     angles,
     choose_pairs,
-    epoch_batches,
     hand_made,
     nominal_and_one,
     torch_generator,
@@ -61,8 +67,22 @@ RANK_ALARM_FRACTION = 3 / 8
 ALONE = Ranks()
 """One process on the CPU."""
 
+REPORT_SECONDS = 30
+"""Time between two lines of the log within an epoch."""
+
 ALL = slice(None)
 Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a training is watched and saved: nothing that changes its result."""
+
+    checkpoint_minutes: float = 10.0
+    live: Live = field(default_factory=Nowhere)
+
+
+RUNNING = Running()
 
 
 def pretrain(
@@ -73,17 +93,19 @@ def pretrain(
     metrics: str | Path,
     provenance_path: str | Path,
     ranks: Ranks = ALONE,
+    running: Running = RUNNING,
 ) -> None:
     """Pre-train one encoder and write its weights, metrics and provenance.
 
     ``state`` is a folder for the resumable state, which is deleted in the end. The weights are those of
     the last epoch: the one-cycle schedule ends at a vanishing learning rate, and the validation loss of
-    every epoch is in the metrics. All ``ranks`` call this; the first writes. Raises
+    every epoch is in the metrics. All ``ranks`` call this; the first writes. Raises :class:`StoppedError`
+    after SIGTERM or SIGINT: the same call goes on, with the result of an uninterrupted one. Raises
     :class:`TrainingError` if the loss is not finite, the latent space has collapsed, or the batch is too
     small for the ranks.
     """
     checksum = sha256_of_manifest(manifest)
-    trainer = Trainer(block, manifest, Checkpoint(state, block, checksum), ranks)
+    trainer = Trainer(block, manifest, Checkpoint(state, block, checksum), ranks, running)
     trainer.run()
     refuse_collapse(block, trainer.rows[-1], trainer.batch)
     if not ranks.first:
@@ -100,34 +122,6 @@ def sha256_of_manifest(path: str | Path) -> str:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such manifest; make the data set first (rule merge)")
     return sha256(path)
-
-
-class Checkpoint:
-    """The resumable state of one block on one data set: a file named by the hash of both."""
-
-    def __init__(self, folder: str | Path, block: PretrainBlock, manifest_sha256: str) -> None:
-        text = block.model_dump_json() + manifest_sha256
-        self.path = Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
-
-    def save(self, values: Mapping[str, Any]) -> None:
-        """Write the state atomically."""
-        with atomic(self.path) as temporary:
-            torch.save(dict(values), temporary)
-
-    def load(self) -> dict[str, Any] | None:
-        """Return the state, or None if there is none; a damaged file is a :class:`DataError`."""
-        if not self.path.is_file():
-            return None
-        try:
-            return dict(torch.load(self.path, weights_only=True, map_location="cpu"))
-        except Exception as error:
-            raise DataError(f"{self.path}: cannot be resumed from ({error}); delete it") from None
-
-    def delete(self) -> None:
-        """Remove the state, and its folder if that is empty then."""
-        self.path.unlink(missing_ok=True)
-        if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
-            self.path.parent.rmdir()
 
 
 class ViewSource:
@@ -184,10 +178,14 @@ class ViewSource:
         return JetBatch(*(values[chosen] for values in views))
 
     def groups(self, rows: Ints) -> Tensor:
-        """Return what the loss compares [R] of the views with ``rows`` [K, B]: event, or label for SupCon."""
-        event = np.broadcast_to(np.arange(rows.shape[1]), rows.shape)
-        group = self.store.process[rows] if self.block.loss == "sup_con" else event
-        return torch.from_numpy(group[rows >= 0])
+        """Return what the loss compares [R] of the views with ``rows`` [K, B]."""
+        return groups_of(codes(self.store, rows), self.block.loss)
+
+
+def groups_of(codes: Ints, loss: str) -> Tensor:
+    """Return the event [R] of each view, or for SupCon its process, of ``codes`` [K, B] (-1: an empty slot)."""
+    event = np.broadcast_to(np.arange(codes.shape[1]), codes.shape)
+    return torch.from_numpy((codes if loss == "sup_con" else event)[codes >= 0])
 
 
 class Projection(nn.Module):
@@ -206,89 +204,135 @@ class Trainer:
     """State of one pre-training; :meth:`run` goes from the last checkpoint to the end."""
 
     def __init__(
-        self, block: PretrainBlock, manifest: str | Path, checkpoint: Checkpoint, ranks: Ranks = ALONE
+        self,
+        block: PretrainBlock,
+        manifest: str | Path,
+        checkpoint: Checkpoint,
+        ranks: Ranks = ALONE,
+        running: Running = RUNNING,
     ) -> None:
         self.block = block
         self.checkpoint = checkpoint
         self.ranks = ranks
-        train, val = (
-            load_views(manifest, split, block.processes, block.variants, block.constituents)
-            for split in ("train", "val")
-        )
-        self.train, self.val = ViewSource(block, train, block.events), ViewSource(block, val)
-        self.batch = min(block.batch, len(self.train.events.count))
-        self.steps = -(-self.train.total // min(block.batch, self.train.total))
+        self.live: Live = running.live if ranks.first else Nowhere()
+        check_precision(block.loop.precision, ranks.device)
+        data = open_data(block, manifest, partial(ViewSource, block), ranks, VALIDATION_PAIRS)
+        self.train, self.val = data.train, data.val
+        self.batch, self.steps = self.train.batch, self.train.steps
         self.encoder = new_encoder(
             block.encoder, block.constituents, block.seed, "pretrain", displacement=block.displacement
         )
-        self.encoder.fit_norm(train, train.rows())
+        self.encoder.fit_norm(data.statistics, data.statistics.rows())
         self.encoder.to(ranks.device)
-        self.network = ranks.averaging(Projection(self.encoder))
-        self.optimizer = torch.optim.AdamW(
-            self.encoder.parameters(), lr=block.learning_rate, weight_decay=block.weight_decay
-        )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, max_lr=block.learning_rate, total_steps=block.epochs * self.steps
-        )
+        projection: nn.Module = Projection(self.encoder)
+        if block.loop.compile:
+            projection = torch.compile(projection, dynamic=True)  # type: ignore[assignment]
+        self.network = ranks.averaging(projection)
+        self.optimizer = new_optimizer(block, self.encoder.parameters())
+        self.schedule = new_schedule(block, self.optimizer, self.steps)
         self.loss = Loss(block.loss, block.temperature, block.vicreg)
         self.rows: list[Row] = []
+        self.losses: list[float] = []
+        self._generator: Tensor | None = None
+        self._save_due, self._report_due = Timer(60 * running.checkpoint_minutes), Timer(REPORT_SECONDS)
         self._check_batch()
         self._resume()
+        self.rate = Rate(self.done)
+
+    @property
+    def done(self) -> int:
+        """Steps taken."""
+        return len(self.rows) * self.steps + len(self.losses)
 
     def run(self) -> None:
-        """Train the remaining epochs; save the state after each."""
-        started = time.monotonic()
-        first = len(self.rows)
-        logging.info(
-            "%s: %d events with views, %d epochs of %d steps of %d events",
-            self.block.method, self.train.total, self.block.epochs, self.steps, self.batch,
-        )  # fmt: skip
-        for epoch in range(first, self.block.epochs):
-            self.rows.append({"epoch": epoch + 1, **self._epoch(epoch), **self._validate()})
-            self._save()
-            self._report(time.monotonic() - started, epoch + 1 - first)
+        """Train what remains; save the state by the clock, after each epoch, and on a signal to stop.
 
-    def _epoch(self, epoch: int) -> Row:
-        """Train one epoch; every random number belongs to (seed, epoch)."""
-        generator = torch_generator(self.block.seed, "pretrain", self.block.method, epoch)
-        views = self.train.draw(generator)
-        losses = []
+        Raises :class:`StoppedError` at the end of the step in which a signal came.
+        """
+        self.rate = Rate(self.done)
+        logging.info(
+            "%s: %d events with views, %d epochs of %d steps of %d events, from step %d",
+            self.block.method, self.train.total, self.block.epochs, self.steps, self.batch, self.done,
+        )  # fmt: skip
+        self.live.begin(self.done)
+        with StopRequest() as stop:
+            for epoch in range(len(self.rows), self.block.epochs):
+                self.rows.append({"epoch": epoch + 1, **self._epoch(epoch, stop), **self._validate()})
+                self.losses, self._generator = [], None
+                self._save()
+                self._report()
+
+    def _epoch(self, epoch: int, stop: StopRequest) -> Row:
+        """Train one epoch, or the rest of it; every random number belongs to (seed, epoch)."""
+        generator = self.train.generator(epoch)
+        batches = self.train.batches(generator, len(self.losses))
+        if self._generator is not None:
+            generator.set_state(self._generator)
         self.encoder.train()
-        for events in epoch_batches(views.shape[1], self.batch, self.steps, generator):
-            losses.append(self._step(views[:, events], generator))
-            if not math.isfinite(losses[-1]):
-                raise TrainingError(
-                    f"the loss is {losses[-1]} in epoch {epoch + 1}, step {len(losses)}; lower "
-                    "pretrain.learning_rate or raise pretrain.temperature"
-                )
+        for batch in batches:
+            flags = self._step(
+                batch, generator, [stop.name is not None, self.ranks.first and self._save_due.due()]
+            )
+            if any(flags):
+                self._generator = generator.get_state()
+                self._save()
+            if flags[0]:
+                self.ranks.wait()
+                raise StoppedError(self._stopped(epoch, stop.name))
         rate = self.optimizer.param_groups[0]["lr"]
         steps = (epoch + 1) * self.steps
-        return {"steps": steps, "learning_rate": rate, "train_loss": float(np.mean(losses))}
+        return {"steps": steps, "learning_rate": rate, "train_loss": float(np.mean(self.losses))}
 
-    def _step(self, rows: Ints, generator: Generator) -> float:
-        """Take one step on the views ``rows`` [K, B] of the global batch and return its loss."""
-        share = self._share(self._latents(self.train, rows, generator), rows)
+    def _stopped(self, epoch: int, name: str | None) -> str:
+        return (
+            f"stopped by {name or 'a signal to another rank'} in epoch {epoch + 1}, after step {len(self.losses)} "
+            f"of {self.steps}; the state is saved: start the same command again, and it goes on there"
+        )
+
+    def _step(self, batch: Batch, generator: Generator, flags: Sequence[bool]) -> list[bool]:
+        """Take one step and note its loss; return which of ``flags`` any rank has set."""
+        share = self._share(self._latents(batch.source, batch.rows, generator, batch.part), batch.codes)
         self.optimizer.zero_grad()
         # The loss is the sum of the ranks' shares; the network averages their gradients.
         (share * self.ranks.size).backward()  # type: ignore[no-untyped-call]
+        if self.block.loop.clip is not None:
+            nn.utils.clip_grad_norm_(self.encoder.parameters(), self.block.loop.clip)
         self.optimizer.step()
+        rate = self.optimizer.param_groups[0]["lr"]
         self.schedule.step()
-        return self.ranks.total(share)
+        loss, flags = self.ranks.totals(share, *flags)
+        self.losses.append(loss)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} in epoch {len(self.rows) + 1}, step {len(self.losses)}; lower "
+                "pretrain.learning_rate or raise pretrain.temperature"
+            )
+        self.live.step(self.done, {"loss": loss, "learning_rate": rate})
+        self._progress(loss)
+        return flags
 
-    def _latents(self, source: ViewSource, rows: Ints, generator: Generator) -> Tensor:
-        """Return the latents [r, D] of this rank's views of the events ``rows`` [K, B], in one forward pass."""
-        jets = source.views(rows, generator, self.ranks.part(rows.shape[1]))
+    def _latents(self, source: ViewSource, rows: Ints, generator: Generator, part: slice) -> Tensor:
+        """Return the latents [r, D] of the events ``part`` of ``rows`` [K, B], in one forward pass."""
+        jets = source.views(rows, generator, part)
         jets = JetBatch(*(values.to(self.ranks.device) for values in jets))
-        latents: Tensor = self.network(features(jets), jets.mask)
-        return latents
+        if self.block.loop.precision == "float32":
+            latents: Tensor = self.network(features(jets), jets.mask)
+            return latents
+        with torch.autocast(self.ranks.device.type, dtype=torch.bfloat16):
+            latents = self.network(features(jets), jets.mask)
+        return latents.float()
 
-    def _share(self, own: Tensor, rows: Ints) -> Tensor:
+    def _share(self, own: Tensor, codes: Ints) -> Tensor:
         """Return this rank's share of the loss of the global batch from its latents ``own`` [r, D]."""
-        groups = self.train.groups(rows).to(self.ranks.device)
+        groups = self._groups(codes)
         if self.ranks.size == 1:
             return self.loss(own, groups)
-        numbers = self.ranks.rows(rows >= 0)
+        numbers = self.ranks.rows(codes >= 0)
         return self.loss.share(own, numbers, self.ranks.gather(own, numbers, len(groups)), groups)
+
+    def _groups(self, codes: Ints) -> Tensor:
+        """Return what the loss compares [R] of views with ``codes`` [K, B]: event, or process for SupCon."""
+        return groups_of(codes, self.block.loss).to(self.ranks.device)
 
     @torch.no_grad()
     def _validate(self) -> Row:
@@ -301,9 +345,9 @@ class Trainer:
         losses, values = [], []
         for start in range(0, pairs.shape[1] - size + 1, size):
             rows = pairs[:, start : start + size]
-            own = self._latents(self.val, rows, generator)
+            own = self._latents(self.val, rows, generator, self.ranks.part(size))
             latents = self.ranks.gather(own, self.ranks.rows(rows >= 0), rows.size)
-            losses.append(self.loss(latents, self.val.groups(rows).to(latents.device)).item())
+            losses.append(self.loss(latents, self._groups(codes(self.val.store, rows))).item())
             values.append(diagnose(latents)._asdict())
         means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
         return {"val_loss": float(np.mean(losses)), **means}
@@ -317,6 +361,9 @@ class Trainer:
             )
 
     def _save(self) -> None:
+        """Write the state; all ranks call this. A rank's place are its random numbers and those of its feed."""
+        self._save_due.restart()
+        places = self.ranks.collect({"generator": self._generator, "feed": self.train.state_dict()})
         if not self.ranks.first:
             return
         self.checkpoint.save(
@@ -325,32 +372,74 @@ class Trainer:
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "rows": self.rows,
+                "losses": self.losses,
+                "places": places,
             }
         )
 
     def _resume(self) -> None:
         state = self.checkpoint.load()
-        if not self.ranks.agree(0 if state is None else len(state["rows"])):
+        if not self.ranks.agree(0 if state is None else len(state["rows"]) * self.steps + len(state["losses"])):
             raise DataError(
                 f"{self.checkpoint.path}: the ranks see different states of the training; the folder must be "
                 "on a file system that all nodes share"
             )
         if state is None:
             return
+        self._take_place(state["places"])
         self.encoder.load_state_dict(state["encoder"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self.rows = state["rows"]
-        logging.info("resumed after epoch %d from %s", len(self.rows), self.checkpoint.path)
-
-    def _report(self, elapsed: float, done: int) -> None:
-        row = self.rows[-1]
+        self.rows, self.losses = state["rows"], state["losses"]
         logging.info(
-            "epoch %d/%d: loss %.4f, val loss %.4f, RankMe %.2f; %.0f events/s, %.0f s left",
-            row["epoch"], self.block.epochs, row["train_loss"], row["val_loss"], row["rank"],
-            self.batch * self.steps * done / elapsed,
-            elapsed / done * (self.block.epochs - len(self.rows)),
+            "resuming after epoch %d, step %d: %s", len(self.rows), len(self.losses), self.checkpoint.path
+        )
+
+    def _take_place(self, places: Sequence[dict[str, Any]]) -> None:
+        """Go to this rank's place; from memory, it is the same for all ranks, whatever their number."""
+        place = places[self.ranks.rank % len(places)]
+        try:
+            self.train.load_state_dict(place["feed"])
+        except DataError as error:
+            raise DataError(
+                f"{self.checkpoint.path}: cannot be resumed from ({error}); go on with {len(places)} ranks, or "
+                "delete it"
+            ) from None
+        self._generator = place["generator"]
+
+    def _progress(self, loss: float) -> None:
+        """Log one line from time to time within an epoch."""
+        if self._report_due.due():
+            self._report_due.restart()
+            logging.info(
+                "epoch %d/%d, step %d/%d: loss %.4f; %s", len(self.rows) + 1, self.block.epochs,
+                len(self.losses), self.steps, loss, self._speed(),
+            )  # fmt: skip
+
+    def _report(self) -> None:
+        row = self.rows[-1]
+        self._report_due.restart()
+        self.live.epoch(self.done, {**row, "events_per_second": self.rate.steps(self.done) * self.batch})
+        logging.info(
+            "epoch %d/%d: loss %.4f, val loss %.4f, RankMe %.2f; %s",
+            row["epoch"], self.block.epochs, row["train_loss"], row["val_loss"], row["rank"], self._speed(),
         )  # fmt: skip
+
+    def _speed(self) -> str:
+        rate = self.rate.steps(self.done)
+        left = (self.block.epochs * self.steps - self.done) / rate
+        return f"{rate * self.batch:.0f} events/s, {left:.0f} s left"
+
+
+class Rate:
+    """Steps per second since this process began, at the step ``first``."""
+
+    def __init__(self, first: int) -> None:
+        self.first, self.started = first, time.monotonic()
+
+    def steps(self, done: int) -> float:
+        """Return the rate after step ``done``, which is not ``first``."""
+        return (done - self.first) / max(time.monotonic() - self.started, 1e-9)
 
 
 def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:

@@ -24,6 +24,7 @@ from rs3l.data.store import JetStore, load_views, read_manifest
 from rs3l.files import atomic
 from rs3l.model.encoder import embed, load_encoder
 from rs3l.model.encoders.base import JetEncoder
+from rs3l.model.latents import write_latents
 from rs3l.seeds import keyed_hash
 
 OBSERVABLES = ("jet_pt", "jet_mass", "jet_msd", "jet_n2", "jet_tau21", "jet_n_constituents")
@@ -64,6 +65,15 @@ class Jets:
 
     def __len__(self) -> int:
         return len(self.jet_type)
+
+
+def write_latents_and_quality(
+    manifest: str | Path, model: str | Path, latents: str | Path, path: str | Path | None, seed: int, replicas: int
+) -> None:
+    """Write the latents of the test jets to ``latents`` and, if asked for, what the encoder knows to ``path``."""
+    write_latents(manifest, model, latents)
+    if path is not None:
+        write_quality(manifest, model, path, seed, replicas)
 
 
 def write_quality(manifest: str | Path, model: str | Path, path: str | Path, seed: int, replicas: int) -> None:

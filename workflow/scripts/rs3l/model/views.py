@@ -40,6 +40,21 @@ def epoch_batches(n: int, batch: int, steps: int, generator: Generator) -> Ints:
     return order[np.arange(steps * size) % n].reshape(steps, size)
 
 
+def buckets(batches: Ints, lengths: Ints, pool: int, generator: Generator) -> Ints:
+    """Return ``batches`` [steps, B] with events of similar ``lengths`` together, in random order.
+
+    The events of ``pool`` batches at a time are sorted by length, ties by their order, and cut again.
+    Batches that hold events of earlier ones are left as they are: no batch may hold an event twice.
+    """
+    result = batches.copy()
+    once = min(len(batches), len(lengths) // batches.shape[1])
+    for start in range(0, once, pool):
+        events = batches[start : min(start + pool, once)]
+        by_length = events.flatten()[np.argsort(lengths[events.flatten()], kind="stable")].reshape(events.shape)
+        result[start : start + len(events)] = by_length[torch.randperm(len(events), generator=generator).numpy()]
+    return result
+
+
 def choose_pairs(events: EventViews, generator: Generator) -> Ints:
     """Return two distinct rows per event [2, E], every ordered pair of its views equally likely.
 

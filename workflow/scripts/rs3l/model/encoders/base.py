@@ -86,8 +86,11 @@ class InputNorm(nn.Module):
         self.register_buffer("std", torch.ones(len(FEATURES)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` [..., F] standardised; refuse non-finite inputs by name (:class:`DataError`)."""
-        if not torch.isfinite(x.detach().sum()):
+        """Return ``x`` [..., F] standardised; refuse non-finite inputs by name (:class:`DataError`).
+
+        A graph that is exported cannot refuse.
+        """
+        if not torch.compiler.is_exporting() and not torch.isfinite(x.detach().sum()):
             _refuse_non_finite(x)
         return (x - self.mean) / self.std
 

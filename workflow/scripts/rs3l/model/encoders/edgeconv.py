@@ -80,7 +80,12 @@ class EdgeConvolution(nn.Module):
     def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
         """Return the candidates [M, W] after the convolution of ``x`` [M, W], ``neighbours`` [M, k]."""
         own, edge = self.linear.weight.chunk(2, dim=1)
-        largest = embedding_bag(neighbours, linear(x, edge), mode="max")
+        if (
+            torch.compiler.is_exporting()
+        ):  # of an embedding bag ONNX would make a loop, which stumbles over no bags
+            largest = linear(x, edge)[neighbours].amax(dim=1)
+        else:
+            largest = embedding_bag(neighbours, linear(x, edge), mode="max")
         return elu(linear(x, own - edge, self.linear.bias) + largest)
 
     def reference(self, x: Tensor, neighbours: Tensor) -> Tensor:
@@ -106,9 +111,9 @@ def nearest(x: Tensor, slots: Tensor, mask: Tensor, k: int) -> Tensor:
     # |x_i - x_j|^2 without |x_i|^2, which is the same for all neighbours of i
     distance = torch.baddbmm(square[:, None, :], points, points.transpose(1, 2), alpha=-2)
     distance = distance.masked_fill_(~mask[:, None, :], torch.inf)
-    distance.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
+    distance = distance.masked_fill_(torch.eye(mask.shape[1], dtype=torch.bool, device=x.device), -torch.inf)
     order = distance.flatten(end_dim=1)[slots].topk(min(k, mask.shape[1]), largest=False, sorted=False).indices
-    place = order + (slots - slots % mask.shape[1])[:, None]
+    place = order + (slots // mask.shape[1] * mask.shape[1])[:, None]
     row = mask.flatten().cumsum(0) - 1
     itself = torch.arange(len(slots), device=slots.device)[:, None]
     return torch.where(mask.flatten()[place], row[place], itself)

@@ -42,7 +42,7 @@ class TransformerEncoder(JetEncoder):
         """Return the representation h [B, H] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
         x = x.masked_fill(~mask[..., None], 0.0)
         candidates = self.candidate(self.norm(x))
-        states = torch.cat([self.token.expand(len(x), 1, -1), candidates], dim=1)
+        states = torch.cat([self.token.expand(x.shape[0], 1, -1), candidates], dim=1)
         bias = self.bias(x, mask)
         for block in self.blocks:
             states = block(states, bias)

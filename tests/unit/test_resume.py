@@ -1,0 +1,166 @@
+"""A training that was stopped within an epoch goes on to the weights of one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_distributed import SCRIPTS, command, environment
+from test_pretrain import block, no_alarm, train  # noqa: F401 (a fixture)
+
+from rs3l.config.blocks import PretrainBlock
+from rs3l.errors import DataError, StoppedError
+from rs3l.model.checkpoint import Checkpoint
+from rs3l.model.distributed import Ranks
+from rs3l.model.live import EPOCHS, STEPS, Nowhere
+from rs3l.model.pretrain import Running, Trainer, pretrain
+
+LOOPS: dict[str, dict[str, Any]] = {
+    "in memory": {"stream": False},
+    "buckets": {"stream": False, "bucket_pool": 3, "clip": 0.1},
+    "stream": {"stream": True, "schedule": "cosine"},
+    "stream, buckets": {"stream": True, "bucket_pool": 3, "schedule": "step", "optimizer": "adam"},
+}
+
+
+class KillAt(Nowhere):
+    """Sends this process a SIGTERM within a step."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Send it."""
+        if step == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def settings(loop: str, **changes: Any) -> PretrainBlock:
+    return block(**{"epochs": 3, "loop": LOOPS[loop], "batch": 16, **changes})
+
+
+def outputs(folder: Path) -> list[Path]:
+    return [folder / name for name in ("model.safetensors", "metrics.csv", "provenance.json")]
+
+
+@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.parametrize("loop", list(LOOPS))
+@pytest.mark.parametrize("method", ["rs3l", "jetclr"])
+def test_stopped_within_an_epoch(tmp_path: Path, manifest: Path, loop: str, method: str) -> None:
+    own = settings(loop, method=method)
+    whole = train(tmp_path / "whole", manifest, own)
+    parts = tmp_path / "parts"
+    for at in (2, 9, 16):
+        with pytest.raises(StoppedError, match=rf"stopped by SIGTERM in epoch {1 + at // 7}, after step \d of 7;"):
+            pretrain(own, manifest, parts / "state", *outputs(parts), running=Running(live=KillAt(at)))
+        assert not outputs(parts)[0].exists() and len(list((parts / "state").iterdir())) == 1
+    pretrain(own, manifest, parts / "state", *outputs(parts))
+    assert [p.read_bytes() for p in outputs(parts)[:2]] == [p.read_bytes() for p in whole[:2]]
+    assert not (parts / "state").exists()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "handlers are put back"
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_a_training_killed_without_a_signal_goes_on_after_the_last_state(
+    tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a state after every step, an end in the middle of any step costs that step alone."""
+    own = settings("stream, buckets")
+    whole = train(tmp_path / "whole", manifest, own)
+    original, taken = Trainer._share, []
+
+    def share(self: Trainer, *arguments: Any) -> Any:
+        taken.append(self.done)
+        if len(taken) % 6 == 0:
+            raise MemoryError
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_share", share)
+    for _ in range(4):
+        with pytest.raises(MemoryError):
+            pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=Running(checkpoint_minutes=0))
+    assert taken[:12] == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]
+    monkeypatch.setattr(Trainer, "_share", original)
+    pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path))
+    assert [p.read_bytes() for p in outputs(tmp_path)[:2]] == [p.read_bytes() for p in whole[:2]]
+
+
+def test_a_stream_goes_on_with_the_same_ranks_only(tmp_path: Path, manifest: Path) -> None:
+    own = settings("stream")
+    checkpoint = Checkpoint(tmp_path, own, "a")
+    trainer = Trainer(own, manifest, checkpoint)
+    trainer._save()
+    places = checkpoint.load()
+    assert places is not None
+    place = places["places"][0]
+    place["feed"]["stream"]["made_of"]["ranks"] = 2
+    checkpoint.save({**places, "places": [place, place]})
+    with pytest.raises(DataError, match=r"\.pt: cannot be resumed from .*another ranks.* go on with 2 ranks"):
+        Trainer(own, manifest, checkpoint, Ranks())
+
+
+class Script:
+    """The script, as one process or several, in a folder of its own."""
+
+    def __init__(self, folder: Path, own: PretrainBlock, manifest: Path, ranks: int) -> None:
+        names = ("state", "model", "metrics", "provenance", "live")
+        self.folder = folder
+        arguments = [f"--block={own.model_dump_json()}", f"--manifest={manifest}", "--device=cpu"]
+        self.command = command(
+            ranks, SCRIPTS / "pretrain.py", *arguments, *(f"--{name}={folder / name}" for name in names)
+        )
+        folder.mkdir()
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment()
+        )
+
+    def steps(self) -> int:
+        """Return how many steps have been taken."""
+        path = self.folder / "live" / STEPS
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def finish(self) -> None:
+        process = self.start()
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors[-4000:]
+
+    def stop_after(self, steps: int, number: signal.Signals) -> int:
+        """Start it, send it a signal once so many steps are taken, and return the step of its epoch."""
+        process = self.start()
+        try:
+            while self.steps() < steps and process.poll() is None:
+                time.sleep(0.002)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=300)
+        finally:
+            process.kill()
+        assert process.returncode != 0 and not (self.folder / "model").exists()
+        found = re.search(r"stopped by .* in epoch \d+, after step (\d+) of (\d+); the state is saved", errors)
+        assert found, errors[-4000:]
+        return int(found[1]) % int(found[2])
+
+
+@pytest.mark.parametrize(("loop", "ranks"), [("stream, buckets", 1), ("in memory", 2), ("stream, buckets", 2)])
+def test_a_real_signal_to_a_real_process(tmp_path: Path, manifest: Path, loop: str, ranks: int) -> None:
+    own = settings(loop, batch=8, epochs=12, learning_rate=1e-2)
+    whole, parts = (Script(tmp_path / name, own, manifest, ranks) for name in ("whole", "parts"))
+    whole.finish()
+    numbers = [signal.SIGTERM, signal.SIGINT] if ranks == 1 else [signal.SIGTERM]
+    within = [parts.stop_after(20 + 40 * i, number) for i, number in enumerate(numbers)]
+    assert any(within), "at least one within an epoch"
+    parts.finish()
+    for name in ("model", "metrics", f"live/{STEPS}"):
+        assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+    epochs = [json.loads(line) for line in (parts.folder / "live" / EPOCHS).read_text().splitlines()]
+    assert [row["epoch"] for row in epochs] == list(range(1, 13))
+    assert not (parts.folder / "state").exists()

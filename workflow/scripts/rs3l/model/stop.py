@@ -1,0 +1,54 @@
+"""When a training pauses between two steps: on a signal to stop, and when a state is due by the clock."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Self
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""A cancelled job gets the first, Ctrl-C sends the second."""
+
+
+class StopRequest:
+    """Notes a signal to stop, in place of ending at once.
+
+    A second one changes nothing: both Slurm and torchrun send theirs to each rank. Only the main thread of a
+    process gets signals: in any other, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.name = signal.Signals(number).name
+        logging.info("%s: stops after this step", self.name)
+
+
+class Timer:
+    """Says when ``seconds`` have passed since it last said so."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Return whether it is time."""
+        return time.monotonic() - self._last >= self.seconds
+
+    def restart(self) -> None:
+        """Count from now on."""
+        self._last = time.monotonic()
