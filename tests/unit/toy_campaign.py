@@ -145,6 +145,7 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
         row: dict[str, Any] = dict.fromkeys((*HARD_COLUMNS, *JET_COLUMNS), 1.0)
         row |= {"event_id": view.event_id, "process": view.process, "label": label, "variant": view.variant}
         row |= {"weight": view.weight, "jet_type": label, "parton_pdg_id": 1, "jet_n_constituents": n}
+        row |= {"jet_eta": rng.uniform(-2.0, 2.0), "jet_n2": rng.choice([0.2, 0.3, np.nan]), "jet_pt": 310.0 + n}
         row |= {"jet_mass": MASS[label] + 5.0 * rng.normal(), "jet_phi": 3.1, "parton_phi": -3.1}
         row |= {name: [1] * n for name in CANDIDATE_COLUMNS}
         row |= {"cand_pt": np.sort(rng.exponential(10.0, n))[::-1], "cand_phi": rng.uniform(2.8, 3.1, n)}
@@ -173,6 +174,8 @@ def write_training(path: Path, epochs: int = 4) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     epoch = np.arange(1, epochs + 1)
     columns = {"epoch": epoch, "train_loss": 5.0 / epoch, "val_loss": 5.2 / epoch, "rank": 8.0 - 2.0 / epoch}
+    columns |= {"cosine_views:higgs_bb": 1.0 - 0.5 / epoch, "cosine_views:qcd": 1.0 - 0.6 / epoch}
+    columns |= {"cosine_means:higgs_bb:qcd": 1.0 / epoch}
     pd.DataFrame(columns).to_csv(path, index=False)
     return path
 

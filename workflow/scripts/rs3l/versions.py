@@ -8,7 +8,7 @@ and what depends on it.
 HARD = 2
 RESIM = 3
 MERGE = 2
-PRETRAIN = 1
+PRETRAIN = 2
 FINETUNE = 1
 EVALUATE = 1
 FIGURES = 1
