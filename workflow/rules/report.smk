@@ -221,7 +221,7 @@ for figure in FIRST_RUN_FIGURES:
             f"plot_{figure}"
         input:
             script=script("figure.py"),
-            latents=PATHS.latents(f"{CAMPAIGN.pretrain.methods[0]}_s0"),
+            latents=PATHS.latents(blocks.runs(CAMPAIGN)[0]),
         output:
             svg=report(
                 PATHS.figure(figure),
@@ -247,7 +247,7 @@ for figure in FIRST_RUN_FIGURES:
             figure=figure,
             block=figures_block(),
             energy=ENERGY,
-            run=f"{CAMPAIGN.pretrain.methods[0]}_s0",
+            run=blocks.runs(CAMPAIGN)[0],
         message:
             "figure {params.figure}"
         shell:
