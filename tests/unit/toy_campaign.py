@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 from rs3l.config import blocks, load_campaign
 from rs3l.config.models import Campaign
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
+from rs3l.eval import style
+from rs3l.eval.evaluate import evaluate
+from rs3l.eval.figures import Inputs, draw
 from rs3l.paths import CampaignPaths
 from rs3l.seeds import event_id
 
@@ -152,6 +155,26 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
         row |= {"cand_eta": rng.normal(1.0, 0.2, n), "cand_pdg_id": rng.choice([22, 211, -211, 130, 11], n)}
         rows.append(row)
     return rows
+
+
+def write_results(config: Campaign, root: Path) -> Path:
+    """Write what a finished campaign has: data set, tables, summary, two figures; return its folder."""
+    manifest = write_dataset(config, root)
+    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root))
+    (root / "evaluation").mkdir()
+    for name, table in result.tables.items():
+        table.to_csv(root / "evaluation" / f"{name}.csv", index=False)
+    (root / "summary.json").write_text(json.dumps(result.summary))
+    write_benchmarks(root / "benchmarks")
+    for run in blocks.runs(config):
+        write_training(root / "models" / run / "metrics.csv")
+        entry = {"block": blocks.pretrain(config, run).model_dump(), "versions": {"torch": "2"}, "git": "abc"}
+        (root / "models" / run / "provenance.json").write_text(json.dumps(entry))
+    inputs = Inputs(manifest=manifest)
+    for name in ("schematic", "matching"):
+        files = [root / "figures" / f"{name}.{suffix}" for suffix in ("svg", "png", "csv")]
+        style.write(draw(name, blocks.figures(config), style.Header(config.campaign), inputs), *files)
+    return root
 
 
 def write_latents(config: Campaign, path: Path, events: int = 40) -> Path:

@@ -135,6 +135,16 @@ class CampaignPaths:
         """Headline numbers."""
         return f"{self.root}/summary.json"
 
+    @property
+    def summary_text(self) -> str:
+        """Headline numbers and main results as Markdown."""
+        return f"{self.root}/summary.md"
+
+    @property
+    def report(self) -> str:
+        """The report: one HTML file."""
+        return f"{self.root}/report.html"
+
     def figure(self, figure: str = "{figure}", suffix: str = "svg") -> str:
         """A figure (``svg``, ``png``) or the points that it shows (``csv``)."""
         return f"{self.root}/figures/{figure}.{suffix}"
