@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +30,28 @@ def report(config: Campaign, root: str | Path, rules: str = "") -> str:
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
     picture = base64.b64encode(graph_svg(rules).encode()).decode() if rules else ""
-    page = _environment().get_template("report.html.j2")
-    return page.render(
+    return _page(
+        "report.html.j2",
         config=config,
         summary=summary,
         headline=headline(summary),
         methods=methods_table(summary),
         graph=f"data:image/svg+xml;base64,{picture}" if picture else "",
         sections=sections(config, paths),
-        version=__version__,
-        css=Markup((_TEMPLATES / "report.css").read_text()),
-        script=Markup((_TEMPLATES / "report.js").read_text()),
     )
 
 
-def _environment() -> jinja2.Environment:
+def _page(template: str, **values: Any) -> str:
+    """Return a page from its template, with style and script in it; all values are escaped."""
     loader = jinja2.FileSystemLoader(_TEMPLATES)
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(
+        **values,
+        version=__version__,
+        css=Markup((_TEMPLATES / "report.css").read_text()),
+        script=Markup((_TEMPLATES / "report.js").read_text()),
     )
 
 
@@ -122,3 +126,17 @@ def markdown_table(table: Table) -> list[str]:
     """Return the lines of a table in Markdown."""
     rows = [table.columns, ["---"] * len(table.columns), *table.rows]
     return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+
+
+def comparison_markdown(first: str, second: str, tables: Sequence[Table]) -> str:
+    """Return the comparison of two campaigns as Markdown."""
+    lines = ["# Two campaigns", "", f"A: {first}", "", f"B: {second}"]
+    for table in tables:
+        about = [table.about, ""] if table.about else []
+        lines += ["", f"## {table.title}", "", *about, *markdown_table(table)]
+    return "\n".join(lines)
+
+
+def comparison_html(first: str, second: str, tables: Sequence[Table]) -> str:
+    """Return the comparison of two campaigns as one HTML file."""
+    return _page("compare.html.j2", first=first, second=second, tables=tables)

@@ -32,7 +32,7 @@ for (const button of document.querySelectorAll(".zoom")) {
     dialog.showModal();
   });
 }
-dialog.addEventListener("click", () => dialog.close());
+dialog?.addEventListener("click", () => dialog.close());
 // Mark the section that is being read.
 const links = new Map([...document.querySelectorAll("nav > ul > li > a")].map((a) => [a.hash.slice(1), a]));
 const watcher = new IntersectionObserver((entries) => {
