@@ -15,8 +15,10 @@ from toy_campaign import (
     campaign,
     write_benchmarks,
     write_dataset,
+    write_latent_quality,
     write_latents,
     write_predictions,
+    write_robustness,
     write_training,
 )
 
@@ -52,6 +54,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
         metrics_table=root / "metrics.csv",
         roc_table=root / "roc.csv",
         stability_table=root / "stability.csv",
+        robustness_table=write_robustness(campaign(), root / "robustness.csv"),
+        ablations_table=root / "metrics.csv",
+        latents_table=write_latent_quality(campaign(), root / "latents.csv"),
         benchmarks=write_benchmarks(root / "benchmarks"),
         task="h_vs_qcd",
         process="qcd",

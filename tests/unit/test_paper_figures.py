@@ -9,7 +9,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import pearsonr
-from toy_campaign import campaign, write_dataset, write_latents, write_predictions, write_training
+from toy_campaign import (
+    campaign,
+    write_dataset,
+    write_latents,
+    write_predictions,
+    write_robustness,
+    write_training,
+)
 
 from rs3l.config import blocks
 from rs3l.errors import ConfigError, DataError
@@ -150,3 +157,16 @@ def test_metrics_without_cosines_are_refused(tmp_path: Path) -> None:
     pd.read_csv(path)[["epoch", "train_loss"]].to_csv(path, index=False)
     with pytest.raises(DataError, match="repeat the pre-training"):
         draw("similarity", BLOCK, HEADER, Inputs(training=[path]))
+
+
+def test_robustness_shows_the_efficiency_with_enough_jets(tmp_path: Path) -> None:
+    path = write_robustness(campaign(), tmp_path / "robustness.csv")
+    points = draw("robustness", BLOCK, HEADER, Inputs(robustness_table=path, task="h_vs_qcd")).points
+    assert points["quantity"].value_counts().to_dict() == {
+        "wasserstein": 2 * 3 * 3, "fpr_change_own": 3 * 3, "fpr_change_fixed": 3 * 3,
+    }  # fmt: skip
+    assert set(points["efficiency"].dropna()) == {0.7} and set(points["task"]) == {"h_vs_qcd"}
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    table[table["task"] != "h_vs_qcd"].to_csv(path, index=False)
+    with pytest.raises(DataError, match="no lines of task 'h_vs_qcd'"):
+        draw("robustness", BLOCK, HEADER, Inputs(robustness_table=path, task="h_vs_qcd"))

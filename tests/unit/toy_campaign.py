@@ -212,3 +212,36 @@ def write_benchmarks(folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values) + "\n")
     return folder
+
+
+def write_robustness(config: Campaign, path: Path) -> Path:
+    """Write a table of robustness with numbers that can be told from each other."""
+    rows = [
+        {
+            "task": task, "method": method, "mode": mode, "variant": variant, "use": "train", "class": kind,
+            "quantity": quantity, "efficiency": efficiency, "value": 0.01 * (m + 1) * (v + 1), "error": 0.005,
+            "background_passing": None if quantity == "wasserstein" else (20 if efficiency > 0.5 else 3),
+        }
+        for task in config.tasks
+        for m, (method, mode) in enumerate([("rs3l", "probe_h"), ("none", "scratch"), ("none", "n2")])
+        for v, variant in enumerate(name for name in config.variants if name != "nominal")
+        for quantity, kind, efficiencies in (
+            ("wasserstein", "signal", [None]), ("wasserstein", "background", [None]),
+            ("fpr_change_own", "background", [0.5, 0.7]), ("fpr_change_fixed", "background", [0.5, 0.7]),
+        )
+        for efficiency in efficiencies
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def write_latent_quality(config: Campaign, path: Path) -> Path:
+    """Write a table of the quality of the latents."""
+    subjects = {"retrieval": ["seed", "fsr_hi"], "r2": ["jet_mass", "jet_n2"], "effective_rank": [""]}
+    rows = [
+        {"method": m, "space": x, "quantity": q, "subject": s, "value": 0.5, "error": 0.1}
+        for m, x, q in itertools.product(("rs3l", "jetclr"), "hz", subjects)
+        for s in subjects[q]
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path

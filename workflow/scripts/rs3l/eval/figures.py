@@ -16,6 +16,7 @@ from rs3l.eval import (
     plot_results,
     plot_schematic,
     plot_scores,
+    plot_tables,
     style,
 )
 from rs3l.eval.evaluate import read_manifest
@@ -33,6 +34,9 @@ class Inputs:
     metrics_table: str | Path = ""
     roc_table: str | Path = ""
     stability_table: str | Path = ""
+    robustness_table: str | Path = ""
+    ablations_table: str | Path = ""
+    latents_table: str | Path = ""
     benchmarks: str | Path = ""
     task: str = ""
     process: str = ""
@@ -80,6 +84,12 @@ FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
         lambda b, h, i: plot_scores.mistag_change(b, h, i.predictions, i.task),
     ),
     "stability": (("stability_table",), lambda b, h, i: plot_results.stability(b, h, i.stability_table)),
+    "robustness": (
+        ("robustness_table", "task"),
+        lambda b, h, i: plot_tables.robustness(b, h, i.robustness_table, i.task),
+    ),
+    "ablations": (("ablations_table",), lambda b, h, i: plot_tables.ablations(b, h, i.ablations_table)),
+    "latent_quality": (("latents_table",), lambda b, h, i: plot_tables.latent_quality(b, h, i.latents_table)),
     "resources": (("benchmarks",), lambda b, h, i: plot_resources.resources(h, i.benchmarks)),
 }
 """Name of the figure: the inputs that it needs, and its function."""

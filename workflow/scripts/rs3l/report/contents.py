@@ -40,7 +40,7 @@ _SECTION_OF = {
     "schematic": "simulation", "event_views": "simulation", "matching": "simulation", "survival": "simulation",
     "jet_types": "dataset", "jet_mass": "dataset", "multiplicity": "dataset", "jet_variations": "dataset",
     "training": "pretraining", "similarity": "pretraining", "latent": "pretraining",
-    "latents": "pretraining", "retrieval": "pretraining", "probes": "pretraining",
+    "latents": "pretraining", "latent_quality": "pretraining", "retrieval": "pretraining", "probes": "pretraining",
     "roc": "tasks", "label_efficiency": "tasks",
     "stability": "robustness", "robustness": "robustness", "wasserstein": "robustness",
     "tagger_output": "robustness", "mistag_change": "robustness", "rank_shift": "robustness",
