@@ -32,7 +32,12 @@ MODULES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "matplotlib": "matplotli
 """Modules that are not called like their conda package."""
 INDIRECT = {"cryptography"}
 """Packages that a library imports only when it is asked to: distributed, for temporary keys."""
-BY_HAND = {"export_hdf5.py": "merge.yaml", "import_hdf5.py": "merge.yaml", "import_model.py": "training.yaml"}
+BY_HAND = {
+    "export_hdf5.py": "merge.yaml",
+    "import_hdf5.py": "merge.yaml",
+    "import_model.py": "training.yaml",
+    "report.py": "report.yaml",
+}
 """Scripts that no rule runs, and the env to run them in."""
 CHOSEN_AT_RUN_TIME = {SCRIPTS / "rs3l" / "physics" / "generator.py": {"pythia8"}}
 """Modules that a file imports by name (`importlib.import_module`)."""
