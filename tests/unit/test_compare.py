@@ -55,6 +55,11 @@ def test_settings_that_differ_are_named_once(first: Path, second: Path) -> None:
     assert found.loc["resimulation.pythia.PartonLevel:MPI"].tolist() == ["qcd/nominal, qcd/seed", "False", "True"]
     assert found.loc["dataset.min_views"].tolist() == ["", "(none)", "2"]
     assert len(found) == 2
+    summary = json.loads((second / "summary.json").read_text())
+    summary["provenance"]["block"]["evaluate"]["bootstrap"] = 3
+    (second / "summary.json").write_text(json.dumps(summary))
+    found = settings_table(*paths(first, second)).set_index("setting")
+    assert found.loc["evaluate.evaluate.bootstrap"].tolist() == ["", "20", "3"]
 
 
 def test_the_significance_is_the_difference_over_both_errors(first: Path, second: Path) -> None:

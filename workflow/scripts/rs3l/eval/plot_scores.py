@@ -21,7 +21,7 @@ from rs3l.eval.histograms import Accumulator, Shapes, add_views
 from rs3l.eval.metrics import auc_and_background_efficiency
 from rs3l.eval.names import LABELS, Method
 from rs3l.eval.plot_data import FEWEST_JETS, draw_shapes, shape_points
-from rs3l.eval.scores import TaskScores, load
+from rs3l.eval.scores import Classifier, TaskScores, load
 from rs3l.eval.style import Drawing, Header
 
 Floats = NDArray[np.float64]
@@ -46,14 +46,29 @@ _MODES = sorted({mode for _, mode in SHOWN})
 
 
 def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> TaskScores:
-    """Return the scores of the classifiers in :data:`SHOWN` with the most labels."""
-    try:
-        labels = max(pq.read_table(paths[0], columns=["labels"])["labels"].unique().to_pylist())
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise DataError(f"{paths[0]}: no table of predictions: {error}") from None
-    runs = [Path(path).parent.name for path in paths]
+    """Return the scores of the classifiers in :data:`SHOWN` with the most labels; other files are not read."""
+    shown = [path for path in map(Path, paths) if _run_method(path) in {method for method, _ in SHOWN}]
+    contents = {path: found for path in shown if len(found := _classifiers(path))}
+    if not contents:
+        raise DataError(f"no predictions of any method that is shown: {', '.join(dict(SHOWN))} with {_MODES}")
+    labels = max(int(found["labels"].max()) for found in contents.values())
     filters = [("labels", "==", labels), ("mode", "in", _MODES)]
-    return load(paths, {task: block.tasks[task]}, runs, filters)[task]
+    runs = [path.parent.name for path in contents]
+    return load(contents, {task: block.tasks[task]}, runs, filters)[task]
+
+
+def _run_method(path: Path) -> str:
+    return Classifier(path.parent.name, "", 0, 0).method
+
+
+def _classifiers(path: Path) -> pd.DataFrame:
+    """Return mode and labels of the classifiers of a file that are shown."""
+    try:
+        table = pq.read_table(path, columns=["mode", "labels"])
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: no table of predictions: {error}") from None
+    found: pd.DataFrame = table.group_by(["mode", "labels"]).aggregate([]).to_pandas()
+    return found[found["mode"].isin(_MODES)]
 
 
 def _methods(scores: TaskScores) -> dict[Method, list[int]]:
