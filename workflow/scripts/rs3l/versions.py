@@ -11,5 +11,5 @@ MERGE = 2
 PRETRAIN = 2
 FINETUNE = 1
 EVALUATE = 1
-FIGURES = 1
+FIGURES = 2
 LHE = 1  # the index of external files
