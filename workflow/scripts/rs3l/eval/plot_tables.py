@@ -67,6 +67,8 @@ def robustness(block: FiguresBlock, header: Header, path: str | Path, task: str)
             ax.axvline(0.0, color=style.BLACK, lw=0.8)
         shown.append(_methods(ax, chosen, variants))
         ax.set_xlabel(panels[quantity, kind], size=9.5)
+        if shown[-1].empty:
+            style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
     _rows(axes[0, 0], [f"{name} (held out)" if uses[name] == "held_out" else name for name in variants])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)

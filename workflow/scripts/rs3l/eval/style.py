@@ -131,6 +131,11 @@ def band(ax: Axes, edges: Floats, value: Floats, error: Floats, colour: str) -> 
     ax.stairs(value + error, edges, baseline=low, fill=True, color=colour, alpha=0.18, lw=0)
 
 
+def note(ax: Axes, text: str) -> None:
+    """Say in the middle of an empty panel why it is empty."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, size=8.5, color=GREY, ha="center", va="center")
+
+
 def write(drawing: Drawing, svg: str | Path, png: str | Path, csv: str | Path) -> None:
     """Write the figure twice, and its points, without dates or versions of matplotlib."""
     with styled():
