@@ -139,6 +139,8 @@ def mistag_change(block: FiguresBlock, header: Header, paths: Sequence[str | Pat
             marker, colour = style.MARKERS[v % 8], style.SERIES[(v + 1) % 8]
             ax.errorbar(x, chosen["change"], chosen["error"], fmt=marker, color=colour, ms=4, label=variant)
         ax.set_title(LABELS[method], loc="left", size=8.5)
+        if not (of_method["background_passing"] >= FEWEST_JETS).any():
+            style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
         ax.set(
             xlabel=f"{block.labels[block.tasks[task].signal]} efficiency", xticks=EFFICIENCIES, xlim=(0.44, 0.96)
         )
