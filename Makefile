@@ -16,7 +16,7 @@ ARGS ?=
 RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
-.PHONY: bench replay plan envs pins test-conda demo test test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: bench compare replay plan envs pins test-conda demo test test-report test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -35,7 +35,7 @@ demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml o
 	@$(RUN) tools/demo.py --config "$(CONFIG)" --cores "$(CORES)"
 
 test: venv  ## all tests, with the miniature campaign
-	@$(RUN) -m pytest tests -m "not faults and not slurm and not conda"
+	@$(RUN) -m pytest tests -m "not faults and not slurm and not conda and not browser"
 
 test-faults: venv  ## SIGKILL, full disk, damaged files, clock skew, Ctrl-C ... on tiny campaigns; then on Slurm
 	@$(RUN) -m pytest tests -m "faults and not slurm"
@@ -52,8 +52,14 @@ test-conda: venv  ## `--sdm conda` with a stand-in for conda and a local channel
 	@.conda-test/bin/python -m pip -q install --require-hashes --only-binary :all: -r tests/conda/requirements.txt
 	@CONDA_STAND_IN_PYTHON="$(CURDIR)/.conda-test/bin/python" $(RUN) -m pytest tests/conda
 
+test-report: venv  ## the report of the miniature campaign in headless Chromium (root, Debian: installs it)
+	@$(RUN) tests/report/browser.py -- "$(BIN)/python" -m pytest tests/report $(PYTEST)
+
 plan: venv  ## what a campaign will cost, before it starts: make plan CONFIG=my.yaml PLAN="--cores 200 --jets 1e8"
 	@$(RUN) tools/plan.py --config "$(CONFIG)" $(PLAN)
+
+compare: venv  ## two campaigns side by side, as Markdown: make compare A=results/one B=results/two HTML=compare.html
+	@$(RUN) tools/compare.py "$(A)" "$(B)" $(if $(HTML),--html "$(HTML)")
 
 bench: venv  ## speed as ratios, a JSON line per figure (half an hour; docs/benchmarks.md)
 	@for name in resimulate share memory chain encoders loader; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done

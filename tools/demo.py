@@ -6,10 +6,13 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import yaml
+
+SCRIPT = Path(__file__).resolve().parents[1] / "workflow" / "scripts" / "report.py"
 
 
 def snakemake(*arguments: str) -> int:
@@ -28,10 +31,22 @@ def report_is_current(report: Path, root: Path) -> bool:
     return report.exists() and all(report.stat().st_mtime >= source.stat().st_mtime for source in sources)
 
 
-def make_report(report: Path, config: str) -> int:
-    """Make Snakemake's report; its messages are shown only if it fails."""
-    command = [sys.executable, "-m", "snakemake", "--report", str(report), "--configfile", config]
+def rule_graph(config: str) -> str:
+    """Return the graph of the rules for the report; empty, with the cause on stderr, if there is none."""
+    command = [sys.executable, "-m", "snakemake", "--rulegraph", "dot", "--configfile", config]
     result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        sys.stderr.write(result.stdout + result.stderr)
+    return result.stdout if result.returncode == 0 else ""
+
+
+def make_report(config: str) -> int:
+    """Make the report; its messages are shown only if it fails."""
+    with tempfile.NamedTemporaryFile("w", suffix=".dot") as rules:
+        rules.write(rule_graph(config))
+        rules.flush()
+        command = [sys.executable, str(SCRIPT), "--config", config, "--rules", rules.name]
+        result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         sys.stderr.write(result.stdout + result.stderr)
     return result.returncode
@@ -50,7 +65,7 @@ def main() -> None:
     if code:
         sys.exit(f"the campaign stopped: see above and {root}/logs; the same command goes on where it was")
     report = root / "report.html"
-    if not report_is_current(report, root) and make_report(report, args.config):
+    if not report_is_current(report, root) and make_report(args.config):
         sys.exit("the campaign is complete, but its report could not be made: see above")
     print(f"\n{time.monotonic() - start:.0f} s   report: {report}")
     for number in json.loads((root / "summary.json").read_text())["headline"]:

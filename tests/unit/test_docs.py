@@ -82,7 +82,7 @@ def test_tables_and_figures_are_listed() -> None:
     for table in TABLES:
         assert f"| `{table}` |" in page("evaluate")
     for figure in FIGURES:
-        assert re.search(rf"`{figure}(_\{{task\}})?`", page("report")), figure
+        assert re.search(rf"`{figure}(_\{{(task|process)\}})?`", page("report")), figure
 
 
 def test_messages_in_the_tables_of_errors_exist() -> None:

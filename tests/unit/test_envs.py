@@ -37,6 +37,7 @@ BY_HAND = {
     "export_onnx.py": "training.yaml",
     "import_hdf5.py": "merge.yaml",
     "import_model.py": "training.yaml",
+    "report.py": "report.yaml",
 }
 """Scripts that no rule runs, and the env to run them in."""
 OPTIONAL = {"tensorboardX", "onnxscript"}

@@ -15,8 +15,10 @@ from toy_campaign import (
     campaign,
     write_benchmarks,
     write_dataset,
+    write_latent_quality,
     write_latents,
     write_predictions,
+    write_robustness,
     write_training,
 )
 
@@ -39,19 +41,25 @@ HEADER = Header("toy", 13000.0)
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     root = tmp_path_factory.mktemp("toy")
     manifest = write_dataset(campaign(), root)
-    result = evaluate(blocks.evaluate(campaign()), manifest, *write_predictions(campaign(), root))
+    predictions, histories = write_predictions(campaign(), root)
+    result = evaluate(blocks.evaluate(campaign()), manifest, predictions, histories)
     for name, table in result.tables.items():
         table.to_csv(root / f"{name}.csv", index=False)
     runs = ("rs3l_s0", "jetclr_s0")
     return Inputs(
         manifest=manifest,
         latents=[write_latents(campaign(), root / run / "latents.parquet") for run in runs],
+        predictions=[path for path in predictions if path.parent.parent.name == "h_vs_qcd"],
         training=[write_training(root / run / "metrics.csv") for run in runs],
         metrics_table=root / "metrics.csv",
         roc_table=root / "roc.csv",
         stability_table=root / "stability.csv",
+        robustness_table=write_robustness(campaign(), root / "robustness.csv"),
+        ablations_table=root / "metrics.csv",
+        latents_table=write_latent_quality(campaign(), root / "latents.csv"),
         benchmarks=write_benchmarks(root / "benchmarks"),
         task="h_vs_qcd",
+        process="qcd",
     )
 
 

@@ -12,7 +12,14 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
-from rs3l.paths import DATASET_FIGURES
+from rs3l.paths import (
+    CONFIG_FIGURES,
+    DATASET_FIGURES,
+    FIRST_RUN_FIGURES,
+    METRICS_FIGURES,
+    PROCESS_FIGURES,
+    SCORE_FIGURES,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROFILES = REPOSITORY / "profiles"
@@ -80,7 +87,10 @@ def test_slurm_avoids_what_is_known_to_fail() -> None:
 def named_rules(path: Path) -> list[str]:
     """Return the rules of a file; those of a loop over figures have computed names."""
     text = path.read_text()
-    figures = DATASET_FIGURES if 'f"plot_{figure}"' in text else ()
+    loops = (
+        CONFIG_FIGURES, DATASET_FIGURES, FIRST_RUN_FIGURES, METRICS_FIGURES, PROCESS_FIGURES, SCORE_FIGURES,
+    )  # fmt: skip
+    figures = [name for loop in loops for name in loop] if 'f"plot_{figure}"' in text else ()
     return [*re.findall(r"^ *rule (\w+):", text, re.MULTILINE), *(f"plot_{figure}" for figure in figures)]
 
 

@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 from rs3l.config import blocks, load_campaign
 from rs3l.config.models import Campaign
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
+from rs3l.eval import style
+from rs3l.eval.evaluate import evaluate
+from rs3l.eval.figures import Inputs, draw
 from rs3l.paths import CampaignPaths
 from rs3l.seeds import event_id
 
@@ -153,12 +156,33 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
         row: dict[str, Any] = dict.fromkeys((*HARD_COLUMNS, *JET_COLUMNS), 1.0)
         row |= {"event_id": view.event_id, "process": view.process, "label": label, "variant": view.variant}
         row |= {"weight": view.weight, "jet_type": label, "parton_pdg_id": 1, "jet_n_constituents": n}
+        row |= {"jet_eta": rng.uniform(-2.0, 2.0), "jet_n2": rng.choice([0.2, 0.3, np.nan]), "jet_pt": 310.0 + n}
         row |= {"jet_mass": MASS[label] + 5.0 * rng.normal(), "jet_phi": 3.1, "parton_phi": -3.1}
         row |= {name: [1] * n for name in CANDIDATE_COLUMNS}
         row |= {"cand_pt": np.sort(rng.exponential(10.0, n))[::-1], "cand_phi": rng.uniform(2.8, 3.1, n)}
         row |= {"cand_eta": rng.normal(1.0, 0.2, n), "cand_pdg_id": rng.choice([22, 211, -211, 130, 11], n)}
         rows.append(row)
     return rows
+
+
+def write_results(config: Campaign, root: Path) -> Path:
+    """Write what a finished campaign has: data set, tables, summary, two figures; return its folder."""
+    manifest = write_dataset(config, root)
+    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root))
+    (root / "evaluation").mkdir()
+    for name, table in result.tables.items():
+        table.to_csv(root / "evaluation" / f"{name}.csv", index=False)
+    (root / "summary.json").write_text(json.dumps(result.summary))
+    write_benchmarks(root / "benchmarks")
+    for run in blocks.runs(config):
+        write_training(root / "models" / run / "metrics.csv")
+        entry = {"block": blocks.pretrain(config, run).model_dump(), "versions": {"torch": "2"}, "git": "abc"}
+        (root / "models" / run / "provenance.json").write_text(json.dumps(entry))
+    inputs = Inputs(manifest=manifest)
+    for name in ("schematic", "matching"):
+        files = [root / "figures" / f"{name}.{suffix}" for suffix in ("svg", "png", "csv")]
+        style.write(draw(name, blocks.figures(config), style.Header(config.campaign), inputs), *files)
+    return root
 
 
 def write_latents(config: Campaign, path: Path, events: int = 40) -> Path:
@@ -196,6 +220,8 @@ def write_training(path: Path, epochs: int = 4) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     epoch = np.arange(1, epochs + 1)
     columns = {"epoch": epoch, "train_loss": 5.0 / epoch, "val_loss": 5.2 / epoch, "rank": 8.0 - 2.0 / epoch}
+    columns |= {"cosine_views:higgs_bb": 1.0 - 0.5 / epoch, "cosine_views:qcd": 1.0 - 0.6 / epoch}
+    columns |= {"cosine_means:higgs_bb:qcd": 1.0 / epoch}
     pd.DataFrame(columns).to_csv(path, index=False)
     return path
 
@@ -209,3 +235,36 @@ def write_benchmarks(folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values) + "\n")
     return folder
+
+
+def write_robustness(config: Campaign, path: Path) -> Path:
+    """Write a table of robustness with numbers that can be told from each other."""
+    rows = [
+        {
+            "task": task, "method": method, "mode": mode, "variant": variant, "use": "train", "class": kind,
+            "quantity": quantity, "efficiency": efficiency, "value": 0.01 * (m + 1) * (v + 1), "error": 0.005,
+            "background_passing": None if quantity == "wasserstein" else (20 if efficiency > 0.5 else 3),
+        }
+        for task in config.tasks
+        for m, (method, mode) in enumerate([("rs3l", "probe_h"), ("none", "scratch"), ("none", "n2")])
+        for v, variant in enumerate(name for name in config.variants if name != "nominal")
+        for quantity, kind, efficiencies in (
+            ("wasserstein", "signal", [None]), ("wasserstein", "background", [None]),
+            ("fpr_change_own", "background", [0.5, 0.7]), ("fpr_change_fixed", "background", [0.5, 0.7]),
+        )
+        for efficiency in efficiencies
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def write_latent_quality(config: Campaign, path: Path) -> Path:
+    """Write a table of the quality of the latents."""
+    subjects = {"retrieval": ["seed", "fsr_hi"], "r2": ["jet_mass", "jet_n2"], "effective_rank": [""]}
+    rows = [
+        {"method": m, "space": x, "quantity": q, "subject": s, "value": 0.5, "error": 0.1}
+        for m, x, q in itertools.product(("rs3l", "jetclr"), "hz", subjects)
+        for s in subjects[q]
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path

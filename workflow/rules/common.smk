@@ -16,7 +16,18 @@ from rs3l import versions
 from rs3l.config import blocks, methods, parse_campaign
 from rs3l.errors import CampaignError
 from rs3l.lhe_inputs import find_files
-from rs3l.paths import DATASET_FIGURES, SPLITS, CampaignPaths, figure_names, shard_name
+from rs3l.paths import (
+    CONFIG_FIGURES,
+    DATASET_FIGURES,
+    FIRST_RUN_FIGURES,
+    METRICS_FIGURES,
+    PROCESS_FIGURES,
+    SCORE_FIGURES,
+    SPLITS,
+    CampaignPaths,
+    figure_names,
+    shard_name,
+)
 from rs3l.physics.generator import check_settings
 
 try:
@@ -186,4 +197,4 @@ def loss_name():
 
 def all_figures():
     """Return the SVG of every figure; the PNG and the CSV come with it."""
-    return [PATHS.figure(name) for name in figure_names(CAMPAIGN.tasks)]
+    return [PATHS.figure(name) for name in figure_names(CAMPAIGN.processes, CAMPAIGN.tasks)]

@@ -48,46 +48,129 @@ for figure in DATASET_FIGURES:  # a rule each: a caption's file cannot depend on
             "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
-rule plot_training:
-    """
-    Loss and effective rank after each epoch of the pre-training runs.
+for figure in CONFIG_FIGURES:
 
-    No wildcards.
-    """
-    input:
-        script=script("figure.py"),
-        metrics=[PATHS.model_metrics(run) for run in trained_runs(blocks.runs(CAMPAIGN))],
-    output:
-        svg=report(
-            PATHS.figure("training"),
-            caption="../report/training.rst",
-            category="2. Pre-training",
-            subcategory="Training",
-            labels={"figure": "training"},
-        ),
-        png=PATHS.figure("training", "png"),
-        csv=PATHS.figure("training", "csv"),
-    log:
-        PATHS.log("plot", "training"),
-    benchmark:
-        PATHS.benchmark("plot", "training")
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=more(1000),
-        runtime=more(30),
-        disk_mb=more(200),
-    params:
-        block=figures_block(),
-        energy=ENERGY,
-        loss=loss_name(),
-    message:
-        "figure training"
-    shell:
-        "python {input.script:q} --block {params.block:q} --figure training "
-        "--training {input.metrics:q} --ecm {params.energy} "
-        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            script=script("figure.py"),
+        output:
+            svg=report(
+                PATHS.figure(figure),
+                caption=f"../report/{figure}.rst",
+                category="1. Data set",
+                subcategory="Intervention",
+                labels={"figure": figure},
+            ),
+            png=PATHS.figure(figure, "png"),
+            csv=PATHS.figure(figure, "csv"),
+        log:
+            PATHS.log("plot", figure),
+        benchmark:
+            PATHS.benchmark("plot", figure)
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=more(1000),
+            runtime=more(30),
+            disk_mb=more(200),
+        params:
+            figure=figure,
+            block=figures_block(),
+            energy=ENERGY,
+        message:
+            "figure {params.figure}"
+        shell:
+            "python {input.script:q} --block {params.block:q} --figure {params.figure} --ecm {params.energy} "
+            "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+for figure in PROCESS_FIGURES:
+
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            script=script("figure.py"),
+            manifest=PATHS.manifest,
+        output:
+            svg=report(
+                PATHS.figure(f"{figure}_{{process}}"),
+                caption=f"../report/{figure}.rst",
+                category="1. Data set",
+                subcategory="Re-simulation",
+                labels={"figure": figure, "process": "{process}"},
+            ),
+            png=PATHS.figure(f"{figure}_{{process}}", "png"),
+            csv=PATHS.figure(f"{figure}_{{process}}", "csv"),
+        log:
+            PATHS.log("plot", figure, "{process}"),
+        benchmark:
+            PATHS.benchmark("plot", figure, "{process}")
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=more(2000),
+            runtime=more(30),
+            disk_mb=more(200),
+        params:
+            figure=figure,
+            block=figures_block(),
+            energy=ENERGY,
+            jets=CAMPAIGN.jets.model_dump(),
+        message:
+            "figure {params.figure} of {wildcards.process}"
+        shell:
+            "python {input.script:q} --block {params.block:q} --figure {params.figure} --process {wildcards.process} "
+            "--manifest {input.manifest:q} "
+            "--ecm {params.energy} "
+            "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+for figure in METRICS_FIGURES:
+
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            script=script("figure.py"),
+            metrics=[PATHS.model_metrics(run) for run in trained_runs(blocks.runs(CAMPAIGN))],
+        output:
+            svg=report(
+                PATHS.figure(figure),
+                caption=f"../report/{figure}.rst",
+                category="2. Pre-training",
+                subcategory="Training",
+                labels={"figure": figure},
+            ),
+            png=PATHS.figure(figure, "png"),
+            csv=PATHS.figure(figure, "csv"),
+        log:
+            PATHS.log("plot", figure),
+        benchmark:
+            PATHS.benchmark("plot", figure)
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=more(1000),
+            runtime=more(30),
+            disk_mb=more(200),
+        params:
+            figure=figure,
+            block=figures_block(),
+            energy=ENERGY,
+            loss=loss_name(),
+        message:
+            "figure {params.figure}"
+        shell:
+            "python {input.script:q} --block {params.block:q} --figure {params.figure} "
+            "--training {input.metrics:q} "
+            "--ecm {params.energy} "
+            "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 rule plot_latent:
@@ -129,6 +212,91 @@ rule plot_latent:
         "python {input.script:q} --block {params.block:q} --figure latent "
         "--latents {input.latents:q} --ecm {params.energy} "
         "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+for figure in FIRST_RUN_FIGURES:
+
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            script=script("figure.py"),
+            latents=PATHS.latents(blocks.runs(CAMPAIGN)[0]),
+        output:
+            svg=report(
+                PATHS.figure(figure),
+                caption=f"../report/{figure}.rst",
+                category="2. Pre-training",
+                subcategory="Latent space",
+                labels={"figure": figure},
+            ),
+            png=PATHS.figure(figure, "png"),
+            csv=PATHS.figure(figure, "csv"),
+        log:
+            PATHS.log("plot", figure),
+        benchmark:
+            PATHS.benchmark("plot", figure)
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=more(2000),
+            runtime=more(30),
+            disk_mb=more(200),
+        params:
+            figure=figure,
+            block=figures_block(),
+            energy=ENERGY,
+            run=blocks.runs(CAMPAIGN)[0],
+        message:
+            "figure {params.figure}"
+        shell:
+            "python {input.script:q} --block {params.block:q} --figure {params.figure} "
+            "--latents {input.latents:q} "
+            "--ecm {params.energy} "
+            "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+for figure in SCORE_FIGURES:
+
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            script=script("figure.py"),
+            predictions=[PATHS.predictions(run=run) for run in [*blocks.runs(CAMPAIGN), "none"]],
+        output:
+            svg=report(
+                PATHS.figure(f"{figure}_{{task}}"),
+                caption=f"../report/{figure}.rst",
+                category="3. Results",
+                subcategory="{task}",
+                labels={"figure": figure, "task": "{task}"},
+            ),
+            png=PATHS.figure(f"{figure}_{{task}}", "png"),
+            csv=PATHS.figure(f"{figure}_{{task}}", "csv"),
+        log:
+            PATHS.log("plot", figure, "{task}"),
+        benchmark:
+            PATHS.benchmark("plot", figure, "{task}")
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=more(4000),
+            runtime=more(30),
+            disk_mb=more(200),
+        params:
+            figure=figure,
+            block=figures_block(),
+            energy=ENERGY,
+        message:
+            "figure {params.figure} of {wildcards.task}"
+        shell:
+            "python {input.script:q} --block {params.block:q} --figure {params.figure} --task {wildcards.task} "
+            "--predictions {input.predictions:q} "
+            "--ecm {params.energy} "
+            "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 rule plot_roc:

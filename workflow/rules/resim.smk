@@ -2,6 +2,11 @@
 
 
 rule resimulate:
+    """
+    Shower, hadronise and cluster the hard events of one shard under one variant.
+
+    Wildcards: process, variant, shard.
+    """
     input:
         script=script("resimulate.py"),
         hard=PATHS.hard(),
@@ -11,11 +16,6 @@ rule resimulate:
         PATHS.log("resimulate", "{process}", "{variant}", "{shard}"),
     benchmark:
         PATHS.benchmark("resimulate", "{process}", "{variant}", "{shard}")
-    """
-    Shower, hadronise and cluster the hard events of one shard under one variant.
-
-    Wildcards: process, variant, shard.
-    """
     wildcard_constraints:
         variant=own_variants(),
     conda:

@@ -34,6 +34,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return result
 
 
+def campaign_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of a command on a whole campaign, by its configuration."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--config", default="config/config.yaml", help="the campaign's configuration (YAML)")
+    return result
+
+
 def block(
     args: argparse.Namespace, kind: type[B], cut: Callable[[Campaign], B], other: tuple[str, type[B]] | None = None
 ) -> B:

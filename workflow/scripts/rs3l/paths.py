@@ -9,12 +9,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SPLITS = ("train", "val", "test")
-DATASET_FIGURES = ("jet_mass", "multiplicity", "event_views", "matching", "survival")
+DATASET_FIGURES = ("jet_types", "jet_mass", "multiplicity", "event_views", "matching", "survival")
 """Figures of the data set alone."""
-TRAINING_FIGURES = ("training", "latent")
+PROCESS_FIGURES = ("jet_variations",)
+"""Figures of the data set of which each process has one."""
+METRICS_FIGURES = ("training", "similarity")
+"""Figures of the epochs of all pre-training runs."""
+FIRST_RUN_FIGURES = ("latent_feature", "latent_corner")
+"""Figures of the latents of the first pre-training run."""
+TRAINING_FIGURES = (*METRICS_FIGURES, "latent", *FIRST_RUN_FIGURES)
 """Figures of the pre-training runs."""
-TASK_FIGURES = ("roc", "label_efficiency")
+SCORE_FIGURES = ("tagger_output", "mistag_change")
+"""Figures of the scores of one task."""
+TASK_FIGURES = ("roc", "label_efficiency", *SCORE_FIGURES)
 """Figures of which each task has one."""
+CONFIG_FIGURES = ("schematic",)
+"""Figures of the configuration alone."""
 RESULT_FIGURES = ("stability", "resources")
 """Figures of all tasks together, and of the jobs themselves."""
 
@@ -24,10 +34,18 @@ def shard_name(shard: int) -> str:
     return f"{shard:04d}"
 
 
-def figure_names(tasks: Iterable[str]) -> list[str]:
-    """Return the names of all figures of a campaign with some tasks."""
-    of_tasks = [f"{figure}_{task}" for figure in TASK_FIGURES for task in tasks]
-    return [*DATASET_FIGURES, *TRAINING_FIGURES, *of_tasks, *RESULT_FIGURES]
+def figure_jobs(processes: Iterable[str], tasks: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the figures of a campaign: the name of each, and the process or task where there is one of each."""
+    plain = (*CONFIG_FIGURES, *DATASET_FIGURES, *TRAINING_FIGURES, *RESULT_FIGURES)
+    of_each = [(PROCESS_FIGURES, list(processes)), (TASK_FIGURES, list(tasks))]
+    return [(name,) for name in plain] + [
+        (name, item) for names, items in of_each for name in names for item in items
+    ]
+
+
+def figure_names(processes: Iterable[str], tasks: Iterable[str]) -> list[str]:
+    """Return the names of the files of all figures of a campaign."""
+    return ["_".join(job) for job in figure_jobs(processes, tasks)]
 
 
 @dataclass(frozen=True)
@@ -133,6 +151,16 @@ class CampaignPaths:
     def summary(self) -> str:
         """Headline numbers."""
         return f"{self.root}/summary.json"
+
+    @property
+    def summary_text(self) -> str:
+        """Headline numbers and main results as Markdown."""
+        return f"{self.root}/summary.md"
+
+    @property
+    def report(self) -> str:
+        """The report: one HTML file."""
+        return f"{self.root}/report.html"
 
     def figure(self, figure: str = "{figure}", suffix: str = "svg") -> str:
         """A figure (``svg``, ``png``) or the points that it shows (``csv``)."""

@@ -191,7 +191,7 @@ def _evaluate(config: Campaign) -> Work:
 
 def _figures(config: Campaign) -> Work:
     showers = _events(config) * len(config.variants)
-    jobs = len(figure_names(config.tasks))
+    jobs = len(figure_names(config.processes, config.tasks))
     read = len(DATASET_FIGURES) * showers  # the other figures read a table
     return Work("figures", jobs, read, showers, held=showers, written=0)
 

@@ -14,14 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rs3l.config import Campaign, blocks
-from rs3l.paths import (
-    DATASET_FIGURES,
-    RESULT_FIGURES,
-    TASK_FIGURES,
-    TRAINING_FIGURES,
-    CampaignPaths,
-    shard_name,
-)
+from rs3l.paths import CampaignPaths, figure_jobs, shard_name
 
 SAMPLE = 200
 """Benchmark files that are read per stage, at most: enough for a mean, few for a shared file system."""
@@ -156,14 +149,9 @@ def _together(config: Campaign, paths: CampaignPaths) -> list[Job]:
 
 
 def _figures(config: Campaign, paths: CampaignPaths) -> list[Job]:
-    plain = [
-        _job(paths, (paths.figure(name),), "plot", name)
-        for name in (*DATASET_FIGURES, *TRAINING_FIGURES, *RESULT_FIGURES)
-    ]
-    return plain + [
-        _job(paths, (paths.figure(f"{name}_{task}"),), "plot", name, task)
-        for name in TASK_FIGURES
-        for task in config.tasks
+    return [
+        _job(paths, (paths.figure("_".join(names)),), "plot", *names)
+        for names in figure_jobs(config.processes, config.tasks)
     ]
 
 

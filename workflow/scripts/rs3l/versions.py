@@ -8,7 +8,7 @@ and what depends on it.
 HARD = 2
 RESIM = 4
 MERGE = 2
-PRETRAIN = 1
+PRETRAIN = 2
 LATENTS = 1
 FINETUNE = 2
 EVALUATE = 2

@@ -33,6 +33,7 @@ from rs3l.config.models import (
     SampleKind,
     Splits,
     Task,
+    Variant,
     VicReg,
 )
 from rs3l.errors import ConfigError
@@ -212,6 +213,14 @@ class EvaluateBlock(Block):
     evaluate: Evaluate
 
 
+class Intervention(Block):
+    """What a variant does to the chain of simulation, for the schematic."""
+
+    resample: Literal["shower", "hadronisation", "detector"] | None
+    held_out: bool
+    changes: list[str] = Field(description="Settings that differ from the nominal's, in words.")
+
+
 class FiguresBlock(Block):
     """The figures of the report."""
 
@@ -220,6 +229,7 @@ class FiguresBlock(Block):
     seed: int
     labels: dict[str, str]
     variants: list[str]
+    interventions: dict[str, Intervention]
     tasks: dict[str, Task]
     evaluate: Evaluate
     jets: Jets
@@ -521,9 +531,19 @@ def figures(config: Campaign) -> FiguresBlock:
         seed=config.seed,
         labels={name: p.label for name, p in config.processes.items()},
         variants=list(config.variants),
+        interventions={name: _intervention(variant) for name, variant in config.variants.items()},
         tasks=config.tasks,
         evaluate=config.evaluate,
         jets=config.jets,
+    )
+
+
+def _intervention(variant: Variant) -> Intervention:
+    other = [f"generator: {variant.generator.command.split()[0]}"] if variant.generator else []
+    return Intervention(
+        resample=variant.resample,
+        held_out=variant.use == "held_out",
+        changes=[*(f"{key} = {value}" for key, value in variant.pythia.items()), *other],
     )
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import ConfigError
-from rs3l.eval import plot_data, plot_resources, plot_results, style
+from rs3l.eval import (
+    plot_data,
+    plot_kinematics,
+    plot_latents,
+    plot_resources,
+    plot_results,
+    plot_schematic,
+    plot_scores,
+    plot_tables,
+    style,
+)
 from rs3l.eval.evaluate import read_manifest
 from rs3l.eval.style import Drawing, Header
 
@@ -19,17 +29,31 @@ class Inputs:
 
     manifest: str | Path = ""
     latents: list[str | Path] = field(default_factory=list)
+    predictions: list[str | Path] = field(default_factory=list)
     training: list[str | Path] = field(default_factory=list)
     metrics_table: str | Path = ""
     roc_table: str | Path = ""
     stability_table: str | Path = ""
+    robustness_table: str | Path = ""
+    ablations_table: str | Path = ""
+    latents_table: str | Path = ""
     benchmarks: str | Path = ""
     task: str = ""
+    process: str = ""
 
 
 Draw = Callable[[FiguresBlock, Header, Inputs], Drawing]
 
 FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
+    "schematic": ((), lambda b, h, i: plot_schematic.schematic(b, h)),
+    "jet_types": (
+        ("manifest",),
+        lambda b, h, i: plot_kinematics.jet_types(b, h, i.manifest, read_manifest(i.manifest)),
+    ),
+    "jet_variations": (
+        ("manifest", "process"),
+        lambda b, h, i: plot_kinematics.jet_variations(b, h, i.manifest, read_manifest(i.manifest), i.process),
+    ),
     "jet_mass": (("manifest",), lambda b, h, i: plot_data.jet_mass(b, h, i.manifest, read_manifest(i.manifest))),
     "multiplicity": (
         ("manifest",),
@@ -43,12 +67,29 @@ FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
     "survival": (("manifest",), lambda b, h, i: plot_data.survival(b, h, i.manifest, read_manifest(i.manifest))),
     "training": (("training",), lambda b, h, i: plot_results.training(h, i.training)),
     "latent": (("latents",), lambda b, h, i: plot_results.latent(b, h, i.latents)),
+    "latent_feature": (("latents",), lambda b, h, i: plot_latents.latent_feature(b, h, i.latents[0])),
+    "latent_corner": (("latents",), lambda b, h, i: plot_latents.latent_corner(b, h, i.latents[0])),
+    "similarity": (("training",), lambda b, h, i: plot_latents.similarity(b, h, i.training)),
     "roc": (("roc_table", "task"), lambda b, h, i: plot_results.roc(b, h, i.roc_table, i.task)),
     "label_efficiency": (
         ("metrics_table", "task"),
         lambda b, h, i: plot_results.label_efficiency(b, h, i.metrics_table, i.task),
     ),
+    "tagger_output": (
+        ("predictions", "task"),
+        lambda b, h, i: plot_scores.tagger_output(b, h, i.predictions, i.task),
+    ),
+    "mistag_change": (
+        ("predictions", "task"),
+        lambda b, h, i: plot_scores.mistag_change(b, h, i.predictions, i.task),
+    ),
     "stability": (("stability_table",), lambda b, h, i: plot_results.stability(b, h, i.stability_table)),
+    "robustness": (
+        ("robustness_table", "task"),
+        lambda b, h, i: plot_tables.robustness(b, h, i.robustness_table, i.task),
+    ),
+    "ablations": (("ablations_table",), lambda b, h, i: plot_tables.ablations(b, h, i.ablations_table)),
+    "latent_quality": (("latents_table",), lambda b, h, i: plot_tables.latent_quality(b, h, i.latents_table)),
     "resources": (("benchmarks",), lambda b, h, i: plot_resources.resources(h, i.benchmarks)),
 }
 """Name of the figure: the inputs that it needs, and its function."""
@@ -62,5 +103,7 @@ def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Draw
             raise ConfigError(f"figure {name} needs --{option.replace('_', '-')}")
     if "task" in needed and inputs.task not in block.tasks:
         raise ConfigError(f"no task {inputs.task!r} in the configuration; known: {', '.join(block.tasks)}")
+    if "process" in needed and inputs.process not in block.labels:
+        raise ConfigError(f"no process {inputs.process!r} in the configuration; known: {', '.join(block.labels)}")
     with style.styled():
         return function(block, header, inputs)

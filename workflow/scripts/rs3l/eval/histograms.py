@@ -113,16 +113,38 @@ def process_files(manifest_path: str | Path, manifest: Mapping[str, Any], proces
 
 def fill(paths: Iterable[Path], column: str, variants: Sequence[str], edges: Floats) -> Shapes:
     """Return the histograms of ``column`` under ``variants`` (the first is the nominal), from files."""
-    result = Accumulator(len(variants), edges)
+    return fill_all(paths, {column: edges}, variants)[column]
+
+
+def fill_all(paths: Iterable[Path], edges: Mapping[str, Floats], variants: Sequence[str]) -> dict[str, Shapes]:
+    """Return the histograms of the columns of ``edges`` under ``variants``, from files read once."""
+    results = {column: Accumulator(len(variants), bins) for column, bins in edges.items()}
     for path in paths:
-        table = pq.read_table(path, columns=["event_id", "variant", "weight", column])
-        ids, event = np.unique(table["event_id"].to_numpy(), return_inverse=True)
+        table = pq.read_table(path, columns=["event_id", "variant", "weight", *edges])
         names = table["variant"].to_numpy(zero_copy_only=False).astype(str)
-        value = np.full((len(variants), len(ids)), np.nan)
-        for v, variant in enumerate(variants):
-            chosen = names == variant
-            value[v, event[chosen]] = table[column].to_numpy()[chosen]
-        weight = np.zeros(len(ids))
-        weight[event] = table["weight"].to_numpy()
-        result.add(value, weight)
-    return result.shapes()
+        weight = table["weight"].to_numpy()
+        for column, result in results.items():
+            add_views(result, table["event_id"].to_numpy(), names, variants, table[column].to_numpy(), weight)
+    return {column: result.shapes() for column, result in results.items()}
+
+
+def add_views(
+    result: Accumulator,
+    event_id: Ints,
+    names: NDArray[np.str_],
+    variants: Sequence[str],
+    value: NDArray[np.floating],
+    weight: Floats,
+) -> None:
+    """Add jets to ``result``: ``event_id``, variant ``names``, ``value`` and ``weight`` of each, [N].
+
+    NaN is a jet without the quantity. All views of an event have its weight.
+    """
+    ids, event = np.unique(event_id, return_inverse=True)
+    values = np.full((len(variants), len(ids)), np.nan)
+    for v, variant in enumerate(variants):
+        chosen = names == variant
+        values[v, event[chosen]] = value[chosen]
+    weights = np.zeros(len(ids))
+    weights[event] = weight
+    result.add(values, weights)

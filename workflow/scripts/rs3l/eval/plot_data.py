@@ -63,10 +63,10 @@ def _shapes(
     points = []
     for (process, label), (top, bottom) in zip(block.labels.items(), axes.T, strict=True):
         shapes = fill(process_files(manifest_path, manifest, process), column, variants, edges)
-        _draw_shapes(top, bottom, shapes, variants)
+        draw_shapes(top, bottom, shapes, variants)
         style.panel_title(top, f"{label} jets")
         bottom.set_xlabel(title)
-        points.append(_shape_points(shapes, variants).assign(process=process))
+        points.append(shape_points(shapes, variants).assign(process=process))
     axes[0, 0].set_ylabel("Fraction of jets per bin")
     axes[1, 0].set_ylabel("Ratio")
     axes[0, -1].legend()
@@ -75,7 +75,8 @@ def _shapes(
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
-def _draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]) -> None:
+def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]) -> None:
+    """Draw the histograms (with the error of the nominal) above, and the ratios to the nominal below."""
     centre = 0.5 * (shapes.edges[1:] + shapes.edges[:-1])
     shift = np.diff(shapes.edges)[0] * 0.6
     for v, variant in enumerate(variants):
@@ -90,7 +91,8 @@ def _draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str
         bottom.errorbar(x, shapes.ratio[v][seen], shapes.ratio_error[v][seen], fmt=".", ms=3, color=colour, lw=0.9)
 
 
-def _shape_points(shapes: Shapes, variants: Sequence[str]) -> pd.DataFrame:
+def shape_points(shapes: Shapes, variants: Sequence[str]) -> pd.DataFrame:
+    """Return a line per variant and bin."""
     rows = [
         pd.DataFrame(
             {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rs3l.errors import DataError
 from rs3l.eval import style
@@ -83,5 +84,13 @@ def _points(ax: Axes, points: pd.DataFrame, column: str, title: str, longest: st
     if longest:
         ax.plot(points[longest], y, "|", color=style.VERMILION, ms=10)
     ax.set_xscale("log")
+    values = points[[column, longest] if longest else column].to_numpy(dtype=float)
+    values = values[values > 0.0]
+    if len(values):
+        ax.set_xlim(0.7 * values.min(), 1.4 * values.max())
+    if ax.get_xlim()[1] < 100.0 * ax.get_xlim()[0]:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(title)
     ax.grid(axis="x", lw=0.4, color=style.GREY)

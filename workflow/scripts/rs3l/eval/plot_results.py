@@ -39,6 +39,17 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     return table
 
 
+def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats]:
+    """Return event_id, process and variant of the test jets, and z on the unit sphere [N, D]."""
+    try:
+        table = pq.read_table(path, columns=["event_id", "process", "variant", "z"])
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: no table of latents: {error}") from None
+    z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)
+    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    return table.drop_columns(["z"]).to_pandas(), z
+
+
 def training(header: Header, paths: Sequence[str | Path]) -> Drawing:
     """Losses and effective rank of the latents after each epoch of every pre-training run."""
     columns = ["epoch", "train_loss", "val_loss", "rank"]
@@ -80,19 +91,14 @@ def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> 
 
 def _components(path: str | Path) -> tuple[pd.DataFrame, Floats]:
     """Return event, process, variant and two principal components of each jet; the variance fractions."""
-    try:
-        table = pq.read_table(path, columns=["event_id", "process", "variant", "z"])
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of latents: {error}") from None
-    z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)
-    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    jets, z = read_latents(path)
     z -= z.mean(axis=0)
     variance, axes = np.linalg.eigh(z.T @ z)
     order = np.argsort(-variance)[:2]
     axes = axes[:, order]
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # the largest entry is positive
     first, second = (z @ axes).T
-    frame = table.drop_columns(["z"]).to_pandas().assign(first=first, second=second)
+    frame = jets.assign(first=first, second=second)
     return frame, np.asarray(variance[order] / variance.sum())
 
 

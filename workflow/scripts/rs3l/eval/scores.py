@@ -5,9 +5,10 @@ M: classifiers. N: jets (every variant). E: hard events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,8 +91,15 @@ class TaskScores:
         return np.array([c.seed for c in chosen]), np.array([c.repeat for c in chosen])
 
 
-def load(paths: Iterable[str | Path], tasks: Mapping[str, Task], runs: Iterable[str]) -> dict[str, TaskScores]:
+Filters = Sequence[tuple[str, str, Any]]
+
+
+def load(
+    paths: Iterable[str | Path], tasks: Mapping[str, Task], runs: Iterable[str], filters: Filters = ()
+) -> dict[str, TaskScores]:
     """Return the scores of every task from ``{task}/{run}/predictions.parquet``.
+
+    ``filters`` choose classifiers, as pyarrow's do: ``("labels", "==", 100)``; what they leave out is not read.
 
     Raises :class:`DataError` if a task or run is missing or unknown, if two classifiers were not scored on
     the same jets, if a score is not finite, or if the classes do not fit the task.
@@ -106,15 +114,15 @@ def load(paths: Iterable[str | Path], tasks: Mapping[str, Task], runs: Iterable[
     for task, files in found.items():
         if missing := [run for run in wanted if run not in files]:
             raise DataError(f"no predictions of task {task} for {', '.join(missing)}: give their files too")
-    return {task: _load_task(task, tasks[task], [found[task][r] for r in wanted]) for task in tasks}
+    return {task: _load_task(task, tasks[task], [found[task][r] for r in wanted], filters) for task in tasks}
 
 
-def _load_task(task: str, definition: Task, paths: list[Path]) -> TaskScores:
+def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters) -> TaskScores:
     classifiers: list[Classifier] = []
     blocks: list[NDArray[np.float32]] = []
     jets: pd.DataFrame | None = None
     for path in paths:
-        frame, per_classifier = _read(path, definition)
+        frame, per_classifier = _read(path, definition, filters)
         head = frame.iloc[: len(frame) // len(per_classifier)]
         blocks.append(_scores(path, frame, len(head)))
         classifiers += [Classifier(path.parent.name, *key) for key in per_classifier]
@@ -133,9 +141,9 @@ def _load_task(task: str, definition: Task, paths: list[Path]) -> TaskScores:
     )
 
 
-def _read(path: Path, task: Task) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
+def _read(path: Path, task: Task, filters: Filters) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
     try:
-        table = pq.read_table(path, columns=list(COLUMNS))
+        table = pq.read_table(path, columns=list(COLUMNS), filters=list(filters) or None)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of predictions: {error}") from None
     if table.num_rows == 0:

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
 
 from rs3l import __version__
 from rs3l.eval.names import Method
 from rs3l.files import atomic, write_text
+
+Floats = NDArray[np.float64]
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = COLOURS = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
@@ -113,6 +117,23 @@ def new_figure(width: float, height: float, header: Header) -> Figure:
 def panel_title(ax: Axes, text: str) -> None:
     """Write what a panel shows above it."""
     ax.set_title(text, loc="left", size=10)
+
+
+def stack(top: Axes, bottom: Axes) -> None:
+    """Make ``bottom`` the ratio panel of ``top``: one axis of x, with its numbers below."""
+    bottom.sharex(top)
+    top.tick_params(axis="x", labelbottom=False)
+
+
+def band(ax: Axes, edges: Floats, value: Floats, error: Floats, colour: str) -> None:
+    """Shade the error of a histogram."""
+    low = np.maximum(value - error, 0.0)
+    ax.stairs(value + error, edges, baseline=low, fill=True, color=colour, alpha=0.18, lw=0)
+
+
+def note(ax: Axes, text: str) -> None:
+    """Say in the middle of an empty panel why it is empty."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, size=8.5, color=GREY, ha="center", va="center")
 
 
 def write(drawing: Drawing, svg: str | Path, png: str | Path, csv: str | Path) -> None:

@@ -35,6 +35,7 @@ from rs3l.model.live import Live, Nowhere
 from rs3l.model.loss import Loss, diagnose
 from rs3l.model.optimizer import new_optimizer, new_schedule
 from rs3l.model.precision import check_precision
+from rs3l.model.similarity import Similarities
 from rs3l.model.stop import StopRequest, Timer
 from rs3l.model.subset import subset
 from rs3l.model.views import (
@@ -343,14 +344,16 @@ class Trainer:
         size = min(self.batch, pairs.shape[1])
         self.encoder.eval()
         losses, values = [], []
+        similarities = Similarities(self.val.store.process_names, self.block.encoder.latent)
         for start in range(0, pairs.shape[1] - size + 1, size):
             rows = pairs[:, start : start + size]
             own = self._latents(self.val, rows, generator, self.ranks.part(size))
             latents = self.ranks.gather(own, self.ranks.rows(rows >= 0), rows.size)
             losses.append(self.loss(latents, self._groups(codes(self.val.store, rows))).item())
             values.append(diagnose(latents)._asdict())
+            similarities.add(latents.double().cpu().numpy(), self.val.store.process[rows[0]])
         means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
-        return {"val_loss": float(np.mean(losses)), **means}
+        return {"val_loss": float(np.mean(losses)), **means, **similarities.row()}
 
     def _check_batch(self) -> None:
         smallest = min(self.batch, len(self.val.events.count))

@@ -1,0 +1,183 @@
+"""What the report shows, collected from the files of a campaign; what is not there is left out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from rs3l.config.models import Campaign
+from rs3l.errors import DataError
+from rs3l.eval.plot_results import read_table
+from rs3l.paths import CampaignPaths
+from rs3l.report.captions import caption, kind_and_item, plain
+
+LARGEST_SVG = 300_000
+"""Bytes: of a figure that is larger as SVG, the PNG is shown."""
+
+LARGEST_TABLE = 300
+"""Lines of a table that are shown, at most; the file has all."""
+
+SECTIONS = {
+    "simulation": "Simulation",
+    "dataset": "Data set",
+    "pretraining": "Pre-training",
+    "tasks": "Tasks",
+    "robustness": "Robustness",
+    "ablations": "Ablations",
+    "provenance": "Provenance",
+}
+"""Sections after the overview, in their order; one without contents is left out."""
+
+_SECTION_OF = {
+    "schematic": "simulation", "event_views": "simulation", "matching": "simulation", "survival": "simulation",
+    "jet_types": "dataset", "jet_mass": "dataset", "multiplicity": "dataset", "jet_variations": "dataset",
+    "training": "pretraining", "similarity": "pretraining", "latent": "pretraining",
+    "latents": "pretraining", "latent_quality": "pretraining", "retrieval": "pretraining", "probes": "pretraining",
+    "roc": "tasks", "label_efficiency": "tasks",
+    "stability": "robustness", "robustness": "robustness", "wasserstein": "robustness",
+    "tagger_output": "robustness", "mistag_change": "robustness", "rank_shift": "robustness",
+    "ablation": "ablations", "resources": "provenance",
+}  # fmt: skip
+"""Figures and tables by the longest name that theirs begins with; the others belong to the tasks."""
+
+
+_TITLES = {"roc": "ROC", "latent": "Latent space", "resources": "Time and memory"}
+"""Titles that are not the name of the figure."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: its picture and its points as data URIs, its caption and the first sentence of it."""
+
+    name: str
+    title: str
+    source: str
+    points: str
+    caption: Markup
+    alternative: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its cells as text, and how many lines of the file they are."""
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    lines: int
+    about: str = ""
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures and tables on one subject."""
+
+    name: str
+    title: str
+    pictures: list[Picture] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    code: list[tuple[str, str]] = field(default_factory=list)
+
+
+def section_of(name: str) -> str:
+    """Return the section of a figure or a table by its name."""
+    known = [key for key in _SECTION_OF if name == key or name.startswith((f"{key}_", f"{key}s"))]
+    return _SECTION_OF[max(known, key=len)] if known else "tasks"
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Return a JSON file of the campaign; raise :class:`DataError` if it is missing or damaged."""
+    try:
+        return dict(json.loads(Path(path).read_text()))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); run the campaign to its end first") from None
+
+
+def pictures(config: Campaign, paths: CampaignPaths) -> dict[str, list[Picture]]:
+    """Return the figures of the campaign by section, in the order of the stages."""
+    found: dict[str, list[Picture]] = {name: [] for name in SECTIONS}
+    kinds = list(_SECTION_OF)
+    files = {path.stem for path in Path(paths.figure("x")).parent.glob("*.svg")}
+
+    def order(name: str) -> tuple[str, int, str]:
+        kind, item = kind_and_item(name)
+        return item, kinds.index(kind) if kind in kinds else len(kinds), name
+
+    for name in sorted(files, key=order):
+        found[section_of(kind_and_item(name)[0])].append(_picture(config, paths, name))
+    return found
+
+
+def _picture(config: Campaign, paths: CampaignPaths, name: str) -> Picture:
+    kind, item = kind_and_item(name)
+    html = caption(config, name)
+    svg = Path(paths.figure(name))
+    small = svg.stat().st_size <= LARGEST_SVG
+    source = data_uri("image/svg+xml", svg) if small else data_uri("image/png", paths.figure(name, "png"))
+    title = _TITLES.get(kind, kind.replace("_", " ").capitalize()) + (f": {item}" if item else "")
+    points = data_uri("text/csv", paths.figure(name, "csv"))
+    return Picture(name, title, source, points, html, plain(html) or title)
+
+
+def data_uri(kind: str, path: str | Path) -> str:
+    """Return a file as a data URI; empty if it is missing."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError:
+        return ""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def tables(folder: Path) -> dict[str, list[Table]]:
+    """Return the CSV tables of a folder by section."""
+    found: dict[str, list[Table]] = {name: [] for name in SECTIONS}
+    for path in sorted(folder.glob("*.csv")):
+        found["provenance" if path.stem == "training" else section_of(path.stem)].append(
+            csv_table(path, f"{folder.name}/{path.name}")
+        )
+    return found
+
+
+def csv_table(path: Path, title: str) -> Table:
+    """Return a CSV file as a table."""
+    frame = read_table(path)
+    return frame_table(f"{path.parent.name}-{path.stem}", title, frame)
+
+
+def frame_table(name: str, title: str, frame: pd.DataFrame, about: str = "", is_open: bool = False) -> Table:
+    """Return a frame as a table; numbers have four digits."""
+    shown = frame.head(LARGEST_TABLE)
+    rows = [[cell(value) for value in row] for row in shown.itertuples(index=False)]
+    return Table(name, title, [str(column) for column in frame.columns], rows, len(frame), about, is_open)
+
+
+def cell(value: Any) -> str:
+    """Return a value as it is shown."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return str(value)
+    return "" if value != value else f"{value:.4g}"
+
+
+def configuration(config: Campaign) -> str:
+    """Return the whole configuration, defaults included, as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def versions(provenances: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return the versions and commits that the stages ran with, a column for each different set."""
+    rows: dict[str, dict[str, str]] = {}
+    for number, entry in enumerate(provenances):
+        values = {**entry.get("versions", {}), "commit": entry.get("git") or "unknown"}
+        rows[entry.get("what", str(number))] = {key: str(value) for key, value in values.items()}
+    return pd.DataFrame(rows).fillna("").rename_axis("package").reset_index()

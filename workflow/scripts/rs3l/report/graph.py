@@ -1,0 +1,74 @@
+"""The graph of the rules as SVG, drawn from what ``snakemake --rulegraph dot`` prints; no graphviz is needed."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import networkx as nx
+
+_NODE = re.compile(r'^\s*(\w+)\s*\[\s*label\s*=\s*"([^"\\]+)', re.MULTILINE)
+_EDGE = re.compile(r"^\s*(\w+)\s*->\s*(\w+)", re.MULTILINE)
+_WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 132, 30, 46, 16
+
+
+def rule_graph(dot: str) -> nx.DiGraph:
+    """Return the rules and what they wait for; all rules that draw figures are one node, targets are left out."""
+    names = {key: "figures" if label.startswith("plot_") else label for key, label in _NODE.findall(dot)}
+    graph = nx.DiGraph()
+    for first, second in _EDGE.findall(dot):
+        if names[first] != names[second]:
+            graph.add_edge(names[first], names[second])
+    graph.remove_nodes_from([name for name in graph if name == "all"])
+    return nx.transitive_reduction(graph) if graph else graph
+
+
+def layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
+    """Return the centre of each node: a column per generation, the nodes of a column around the middle."""
+    columns = list(nx.topological_generations(graph))
+    highest = max((len(column) for column in columns), default=0)
+    step = _HEIGHT + _GAP_Y
+    return {
+        name: (
+            10 + _WIDTH / 2 + x * (_WIDTH + _GAP_X),
+            10 + _HEIGHT / 2 + step * (y + 0.5 * (highest - len(column))),
+        )
+        for x, column in enumerate(columns)
+        for y, name in enumerate(sorted(column))
+    }
+
+
+def graph_svg(dot: str) -> str:
+    """Return the picture; empty if there are no rules in ``dot``."""
+    graph = rule_graph(dot)
+    places = layout(graph)
+    if not places:
+        return ""
+    width = max(x for x, _ in places.values()) + _WIDTH / 2 + 10
+    height = max(y for _, y in places.values()) + _HEIGHT / 2 + 10
+    lines = [_line(*places[first], *places[second]) for first, second in graph.edges]
+    boxes = [_box(name, *place) for name, place in places.items()]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
+        f'height="{height:g}" font-family="Helvetica, Arial, sans-serif" font-size="13">'
+        '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path d="M 0 0 L 10 5 L 0 10 z" fill="#555"/></marker></defs>'
+        f'<rect width="{width:g}" height="{height:g}" fill="#fff"/>{"".join([*lines, *boxes])}</svg>'
+    )
+
+
+def _line(x: float, y: float, u: float, v: float) -> str:
+    start, end = x + _WIDTH / 2, u - _WIDTH / 2
+    middle = 0.5 * (start + end)
+    return (
+        f'<path d="M {start:g} {y:g} C {middle:g} {y:g} {middle:g} {v:g} {end:g} {v:g}" fill="none" '
+        'stroke="#555" marker-end="url(#tip)"/>'
+    )
+
+
+def _box(name: str, x: float, y: float) -> str:
+    return (
+        f'<rect x="{x - _WIDTH / 2:g}" y="{y - _HEIGHT / 2:g}" width="{_WIDTH}" height="{_HEIGHT}" rx="6" '
+        f'fill="#eef3fb" stroke="#3b6ea5"/>'
+        f'<text x="{x:g}" y="{y + 4.5:g}" text-anchor="middle" fill="#222">{html.escape(name)}</text>'
+    )

@@ -1,0 +1,142 @@
+"""The report as one HTML file, and its summary as Markdown."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from rs3l import __version__
+from rs3l.config.models import Campaign
+from rs3l.paths import CampaignPaths
+from rs3l.report.contents import Table, frame_table, read_json
+from rs3l.report.graph import graph_svg
+from rs3l.report.sections import dataset_table, method_name, number, sections
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def report(config: Campaign, root: str | Path, rules: str = "") -> str:
+    """Return the report of the campaign in the folder ``root`` as HTML: one file, without external resources.
+
+    ``rules``: what ``snakemake --rulegraph dot`` prints, for the picture of the pipeline. Raises
+    :class:`~rs3l.errors.DataError` if the campaign has no summary yet.
+    """
+    paths = CampaignPaths(str(root))
+    summary = read_json(paths.summary)
+    picture = base64.b64encode(graph_svg(rules).encode()).decode() if rules else ""
+    return _page(
+        "report.html.j2",
+        config=config,
+        summary=summary,
+        headline=headline(summary),
+        methods=methods_table(summary),
+        graph=f"data:image/svg+xml;base64,{picture}" if picture else "",
+        sections=sections(config, paths),
+    )
+
+
+def _page(template: str, **values: Any) -> str:
+    """Return a page from its template, with style and script in it; all values are escaped."""
+    loader = jinja2.FileSystemLoader(_TEMPLATES)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(
+        **values,
+        version=__version__,
+        css=Markup((_TEMPLATES / "report.css").read_text()),
+        script=Markup((_TEMPLATES / "report.js").read_text()),
+    )
+
+
+def headline(summary: Mapping[str, Any]) -> list[str]:
+    """Return the headline sentences."""
+    return [entry["text"].replace("+-", "±") for entry in summary["headline"]]
+
+
+def methods_table(summary: Mapping[str, Any]) -> Table:
+    """Return the main methods of the first task, at the fewest and the most labels."""
+    rows = [
+        {
+            "method": method_name(entry["method"], entry["mode"]),
+            "labels": entry["labels"],
+            "AUC": _number(entry["auc"]),
+            f"rejection at {summary['signal_efficiency']:.0%}": _number(entry["rejection"]),
+            "correlation of scores": _number(entry["paired_correlation"]),
+        }
+        for entry in summary["methods"]
+    ]
+    sample = summary["test_sample"]
+    about = (
+        f"Task {summary['task']}; test split: {sample['signal_jets']} signal and {sample['background_jets']} "
+        f"background jets of {sample['signal_events']} and {sample['background_events']} hard events. "
+        "Errors: finite number of runs and bootstrap over hard events. The last column is the rank "
+        "correlation of the scores of the same signal event showered twice: never without the AUC, for a "
+        "tagger that knows nothing is stable."
+    )
+    return frame_table("methods", "Main results", pd.DataFrame(rows), about, is_open=True)
+
+
+def _number(value: Mapping[str, Any] | None) -> str:
+    return "not measured" if value is None else number(value)
+
+
+def markdown(config: Campaign, root: str | Path) -> str:
+    """Return the summary of a campaign as Markdown: headline numbers, main results, data set, provenance."""
+    paths = CampaignPaths(str(root))
+    summary = read_json(paths.summary)
+    results = methods_table(summary)
+    counts = dataset_table(read_json(paths.manifest))
+    made = summary["provenance"]
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    return "\n".join(
+        [
+            f"# Campaign {summary['campaign']}",
+            "",
+            *(f"- {sentence}" for sentence in headline(summary)),
+            "",
+            "## Main results",
+            "",
+            results.about,
+            "",
+            *markdown_table(results),
+            "",
+            "## Data set",
+            "",
+            counts.about,
+            "",
+            *markdown_table(counts),
+            "",
+            "## Provenance",
+            "",
+            f"Seed {config.seed}; variants {', '.join(config.variants)}; {summary['classifiers']} classifiers; "
+            f"commit {made['git'] or 'unknown'}; {versions}.",
+            "",
+        ]
+    )
+
+
+def markdown_table(table: Table) -> list[str]:
+    """Return the lines of a table in Markdown."""
+    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+
+
+def comparison_markdown(first: str, second: str, tables: Sequence[Table]) -> str:
+    """Return the comparison of two campaigns as Markdown."""
+    lines = ["# Two campaigns", "", f"A: {first}", "", f"B: {second}"]
+    for table in tables:
+        about = [table.about, ""] if table.about else []
+        lines += ["", f"## {table.title}", "", *about, *markdown_table(table)]
+    return "\n".join(lines)
+
+
+def comparison_html(first: str, second: str, tables: Sequence[Table]) -> str:
+    """Return the comparison of two campaigns as one HTML file."""
+    return _page("compare.html.j2", first=first, second=second, tables=tables)

@@ -1,0 +1,208 @@
+"""The sections of the report, from the files of a campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rs3l.config import blocks
+from rs3l.config.models import Campaign, PtHat
+from rs3l.errors import DataError
+from rs3l.eval.names import LABELS, headline_efficiency, rejection_name
+from rs3l.eval.plot_resources import resource_table
+from rs3l.eval.plot_results import read_table
+from rs3l.eval.summary import format_number
+from rs3l.paths import SPLITS, CampaignPaths
+from rs3l.report.contents import (
+    SECTIONS,
+    Section,
+    Table,
+    configuration,
+    frame_table,
+    pictures,
+    read_json,
+    tables,
+    versions,
+)
+
+_SIGNIFICANT = "Significance: difference over its error, in standard deviations."
+
+
+def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
+    """Return the sections that have something to show."""
+    figures = pictures(config, paths)
+    extra = {
+        "simulation": _simulation(config),
+        "dataset": [dataset_table(read_json(paths.manifest))],
+        "pretraining": _pretraining(config, paths),
+        "tasks": _results(config, paths),
+        "provenance": _provenance(config, paths),
+    }
+    found = tables(Path(paths.evaluation()).parent)
+    ablations = [table for group in tables(Path(paths.root) / "ablations").values() for table in group]
+    result = []
+    for name, title in SECTIONS.items():
+        shown = [*extra.get(name, []), *found[name], *(ablations if name == "ablations" else [])]
+        section = Section(name, title, figures[name], shown)
+        if name == "ablations":
+            section = replace(section, text=_ablation_text(paths))
+        if name == "provenance":
+            section = replace(section, code=[("Configuration, with all defaults", configuration(config))])
+        result.append(section)
+    return [section for section in result if section.pictures or section.tables or section.text]
+
+
+def method_name(method: str, mode: str) -> str:
+    """Return the name of a method, for people; its two parts if it has none."""
+    return LABELS.get((method, mode), mode.replace("_", " ") if method == "none" else f"{method}, {mode}")
+
+
+def number(row: Mapping[str, Any], value: str = "value", error: str = "error") -> str:
+    """Return value and error of a line of a table as text."""
+    limit = {"lower_limit": bool(row["lower_limit"])} if "lower_limit" in row else {}
+    return format_number({"value": float(row[value]), "error": float(row[error]), **limit}).replace("+-", "±")
+
+
+def results_table(metrics: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
+    """Return one metric of a task with its errors: a line per method, a column per number of labels."""
+    chosen = metrics[(metrics["task"] == task) & (metrics["metric"] == metric)]
+    rows: dict[str, dict[str, str]] = {}
+    for row in chosen.to_dict("records"):
+        name = method_name(str(row["method"]), str(row["mode"]))
+        rows.setdefault(name, {})[f"{row['labels']} labels"] = number({str(k): v for k, v in row.items()})
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("method").reset_index()
+
+
+def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
+    """Return the paired differences of one metric, with their significance."""
+    chosen = differences[(differences["task"] == task) & (differences["metric"] == metric)]
+    rows = [
+        {
+            "method": method_name(str(row["method"]), str(row["mode"])),
+            "minus": method_name(str(row["reference_method"]), str(row["reference_mode"])),
+            "labels": row["labels"],
+            "difference": number({k: row[k] for k in ("value", "error")}),
+            "significance": f"{row['value'] / row['error']:+.1f} σ" if row["error"] > 0 else "",
+        }
+        for row in chosen.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def dataset_table(manifest: Mapping[str, Any]) -> Table:
+    """Return the counts of the data set, a line per process."""
+    rows = []
+    for name, process in manifest["processes"].items():
+        files = [file for file in manifest["files"] if file["process"] == name]
+        matching = process["matching_efficiency"]
+        rows.append(
+            {
+                "process": name,
+                "label": process["label"],
+                "use": process["use"],
+                "hard events": process["hard_events"],
+                **{
+                    f"{split} events": sum(file["events"] for file in files if file["split"] == split)
+                    for split in SPLITS
+                },
+                "jets, all variants": sum(file["rows"] for file in files),
+                "matched, nominal": f"{matching['nominal']:.3f}" if "nominal" in matching else "",
+                "matched, all variants": f"{process['matching_efficiency_all_variants']:.3f}",
+            }
+        )
+    about = "Hard events with at least one matched jet, by split; a hard event is in one split with all its views."
+    return frame_table("counts", "Events and jets", pd.DataFrame(rows), about, is_open=True)
+
+
+def _simulation(config: Campaign) -> list[Table]:
+    processes = [
+        {
+            "process": name,
+            "label": process.label,
+            "use": process.use,
+            "events": process.events,
+            "pT-hat [GeV]": _range(process.pt_hat),
+            "settings": _settings(process.pythia) or ", ".join(process.lhe_patterns),
+        }
+        for name, process in config.processes.items()
+    ]
+    variants = [
+        {
+            "variant": name,
+            "simulated again from": variant.resample or "",
+            "use": variant.use,
+            "settings": _settings(variant.pythia) or (variant.generator.command if variant.generator else ""),
+        }
+        for name, variant in config.variants.items()
+    ]
+    general = f"pp at {config.generator.ecm / 1000:g} TeV. {_settings(config.generator.pythia)}"
+    return [
+        frame_table("processes", "Hard processes", pd.DataFrame(processes), general, is_open=True),
+        frame_table("variants", "Variants", pd.DataFrame(variants), is_open=True),
+    ]
+
+
+def _range(cut: PtHat | None) -> str:
+    if cut is None:
+        return ""
+    return f"{cut.min:g} … {cut.max:g}" if cut.max else f"> {cut.min:g}"
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return "; ".join(f"{key} = {value}" for key, value in values.items())
+
+
+def _pretraining(config: Campaign, paths: CampaignPaths) -> list[Table]:
+    rows = []
+    for run in blocks.runs(config):
+        path = Path(paths.model_metrics(run))
+        if path.is_file():
+            rows.append({"run": run, **read_table(path).iloc[-1].to_dict()})
+    if not rows:
+        return []
+    about = "Metrics after the last epoch of every run; docs/pretrain.md explains them."
+    return [frame_table("runs", "Last epoch", pd.DataFrame(rows), about, is_open=True)]
+
+
+def _results(config: Campaign, paths: CampaignPaths) -> list[Table]:
+    metrics, differences = (read_table(paths.evaluation(name)) for name in ("metrics", "differences"))
+    efficiency = headline_efficiency(config.evaluate.efficiencies)
+    rejection = rejection_name(efficiency)
+    result = []
+    for task in dict.fromkeys(metrics["task"]):
+        for metric, what in ((rejection, f"rejection at {efficiency:.0%} signal efficiency"), ("auc", "AUC")):
+            shown = results_table(metrics, task, metric)
+            result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, is_open=True))
+        paired = significance_table(differences, task, rejection)
+        title = f"{task}: paired differences of the rejection"
+        result.append(frame_table(f"{task}-paired", title, paired, _SIGNIFICANT))
+    return result
+
+
+def _ablation_text(paths: CampaignPaths) -> list[str]:
+    path = Path(paths.root) / "ablations" / "summary.json"
+    return [entry["text"] for entry in read_json(path)["headline"]] if path.is_file() else []
+
+
+def _provenance(config: Campaign, paths: CampaignPaths) -> list[Table]:
+    made = [("merge", paths.merge_provenance)]
+    made += [(run, paths.model_provenance(run)) for run in blocks.runs(config)]
+    entries = [{"what": what, **read_json(path)} for what, path in made if Path(path).is_file()]
+    entries.append({"what": "evaluate", **read_json(paths.summary)["provenance"]})
+    seeds = [{"what": "campaign", "seed": config.seed}]
+    seeds += [{"what": run, "seed": blocks.pretrain(config, run).seed} for run in blocks.runs(config)]
+    result = [
+        frame_table("versions", "Versions and commits", versions(entries), "By stage.", is_open=True),
+        frame_table(
+            "seeds", "Seeds", pd.DataFrame(seeds), "All random numbers belong to one of these and a name."
+        ),
+    ]
+    try:
+        jobs = resource_table(paths.benchmarks)
+    except DataError:
+        return result
+    return [*result, frame_table("jobs", "Time and memory per rule", jobs, "From the benchmark files.", True)]
