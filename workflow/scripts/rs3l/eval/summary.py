@@ -50,7 +50,7 @@ def summarise(block: EvaluateBlock, manifest: Mapping[str, Any], tables: Tables)
         },
         "classifiers": len(tables["training"]),
         "dataset": _dataset(manifest),
-        "provenance": provenance(version=block.version, block=block.model_dump()),
+        "provenance": provenance(version=block.version, block=block.model_dump(mode="json")),
     }
 
 
