@@ -16,7 +16,7 @@ ARGS ?=
 RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
-.PHONY: bench compare replay plan envs pins test-conda demo test test-report test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: bench chromium compare replay plan envs pins test-conda demo test test-report test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -35,7 +35,7 @@ demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml o
 	@$(RUN) tools/demo.py --config "$(CONFIG)" --cores "$(CORES)"
 
 test: venv  ## all tests, with the miniature campaign
-	@$(RUN) -m pytest tests -m "not faults and not slurm and not conda and not browser"
+	@$(RUN) -m pytest tests -m "not faults and not slurm and not conda"
 
 test-faults: venv  ## SIGKILL, full disk, damaged files, clock skew, Ctrl-C ... on tiny campaigns; then on Slurm
 	@$(RUN) -m pytest tests -m "faults and not slurm"
@@ -51,6 +51,9 @@ test-conda: venv  ## `--sdm conda` with a stand-in for conda and a local channel
 	@test -x .conda-test/bin/python || $(PYTHON) -m venv .conda-test
 	@.conda-test/bin/python -m pip -q install --require-hashes --only-binary :all: -r tests/conda/requirements.txt
 	@CONDA_STAND_IN_PYTHON="$(CURDIR)/.conda-test/bin/python" $(RUN) -m pytest tests/conda
+
+chromium: venv  ## the browser that the tests of the report need (root, Debian: installs it)
+	@$(RUN) tests/report/browser.py
 
 test-report: venv  ## the report of the miniature campaign in headless Chromium (root, Debian: installs it)
 	@$(RUN) tests/report/browser.py -- "$(BIN)/python" -m pytest tests/report $(PYTEST)

@@ -1,6 +1,6 @@
 """Headless Chromium for the tests of the report: found, or installed on Debian by root; driven through Selenium.
 
-As a command, it runs what stands after ``--`` with the browser there, or says SKIPPED and why.
+As a command, it installs the browser, or says SKIPPED and why; then it runs what stands after ``--``, if anything.
 """
 
 from __future__ import annotations
@@ -23,9 +23,14 @@ PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 """Program and Debian's package that has it."""
 
 
+def missing_packages() -> list[str]:
+    """Return the Debian packages of the programs that are not installed."""
+    return [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+
+
 def install() -> str:
     """Install what is missing; return why that is impossible, or nothing."""
-    missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    missing = missing_packages()
     if not missing:
         return ""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -85,12 +90,12 @@ def screenshot(driver: Chrome, path: Path) -> None:
 
 
 def main() -> int:
-    """Run a command with the browser there."""
+    """Install the browser, and run a command with it if there is one."""
     if reason := install():
         print(f"SKIPPED: {reason}")
         return 0
-    command = sys.argv[sys.argv.index("--") + 1 :]
-    return subprocess.run(command, env={**os.environ, "RS3L_BROWSER": "1"}).returncode
+    command = sys.argv[2:]
+    return subprocess.run(command).returncode if command else 0
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import chromium, console, open_file, requests
+from browser import chromium, console, missing_packages, open_file, requests
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
@@ -18,7 +17,7 @@ from conftest import REPOSITORY, Snakemake
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif("RS3L_BROWSER" not in os.environ, reason="needs the browser of `make test-report`"),
+    pytest.mark.skipif(bool(missing_packages()), reason="needs Chromium: `make chromium` installs it"),
 ]
 
 

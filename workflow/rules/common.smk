@@ -181,7 +181,9 @@ def qualities(runs):
 
 def ablation_tables(wildcards):
     """Return the tables of the ablations, if the configuration has some."""
-    return [*map(PATHS.ablations, EVALUATION_TABLES), PATHS.ablations_summary] if CAMPAIGN.ablations else []
+    if not CAMPAIGN.ablations:
+        return []
+    return [*map(PATHS.ablations, EVALUATION_TABLES), PATHS.ablations_summary, PATHS.figure("ablations")]
 
 
 def figures_block():

@@ -465,3 +465,126 @@ rule plot_resources:
         "python {input.script:q} --block {params.block:q} --figure resources "
         "--benchmarks {params.benchmarks:q} --ecm {params.energy} "
         "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_robustness:
+    """
+    Wasserstein distance of the score, and change of the mistag rate, under every variant.
+
+    Wildcards: task.
+    """
+    input:
+        script=script("figure.py"),
+        table=PATHS.evaluation("robustness"),
+    output:
+        svg=report(
+            PATHS.figure("robustness_{task}"),
+            caption="../report/robustness.rst",
+            category="3. Results",
+            subcategory="{task}",
+            labels={"figure": "robustness", "task": "{task}"},
+        ),
+        png=PATHS.figure("robustness_{task}", "png"),
+        csv=PATHS.figure("robustness_{task}", "csv"),
+    log:
+        PATHS.log("plot", "robustness", "{task}"),
+    benchmark:
+        PATHS.benchmark("plot", "robustness", "{task}")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+    message:
+        "figure robustness of {wildcards.task}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure robustness --task {wildcards.task} "
+        "--robustness-table {input.table:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_latent_quality:
+    """
+    Retrieval, linear fits and effective rank of the frozen encoders.
+
+    No wildcards.
+    """
+    input:
+        script=script("figure.py"),
+        table=PATHS.evaluation("latents"),
+    output:
+        svg=report(
+            PATHS.figure("latent_quality"),
+            caption="../report/latent_quality.rst",
+            category="2. Pre-training",
+            subcategory="Latent space",
+            labels={"figure": "latent quality"},
+        ),
+        png=PATHS.figure("latent_quality", "png"),
+        csv=PATHS.figure("latent_quality", "csv"),
+    log:
+        PATHS.log("plot", "latent_quality"),
+    benchmark:
+        PATHS.benchmark("plot", "latent_quality")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+    message:
+        "figure latent_quality"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure latent_quality "
+        "--latents-table {input.table:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule plot_ablations:
+    """
+    Rejection of every ablation; of the target `ablations` alone.
+
+    No wildcards.
+    """
+    input:
+        script=script("figure.py"),
+        table=PATHS.ablations("metrics"),
+    output:
+        svg=report(
+            PATHS.figure("ablations"),
+            caption="../report/ablations.rst",
+            category="4. Ablations",
+            subcategory="Ablations",
+            labels={"figure": "ablations"},
+        ),
+        png=PATHS.figure("ablations", "png"),
+        csv=PATHS.figure("ablations", "csv"),
+    log:
+        PATHS.log("plot", "ablations"),
+    benchmark:
+        PATHS.benchmark("plot", "ablations")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1000),
+        runtime=more(30),
+        disk_mb=more(200),
+    params:
+        block=figures_block(),
+        energy=ENERGY,
+    message:
+        "figure ablations"
+    shell:
+        "python {input.script:q} --block {params.block:q} --figure ablations "
+        "--ablations-table {input.table:q} --ecm {params.energy} "
+        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
