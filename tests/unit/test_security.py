@@ -97,6 +97,8 @@ def test_every_path_in_a_rule_is_quoted() -> None:
         "params.shard_events",
         "wildcards.shard",
         "params.model",
+        "params.seed",
+        "params.bootstrap",
     }
     numbers_and_names |= {"params.launcher", "params.workers"}
     assert {field for field in plain if not field.startswith("resources.")} <= numbers_and_names

@@ -93,6 +93,7 @@ def test_a_method_with_other_networks_has_its_own_reference() -> None:
     table = table[table["metric"] == "auc"].set_index("method")
     assert table["reference_method"].to_dict() == {"blind": "none_blind", "rs3l": "none"}
     assert table["limit"].to_dict() == {"blind": "", "rs3l": "more"}
+    assert np.isfinite(table.loc["blind", "error"]) and np.isnan(table.loc["rs3l", "error"])
 
 
 def test_calibration_is_that_of_resampled_jets_of_equal_classes() -> None:

@@ -31,7 +31,7 @@ def savings_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
     linearly in the logarithm of the labels (of rejections: their logarithm). ``limit``: ``more`` if it never does
     (the value is a lower limit), ``less`` if it does with the fewest labels already. ``bootstrap``: from the
     replicas of the test sample; ``run_error``: jackknife over repeats and pre-training seeds; both are relative
-    errors times the value. Near a limit the errors are too small, for replicas cannot pass it.
+    errors times the value. A limit has none, and near one they are too small, for replicas cannot pass it.
     """
     return pd.DataFrame([row for result in results for row in _task_rows(result)], columns=_COLUMNS)
 
@@ -68,6 +68,7 @@ def _saving(result: TaskMetrics, members: list[int], reference: dict[int, list[i
         parts = [float(logarithm(*each)[0][0]) for each in kept]
         variance += (len(parts) - 1) / len(parts) * float(np.sum((np.array(parts) - np.mean(parts)) ** 2))
     value, spread = math.exp(values[0]), float(np.std(values[1:], ddof=1))
+    variance, spread = (math.nan, math.nan) if limit else (variance, spread)
     return {
         "value": value,
         "limit": LIMITS[limit],
