@@ -445,7 +445,7 @@ def test_examples_of_the_pages_are_valid(test_values: dict[str, Any], page: str)
     values = copy.deepcopy(test_values)
     for example in text.split("```yaml\n")[1:]:
         for key, entries in yaml.safe_load(example.split("```")[0]).items():
-            values[key].update(entries)
+            values[key] = {**values[key], **entries} if isinstance(entries, dict) else entries
     config = parse_campaign(values)
     check_settings(config)
     assert config != parse_campaign(test_values)

@@ -127,7 +127,7 @@ def scripts_of_rules() -> dict[str, str]:
     """Return the env of each script, from the rules that run it, or from the list of those that none runs."""
     result = dict(BY_HAND)
     for rules in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")):
-        for rule in re.split(r"^rule ", rules.read_text(), flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^ *rule (?=\w+:)", rules.read_text(), flags=re.MULTILINE)[1:]:
             script = re.search(r'script=script\("([^"]+)"\)', rule)
             env = re.search(r'conda:\s+"../../envs/([^"]+)"', rule)
             assert script and env, f"{rules.name}: rule {rule.splitlines()[0]} names no script or no env"

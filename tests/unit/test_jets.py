@@ -11,8 +11,8 @@ import pytest
 from rs3l.config.models import Jets
 from rs3l.errors import DataError
 from rs3l.physics import jets as module
+from rs3l.physics.jet_table import _leading
 from rs3l.physics.jets import anchored_jets, jet_shapes
-from rs3l.physics.resim import _leading
 from rs3l.physics.shower import Particles
 from rs3l.physics.soft_drop import soft_drop
 
