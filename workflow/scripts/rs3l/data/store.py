@@ -130,17 +130,6 @@ class JetStore:
             keep &= self.variant == self.variant_names.index(variant)
         return np.flatnonzero(keep)
 
-    def select(self, rows: Ints) -> JetStore:
-        """Return a store of the jets ``rows``, in that order."""
-        lengths = np.diff(self.offsets)
-        jet = np.repeat(np.arange(len(rows)), lengths[rows])
-        offsets = np.concatenate([[0], np.cumsum(lengths[rows])]).astype(np.int64)
-        candidates = self.candidates[np.arange(len(jet)) - offsets[jet] + self.offsets[rows][jet]]
-        columns = ("jet_pt", "jet_energy", "jet_mass", "weight", "event_id", "process", "variant")
-        return replace(
-            self, candidates=candidates, offsets=offsets, **{name: getattr(self, name)[rows] for name in columns}
-        )
-
     def events(self) -> EventViews:
         """Return the rows of each event's views; they are adjacent (:class:`DataError` if not)."""
         first = np.ones(len(self), dtype=bool)

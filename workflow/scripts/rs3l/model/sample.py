@@ -48,7 +48,7 @@ def load_sample(
             )
     observables = np.column_stack([columns[name].astype(np.float64) for name in OBSERVABLES])
     if len(rows) < len(store):
-        store, observables = store.select(rows), observables[rows]
+        store, observables = store.take(rows), observables[rows]
     return Sample(replace(store, process=side[rows], process_names=SIDES), observables)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -39,6 +40,7 @@ def pythia_version(pythia: Any) -> str:
     return f"{pythia.settings.parm('Pythia:versionNumber'):.3f}"
 
 
+@cache
 def installed_version() -> str:
     """Return the version of the Pythia that is installed."""
     return pythia_version(new_pythia())
