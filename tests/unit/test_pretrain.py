@@ -287,5 +287,5 @@ def test_fewer_events_take_the_same_number_of_steps(tmp_path: Path, manifest: Pa
         for settings in (block(), block(events=0.5))
     )
     assert part.steps == whole.steps
-    assert len(part.train.events.count) == round(0.5 * len(whole.train.events.count))
+    assert len(part.train.source.events.count) == round(0.5 * len(whole.train.source.events.count))
     assert len(part.val.events.count) == len(whole.val.events.count), "validation keeps all of its events"

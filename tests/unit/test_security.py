@@ -91,6 +91,7 @@ def test_every_path_in_a_rule_is_quoted() -> None:
     plain = {field for field in fields if not field.endswith(":q")}
     numbers_and_names = {
         "threads",
+        "wildcards.process",
         "wildcards.task",
         "params.figure",
         "params.energy",
