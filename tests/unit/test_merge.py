@@ -16,8 +16,9 @@ from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import MergeBlock
 from rs3l.data.checksum import VALUES, sealed, values_sha256
-from rs3l.data.merge import find_shards, merge, merge_part, split_of
+from rs3l.data.merge import find_shards, merge, merge_part
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, dataset_schema
+from rs3l.data.splits import split_of
 from rs3l.errors import DataError
 from rs3l.files import sha256
 from rs3l.paths import SPLITS, CampaignPaths, shard_name
@@ -96,7 +97,7 @@ def reference(block: MergeBlock, paths: CampaignPaths, process: str) -> dict[str
             kept = {name: row[name] for name in (*HARD_COLUMNS, *JET_COLUMNS, *CANDIDATE_COLUMNS)}
             kept["jet_type"] = by_variant["nominal"][event]["jet_type"]
             label = block.processes[process].label
-            rows[split_of(block, process, event)].append(
+            rows[split_of(block.seed, block.splits, process, event)].append(
                 {"event_id": row["event_id"], "process": process, "label": label, "variant": variant, **kept}
             )
     return rows
@@ -276,7 +277,7 @@ def test_views_of_another_hard_event_are_refused(copied: tuple[MergeBlock, Campa
 
 def test_splits_have_the_configured_fractions(campaign: Campaign) -> None:
     block = blocks.merge(campaign)
-    names = [split_of(block, "qcd", event) for event in range(4000)]
+    names = [split_of(block.seed, block.splits, "qcd", event) for event in range(4000)]
     for split in SPLITS:
         fraction = getattr(block.splits, split)
         error = (fraction * (1 - fraction) / 4000) ** 0.5

@@ -131,7 +131,9 @@ _SHARED_COST = {None: 1.0, "hadronisation": 0.4, "detector": 0.2}
 
 
 def _resimulate(config: Campaign) -> Work:
-    costs = [config.variants[name].cost for name in blocks.own_variants(config)]
+    costs = [
+        config.variants[name].cost * blocks.chosen_fraction(config, name) for name in blocks.own_variants(config)
+    ]
     if shared := blocks.shared_variants(config):
         costs.append(sum(_SHARED_COST[config.variants[v].resample] * config.variants[v].cost for v in shared))
     return replace(_shard_work("resimulate", config, costs), written=_events(config) * len(config.variants))

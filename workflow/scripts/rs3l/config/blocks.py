@@ -31,6 +31,7 @@ from rs3l.config.models import (
     PtHat,
     PythiaSettings,
     SampleKind,
+    Split,
     Splits,
     Task,
     Variant,
@@ -99,6 +100,13 @@ SHOWER_OF_KIND: dict[SampleKind, PythiaSettings] = {
 """Pythia settings for each accepted kind of sample: pages POWHEG Matching and aMC@NLO Matching of its manual."""
 
 
+class Chosen(Block):
+    """The splits whose hard events are re-simulated, if not all."""
+
+    splits: Splits
+    only: list[Split]
+
+
 class ResimBlock(Block):
     """One variant of one process. ``baseline``: the nominal's settings, if those of the variant differ."""
 
@@ -116,6 +124,7 @@ class ResimBlock(Block):
     jets: Jets
     generator: GeneratorCommand | None = None
     generator_files: dict[str, str] = Field({}, description="SHA-256 of the files that the generator reads.")
+    chosen: Chosen | None = None
 
     def stream(self, stage: Literal["shower", "hadronisation", "detector"]) -> str:
         """Return whose random numbers ``stage`` uses: the variant's own from ``resample`` on."""
@@ -152,6 +161,7 @@ class MergeBlock(Block):
     splits: Splits
     processes: dict[str, ProcessInfo]
     variants: dict[str, Literal["train", "held_out"]]
+    limited: dict[str, list[Split]] = Field({}, description="Splits of the variants that do not have all.")
 
 
 class PretrainBlock(Block):
@@ -378,7 +388,21 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         jets=config.jets,
         generator=config.variants[variant].generator,
         generator_files=_checksums(variant, config.variants[variant].generator),
+        chosen=_chosen(config, variant),
     )
+
+
+def _chosen(config: Campaign, variant: str) -> Chosen | None:
+    """Return the splits of a variant; a variant of all splits does not depend on their fractions."""
+    if config.variants[variant].is_complete:
+        return None
+    return Chosen(splits=config.dataset.splits, only=sorted(set(config.variants[variant].splits)))
+
+
+def chosen_fraction(config: Campaign, variant: str) -> float:
+    """Return the fraction of the hard events that a variant re-simulates."""
+    fractions = config.dataset.splits.model_dump()
+    return float(sum(fractions[split] for split in set(config.variants[variant].splits)))
 
 
 def shared_variants(config: Campaign) -> list[str]:
@@ -386,7 +410,10 @@ def shared_variants(config: Campaign) -> list[str]:
     if not config.share_shower:
         return []
     after_shower = ("hadronisation", "detector")
-    return ["nominal", *(name for name, v in config.variants.items() if v.resample in after_shower)]
+    return [
+        "nominal",
+        *(name for name, v in config.variants.items() if v.resample in after_shower and v.is_complete),
+    ]
 
 
 def own_variants(config: Campaign) -> list[str]:
@@ -428,6 +455,7 @@ def merge(config: Campaign) -> MergeBlock:
             name: ProcessInfo(label=p.label, events=p.events, use=p.use) for name, p in config.processes.items()
         },
         variants={name: v.use for name, v in config.variants.items()},
+        limited={name: sorted(set(v.splits)) for name, v in config.variants.items() if not v.is_complete},
     )
 
 

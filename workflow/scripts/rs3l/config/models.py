@@ -20,6 +20,8 @@ PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
+Split = Literal["train", "val", "test"]
+ALL_SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Overrides = dict[str, Any]
 """Keys of the block `pretrain` that a method or an ablation changes; typed by :mod:`rs3l.config.methods`."""
 ModelPath = Annotated[str, StringConstraints(pattern=r"^[\w./+@][\w./+@=,-]*\.safetensors$")]
@@ -214,6 +216,11 @@ class Variant(Block):
     use: Literal["train", "held_out"] = Field(
         "train", description="held_out: in the data set, but never a view in pre-training or a label."
     )
+    splits: list[Split] = Field(
+        list(ALL_SPLITS), min_length=1,
+        description="Splits whose hard events are re-simulated; the others are rows with status 4. A variant with "
+        "`use: held_out` needs the test split alone, which saves the cost of the others.",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _generator_replaces_pythia(self) -> Self:
@@ -221,6 +228,17 @@ class Variant(Block):
             raise ValueError("a `generator` makes everything after the hard process: it needs `resample: shower`")
         if self.generator is not None and self.pythia:
             raise ValueError("`pythia` has no effect on another `generator`: use its `settings`")
+        return self
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the hard events of all splits are re-simulated."""
+        return set(self.splits) == set(ALL_SPLITS)
+
+    @model_validator(mode="after")
+    def _only_held_out_variants_leave_splits_out(self) -> Self:
+        if not self.is_complete and self.use != "held_out":
+            raise ValueError("only a variant with `use: held_out` may leave out `splits`: it is not trained on")
         return self
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from rs3l.data.card import card_text
 from rs3l.data.checksum import VALUES, ValuesDigest, is_sealed
 from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import Status, dataset_schema, jets_schema
+from rs3l.data.splits import split_of
 from rs3l.data.survival import Moments, moments, survival
 from rs3l.data.workers import Jobs, compute
 from rs3l.errors import DataError
@@ -88,14 +89,6 @@ def merge(block: MergeBlock, root: str, workers: int, jobs: Jobs | None = None) 
     write_json(paths.manifest, manifest)
     logging.info("%s: %d files", paths.manifest, len(manifest["files"]))
     return manifest
-
-
-def split_of(block: MergeBlock, process: str, event: int) -> str:
-    """Return the split of a hard event: a function of its key alone."""
-    position = seeds.uniform(block.seed, process, event, "split")
-    if position < block.splits.train:
-        return "train"
-    return "val" if position < block.splits.train + block.splits.val else "test"
 
 
 def find_shards(block: MergeBlock, paths: CampaignPaths) -> dict[str, dict[str, list[Shard]]]:
@@ -163,18 +156,19 @@ def merge_part(
     ok = np.stack([table["status"].to_numpy() == Status.OK for table in tables.values()])
     _check_hard_events(tables)
     tables = {variant: _with_types_of(tables["nominal"], table) for variant, table in tables.items()}
-    keep = ok.sum(axis=0) >= block.min_views
-    split = np.array([split_of(block, process, event) for event in range(first, last)])
+    complete = ok[[variant not in block.limited for variant in block.variants]]
+    keep = complete.sum(axis=0) >= block.min_views
+    split = np.array([split_of(block.seed, block.splits, process, event) for event in range(first, last)])
     files = [
         _write_split(block, root, process, part, name, tables, ok & (keep & (split == name))) for name in SPLITS
     ]
     return PartResult(
         files=files,
         status={variant: _count_status(table) for variant, table in tables.items()},
-        all_variants=int(ok.all(axis=0).sum()),
-        two_variants=int((ok.sum(axis=0) >= 2).sum()),
+        all_variants=int(complete.all(axis=0).sum()),
+        two_variants=int((complete.sum(axis=0) >= 2).sum()),
         sum_weights=float(pc.sum(tables["nominal"]["weight"]).as_py()),
-        survival=moments(tables, ok),
+        survival=moments(tables, complete),
     )
 
 
@@ -357,6 +351,7 @@ def _manifest(
         "detector": json.loads(shards[next(iter(shards))]["nominal"][0].resimulation)["detector"]["response"],
         "min_views": block.min_views,
         "variants": dict(block.variants),
+        "limited": dict(block.limited),
         "processes": {
             process: _process_entry(block, process, shards[process]["nominal"], by_process[process])
             for process in block.processes
@@ -385,7 +380,9 @@ def _process_entry(
         "cross_section_error_pb": _rounded(error),
         "sum_weights": sum(result.sum_weights for result in results),
         "status": status,
-        "matching_efficiency": {variant: counts["ok"] / events for variant, counts in status.items()},
+        "matching_efficiency": {
+            variant: counts["ok"] / max(events - counts["skipped"], 1) for variant, counts in status.items()
+        },
         "matching_efficiency_all_variants": sum(result.all_variants for result in results) / events,
         "matching_efficiency_two_variants": sum(result.two_variants for result in results) / events,
         "survival": survival([result.survival for result in results]),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
@@ -20,16 +22,27 @@ from rs3l.physics.matching import Anchor
 from rs3l.physics.response import respond
 from rs3l.physics.shower import Particles
 
+Ints = npt.NDArray[np.int64]
+
 
 def jet_table(
-    block: ResimBlock, events: Sequence[HardEvent], anchors: Sequence[Anchor], batches: Iterable[Particles]
+    block: ResimBlock,
+    events: Sequence[HardEvent],
+    anchors: Sequence[Anchor],
+    batches: Iterable[Particles],
+    chosen: Ints | None = None,
 ) -> pa.Table:
     """Return one row per hard event (schema ``jets_schema``), in order, from the particles of those completed.
 
-    Positions of the particles are those in ``events``. An event that is in no batch gets the status FAILED.
+    ``chosen``: positions in ``events`` of those that were simulated (None: all); positions of the particles are
+    those in ``chosen``. An event that is in no batch gets the status FAILED, or SKIPPED if it was not chosen.
     """
-    rows = pa.concat_tables([_jet_rows(block, events, anchors, particles) for particles in batches])
-    return _one_row_per_event(block, events, anchors, rows)
+    chosen = np.arange(len(events)) if chosen is None else chosen
+    placed = (replace(particles, position=chosen[particles.position]) for particles in batches)
+    rows = pa.concat_tables([_jet_rows(block, events, anchors, particles) for particles in placed])
+    missing = np.full(len(events), int(Status.SKIPPED), np.int8)
+    missing[chosen] = int(Status.FAILED)
+    return _one_row_per_event(block, events, anchors, rows, missing)
 
 
 def _jet_rows(
@@ -115,16 +128,20 @@ def _leading(jets: AnchoredJets, count: int) -> tuple[Any, Any]:
 
 
 def _one_row_per_event(
-    block: ResimBlock, events: Sequence[HardEvent], anchors: Sequence[Anchor], rows: pa.Table
+    block: ResimBlock,
+    events: Sequence[HardEvent],
+    anchors: Sequence[Anchor],
+    rows: pa.Table,
+    missing: npt.NDArray[np.int8],
 ) -> pa.Table:
-    """Return the rows in the order of the hard events; an event that is missing gets status FAILED."""
+    """Return the rows in the order of the hard events; one that has none gets its status of ``missing`` [E]."""
     position = rows["position"].to_numpy()
     if len(np.unique(position)) != len(position):
         raise GeneratorError(f"{block.process}, {block.variant}: an event was returned twice")
     lookup = np.full(len(events), -1)
     lookup[position] = np.arange(len(position))
     jets = rows.take(pa.array(lookup, mask=lookup < 0))
-    status = jets["status"].fill_null(pa.scalar(int(Status.FAILED), pa.int8()))
+    status = pc.coalesce(jets["status"].combine_chunks(), pa.array(missing))
     hard = {
         "weight": [event.weight for event in events],
         "jet_type": [anchor.jet_type for anchor in anchors],

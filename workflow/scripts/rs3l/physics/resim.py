@@ -11,11 +11,14 @@ from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from rs3l.config.blocks import ResimBlock
 from rs3l.data.jets_file import JetsFile
 from rs3l.data.schema import Status
+from rs3l.data.splits import split_of
 from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
 from rs3l.physics import shower
@@ -26,7 +29,7 @@ from rs3l.physics.jet_types import GLUON, GluonSplittings
 from rs3l.physics.lhe import HardEvent, ShardInfo, open_shard
 from rs3l.physics.matching import Anchor, find_anchor
 from rs3l.physics.shared import SharedShower, check_shared
-from rs3l.physics.shower import Particles, Recorder, Showerer
+from rs3l.physics.shower import Particles, Recorder, Showerer, no_particles
 
 EFFECT_EVENTS = 100
 """Settings that change none of so many events of the first shard are an error; mostly one event tells."""
@@ -88,19 +91,34 @@ def jet_tables(views: Sequence[ResimBlock], events: Iterable[HardEvent]) -> Iter
     """
     if views[0].generator:  # a command works on all events at once
         whole = list(events)
-        anchors = _anchors(views[0], whole)
-        yield [jet_table(views[0], whole, anchors, Alternative(views[0], whole).batches())]
+        chosen = chosen_events(views[0], whole)
+        batches = Alternative(views[0], [whole[i] for i in chosen]).batches() if len(chosen) else [no_particles()]
+        yield [jet_table(views[0], whole, _anchors(views[0], whole), batches, chosen)]
         return
     showers = _showers(views)
     for some in _chunks(events, shower.BATCH):
-        anchors = _anchors(views[0], some)
-        splittings = GluonSplittings(_gluons(anchors) if views[0].variant == "nominal" else {})
-        batches = showers(some, splittings)
-        typed = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
-        yield [
-            jet_table(view, some, typed if view.variant == "nominal" else anchors, of_view)
-            for view, of_view in zip(views, batches, strict=True)
-        ]
+        yield _tables_of(views, some, showers)
+
+
+def _tables_of(views: Sequence[ResimBlock], events: Sequence[HardEvent], showers: Shower) -> list[pa.Table]:
+    """Return a table per view of the same events. Only a view that is alone may leave some out."""
+    anchors, chosen = _anchors(views[0], events), chosen_events(views[0], events)
+    splittings = GluonSplittings(_gluons(anchors) if views[0].variant == "nominal" else {})
+    asked = [events[i] for i in chosen]
+    batches = showers(asked, splittings) if asked else [[no_particles()]]
+    typed = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
+    return [
+        jet_table(view, events, typed if view.variant == "nominal" else anchors, of_view, chosen)
+        for view, of_view in zip(views, batches, strict=True)
+    ]
+
+
+def chosen_events(block: ResimBlock, events: Sequence[HardEvent]) -> npt.NDArray[np.int64]:
+    """Return the positions of the events whose split the variant re-simulates."""
+    if block.chosen is None:
+        return np.arange(len(events))
+    splits = [split_of(block.seed, block.chosen.splits, block.process, event.index) for event in events]
+    return np.flatnonzero([split in block.chosen.only for split in splits])
 
 
 def _showers(views: Sequence[ResimBlock]) -> Shower:
@@ -172,17 +190,17 @@ def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
 
 
 def _check_failures(file: JetsFile, block: ResimBlock, hard: str | Path) -> None:
-    failed = file.status[Status.FAILED]
+    failed, asked = file.status[Status.FAILED], file.rows - file.status[Status.SKIPPED]
     name, key, limit = ("Pythia", "pythia", MAX_FAILED_FRACTION)
     if block.generator:
         name, key, limit = "the external generator", "generator", block.generator.max_failed
-    if failed > limit * file.rows:
+    if failed > limit * asked:
         raise GeneratorError(
-            f"{hard}: {name} failed on {failed} of {file.rows} events under the variant {block.variant}; "
+            f"{hard}: {name} failed on {failed} of {asked} events under the variant {block.variant}; "
             f"check variants.{block.variant}.{key}"
         )
     if failed:
-        logging.warning("%s: %s failed on %d of %d events", hard, name, failed, file.rows)
+        logging.warning("%s: %s failed on %d of %d events", hard, name, failed, asked)
 
 
 def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:

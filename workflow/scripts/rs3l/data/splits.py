@@ -1,0 +1,14 @@
+"""The split of a hard event: a function of its key alone, the same for all its views."""
+
+from __future__ import annotations
+
+from rs3l import seeds
+from rs3l.config.models import Split, Splits
+
+
+def split_of(seed: int, splits: Splits, process: str, event: int) -> Split:
+    """Return the split of a hard event of a campaign with ``seed``."""
+    position = seeds.uniform(seed, process, event, "split")
+    if position < splits.train:
+        return "train"
+    return "val" if position < splits.train + splits.val else "test"
