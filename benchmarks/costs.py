@@ -13,7 +13,6 @@ import argparse
 import datetime
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +21,8 @@ from typing import NamedTuple
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
+
+from usage import usage  # noqa: E402
 
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
 from rs3l.files import write_text  # noqa: E402
@@ -53,14 +54,8 @@ class Start(NamedTuple):
 
 def cpu_seconds(*command: str) -> float:
     """Return the CPU time of a command."""
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    messages = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(messages)
-    return usage.ru_utime + usage.ru_stime
+    used = usage(command)
+    return used.ru_utime + used.ru_stime
 
 
 def start(repeats: int, *command: str) -> Start:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,20 +17,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from usage import usage  # noqa: E402
+
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
 from rs3l.physics.hard import generate_shard  # noqa: E402
 
 
 def peak_memory_mb(command: list[str]) -> float:
-    """Return the peak memory of a command; its messages are shown if it fails."""
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    messages = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(messages)
-    return usage.ru_maxrss / 1024
+    """Return the peak memory of a command."""
+    return usage(command).ru_maxrss / 1024
 
 
 def job(config: Campaign, process: str, hard: str, folder: str) -> list[str]:

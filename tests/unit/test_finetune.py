@@ -27,7 +27,7 @@ from rs3l.model.classifier import Classifier, FrozenValidation, Training, new_he
 from rs3l.model.encoder import embed, load_encoder, new_encoder, save_encoder
 from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.finetune import HISTORY, Draw, Frozen, Job, finetune, predictions_schema
-from rs3l.model.latents import write_latents
+from rs3l.model.latents import embed_test_jets, write_latents
 from rs3l.model.probe import C_GRID, balanced_loss, fit_probe
 
 PRETRAINED = ("probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp")
@@ -256,7 +256,7 @@ def test_scores_of_many_networks_are_those_of_each(job: Job, encoder: JetEncoder
 
 def test_latents_of_every_test_jet(tmp_path: Path, manifest: Path, model: Path) -> None:
     path = tmp_path / "latents.parquet"
-    write_latents(manifest, model, path)
+    write_latents(embed_test_jets(manifest, load_encoder(model)), path)
     table = pd.read_parquet(path)
     assert list(table) == ["event_id", "process", "variant", "z", "jet_mass", "jet_pt"]
     assert set(table["variant"]) == set(toy.VARIANTS) and set(table["process"]) == set(toy.MULTIPLICITY)

@@ -25,7 +25,15 @@ from rs3l.eval.savings import log_factor, savings_table
 from rs3l.eval.scores import Classifier, TaskScores
 from rs3l.eval.tables import TaskMetrics
 from rs3l.model.encoder import new_encoder, save_encoder
-from rs3l.model.quality import balanced_accuracy, effective_rank, nearest, quality, r_squared, write_quality
+from rs3l.model.latents import embed_test_jets
+from rs3l.model.quality import (
+    balanced_accuracy,
+    effective_rank,
+    nearest,
+    quality,
+    r_squared,
+    write_latents_and_quality,
+)
 
 COUNTS = np.array([10, 100, 1000])
 
@@ -164,7 +172,10 @@ def test_the_nearest_is_the_nearest() -> None:
 def test_quality_of_an_encoder(tmp_path: Path) -> None:
     manifest = toy.write_dataset(tmp_path)
     encoder = new_encoder(DeepSets(hidden=16, representation=16, latent=4), 16, 1)
-    lines = {(line.space, line.quantity, line.subject): line for line in quality(manifest, encoder, 3, 5)}
+    lines = {
+        (line.space, line.quantity, line.subject): line
+        for line in quality(manifest, encoder, embed_test_jets(manifest, encoder), 3, 5)
+    }
     assert all(line.values.shape == (6,) and np.isfinite(line.values).all() for line in lines.values())
     files = [entry["path"] for entry in json.loads(manifest.read_text())["files"] if entry["split"] == "test"]
     test = pd.concat([pd.read_parquet(tmp_path / name) for name in files])
@@ -186,7 +197,9 @@ def test_identical_views_are_always_retrieved(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(toy, "rows_of", copies)
     encoder = new_encoder(DeepSets(hidden=16, representation=16, latent=4), 16, 1)
-    found = [line for line in quality(toy.write_dataset(tmp_path), encoder, 3, 2) if line.quantity == "retrieval"]
+    manifest = toy.write_dataset(tmp_path)
+    lines = quality(manifest, encoder, embed_test_jets(manifest, encoder), 3, 2)
+    found = [line for line in lines if line.quantity == "retrieval"]
     assert len(found) == 2 * 3 and all((line.values == 1).all() for line in found)
 
 
@@ -194,7 +207,7 @@ def test_embed_writes_the_quality(tmp_path: Path) -> None:
     manifest, model = toy.write_dataset(tmp_path), tmp_path / "m.safetensors"
     encoder = new_encoder(DeepSets(hidden=8, representation=8, latent=3), 16, 1)
     save_encoder(encoder, model)
-    write_quality(manifest, model, tmp_path / "direct.parquet", 3, 4)
+    write_latents_and_quality(manifest, model, tmp_path / "zz.parquet", tmp_path / "direct.parquet", 3, 4)
     arguments = ["--manifest", str(manifest), "--model", str(model), "--latents", str(tmp_path / "z.parquet")]
     made = run_script(
         "embed.py", *arguments, "--quality", str(tmp_path / "q.parquet"), "--seed", "3", "--bootstrap", "4"

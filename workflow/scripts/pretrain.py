@@ -11,7 +11,6 @@ from rs3l import cli
 from rs3l.config import blocks
 from rs3l.model.distributed import join
 from rs3l.model.live import Folder, Nowhere
-from rs3l.model.preflight import preflight
 from rs3l.model.pretrain import Running, pretrain
 from rs3l.model.threads import limit_threads
 
@@ -39,7 +38,6 @@ def main() -> None:
         limit_threads(max(1, args.threads // ranks.sharing))
         if not ranks.first:
             logging.getLogger().setLevel(logging.WARNING)
-        preflight(ranks)
         running = Running(args.checkpoint_minutes, live)
         pretrain(block, args.manifest, args.state, args.model, args.metrics, args.provenance, ranks, running)
 

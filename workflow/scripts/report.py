@@ -4,9 +4,7 @@ from pathlib import Path
 
 from rs3l import cli
 from rs3l.config import load_campaign
-from rs3l.files import write_text
-from rs3l.paths import CampaignPaths
-from rs3l.report.page import markdown, report
+from rs3l.report.page import write_report
 
 
 def main() -> None:
@@ -18,10 +16,8 @@ def main() -> None:
     parser.add_argument("--markdown", help="summary to write (default: summary.md there)")
     args = parser.parse_args()
     config = load_campaign(args.config)
-    paths = CampaignPaths(args.root or config.root)
     rules = Path(args.rules).read_text() if args.rules else ""
-    write_text(args.html or paths.report, report(config, paths.root, rules))
-    write_text(args.markdown or paths.summary_text, markdown(config, paths.root))
+    write_report(config, args.root or config.root, rules, args.html, args.markdown)
 
 
 if __name__ == "__main__":

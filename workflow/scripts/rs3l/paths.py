@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-SPLITS = ("train", "val", "test")
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 DATASET_FIGURES = ("jet_types", "jet_mass", "multiplicity", "event_views", "matching", "survival")
 """Figures of the data set alone."""
 PROCESS_FIGURES = ("jet_variations",)

@@ -31,7 +31,6 @@ from rs3l.config.models import (
     PtHat,
     PythiaSettings,
     SampleKind,
-    Split,
     Splits,
     Task,
     Variant,
@@ -39,6 +38,7 @@ from rs3l.config.models import (
 )
 from rs3l.errors import ConfigError
 from rs3l.files import sha256
+from rs3l.paths import Split
 
 
 class HardBlock(Block):

@@ -14,14 +14,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
 
+from rs3l.paths import SPLITS, Split
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 PythiaKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9:()\-+]+$")]
 PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
-Split = Literal["train", "val", "test"]
-ALL_SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Overrides = dict[str, Any]
 """Keys of the block `pretrain` that a method or an ablation changes; typed by :mod:`rs3l.config.methods`."""
 ModelPath = Annotated[str, StringConstraints(pattern=r"^[\w./+@][\w./+@=,-]*\.safetensors$")]
@@ -217,7 +217,7 @@ class Variant(Block):
         "train", description="held_out: in the data set, but never a view in pre-training or a label."
     )
     splits: list[Split] = Field(
-        list(ALL_SPLITS), min_length=1,
+        list(SPLITS), min_length=1,
         description="Splits whose hard events are re-simulated; the others are rows with status 4. A variant with "
         "`use: held_out` needs the test split alone, which saves the cost of the others.",
     )  # fmt: skip
@@ -233,7 +233,7 @@ class Variant(Block):
     @property
     def is_complete(self) -> bool:
         """Whether the hard events of all splits are re-simulated."""
-        return set(self.splits) == set(ALL_SPLITS)
+        return set(self.splits) == set(SPLITS)
 
     @model_validator(mode="after")
     def _only_held_out_variants_leave_splits_out(self) -> Self:

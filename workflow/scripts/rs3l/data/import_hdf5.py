@@ -39,6 +39,7 @@ from rs3l.data.import_views import (
 )
 from rs3l.data.manifest import FORMAT
 from rs3l.data.schema import dataset_schema
+from rs3l.data.splits import split_of
 from rs3l.errors import DataError
 from rs3l.files import atomic_folder, refuse_existing, sha256, write_json, write_text
 from rs3l.paths import SPLITS
@@ -86,20 +87,13 @@ def _import_block(source: Source, start: int, writer: DatasetWriter, options: Im
     split = source.layout.attribute("split")
     for process in dict.fromkeys(processes[events]):
         own = events[processes[events] == process]
-        chosen = np.array([split or split_of(options, process, int(keys[e])) for e in own])
+        indices = (seeds.event_index(int(keys[e])) for e in own)
+        chosen = np.array([split or split_of(options.seed, options.splits, process, index) for index in indices])
         for name in SPLITS:
             ids = pa.array(keys[own[chosen == name]])
             if len(ids):
                 writer.append(name, process, table.filter(pa.compute.is_in(table["event_id"], value_set=ids)))
     return Counter(events_without_jets=len(present) - len(events), invalid_jets=int(invalid.sum()))
-
-
-def split_of(options: ImportOptions, process: str, key: int) -> str:
-    """Return the split of an event: a function of its key alone."""
-    position = seeds.uniform(options.seed, process, seeds.event_index(key), "split")
-    if position < options.splits.train:
-        return "train"
-    return "val" if position < options.splits.train + options.splits.val else "test"
 
 
 def _manifest(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rs3l import seeds
-from rs3l.config.models import Split, Splits
+from rs3l.config.models import Splits
+from rs3l.paths import Split
 
 
 def split_of(seed: int, splits: Splits, process: str, event: int) -> Split:

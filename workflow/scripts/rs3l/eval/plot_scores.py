@@ -21,6 +21,7 @@ from rs3l.eval.histograms import Accumulator, Shapes, add_views
 from rs3l.eval.metrics import auc_and_background_efficiency
 from rs3l.eval.names import LABELS, Method
 from rs3l.eval.plot_data import FEWEST_JETS, draw_shapes, shape_points
+from rs3l.eval.robustness import scaled
 from rs3l.eval.scores import Classifier, TaskScores, load
 from rs3l.eval.style import Drawing, Header
 
@@ -113,8 +114,7 @@ def _titles(top: Axes, bottom: Axes, column: int, title: str) -> None:
 def _shapes(scores: TaskScores, row: int, is_signal: bool, variants: Sequence[str]) -> Shapes:
     """Return the histograms of one classifier's score, squeezed to 0 ... 1, of one class."""
     chosen = scores.is_signal == is_signal
-    output = 0.5 * (1.0 + np.tanh(0.5 * scores.scores[row][chosen].astype(np.float64)))
-    output = np.clip(output, 0.0, np.nextafter(1.0, 0.0))
+    output = np.clip(scaled(scores.scores[row][chosen]), 0.0, np.nextafter(1.0, 0.0))
     sums = Accumulator(len(variants), _EDGES)
     add_views(sums, scores.event[chosen], scores.variant[chosen], variants, output, np.ones(int(chosen.sum())))
     return sums.shapes()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from rs3l.data.foreign_jets import read_jets
-from rs3l.data.store import load_views, name_column, read_manifest
+from rs3l.data.store import JetStore, load_views, name_column, read_manifest
 from rs3l.errors import DataError
 from rs3l.files import atomic
 from rs3l.model.encoder import embed, load_encoder
+from rs3l.model.encoders.base import JetEncoder
 
 
 def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path) -> None:
@@ -36,13 +40,25 @@ def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path)
         writer.close()
 
 
-def write_latents(manifest: str | Path, model: str | Path, path: str | Path) -> None:
-    """Write z of every test jet (all processes, all variants), on the unit sphere, where the loss acts."""
-    encoder = load_encoder(model)
+class EmbeddedJets(NamedTuple):
+    """Test jets of all processes and variants with their h and z; z is on the unit sphere, where the loss acts."""
+
+    store: JetStore
+    h: NDArray[np.float32]
+    z: NDArray[np.float32]
+
+
+def embed_test_jets(manifest: str | Path, encoder: JetEncoder) -> EmbeddedJets:
+    """Return the test jets of a data set under an encoder."""
     contents = read_manifest(manifest)
     names = list(contents["processes"]), list(contents["variants"])
     store = load_views(manifest, "test", *names, encoder.constituents)
-    _, z = embed(encoder, store, store.rows())
+    return EmbeddedJets(store, *embed(encoder, store, store.rows()))
+
+
+def write_latents(latents: EmbeddedJets, path: str | Path) -> None:
+    """Write z of the test jets, with what figures need to know of them."""
+    store, _, z = latents
     table = pa.table(
         {
             "event_id": store.event_id,

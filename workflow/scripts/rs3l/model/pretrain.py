@@ -35,6 +35,7 @@ from rs3l.model.live import Live, Nowhere
 from rs3l.model.loss import Loss, diagnose
 from rs3l.model.optimizer import new_optimizer, new_schedule
 from rs3l.model.precision import check_precision
+from rs3l.model.preflight import preflight
 from rs3l.model.similarity import Similarities
 from rs3l.model.stop import StopRequest, Timer
 from rs3l.model.subset import subset
@@ -105,6 +106,7 @@ def pretrain(
     :class:`TrainingError` if the loss is not finite, the latent space has collapsed, or the batch is too
     small for the ranks.
     """
+    preflight(ranks)
     checksum = sha256_of_manifest(manifest)
     trainer = Trainer(block, manifest, Checkpoint(state, block, checksum), ranks, running)
     trainer.run()

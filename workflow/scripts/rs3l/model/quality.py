@@ -24,7 +24,7 @@ from rs3l.data.store import JetStore, load_views, read_manifest
 from rs3l.files import atomic
 from rs3l.model.encoder import embed, load_encoder
 from rs3l.model.encoders.base import JetEncoder
-from rs3l.model.latents import write_latents
+from rs3l.model.latents import EmbeddedJets, embed_test_jets, write_latents
 from rs3l.seeds import keyed_hash
 
 OBSERVABLES = ("jet_pt", "jet_mass", "jet_msd", "jet_n2", "jet_tau21", "jet_n_constituents")
@@ -70,29 +70,33 @@ class Jets:
 def write_latents_and_quality(
     manifest: str | Path, model: str | Path, latents: str | Path, path: str | Path | None, seed: int, replicas: int
 ) -> None:
-    """Write the latents of the test jets to ``latents`` and, if asked for, what the encoder knows to ``path``."""
-    write_latents(manifest, model, latents)
-    if path is not None:
-        write_quality(manifest, model, path, seed, replicas)
+    """Write the latents of the test jets to ``latents`` and, if asked for, what the encoder knows to ``path``.
 
-
-def write_quality(manifest: str | Path, model: str | Path, path: str | Path, seed: int, replicas: int) -> None:
-    """Write the quality of the encoder in ``model``: one row per :class:`Line`, the replicas as a list."""
-    lines = list(quality(manifest, load_encoder(model), seed, replicas))
+    The latter: one row per :class:`Line`, the replicas as a list.
+    """
+    encoder = load_encoder(model)
+    test = embed_test_jets(manifest, encoder)
+    write_latents(test, latents)
+    if path is None:
+        return
+    lines = list(quality(manifest, encoder, test, seed, replicas))
     columns = {name: [getattr(line, name) for line in lines] for name in Line.__dataclass_fields__}
     with atomic(path) as temporary:
         pq.write_table(pa.table(columns), temporary, compression="zstd")
 
 
-def quality(manifest: str | Path, encoder: JetEncoder, seed: int, replicas: int) -> Iterator[Line]:
-    """Yield the quality of ``encoder`` on the data set in ``manifest``."""
-    val = _load(manifest, "val", ["nominal"], encoder.constituents)
-    test = _load(manifest, "test", list(read_manifest(manifest)["variants"]), encoder.constituents)
+def quality(
+    manifest: str | Path, encoder: JetEncoder, latents: EmbeddedJets, seed: int, replicas: int
+) -> Iterator[Line]:
+    """Yield the quality of ``encoder`` on the data set in ``manifest``, whose test jets have these ``latents``."""
+    processes = list(read_manifest(manifest)["processes"])
+    val = _known(manifest, "val", load_views(manifest, "val", processes, ["nominal"], encoder.constituents))
+    test = _known(manifest, "test", latents.store)
     events, event = np.unique(test.store.event_id, return_inverse=True)
     counts = _replicas(len(events), replicas, seed)
-    fitted_on, tested_on = (embed(encoder, jets.store, jets.store.rows()) for jets in (val, test))
+    fitted_on = embed(encoder, val.store, val.store.rows())
     nominal = test.store.rows(variant="nominal")
-    for space, fitted, tested in zip("hz", fitted_on, tested_on, strict=True):
+    for space, fitted, tested in zip("hz", fitted_on, latents[1:], strict=True):
         x_val, x_test = standardised(fitted, fitted), standardised(tested, fitted)
         drawn = counts[:, event[nominal]]
         yield Line(space, "effective_rank", "", len(nominal), 0, effective_rank(tested[nominal], drawn))
@@ -101,8 +105,8 @@ def quality(manifest: str | Path, encoder: JetEncoder, seed: int, replicas: int)
         yield from _retrieval(space, tested if space == "z" else x_test, test.store, event, counts, seed)
 
 
-def _load(manifest: str | Path, split: str, variants: list[str], constituents: int) -> Jets:
-    store = load_views(manifest, split, list(read_manifest(manifest)["processes"]), variants, constituents)
+def _known(manifest: str | Path, split: str, store: JetStore) -> Jets:
+    """Return the jets of ``store`` with their types and observables."""
     columns = load_columns(manifest, split, store, ["jet_type", *OBSERVABLES])
     observables = np.column_stack([columns[name].astype(np.float64) for name in OBSERVABLES])
     observables[:, 0] = np.log(observables[:, 0])

@@ -13,12 +13,22 @@ from markupsafe import Markup
 
 from rs3l import __version__
 from rs3l.config.models import Campaign
+from rs3l.files import write_text
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import Table, frame_table, read_json
 from rs3l.report.graph import graph_svg
 from rs3l.report.sections import dataset_table, method_name, number, sections
 
 _TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(
+    config: Campaign, root: str | Path, rules: str, html: str | Path | None, summary: str | Path | None
+) -> None:
+    """Write the report and the summary of the campaign in ``root``; where, is by default the campaign's names."""
+    paths = CampaignPaths(str(root))
+    write_text(html or paths.report, report(config, root, rules))
+    write_text(summary or paths.summary_text, markdown(config, root))
 
 
 def report(config: Campaign, root: str | Path, rules: str = "") -> str:
