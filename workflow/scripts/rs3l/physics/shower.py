@@ -213,7 +213,6 @@ def _vertices(vertex: ak.Array) -> dict[str, Floats]:
 
 
 def no_particles() -> Particles:
-    """Return the particles of no event."""
     """Return a batch without an event."""
     ints, floats = np.zeros(0, np.int64), np.zeros(0)
     return Particles(ints, np.zeros(1, np.int64), ints, *([floats] * 8))
