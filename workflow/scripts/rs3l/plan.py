@@ -174,10 +174,11 @@ def _test_showers(config: Campaign, task: str) -> float:
 
 def _finetune(config: Campaign) -> Work:
     runs = len(blocks.runs(config)) + len(blocks.baselines(config))
-    draws = len(config.finetune.labels) * config.finetune.repeats
-    labels = LABEL_PASSES * CLASSIFIERS * config.finetune.repeats * sum(config.finetune.labels)
-    rows = {task: CLASSIFIERS * draws * _test_showers(config, task) for task in config.tasks}
-    units = {task: _network(config.pretrain) * (labels + rows[task]) for task in config.tasks}
+    repeats = CLASSIFIERS * config.finetune.repeats
+    counts = {task: blocks.task_labels(config, task) for task in config.tasks}
+    rows = {task: repeats * len(counts[task]) * _test_showers(config, task) for task in config.tasks}
+    labels = {task: repeats * LABEL_PASSES * sum(counts[task]) for task in config.tasks}
+    units = {task: _network(config.pretrain) * (labels[task] + rows[task]) for task in config.tasks}
     held = max(_test_showers(config, task) for task in config.tasks) / config.dataset.splits.test
     total_rows = runs * sum(rows.values())
     return Work(

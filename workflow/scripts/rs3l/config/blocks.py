@@ -504,8 +504,13 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
         encoder=None if imported else block.encoder,
         constituents=None if imported else block.constituents,
         displacement=block.displacement,
-        finetune=config.finetune.model_copy(update={"modes": modes}),
+        finetune=config.finetune.model_copy(update={"modes": modes, "labels": task_labels(config, task)}),
     )
+
+
+def task_labels(config: Campaign, task: str) -> list[int]:
+    """Return the numbers of labels of a task."""
+    return config.tasks[task].labels or config.finetune.labels
 
 
 def _modes(run: str) -> tuple[str, ...]:
