@@ -549,7 +549,9 @@ class Task(Block):
         None, min_length=1, description="Jet types of the background; by default all of its process."
     )
     labels: list[Annotated[int, Field(ge=10)]] | None = Field(
-        None, min_length=1, description="Numbers of labelled hard events of this task, in place of `finetune.labels`."
+        None,
+        min_length=1,
+        description="Numbers of labelled hard events of this task, in place of `finetune.labels`.",
     )
 
     @model_validator(mode="after")
