@@ -43,8 +43,8 @@ def test_readme_is_in_step_with_the_models() -> None:
     assert replace_tables(text) == text, "run `make schema`"
 
 
-def test_there_are_three_shipped_configurations() -> None:
-    assert [path.name for path in SHIPPED] == ["config.yaml", "paper.yaml", "test.yaml"]
+def test_there_are_four_shipped_configurations() -> None:
+    assert [path.name for path in SHIPPED] == ["config.yaml", "paper.yaml", "reference.yaml", "test.yaml"]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)

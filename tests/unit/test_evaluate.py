@@ -269,6 +269,19 @@ def test_classifiers_on_different_jets_are_refused(toy: Toy, tmp_path: Path, cha
         load([path, *toy[1][1:]], config.tasks, blocks.evaluate(config).runs)
 
 
+def test_row_groups_may_cut_through_classifiers(toy: Toy, tmp_path: Path) -> None:
+    config, runs = campaign(), blocks.evaluate(campaign()).runs
+    path = tmp_path / toy[1][0].parent.parent.name / toy[1][0].parent.name / "predictions.parquet"
+    path.parent.mkdir(parents=True)
+    table = pq.read_table(toy[1][0])
+    pq.write_table(table, path, row_group_size=97)
+    assert pq.ParquetFile(path).num_row_groups > len(table.group_by(["mode", "labels", "repeat"]).aggregate([]))
+    whole, cut = load(toy[1], config.tasks, runs), load([path, *toy[1][1:]], config.tasks, runs)
+    for task, scores in whole.items():
+        assert cut[task].classifiers == scores.classifiers
+        assert np.array_equal(cut[task].scores, scores.scores)
+
+
 def test_a_foreign_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(DataError, match="no manifest"):

@@ -47,7 +47,7 @@ def sample(ties: bool, seed: int = 0, n: int = 120) -> tuple[Floats, NDArray[np.
 @pytest.mark.parametrize("ties", [False, True])
 def test_equals_naive_and_sklearn(ties: bool) -> None:
     score, signal, weight = sample(ties)
-    roc = metrics.curves(score, signal, weight[None])
+    roc = metrics.ranking(score, signal).curves(weight[None])
     assert metrics.auc(roc)[0] == pytest.approx(naive_auc(score, signal, weight), abs=1e-12)
     assert metrics.auc(roc)[0] == pytest.approx(roc_auc_score(signal, score, sample_weight=weight), abs=1e-12)
     expected = [naive_fpr(score, signal, weight, e) for e in EFFICIENCIES]
@@ -62,7 +62,7 @@ def test_background_efficiency_is_sklearns_interpolated_curve() -> None:
     score, signal, weight = sample(ties=True)
     fpr, tpr, _ = roc_curve(signal, score, sample_weight=weight)
     below = EFFICIENCIES[:-1]
-    rates = metrics.background_efficiency(metrics.curves(score, signal, weight[None]), below)
+    rates = metrics.background_efficiency(metrics.ranking(score, signal).curves(weight[None]), below)
     np.testing.assert_allclose(rates[0], np.interp(below, tpr, fpr), atol=1e-12)
 
 
@@ -85,7 +85,7 @@ def test_a_replica_is_the_resampled_sample(ties: bool, weighted: bool, monkeypat
 
 def test_all_scores_equal_is_chance() -> None:
     signal = np.array([True, False, True, False, False])
-    roc = metrics.curves(np.zeros(5), signal, np.ones((1, 5)))
+    roc = metrics.ranking(np.zeros(5), signal).curves(np.ones((1, 5)))
     assert metrics.auc(roc)[0] == 0.5
     np.testing.assert_allclose(metrics.background_efficiency(roc, np.array([0.3, 1.0]))[0], [0.3, 1.0])
 
@@ -93,7 +93,7 @@ def test_all_scores_equal_is_chance() -> None:
 def test_no_background_passing_is_a_lower_limit() -> None:
     score = np.array([0.9, 0.8, 0.7, 0.2, 0.1, 0.0])
     signal = np.array([True, True, False, True, False, False])
-    rates = metrics.background_efficiency(metrics.curves(score, signal, np.ones((1, 6))), np.array([0.5, 1.0]))
+    rates = metrics.background_efficiency(metrics.ranking(score, signal).curves(np.ones((1, 6))), np.array([0.5, 1.0]))
     value, limit = metrics.rejection(rates, 3)
     np.testing.assert_allclose(value[0], [3.0, 3.0])
     assert limit[0].tolist() == [True, False]
@@ -102,9 +102,9 @@ def test_no_background_passing_is_a_lower_limit() -> None:
 @pytest.mark.parametrize("signal", [[True, True], [False, False]])
 def test_a_missing_class_is_refused(signal: list[bool]) -> None:
     with pytest.raises(DataError, match=r"no (signal|background) jet"):
-        metrics.curves(np.array([0.1, 0.2]), np.array(signal), np.ones((1, 2)))
+        metrics.ranking(np.array([0.1, 0.2]), np.array(signal)).curves(np.ones((1, 2)))
 
 
 def test_a_score_that_is_not_finite_is_refused() -> None:
     with pytest.raises(DataError, match="not finite"):
-        metrics.curves(np.array([0.1, np.nan]), np.array([True, False]), np.ones((1, 2)))
+        metrics.ranking(np.array([0.1, np.nan]), np.array([True, False])).curves(np.ones((1, 2)))

@@ -36,33 +36,42 @@ class Curves:
     background: Floats
 
 
-def curves(score: NDArray[np.floating], is_signal: NDArray[np.bool_], weight: Floats) -> Curves:
-    """Return the ROC curves of ``score`` [N] (higher = more signal-like) under ``weight`` [R, N].
+@dataclass(frozen=True)
+class Ranking:
+    """The jets of each class by falling score, and how many of them have at least each distinct score [G + 1]."""
 
-    Raises :class:`DataError` if a score is not finite, or a class has no weight in some replica.
-    """
+    signal: NDArray[np.intp]
+    background: NDArray[np.intp]
+    signal_above: NDArray[np.intp]
+    background_above: NDArray[np.intp]
+
+    def curves(self, weight: Floats) -> Curves:
+        """Return the curves under ``weight`` [R, N]; :class:`DataError` if a class has none in a replica."""
+        return Curves(
+            signal=_fractions(weight, self.signal, self.signal_above, "signal"),
+            background=_fractions(weight, self.background, self.background_above, "background"),
+        )
+
+
+def ranking(score: NDArray[np.floating], is_signal: NDArray[np.bool_]) -> Ranking:
+    """Return the ranking by ``score`` [N] (higher = more signal-like); :class:`DataError` if one is not finite."""
     if not np.isfinite(score).all():
         raise DataError("a score is not finite: the classifier diverged; repeat its training")
     order = np.argsort(-score, kind="stable")
     ranked, signal = score[order], is_signal[order]
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    return Curves(
-        signal=_fractions(weight, order, signal, last, "signal"),
-        background=_fractions(weight, order, ~signal, last, "background"),
-    )
+    above = [np.append(0, np.cumsum(chosen)[last]) for chosen in (signal, ~signal)]
+    return Ranking(order[signal], order[~signal], *above)
 
 
-def _fractions(
-    weight: Floats, order: NDArray[np.intp], chosen: NDArray[np.bool_], last: NDArray[np.intp], name: str
-) -> Floats:
-    """Return the fraction of the chosen class's weight up to each of the positions ``last`` in ``order``."""
-    members = order[chosen]
+def _fractions(weight: Floats, members: NDArray[np.intp], above: NDArray[np.intp], name: str) -> Floats:
+    """Return the fraction of the weight of the first ``above`` of the jets ``members``."""
     total = np.zeros((len(weight), len(members) + 1))
     np.cumsum(weight[:, members], axis=1, out=total[:, 1:])
     if not (total[:, -1] > 0).all():
         raise DataError(f"no {name} jet has weight in the test split: simulate more events")
     total /= total[:, -1:]
-    return total[:, np.append(0, np.cumsum(chosen)[last])]
+    return total[:, above]
 
 
 def auc(roc: Curves) -> Floats:
@@ -111,11 +120,12 @@ def auc_and_background_efficiency(
 
     ``counts`` [R, N]: how often each jet is in each replica; ``weight`` [N]: cross-section weights.
     """
+    ranked = ranking(score, is_signal)
     rows = max(1, _BLOCK // max(1, len(score)))
     areas, rates = [], []
     for first in range(0, len(counts), rows):
         block = counts[first : first + rows].astype(np.float64)
-        roc = curves(score, is_signal, block if weight is None else block * weight)
+        roc = ranked.curves(block if weight is None else block * weight)
         areas.append(auc(roc))
         rates.append(background_efficiency(roc, efficiency))
     return np.concatenate(areas), np.concatenate(rates)

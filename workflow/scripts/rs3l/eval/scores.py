@@ -5,7 +5,7 @@ M: classifiers. N: jets (every variant). E: hard events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,10 +122,9 @@ def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters)
     blocks: list[NDArray[np.float32]] = []
     jets: pd.DataFrame | None = None
     for path in paths:
-        frame, per_classifier = _read(path, definition, filters)
-        head = frame.iloc[: len(frame) // len(per_classifier)]
-        blocks.append(_scores(path, frame, len(head)))
-        classifiers += [Classifier(path.parent.name, *key) for key in per_classifier]
+        head, scores = _read(path, definition, filters)
+        blocks += scores.values()
+        classifiers += [Classifier(path.parent.name, *key) for key in scores]
         if jets is not None and not _same_jets(jets, head):
             raise DataError(f"{path}: not the test jets of {paths[0]}; make both from one data set")
         jets = head if jets is None else jets
@@ -133,7 +132,7 @@ def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters)
     return TaskScores(
         task=task,
         classifiers=classifiers,
-        scores=np.concatenate(blocks),
+        scores=np.stack(blocks),
         event=np.unique(jets["event_id"].to_numpy(), return_inverse=True)[1],
         variant=jets["variant"].to_numpy().astype(str),
         is_signal=jets["is_signal"].to_numpy(dtype=bool),
@@ -141,35 +140,81 @@ def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters)
     )
 
 
-def _read(path: Path, task: Task, filters: Filters) -> tuple[pd.DataFrame, list[tuple[str, int, int]]]:
+_NOT_SAME = (
+    "{path}: its classifiers were not scored on the same jets, once each, in one order; repeat the fine-tuning"
+)
+
+Key = tuple[str, int, int]
+"""Mode, labels and repeat of a classifier."""
+
+
+def _read(path: Path, task: Task, filters: Filters) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float32]]]:
+    """Return the jets of a file and the scores of each classifier, both sorted by event and variant.
+
+    The classifiers are read one after the other: of all but the first, only the scores are kept.
+    """
+    head: pd.DataFrame | None = None
+    scores: dict[Key, NDArray[np.float32]] = {}
+    for key, jets in _classifiers(path, filters):
+        if head is None:
+            head = _checked(path, jets, task)
+        if key in scores or not _same_jets(head, jets):
+            raise DataError(_NOT_SAME.format(path=path))
+        scores[key] = _finite(path, jets)
+    if head is None:
+        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
+    order = np.lexsort((head["variant"].astype(str), head["event_id"]))
+    return head.iloc[order], {key: scores[key][order] for key in sorted(scores)}
+
+
+def _classifiers(path: Path, filters: Filters) -> Iterator[tuple[Key, pd.DataFrame]]:
+    """Yield the rows of each classifier; those of one lie together, in one row group or more."""
+    rest: dict[Key, list[pd.DataFrame]] = {}
+    for frame in _row_groups(path, filters):
+        for mode, labels, repeat in frame[_CLASSIFIER].drop_duplicates().itertuples(index=False):
+            key = (str(mode), int(labels), int(repeat))
+            if rest and key not in rest:
+                yield _joined(rest)
+            own = (frame["mode"] == mode) & (frame["labels"] == labels) & (frame["repeat"] == repeat)
+            rest.setdefault(key, []).append(frame[own])
+    if rest:
+        yield _joined(rest)
+
+
+def _joined(rest: dict[Key, list[pd.DataFrame]]) -> tuple[Key, pd.DataFrame]:
+    key, parts = rest.popitem()
+    return key, pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def _row_groups(path: Path, filters: Filters) -> Iterator[pd.DataFrame]:
+    """Yield what the filters leave of each row group."""
+    condition = pq.filters_to_expression(list(filters)) if filters else None
     try:
-        table = pq.read_table(path, columns=list(COLUMNS), filters=list(filters) or None)
+        with pq.ParquetFile(path) as file:
+            for index in range(file.num_row_groups):
+                table = file.read_row_group(index, columns=list(COLUMNS))
+                table = table if condition is None else table.filter(condition)
+                if table.num_rows:
+                    yield table.to_pandas()
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of predictions: {error}") from None
-    if table.num_rows == 0:
-        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
-    frame = table.to_pandas()
-    processes = np.where(frame["is_signal"], task.signal, task.background)
-    if not (frame["process"] == processes).all():
+
+
+def _checked(path: Path, jets: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Return the jets, whose classes must be those of the task, once each."""
+    processes = np.where(jets["is_signal"], task.signal, task.background)
+    if not (jets["process"] == processes).all():
         raise DataError(f"{path}: is_signal does not say signal {task.signal}, background {task.background}")
-    frame = frame.sort_values(_CLASSIFIER + _JET, kind="stable", ignore_index=True)
-    keys = frame[_CLASSIFIER].drop_duplicates()
-    return frame, [(str(m), int(n), int(r)) for m, n, r in keys.itertuples(index=False)]
+    if jets.duplicated(_JET).any():
+        raise DataError(_NOT_SAME.format(path=path))
+    return jets
 
 
-def _scores(path: Path, frame: pd.DataFrame, jets: int) -> NDArray[np.float32]:
-    """Return the scores [classifiers, jets], after checking that all classifiers have the same jets."""
-    problem = f"{path}: its classifiers were not scored on the same jets, once each; repeat the fine-tuning"
-    if len(frame) % jets or frame.iloc[:jets].duplicated(_JET).any():
-        raise DataError(problem)
-    for column in _JET:
-        codes = pd.factorize(frame[column])[0].reshape(-1, jets)
-        if not (codes == codes[0]).all():
-            raise DataError(problem)
-    scores = frame["score"].to_numpy(dtype=np.float32)
+def _finite(path: Path, jets: pd.DataFrame) -> NDArray[np.float32]:
+    scores = jets["score"].to_numpy(dtype=np.float32)
     if not np.isfinite(scores).all():
         raise DataError(f"{path}: a score is not finite; a classifier diverged")
-    return scores.reshape(-1, jets)
+    return scores
 
 
 def _same_jets(first: pd.DataFrame, second: pd.DataFrame) -> bool:
