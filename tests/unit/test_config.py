@@ -121,7 +121,7 @@ def test_a_block_holds_what_its_job_needs_and_nothing_else(test_values: Values, 
 
 
 def test_a_task_may_have_numbers_of_labels_of_its_own(test_values: Values) -> None:
-    campaign = parse_campaign(changed(test_values, "tasks.w_vs_qcd.labels", [10, 12]))
+    campaign = parse_campaign(changed(test_values, "tasks/w_vs_qcd/labels", [10, 12]))
     found = {task: blocks.finetune(campaign, task, "none").finetune.labels for task in campaign.tasks}
     assert found == {"h_vs_qcd": [20], "w_vs_qcd": [10, 12]}
 

@@ -93,7 +93,9 @@ def test_all_scores_equal_is_chance() -> None:
 def test_no_background_passing_is_a_lower_limit() -> None:
     score = np.array([0.9, 0.8, 0.7, 0.2, 0.1, 0.0])
     signal = np.array([True, True, False, True, False, False])
-    rates = metrics.background_efficiency(metrics.ranking(score, signal).curves(np.ones((1, 6))), np.array([0.5, 1.0]))
+    rates = metrics.background_efficiency(
+        metrics.ranking(score, signal).curves(np.ones((1, 6))), np.array([0.5, 1.0])
+    )
     value, limit = metrics.rejection(rates, 3)
     np.testing.assert_allclose(value[0], [3.0, 3.0])
     assert limit[0].tolist() == [True, False]
