@@ -152,6 +152,31 @@ def test_robustness_is_the_mean_over_runs_with_its_samples(toy: Toy, result: Eva
     assert set(table["labels"]) == {200} and set(table["variant"]) == {"seed", "fsr_hi", "rehadron"}
 
 
+def test_matched_classifiers_are_equally_good_and_compared_in_pairs(toy: Toy, result: Evaluation) -> None:
+    table = result.tables["matched"].query(
+        "task == 'h_vs_qcd' and mode == 'tuned' and reference_mode == 'scratch'"
+    )
+    values = result.tables["runs"].query("task == 'h_vs_qcd' and metric == 'rejection_0.5'")
+    means = values.groupby(["method", "mode", "labels"])["value"].apply(lambda x: np.log(x).mean())
+    distances = (means["rs3l", "tuned"] - means["none", "scratch"][200]).abs()
+    assert set(table["labels"]) == {distances.idxmin()} and set(table["reference_labels"]) == {200}
+    found: dict[str, list[float]] = {}
+    tuned, scratch = ("tuned", distances.idxmin()), ("scratch", 200)
+    for run, (mode, labels) in (("none", scratch), ("rs3l_s0", tuned), ("rs3l_s1", tuned)):
+        for frame in naive_runs(toy[1], run, mode, labels).values():
+            frame = frame.assign(output=1 / (1 + np.exp(-frame["score"].astype(float))))
+            jets = {key: group["output"] for key, group in frame.groupby(["variant", "is_signal"])}
+            distance = wasserstein_distance(jets["nominal", True], jets["fsr_hi", True])
+            found.setdefault(mode, []).append(distance)
+    line = row(table, variant="fsr_hi", **{"class": "signal"})
+    assert line["value"] == pytest.approx(np.mean(found["tuned"]), abs=1e-6)
+    assert line["reference_value"] == pytest.approx(np.mean(found["scratch"]), abs=1e-6)
+    assert line["difference"] == pytest.approx(line["value"] - line["reference_value"])
+    assert line["difference_error"] > 0 and line["z"] == pytest.approx(
+        line["difference"] / line["difference_error"]
+    )
+
+
 def test_seen_variants_are_those_of_views_or_labels(toy: Toy) -> None:
     config = campaign()
     variants = {**config.variants, "fsr_hi": config.variants["fsr_hi"].model_copy(update={"use": "held_out"})}

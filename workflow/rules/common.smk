@@ -45,6 +45,7 @@ EVALUATION_TABLES = (
     "savings",
     "stability",
     "robustness",
+    "matched",
     "calibration",
     "latents",
     "training",

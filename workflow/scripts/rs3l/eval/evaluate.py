@@ -16,14 +16,15 @@ from rs3l.eval import tables
 from rs3l.eval.bootstrap import replicas
 from rs3l.eval.calibration import calibration_table
 from rs3l.eval.latent_table import latents_table
+from rs3l.eval.matched import matched_table
 from rs3l.eval.robustness_table import robustness_table
 from rs3l.eval.savings import savings_table
 from rs3l.eval.scores import load
 from rs3l.eval.summary import summarise
 
 TABLES = (
-    "metrics", "runs", "differences", "savings", "stability", "robustness", "calibration", "latents", "training",
-    "roc",
+    "metrics", "runs", "differences", "savings", "stability", "robustness", "matched", "calibration", "latents",
+    "training", "roc",
 )  # fmt: skip
 """Names of the tables, as written by the script."""
 
@@ -63,6 +64,7 @@ def evaluate(
         "stability": tables.stability_table(results, counts, block),
         "savings": savings_table(results),
         "robustness": robustness_table(results, counts, block),
+        "matched": matched_table(results, counts, block),
         "calibration": calibration_table(results, counts),
         "latents": latents_table(qualities, block),
         "training": training,

@@ -51,10 +51,9 @@ def _variant_rows(result: TaskMetrics, counts: Counts, variant: str, block: Eval
     jets = samples(scores, variant)
     if min(map(len, jets)) < 2:
         return []
-    drawn = [counts[:, scores.event[rows]] for rows in jets]
-    usable = np.all([each.any(axis=1) for each in drawn], axis=0)
     efficiencies = np.array(block.evaluate.change_efficiencies)
-    found = _all_changes(scores, jets, [each[usable] for each in drawn], efficiencies)
+    members = [i for _, group in scores.most_labels() for i in group]
+    found = changes_of(scores, members, jets, counts, efficiencies)
     rows: list[Row] = []
     for group, members in scores.most_labels():
         head = {
@@ -71,14 +70,18 @@ def _variant_rows(result: TaskMetrics, counts: Counts, variant: str, block: Eval
     return rows
 
 
-def _all_changes(
-    scores: TaskScores, jets: list[NDArray[np.intp]], counts: list[Counts], efficiencies: Floats
+def changes_of(
+    scores: TaskScores, rows: list[int], jets: list[NDArray[np.intp]], counts: Counts, efficiencies: Floats
 ) -> dict[int, Changes]:
-    """Return the changes of every classifier with the most labels, by its row."""
-    rows = [i for _, members in scores.most_labels() for i in members]
+    """Return the changes of the classifiers ``rows`` between the :func:`samples` ``jets``, by row.
+
+    ``counts`` [R + 1, E]: the replicas; those that leave a sample empty are left out.
+    """
+    drawn = [counts[:, scores.event[chosen]] for chosen in jets]
+    usable = np.all([each.any(axis=1) for each in drawn], axis=0)
     outputs = {i: [scaled(scores.scores[i][chosen]) for chosen in jets] for i in rows}
     parts: dict[int, list[Changes]] = {i: [] for i in rows}
-    for weight in weights(counts):
+    for weight in weights([each[usable] for each in drawn]):
         for i in rows:
             parts[i].append(changes(outputs[i], weight, efficiencies))
     return {i: joined(found) for i, found in parts.items()}

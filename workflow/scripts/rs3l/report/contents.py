@@ -43,6 +43,7 @@ _SECTION_OF = {
     "latents": "pretraining", "latent_quality": "pretraining", "retrieval": "pretraining", "probes": "pretraining",
     "roc": "tasks", "label_efficiency": "tasks",
     "stability": "robustness", "robustness": "robustness", "wasserstein": "robustness",
+    "matched": "robustness",
     "tagger_output": "robustness", "mistag_change": "robustness", "rank_shift": "robustness",
     "ablation": "ablations", "resources": "provenance",
 }  # fmt: skip

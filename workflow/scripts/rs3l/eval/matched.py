@@ -1,0 +1,113 @@
+"""Robustness at equal performance: a tagger that knows less is more stable, so compare those that know as much.
+
+The first method is taken at the number of labels at which it is as good as a supervised network is with the most;
+then both are shown another simulation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from rs3l.config.blocks import EvaluateBlock
+from rs3l.eval.bootstrap import combine, combine_difference
+from rs3l.eval.names import SUBJECT_MODES, has_seen, headline_efficiency, rejection_name
+from rs3l.eval.robustness_table import Counts, changes_of, samples
+from rs3l.eval.tables import Row, TaskMetrics, group_columns, significance
+
+REFERENCES = (("none", "scratch"), ("none", "scratch_views"))
+"""Methods whose rejection with the most labels is matched."""
+
+Group = tuple[str, str, int]
+
+_COLUMNS = [
+    "task", "method", "mode", "labels", "rejection", "rejection_error", "reference_method", "reference_mode",
+    "reference_labels", "reference_rejection", "reference_rejection_error", "variant", "use", "seen",
+    "reference_seen", "class", "value", "error", "reference_value", "reference_error", "difference",
+    "difference_error", "z", "p_value", "n_nominal", "n_varied",
+]  # fmt: skip
+
+
+def matched_table(
+    results: Iterable[TaskMetrics], counts: Mapping[str, Counts], block: EvaluateBlock
+) -> pd.DataFrame:
+    """Return ``matched.csv``: Wasserstein distance of the output between the nominal and every other variant.
+
+    A line per task, mode of the first method, reference, variant and class. ``labels``: those at which the first
+    method's rejection (at the headline efficiency) is nearest, in its logarithm, to that of the reference with the
+    most labels. ``value``, ``reference_value``: the distances; ``difference``: the first minus the second, paired
+    over test events and repeats (:func:`rs3l.eval.bootstrap.combine_difference`).
+    """
+    rows: list[Row] = []
+    for result in results:
+        pairs = list(_pairs(result, block))
+        for variant in (name for name in block.variants if name != "nominal"):
+            rows += _variant_rows(result, counts[result.scores.task], pairs, variant, block)
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _pairs(result: TaskMetrics, block: EvaluateBlock) -> Iterator[tuple[Group, Group]]:
+    """Yield the groups of the first method, and of the references with the most labels, that are equally good."""
+    groups = result.scores.groups()
+    k = _metric(result, block)
+    for mode, reference in itertools.product(SUBJECT_MODES, REFERENCES):
+        own = [group for group in groups if group[:2] == (block.subject, mode)]
+        other = [group for group in groups if group[:2] == reference]
+        if own and other:
+            most = max(other, key=lambda group: group[2])
+            aim = _log_mean(result, groups[most], k)
+            yield min(own, key=lambda group: abs(_log_mean(result, groups[group], k) - aim)), most
+
+
+def _metric(result: TaskMetrics, block: EvaluateBlock) -> int:
+    return result.column(rejection_name(headline_efficiency(block.evaluate.efficiencies)))
+
+
+def _log_mean(result: TaskMetrics, members: list[int], k: int) -> float:
+    return float(np.log(result.plain[members, 0, k]).mean())
+
+
+def _variant_rows(
+    result: TaskMetrics, counts: Counts, pairs: list[tuple[Group, Group]], variant: str, block: EvaluateBlock
+) -> Iterator[Row]:
+    scores, groups = result.scores, result.scores.groups()
+    jets = samples(scores, variant)
+    if min(map(len, jets)) < 2:
+        return
+    needed = sorted({row for pair in pairs for group in pair for row in groups[group]})
+    found = changes_of(scores, needed, jets, counts, np.array(block.evaluate.efficiencies))
+    for (own, other), (side, name) in itertools.product(pairs, enumerate(("signal", "background"))):
+        values = [np.stack([found[i].wasserstein[side] for i in groups[group]]) for group in (own, other)]
+        runs = [scores.seeds_and_repeats(groups[group]) for group in (own, other)]
+        first, second = (combine(*each) for each in ((values[0], *runs[0]), (values[1], *runs[1])))
+        difference = combine_difference(values[0], runs[0], values[1], runs[1])
+        yield {
+            **group_columns(scores.task, own),
+            **_rejection(result, own, block, ""),
+            **{f"reference_{key}": value for key, value in group_columns(scores.task, other).items()},
+            **_rejection(result, other, block, "reference_"),
+            "variant": variant,
+            "use": block.variants[variant],
+            "seen": has_seen(block, own[:2], variant),
+            "reference_seen": has_seen(block, other[:2], variant),
+            "class": name,
+            "value": first.value,
+            "error": first.error,
+            "reference_value": second.value,
+            "reference_error": second.error,
+            "difference": difference.value,
+            "difference_error": difference.error,
+            **significance(difference),
+            "n_nominal": len(jets[side]),
+            "n_varied": len(jets[side + 2]),
+        }
+
+
+def _rejection(result: TaskMetrics, group: Group, block: EvaluateBlock, prefix: str) -> Row:
+    members = result.scores.groups()[group]
+    values = result.plain[members, :, _metric(result, block)]
+    estimate = combine(values, *result.scores.seeds_and_repeats(members))
+    return {f"{prefix}rejection": estimate.value, f"{prefix}rejection_error": estimate.error}
