@@ -16,7 +16,7 @@ ARGS ?=
 RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
-.PHONY: bench chromium compare replay plan envs pins test-conda demo test test-report test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: bench chromium compare publish replay plan envs pins test-conda demo test test-report test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -63,6 +63,9 @@ plan: venv  ## what a campaign will cost, before it starts: make plan CONFIG=my.
 
 compare: venv  ## two campaigns side by side, as Markdown: make compare A=results/one B=results/two HTML=compare.html
 	@$(RUN) tools/compare.py "$(A)" "$(B)" $(if $(HTML),--html "$(HTML)")
+
+publish: venv  ## summary, tables and figures of a campaign into a folder: make publish CAMPAIGN=results/one FOLDER=docs/results
+	@$(RUN) tools/publish.py "$(CAMPAIGN)" "$(FOLDER)"
 
 bench: venv  ## speed as ratios, a JSON line per figure (half an hour; docs/benchmarks.md)
 	@for name in resimulate share memory chain encoders loader; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done

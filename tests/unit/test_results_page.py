@@ -1,0 +1,102 @@
+"""The page of results has the numbers of the tables beside it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from toy_campaign import campaign, write_results
+
+from conftest import REPOSITORY
+from rs3l.errors import DataError
+from rs3l.report.page import markdown
+from rs3l.report.results_page import KINDS, TABLES, renewed
+from rs3l.report.sections import number
+
+SHIPPED = REPOSITORY / "docs" / "results"
+PAGE = """Words.
+
+<!-- table: metrics h_vs_qcd auc -->
+| old |
+<!-- /table -->
+
+More words.
+"""
+ARGUMENTS = {
+    "metrics": "h_vs_qcd rejection_0.5", "ratios": "h_vs_qcd rejection_0.5", "differences": "w_vs_qcd auc",
+    "savings": "h_vs_qcd auc", "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_results(campaign(), tmp_path_factory.mktemp("toy"))
+    (folder / "summary.md").write_text(markdown(campaign(), folder))
+    return folder
+
+
+def publish(results: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(REPOSITORY / "tools" / "publish.py"), str(results), str(folder)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_shipped_page_is_in_step_with_its_tables() -> None:
+    text = (SHIPPED / "README.md").read_text()
+    assert renewed(text, SHIPPED / "tables") == text, "run `make publish`"
+
+
+def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
+    text = (SHIPPED / "README.md").read_text()
+    assert {path.name for path in (SHIPPED / "tables").iterdir()} == {f"{name}.csv" for name in TABLES}
+    pictures = [part.partition(")")[0] for part in text.split("](figures/")[1:]]
+    assert pictures and all((SHIPPED / "figures" / name).is_file() for name in pictures)
+
+
+def test_publishing_copies_what_is_shown_and_renews_the_page(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(PAGE)
+    assert publish(results, tmp_path).returncode == 0
+    text = (tmp_path / "README.md").read_text()
+    assert "| old |" not in text and text.startswith("Words.") and text.endswith("More words.\n")
+    table = pd.read_csv(results / "evaluation" / "metrics.csv", keep_default_na=False)
+    lines = table.query("task == 'h_vs_qcd' and method == 'none' and mode == 'scratch' and metric == 'auc'")
+    cells = " | ".join(number(dict(line)) for _, line in lines.sort_values("labels").iterrows())
+    assert f"| from scratch | {cells} |" in text
+    assert (tmp_path / "tables" / "metrics.csv").read_bytes() == (
+        results / "evaluation" / "metrics.csv"
+    ).read_bytes()
+    assert {path.name for path in (results / "figures").glob("*.png")} == {
+        path.name for path in (tmp_path / "figures").iterdir()
+    }
+    assert renewed(text, tmp_path / "tables") == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_table_has_lines(results: Path, kind: str) -> None:
+    table = KINDS[kind](results / "evaluation", *ARGUMENTS[kind].split())
+    assert len(table) and not table.isna().to_numpy().any()
+
+
+def test_labels_saved_are_limits_where_the_table_says_so(results: Path) -> None:
+    shown = KINDS["savings"](results / "evaluation", "h_vs_qcd", "auc").to_csv()
+    table = pd.read_csv(results / "evaluation" / "savings.csv", keep_default_na=False)
+    limits = table.query("task == 'h_vs_qcd' and metric == 'auc'")["limit"]
+    assert shown.count(">") == (limits == "more").sum() and shown.count("<") == (limits == "less").sum()
+
+
+def test_a_page_with_an_unknown_table_is_refused(results: Path) -> None:
+    with pytest.raises(DataError, match="'nothing h_vs_qcd' is not known"):
+        renewed("<!-- table: nothing h_vs_qcd -->\n<!-- /table -->", results / "evaluation")
+    with pytest.raises(DataError, match="no line with"):
+        renewed("<!-- table: metrics h_vs_qcd f1 -->\n<!-- /table -->", results / "evaluation")
+
+
+def test_an_incomplete_campaign_is_not_published(results: Path, tmp_path: Path) -> None:
+    part = shutil.copytree(results, tmp_path / "part")
+    (part / "evaluation" / "matched.csv").unlink()
+    result = publish(part, tmp_path / "page")
+    assert result.returncode == 1 and "matched.csv: missing" in result.stderr
+    assert not (tmp_path / "page").exists()
