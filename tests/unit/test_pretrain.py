@@ -225,6 +225,14 @@ def test_it_learns_without_collapse(tmp_path: Path, manifest: Path) -> None:
     assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"]) - 0.1
 
 
+def test_a_collapse_ends_the_training_half_way(tmp_path: Path, manifest: Path) -> None:
+    """A learning rate of nothing leaves the loss at chance; what follows would be hours of the same."""
+    settings = block(epochs=7, learning_rate=1e-12)
+    with pytest.raises(TrainingError, match="collapsed in epoch 4 of 7"):
+        train(tmp_path, manifest, settings)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

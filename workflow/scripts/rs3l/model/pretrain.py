@@ -57,6 +57,9 @@ LOSS_MARGIN = 0.1
 """Alarm: a final loss above ln(2B - 1) - this margin is no better than guessing the partner (with more views
 of an event, guessing costs more)."""
 
+EARLIEST_ALARM = 0.5
+"""Fraction of the epochs before which a latent space may still look collapsed."""
+
 SPREAD_ALARM = 0.3
 """Alarm: sqrt(D) x standard deviation of the latents below this is a collapse to a point."""
 
@@ -250,7 +253,8 @@ class Trainer:
     def run(self) -> None:
         """Train what remains; save the state by the clock, after each epoch, and on a signal to stop.
 
-        Raises :class:`StoppedError` at the end of the step in which a signal came.
+        Raises :class:`StoppedError` at the end of the step in which a signal came, and :class:`TrainingError`
+        after the first epoch of the second half that shows a collapse.
         """
         self.rate = Rate(self.done)
         logging.info(
@@ -264,6 +268,8 @@ class Trainer:
                 self.losses, self._generator = [], None
                 self._save()
                 self._report()
+                if epoch + 1 >= EARLIEST_ALARM * self.block.epochs:
+                    refuse_collapse(self.block, self.rows[-1], self.batch)
 
     def _epoch(self, epoch: int, stop: StopRequest) -> Row:
         """Train one epoch, or the rest of it; every random number belongs to (seed, epoch)."""
@@ -448,7 +454,7 @@ class Rate:
 
 
 def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
-    """Raise :class:`TrainingError` if the last epoch's metrics show a collapsed or untrained encoder.
+    """Raise :class:`TrainingError` if an epoch's metrics show a collapsed or untrained encoder.
 
     VICReg has no loss of guessing. SupCon is meant to gather each class at a point, so that its rank is low.
     """
@@ -462,9 +468,10 @@ def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
     if block.loss != "sup_con" and not row["rank"] >= rank_alarm:
         problems.append(f"RankMe {row['rank']:.2f} < {rank_alarm:.2f}")
     if problems:
+        when = f" in epoch {row['epoch']} of {block.epochs}" if "epoch" in row else ""
         raise TrainingError(
-            f"pre-training ({block.method}) collapsed: {'; '.join(problems)}. Change pretrain.learning_rate, "
-            "pretrain.temperature or pretrain.batch; raise pretrain.epochs if the loss was still falling"
+            f"pre-training ({block.method}) collapsed{when}: {'; '.join(problems)}. Change "
+            "pretrain.learning_rate, pretrain.temperature or pretrain.batch; raise pretrain.epochs if the loss was still falling"
         )
 
 
