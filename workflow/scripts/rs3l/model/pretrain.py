@@ -470,9 +470,9 @@ def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
     if problems:
         when = f" in epoch {row['epoch']} of {block.epochs}" if "epoch" in row else ""
         raise TrainingError(
-            f"pre-training ({block.method}) collapsed{when}: {'; '.join(problems)}. Change "
-            "pretrain.learning_rate, pretrain.temperature or pretrain.batch; raise pretrain.epochs if the loss was "
-            "still falling"
+            f"pre-training ({block.method}) collapsed{when}: {'; '.join(problems)}. "
+            "Change pretrain.learning_rate, pretrain.temperature or pretrain.batch; "
+            "raise pretrain.epochs if the loss was still falling"
         )
 
 
