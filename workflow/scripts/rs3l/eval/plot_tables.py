@@ -30,7 +30,7 @@ ROBUST: tuple[Method, ...] = (
 
 _LABELS = {**LABELS, ("none", "n2"): "cut on N2"}
 _OWN = "rs3l"
-_EFFICIENCY = 0.7
+EFFICIENCY = 0.7
 """Signal efficiency of the changes of the mistag rate: the nearest one of the table."""
 
 _ROBUSTNESS = ["task", "method", "mode", "variant", "use", "class", "quantity", "efficiency", "value", "error"]
@@ -45,7 +45,7 @@ def robustness(block: FiguresBlock, header: Header, path: str | Path, task: str)
     if table.empty:
         raise DataError(f"{path}: no lines of task {task!r}; make the table again")
     efficiencies = table["efficiency"].dropna().unique()
-    efficiency = min(efficiencies, key=lambda x: abs(x - _EFFICIENCY))
+    efficiency = min(efficiencies, key=lambda x: abs(x - EFFICIENCY))
     signal, background = (block.labels[getattr(block.tasks[task], role)] for role in ("signal", "background"))
     at = f"{background} mistag rate at {efficiency:.0%} {signal} efficiency: change"
     panels = {
