@@ -15,7 +15,7 @@ from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.names import LABELS, Method, headline_efficiency, rejection_name
 from rs3l.eval.plot_data import FEWEST_JETS
-from rs3l.eval.plot_results import read_table
+from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.plot_scores import SHOWN
 from rs3l.eval.style import Drawing, Header
 
@@ -159,7 +159,7 @@ def ablations(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
     """Rejection at the headline efficiency of every pre-training and mode, at the most labels."""
     table = read_table(path, _METRICS)
     metric = rejection_name(headline_efficiency(block.evaluate.efficiencies))
-    table = table[(table["metric"] == metric) & (table["labels"] == table["labels"].max())]
+    table = most_labels(table[table["metric"] == metric])
     tasks = [task for task in block.tasks if task in set(table["task"])]
     if not tasks:
         raise DataError(f"{path}: no {metric} of any task; make the table again")
