@@ -93,8 +93,10 @@ def label_efficiency(scene: Scene) -> str:
     if not any(texts):
         return ""
     about = f"AUC of {name(scene.subject)}: {'; '.join(text for text in texts if text)}."
-    others = [_others(scene, differences, labels) for labels in ends(metrics)]
-    return " ".join(filter(None, [about, *others, _saved(scene)]))
+    tables = [_comparisons(scene, differences, labels) for labels in ends(metrics)]
+    others = [_others(table) for table in tables if len(table) > 1]
+    chance = by_chance(sum(map(len, tables))).strip()
+    return " ".join(filter(None, [about, *others, chance, _saved(scene)]))
 
 
 def _areas(scene: Scene, metrics: pd.DataFrame, differences: pd.DataFrame, labels: int) -> str:
@@ -107,21 +109,24 @@ def _areas(scene: Scene, metrics: pd.DataFrame, differences: pd.DataFrame, label
     return text if difference is None else f"{text}, {verdict(difference['value'], difference['error'])}"
 
 
-def _others(scene: Scene, differences: pd.DataFrame, labels: int) -> str:
-    """Return which of the other methods have a higher or a lower AUC."""
+def _comparisons(scene: Scene, differences: pd.DataFrame, labels: int) -> pd.DataFrame:
+    """Return the lines of the AUC of the first method minus all others, at a number of labels."""
     method, mode = scene.subject
     table = differences[(differences["method"] == method) & (differences["mode"] == mode)]
-    table = table[(table["labels"] == labels) & (table["metric"] == "auc")]
+    return table[(table["labels"] == labels) & (table["metric"] == "auc")]
+
+
+def _others(table: pd.DataFrame) -> str:
+    """Return which of the other methods have a higher or a lower AUC."""
     found: dict[str, list[str]] = {"higher": [], "lower": [], "neither": []}
     for row in table.to_dict("records"):
         side = ("lower" if row["value"] > 0 else "higher") if is_beyond(row["value"], row["error"]) else "neither"
         found[side].append(name((str(row["reference_method"]), str(row["reference_mode"]))))
-    if len(table) < 2:
-        return ""
     higher, lower = (listed(found[side], comma="; ") for side in ("higher", "lower"))
+    labels = counted(table["labels"].iloc[0])
     return (
-        f"With {counted(labels)} labels, higher by more than two standard deviations of the paired difference: "
-        f"{higher}. Lower: {lower}. Neither: {len(found['neither'])} of {len(table)}.{by_chance(len(table))}"
+        f"With {labels} labels, higher by more than two standard deviations of the paired difference: {higher}. "
+        f"Lower: {lower}. Neither: {len(found['neither'])} of {len(table)}."
     )
 
 
