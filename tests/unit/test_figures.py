@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,18 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
         task="h_vs_qcd",
         process="qcd",
     )
+
+
+@pytest.mark.parametrize(("name", "table"), [("stability", "stability_table"), ("ablations", "ablations_table")])
+def test_a_task_with_fewer_labels_has_its_panel(name: str, table: str, inputs: Inputs, tmp_path: Path) -> None:
+    frame = pd.read_csv(getattr(inputs, table), keep_default_na=False, na_values=[""])
+    frame[(frame["task"] == "h_vs_qcd") | (frame["labels"] == 20)].to_csv(tmp_path / "table.csv", index=False)
+    drawing = draw(name, BLOCK, HEADER, replace(inputs, **{table: tmp_path / "table.csv"}))
+    assert drawing.points.groupby("task")["labels"].unique().map(list).to_dict() == {
+        "h_vs_qcd": [200],
+        "w_vs_qcd": [20],
+    }
+    assert len(drawing.figure.axes) == 2
 
 
 def written(drawing: Drawing, folder: Path) -> dict[str, bytes]:

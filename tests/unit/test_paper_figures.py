@@ -23,8 +23,6 @@ from rs3l.errors import ConfigError, DataError
 from rs3l.eval.figures import Inputs, draw
 from rs3l.eval.plot_kinematics import TITLES, bins
 from rs3l.eval.plot_schematic import stage_kinds
-from rs3l.eval.plot_scores import EFFICIENCIES, change_table
-from rs3l.eval.scores import Classifier, TaskScores
 from rs3l.eval.style import Header
 from rs3l.model.similarity import Similarities
 
@@ -109,32 +107,24 @@ def test_the_score_is_squeezed_and_no_jet_is_lost(tmp_path: Path) -> None:
     assert (signal["fraction"] * signal["low"]).sum() > (background["fraction"] * background["low"]).sum() + 0.3
 
 
-def scores(shift: float) -> TaskScores:
-    """Return scores of 200 + 200 events under the nominal and a variant that moves the background by ``shift``."""
-    position = np.arange(200.0)
-    nominal = np.concatenate([position, position])
-    varied = np.concatenate([position, position + shift])
-    return TaskScores(
-        task="h_vs_qcd",
-        classifiers=[Classifier("rs3l_s0", "probe_h", 20, 0)],
-        scores=np.concatenate([nominal, varied])[None].astype(np.float32),
-        event=np.tile(np.arange(400), 2),
-        variant=np.repeat(["nominal", "fsr_hi"], 400),
-        is_signal=np.tile(np.repeat([True, False], 200), 2),
-        weight=np.ones(800),
-    )
-
-
-@pytest.mark.parametrize(
-    ("shift", "expected"), [(0.0, [0.0] * 5), (20.0, [0.2, 20 / 120, 20 / 140, 0.125, 20 / 180])]
-)
-def test_the_change_of_the_mistag_rate_is_that_at_equal_efficiency(shift: float, expected: list[float]) -> None:
-    """At efficiency e the threshold lets a fraction e of the background pass, and e + shift / 200 if it is moved."""
-    table = change_table(scores(shift), {("rs3l", "probe_h"): [0]}, ["fsr_hi", "absent"], BLOCK)
-    assert table["variant"].unique().tolist() == ["fsr_hi"]
-    np.testing.assert_allclose(table["efficiency"], EFFICIENCIES)
-    np.testing.assert_allclose(table["change"], expected, atol=0.012)
-    assert (table["error"] > 0.0).all() == (shift > 0.0)  # a pair of equal views has no error
+def test_the_change_of_the_mistag_rate_is_that_of_the_table(tmp_path: Path) -> None:
+    path = write_robustness(campaign(), tmp_path / "robustness.csv")
+    inputs = Inputs(robustness_table=path, task="h_vs_qcd")
+    drawing = draw("mistag_change", BLOCK, HEADER, inputs)
+    points = drawing.points
+    assert points.columns.tolist() == [
+        "method", "mode", "variant", "efficiency", "change", "error", "n_runs", "background_passing",
+    ]  # fmt: skip
+    assert len(points) == 2 * 3 * 2  # the cut on N2 has no panel; three variants, two efficiencies
+    one = points[(points["mode"] == "scratch") & (points["variant"] == "fsr_hi")]
+    np.testing.assert_allclose(one["change"], 0.04)
+    assert one["background_passing"].tolist() == [3, 20]
+    drawn = [bar.lines[0].get_xdata() for ax in drawing.figure.axes for bar in ax.containers]
+    assert np.allclose(np.concatenate(drawn), 0.7, atol=0.1)  # fewer than ten jets pass at 0.5
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    table[table["mode"] == "n2"].to_csv(path, index=False)
+    with pytest.raises(DataError, match="no method that is shown"):
+        draw("mistag_change", BLOCK, HEADER, inputs)
 
 
 def test_similarities_are_the_cosines_of_views_and_of_means() -> None:

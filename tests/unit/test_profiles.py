@@ -18,6 +18,7 @@ from rs3l.paths import (
     FIRST_RUN_FIGURES,
     METRICS_FIGURES,
     PROCESS_FIGURES,
+    ROBUSTNESS_FIGURES,
     SCORE_FIGURES,
 )
 
@@ -88,7 +89,8 @@ def named_rules(path: Path) -> list[str]:
     """Return the rules of a file; those of a loop over figures have computed names."""
     text = path.read_text()
     loops = (
-        CONFIG_FIGURES, DATASET_FIGURES, FIRST_RUN_FIGURES, METRICS_FIGURES, PROCESS_FIGURES, SCORE_FIGURES,
+        CONFIG_FIGURES, DATASET_FIGURES, FIRST_RUN_FIGURES, METRICS_FIGURES, PROCESS_FIGURES,
+        ROBUSTNESS_FIGURES, SCORE_FIGURES,
     )  # fmt: skip
     figures = [name for loop in loops for name in loop] if 'f"plot_{figure}"' in text else ()
     return [*re.findall(r"^ *rule (\w+):", text, re.MULTILINE), *(f"plot_{figure}" for figure in figures)]

@@ -243,6 +243,7 @@ def write_robustness(config: Campaign, path: Path) -> Path:
         {
             "task": task, "method": method, "mode": mode, "variant": variant, "use": "train", "class": kind,
             "quantity": quantity, "efficiency": efficiency, "value": 0.01 * (m + 1) * (v + 1), "error": 0.005,
+            "n_runs": 4,
             "background_passing": None if quantity == "wasserstein" else (20 if efficiency > 0.5 else 3),
         }
         for task in config.tasks

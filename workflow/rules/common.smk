@@ -22,6 +22,7 @@ from rs3l.paths import (
     FIRST_RUN_FIGURES,
     METRICS_FIGURES,
     PROCESS_FIGURES,
+    ROBUSTNESS_FIGURES,
     SCORE_FIGURES,
     SPLITS,
     CampaignPaths,

@@ -467,45 +467,45 @@ rule plot_resources:
         "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
-rule plot_robustness:
-    """
-    Wasserstein distance of the score, and change of the mistag rate, under every variant.
+for figure in ROBUSTNESS_FIGURES:
 
-    Wildcards: task.
-    """
-    input:
-        script=script("figure.py"),
-        table=PATHS.evaluation("robustness"),
-    output:
-        svg=report(
-            PATHS.figure("robustness_{task}"),
-            caption="../report/robustness.rst",
-            category="3. Results",
-            subcategory="{task}",
-            labels={"figure": "robustness", "task": "{task}"},
-        ),
-        png=PATHS.figure("robustness_{task}", "png"),
-        csv=PATHS.figure("robustness_{task}", "csv"),
-    log:
-        PATHS.log("plot", "robustness", "{task}"),
-    benchmark:
-        PATHS.benchmark("plot", "robustness", "{task}")
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=more(1000),
-        runtime=more(30),
-        disk_mb=more(200),
-    params:
-        block=figures_block(),
-        energy=ENERGY,
-    message:
-        "figure robustness of {wildcards.task}"
-    shell:
-        "python {input.script:q} --block {params.block:q} --figure robustness --task {wildcards.task} "
-        "--robustness-table {input.table:q} --ecm {params.energy} "
-        "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+    rule:
+        name:
+            f"plot_{figure}"
+        input:
+            script=script("figure.py"),
+            table=PATHS.evaluation("robustness"),
+        output:
+            svg=report(
+                PATHS.figure(f"{figure}_{{task}}"),
+                caption=f"../report/{figure}.rst",
+                category="3. Results",
+                subcategory="{task}",
+                labels={"figure": figure, "task": "{task}"},
+            ),
+            png=PATHS.figure(f"{figure}_{{task}}", "png"),
+            csv=PATHS.figure(f"{figure}_{{task}}", "csv"),
+        log:
+            PATHS.log("plot", figure, "{task}"),
+        benchmark:
+            PATHS.benchmark("plot", figure, "{task}")
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=more(1000),
+            runtime=more(30),
+            disk_mb=more(200),
+        params:
+            figure=figure,
+            block=figures_block(),
+            energy=ENERGY,
+        message:
+            "figure {params.figure} of {wildcards.task}"
+        shell:
+            "python {input.script:q} --block {params.block:q} --figure {params.figure} --task {wildcards.task} "
+            "--robustness-table {input.table:q} --ecm {params.energy} "
+            "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
 rule plot_latent_quality:

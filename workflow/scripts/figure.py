@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("--metrics-table", default="", help="label_efficiency: metrics.csv of the evaluation")
     parser.add_argument("--roc-table", default="", help="roc: roc.csv of the evaluation")
     parser.add_argument("--stability-table", default="", help="stability: stability.csv of the evaluation")
-    parser.add_argument("--robustness-table", default="", help="robustness: robustness.csv of the evaluation")
+    parser.add_argument(
+        "--robustness-table", default="", help="robustness, mistag_change: robustness.csv of the evaluation"
+    )
     parser.add_argument("--ablations-table", default="", help="ablations: metrics.csv of the ablations")
     parser.add_argument("--latents-table", default="", help="latent_quality: latents.csv of the evaluation")
     parser.add_argument("--benchmarks", default="", help="resources: the campaign's folder of benchmark files")

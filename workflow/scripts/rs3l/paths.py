@@ -21,9 +21,11 @@ FIRST_RUN_FIGURES = ("latent_feature", "latent_corner")
 """Figures of the latents of the first pre-training run."""
 TRAINING_FIGURES = (*METRICS_FIGURES, "latent", *FIRST_RUN_FIGURES, "latent_quality")
 """Figures of the pre-training runs."""
-SCORE_FIGURES = ("tagger_output", "mistag_change")
+SCORE_FIGURES = ("tagger_output",)
 """Figures of the scores of one task."""
-TASK_FIGURES = ("roc", "label_efficiency", "robustness", *SCORE_FIGURES)
+ROBUSTNESS_FIGURES = ("robustness", "mistag_change")
+"""Figures of the table of robustness, of one task."""
+TASK_FIGURES = ("roc", "label_efficiency", *ROBUSTNESS_FIGURES, *SCORE_FIGURES)
 """Figures of which each task has one."""
 CONFIG_FIGURES = ("schematic",)
 """Figures of the configuration alone."""

@@ -80,8 +80,8 @@ FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
         lambda b, h, i: plot_scores.tagger_output(b, h, i.predictions, i.task),
     ),
     "mistag_change": (
-        ("predictions", "task"),
-        lambda b, h, i: plot_scores.mistag_change(b, h, i.predictions, i.task),
+        ("robustness_table", "task"),
+        lambda b, h, i: plot_tables.mistag_change(b, h, i.robustness_table, i.task),
     ),
     "stability": (("stability_table",), lambda b, h, i: plot_results.stability(b, h, i.stability_table)),
     "robustness": (

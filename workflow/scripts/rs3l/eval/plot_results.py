@@ -202,7 +202,7 @@ def stability(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
     table = read_table(
         path, ["task", "method", "mode", "labels", "class", "quantity", "first", "second", "value", "error", "auc"]
     )
-    table = table[(table["quantity"] == "spearman") & (table["labels"] == table["labels"].max())]
+    table = most_labels(table[table["quantity"] == "spearman"])
     table = table[(table["first"] == block.evaluate.pair[0]) & (table["second"] == block.evaluate.pair[1])]
     tasks = [task for task in block.tasks if task in set(table["task"])]
     if not tasks:
@@ -225,6 +225,11 @@ def stability(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return Drawing(figure, table)
+
+
+def most_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of each task with its largest number of labels."""
+    return table[table["labels"] == table.groupby("task")["labels"].transform("max")]
 
 
 def _of_task(path: str | Path, table: pd.DataFrame, task: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Figures of the classifiers' output: its distribution and its false-positive rate under every variant."""
+"""The figure of the classifiers' output: its distribution under every variant."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
-from rs3l.eval.bootstrap import combine, replicas
 from rs3l.eval.histograms import Accumulator, Shapes, add_views
-from rs3l.eval.metrics import auc_and_background_efficiency
 from rs3l.eval.names import LABELS, Method
-from rs3l.eval.plot_data import FEWEST_JETS, draw_shapes, shape_points
+from rs3l.eval.plot_data import draw_shapes, shape_points
 from rs3l.eval.robustness import scaled
 from rs3l.eval.scores import Classifier, TaskScores, load
 from rs3l.eval.style import Drawing, Header
@@ -35,12 +33,6 @@ SHOWN: tuple[Method, ...] = (
     ("none", "scratch_views"),
 )
 """Methods with a panel."""
-
-EFFICIENCIES = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
-"""Signal efficiencies of the change of the false-positive rate, those of the paper."""
-
-REPLICAS = 100
-"""Bootstrap replicas, at most: enough for an error bar."""
 
 _EDGES = np.linspace(0.0, 1.0, 26)
 _MODES = sorted({mode for _, mode in SHOWN})
@@ -118,82 +110,3 @@ def _shapes(scores: TaskScores, row: int, is_signal: bool, variants: Sequence[st
     sums = Accumulator(len(variants), _EDGES)
     add_views(sums, scores.event[chosen], scores.variant[chosen], variants, output, np.ones(int(chosen.sum())))
     return sums.shapes()
-
-
-def mistag_change(block: FiguresBlock, header: Header, paths: Sequence[str | Path], task: str) -> Drawing:
-    """Relative change of the false-positive rate under each variant, at a threshold of each variant's own."""
-    scores = most_labels(block, paths, task)
-    methods = _methods(scores)
-    variants = [name for name in block.variants if name != "nominal"]
-    figure = style.new_figure(3.1 * len(methods) + 0.7, 4.4, header)
-    axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]
-    points = change_table(scores, methods, variants, block)
-    for (method, _), ax in zip(methods.items(), axes, strict=True):
-        ax.axhline(0.0, color=style.BLACK, lw=0.8)
-        of_method = points[(points["method"] == method[0]) & (points["mode"] == method[1])]
-        for v, variant in enumerate(variants):
-            chosen = of_method[
-                (of_method["variant"] == variant) & (of_method["background_passing"] >= FEWEST_JETS)
-            ]
-            x = chosen["efficiency"] + 0.07 * ((v + 0.5) / len(variants) - 0.5)
-            marker, colour = style.MARKERS[v % 8], style.SERIES[(v + 1) % 8]
-            ax.errorbar(x, chosen["change"], chosen["error"], fmt=marker, color=colour, ms=4, label=variant)
-        ax.set_title(LABELS[method], loc="left", size=8.5)
-        if not (of_method["background_passing"] >= FEWEST_JETS).any():
-            style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
-        ax.set(
-            xlabel=f"{block.labels[block.tasks[task].signal]} efficiency", xticks=EFFICIENCIES, xlim=(0.44, 0.96)
-        )
-        ax.tick_params(axis="x", which="minor", bottom=False, top=False)
-    axes[0].set_ylabel(f"{block.labels[block.tasks[task].background]} mistag rate: variant / nominal - 1")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=8)
-    return Drawing(figure, points)
-
-
-def change_table(
-    scores: TaskScores, methods: dict[Method, list[int]], variants: Sequence[str], block: FiguresBlock
-) -> pd.DataFrame:
-    """Return FPR(variant) / FPR(nominal) - 1 with its error, a line per method, variant and efficiency.
-
-    Numerator and denominator share their hard events in each replica, so that the error is that of the pair.
-    A rate below one background jet counts as one.
-    """
-    number = min(REPLICAS, block.evaluate.bootstrap)
-    counts = replicas(scores.signal_events, number, block.seed, scores.task)
-    rows: list[Row] = []
-    for method, members in methods.items():
-        runs = scores.seeds_and_repeats(members)
-        nominal, passing = _rates(scores, members, "nominal", counts)
-        for variant in variants:
-            if not (scores.variant == variant).any():
-                continue
-            change = _rates(scores, members, variant, counts)[0] / nominal - 1.0
-            for k, efficiency in enumerate(EFFICIENCIES):
-                estimate = combine(change[:, :, k], *runs)
-                rows.append(
-                    {
-                        "method": method[0], "mode": method[1], "variant": variant, "efficiency": efficiency,
-                        "change": estimate.value, "error": estimate.error, "n_runs": estimate.n_runs,
-                        "background_passing": passing[k],
-                    }
-                )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def _rates(
-    scores: TaskScores, members: list[int], variant: str, counts: NDArray[np.int32]
-) -> tuple[Floats, Floats]:
-    """Return FPR [M, R + 1, K] of the classifiers under ``variant``, and the background jets that pass [K]."""
-    chosen = scores.variant == variant
-    jet_counts = counts[:, scores.event[chosen]]
-    background = int((~scores.is_signal[chosen]).sum())
-    rates = np.stack(
-        [
-            auc_and_background_efficiency(
-                scores.scores[i][chosen], scores.is_signal[chosen], jet_counts, EFFICIENCIES
-            )[1]
-            for i in members
-        ]
-    )
-    return np.maximum(rates, 1.0 / background), rates[:, 0].mean(axis=0) * background

@@ -15,7 +15,8 @@ from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.names import LABELS, Method, headline_efficiency, rejection_name
 from rs3l.eval.plot_data import FEWEST_JETS
-from rs3l.eval.plot_results import read_table
+from rs3l.eval.plot_results import most_labels, read_table
+from rs3l.eval.plot_scores import SHOWN
 from rs3l.eval.style import Drawing, Header
 
 ROBUST: tuple[Method, ...] = (
@@ -30,22 +31,20 @@ ROBUST: tuple[Method, ...] = (
 
 _LABELS = {**LABELS, ("none", "n2"): "cut on N2"}
 _OWN = "rs3l"
-_EFFICIENCY = 0.7
+EFFICIENCY = 0.7
 """Signal efficiency of the changes of the mistag rate: the nearest one of the table."""
 
 _ROBUSTNESS = ["task", "method", "mode", "variant", "use", "class", "quantity", "efficiency", "value", "error"]
+_CHANGE = ["method", "mode", "variant", "efficiency", "change", "error", "n_runs", "background_passing"]
 _METRICS = ["task", "method", "mode", "labels", "metric", "value", "error"]
 _LATENTS = ["method", "space", "quantity", "subject", "value", "error"]
 
 
 def robustness(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Drawing:
     """Wasserstein distance of the score, and change of the mistag rate, from the nominal to every variant."""
-    table = read_table(path, [*_ROBUSTNESS, "background_passing"])
-    table = table[table["task"] == task]
-    if table.empty:
-        raise DataError(f"{path}: no lines of task {task!r}; make the table again")
+    table = _of_task(path, task, "background_passing")
     efficiencies = table["efficiency"].dropna().unique()
-    efficiency = min(efficiencies, key=lambda x: abs(x - _EFFICIENCY))
+    efficiency = min(efficiencies, key=lambda x: abs(x - EFFICIENCY))
     signal, background = (block.labels[getattr(block.tasks[task], role)] for role in ("signal", "background"))
     at = f"{background} mistag rate at {efficiency:.0%} {signal} efficiency: change"
     panels = {
@@ -73,6 +72,56 @@ def robustness(block: FiguresBlock, header: Header, path: str | Path, task: str)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return Drawing(figure, pd.concat(shown, ignore_index=True))
+
+
+def _of_task(path: str | Path, task: str, *columns: str) -> pd.DataFrame:
+    """Return the lines of a task in the table of robustness."""
+    table = read_table(path, [*_ROBUSTNESS, *columns])
+    table = table[table["task"] == task]
+    if table.empty:
+        raise DataError(f"{path}: no lines of task {task!r}; make the table again")
+    return table
+
+
+def mistag_change(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Drawing:
+    """Relative change of the false-positive rate under each variant, at a threshold of each variant's own."""
+    table = _of_task(path, task, "n_runs", "background_passing")
+    table = table[table["quantity"] == "fpr_change_own"].rename(columns={"value": "change"})[_CHANGE]
+    methods = dict.fromkeys(zip(table["method"], table["mode"], strict=True))
+    panels = [method for method in SHOWN if method in methods]
+    if not panels:
+        raise DataError(f"{path}: no method that is shown: {', '.join(dict(SHOWN))}; make the table again")
+    variants = [name for name in block.variants if name != "nominal"]
+    figure = style.new_figure(3.1 * len(panels) + 0.7, 4.4, header)
+    axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    shown = []
+    for method, ax in zip(panels, axes, strict=True):
+        points = table[(table["method"] == method[0]) & (table["mode"] == method[1])]
+        _changes(ax, points, variants)
+        ax.set_title(LABELS[method], loc="left", size=8.5)
+        ax.set_xlabel(f"{block.labels[block.tasks[task].signal]} efficiency")
+        shown.append(points)
+    axes[0].set_ylabel(f"{block.labels[block.tasks[task].background]} mistag rate: variant / nominal - 1")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=8)
+    return Drawing(figure, pd.concat(shown, ignore_index=True))
+
+
+def _changes(ax: Axes, points: pd.DataFrame, variants: Sequence[str]) -> None:
+    """Draw the changes of one method over the signal efficiency, side by side."""
+    efficiencies = np.sort(points["efficiency"].unique())
+    step = float(np.diff(efficiencies).min()) if len(efficiencies) > 1 else 0.1
+    ax.axhline(0.0, color=style.BLACK, lw=0.8)
+    enough = points[points["background_passing"] >= FEWEST_JETS]
+    for v, variant in enumerate(variants):
+        chosen = enough[enough["variant"] == variant]
+        x = chosen["efficiency"] + 0.7 * step * ((v + 0.5) / len(variants) - 0.5)
+        marker, colour = style.MARKERS[v % 8], style.SERIES[(v + 1) % 8]
+        ax.errorbar(x, chosen["change"], chosen["error"], fmt=marker, color=colour, ms=4, label=variant)
+    if enough.empty:
+        style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
+    ax.set(xticks=efficiencies, xlim=(efficiencies[0] - 0.6 * step, efficiencies[-1] + 0.6 * step))
+    ax.tick_params(axis="x", which="minor", bottom=False, top=False)
 
 
 def _methods(ax: Axes, table: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
@@ -110,7 +159,7 @@ def ablations(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
     """Rejection at the headline efficiency of every pre-training and mode, at the most labels."""
     table = read_table(path, _METRICS)
     metric = rejection_name(headline_efficiency(block.evaluate.efficiencies))
-    table = table[(table["metric"] == metric) & (table["labels"] == table["labels"].max())]
+    table = most_labels(table[table["metric"] == metric])
     tasks = [task for task in block.tasks if task in set(table["task"])]
     if not tasks:
         raise DataError(f"{path}: no {metric} of any task; make the table again")

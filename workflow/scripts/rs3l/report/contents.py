@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from rs3l.errors import DataError
 from rs3l.eval.plot_results import read_table
 from rs3l.paths import CampaignPaths
 from rs3l.report.captions import caption, kind_and_item, plain
+from rs3l.report.seen import seen
 
 LARGEST_SVG = 300_000
 """Bytes: of a figure that is larger as SVG, the PNG is shown."""
@@ -56,13 +58,14 @@ _TITLES = {"roc": "ROC", "latent": "Latent space", "resources": "Time and memory
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its picture and its points as data URIs, its caption and the first sentence of it."""
+    """A figure: its picture and its points as data URIs, its caption, that in a sentence, what is seen."""
 
     name: str
     title: str
     source: str
     points: str
     caption: Markup
+    seen: str
     alternative: str
 
 
@@ -126,9 +129,15 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str) -> Picture:
     svg = Path(paths.figure(name))
     small = svg.stat().st_size <= LARGEST_SVG
     source = data_uri("image/svg+xml", svg) if small else data_uri("image/png", paths.figure(name, "png"))
-    title = _TITLES.get(kind, kind.replace("_", " ").capitalize()) + (f": {item}" if item else "")
+    title = figure_title(name)
     points = data_uri("text/csv", paths.figure(name, "csv"))
-    return Picture(name, title, source, points, html, plain(html) or title)
+    return Picture(name, title, source, points, html, seen(kind, item, paths, config), plain(html) or title)
+
+
+def figure_title(name: str) -> str:
+    """Return the title of a figure."""
+    kind, item = kind_and_item(name)
+    return _TITLES.get(kind, kind.replace("_", " ").capitalize()) + (f": {item}" if item else "")
 
 
 def data_uri(kind: str, path: str | Path) -> str:
@@ -140,20 +149,20 @@ def data_uri(kind: str, path: str | Path) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def tables(folder: Path) -> dict[str, list[Table]]:
-    """Return the CSV tables of a folder by section."""
+def tables(folder: Path, about: Mapping[str, str] = MappingProxyType({})) -> dict[str, list[Table]]:
+    """Return the CSV tables of a folder by section; ``about``: what is said of some of them."""
     found: dict[str, list[Table]] = {name: [] for name in SECTIONS}
     for path in sorted(folder.glob("*.csv")):
         found["provenance" if path.stem == "training" else section_of(path.stem)].append(
-            csv_table(path, f"{folder.name}/{path.name}")
+            csv_table(path, f"{folder.name}/{path.name}", about.get(path.stem, ""))
         )
     return found
 
 
-def csv_table(path: Path, title: str) -> Table:
+def csv_table(path: Path, title: str, about: str = "") -> Table:
     """Return a CSV file as a table."""
     frame = read_table(path)
-    return frame_table(f"{path.parent.name}-{path.stem}", title, frame)
+    return frame_table(f"{path.parent.name}-{path.stem}", title, frame, about)
 
 
 def frame_table(name: str, title: str, frame: pd.DataFrame, about: str = "", is_open: bool = False) -> Table:

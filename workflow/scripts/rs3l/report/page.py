@@ -15,9 +15,10 @@ from rs3l import __version__
 from rs3l.config.models import Campaign
 from rs3l.files import write_text
 from rs3l.paths import CampaignPaths
-from rs3l.report.contents import Table, frame_table, read_json
+from rs3l.report.contents import Table, figure_title, frame_table, read_json
 from rs3l.report.graph import graph_svg
 from rs3l.report.sections import dataset_table, method_name, number, sections
+from rs3l.report.seen import headlines
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -98,7 +99,7 @@ def _number(value: Mapping[str, Any] | None) -> str:
 
 
 def markdown(config: Campaign, root: str | Path) -> str:
-    """Return the summary of a campaign as Markdown: headline numbers, main results, data set, provenance."""
+    """Return the summary of a campaign as Markdown: headline numbers, results, data set, provenance."""
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
     results = methods_table(summary)
@@ -117,6 +118,7 @@ def markdown(config: Campaign, root: str | Path) -> str:
             "",
             *markdown_table(results),
             "",
+            *_what_is_seen(config, paths),
             "## Data set",
             "",
             counts.about,
@@ -130,6 +132,12 @@ def markdown(config: Campaign, root: str | Path) -> str:
             "",
         ]
     )
+
+
+def _what_is_seen(config: Campaign, paths: CampaignPaths) -> list[str]:
+    """Return a list of what is seen in the figures of the results; nothing if there is nothing to say."""
+    lines = [f"- **{figure_title(name)}.** {text}" for name, text in headlines(paths, config)]
+    return ["## What is seen", "", *lines, ""] if lines else []
 
 
 def markdown_table(table: Table) -> list[str]:

@@ -28,6 +28,7 @@ from rs3l.report.contents import (
     tables,
     versions,
 )
+from rs3l.report.seen import seen
 
 _SIGNIFICANT = "Significance: difference over its error, in standard deviations."
 
@@ -42,7 +43,8 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
         "tasks": _results(config, paths),
         "provenance": _provenance(config, paths),
     }
-    found = tables(Path(paths.evaluation()).parent)
+    calibrated = seen("calibration", "", paths, config)  # no figure shows it
+    found = tables(Path(paths.evaluation()).parent, {"calibration": f"Seen: {calibrated}" if calibrated else ""})
     ablations = [table for group in tables(Path(paths.root) / "ablations").values() for table in group]
     result = []
     for name, title in SECTIONS.items():

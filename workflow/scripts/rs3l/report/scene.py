@@ -1,0 +1,120 @@
+"""What the sentences on the figures are made from: the tables of a campaign, and names for people."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from rs3l.config import blocks, methods
+from rs3l.config.models import Campaign
+from rs3l.errors import DataError
+from rs3l.eval.names import Method, headline_efficiency, method_label, rejection_name
+from rs3l.eval.plot_results import read_table
+from rs3l.paths import CampaignPaths
+from rs3l.report.words import Row
+
+KEY = ["task", "method", "mode", "labels"]
+VALUE = ["value", "error"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A figure's task or process (``item``; or nothing), the files of the campaign, and its configuration."""
+
+    item: str
+    paths: CampaignPaths
+    config: Campaign
+
+    def points(self, figure: str, *columns: str) -> pd.DataFrame:
+        """Return the points of a figure."""
+        return read_table(self.paths.figure(figure, "csv"), columns)
+
+    def table(self, name: str, *columns: str) -> pd.DataFrame:
+        """Return a table of the evaluation."""
+        return read_table(self.paths.evaluation(name), columns)
+
+    def of_task(self, name: str, *columns: str) -> pd.DataFrame:
+        """Return the lines of this task in a table; raise :class:`DataError` if there are none."""
+        table = self.table(name, "task", *columns)
+        found = table[table["task"] == self.item]
+        if found.empty:
+            raise DataError(f"{self.paths.evaluation(name)}: no lines of task {self.item!r}")
+        return found
+
+    def if_any(self, name: str, *columns: str) -> pd.DataFrame:
+        """Return the lines of this task in a table; none if the table is missing or has none of it."""
+        try:
+            return self.of_task(name, *columns)
+        except DataError:
+            return pd.DataFrame(columns=list(dict.fromkeys(["task", *columns])))
+
+    @property
+    def subject(self) -> Method:
+        """The campaign's first method, frozen: what all others are compared with."""
+        return next(iter(methods.methods(self.config))), "probe_h"
+
+    @property
+    def peer(self) -> Method | None:
+        """The campaign's second method, frozen."""
+        others = list(methods.methods(self.config))[1:]
+        return (others[0], "probe_h") if others else None
+
+    def scratch(self, table: pd.DataFrame, column: str = "method") -> Method:
+        """Return the network from scratch: that with the networks of the subject, if it has its own."""
+        own = f"{methods.BASELINE}_{self.subject[0]}"
+        return (own if own in set(table[column]) else methods.BASELINE), "scratch"
+
+    @property
+    def efficiency(self) -> float:
+        """Signal efficiency of the headline numbers."""
+        return headline_efficiency(self.config.evaluate.efficiencies)
+
+    @property
+    def rejection(self) -> str:
+        """Name of the rejection at that efficiency in the tables."""
+        return rejection_name(self.efficiency)
+
+    def label(self, role: str, task: str = "") -> str:
+        """Return the label of the signal or the background of a task (this one)."""
+        return self.process(str(getattr(self.config.tasks[task or self.item], role)))
+
+    def process(self, name: str) -> str:
+        """Return the label of a process; its name if it has none."""
+        known = self.config.processes
+        return str(known[name].label) if name in known else name
+
+    @property
+    def runs(self) -> dict[str, list[str]]:
+        """The pre-training runs of each method."""
+        found: dict[str, list[str]] = {}
+        for run in blocks.runs(self.config):
+            found.setdefault(run.rpartition("_s")[0], []).append(run)
+        return found
+
+
+def pick(table: pd.DataFrame, method: Method | None = None, **cells: object) -> Row | None:
+    """Return the first line with these cells and a finite value, or None."""
+    if method is not None:
+        cells |= {"method": method[0], "mode": method[1]}
+    for column, value in cells.items():
+        table = table[table[column] == value]
+    for row in table.to_dict("records"):
+        if math.isfinite(float(row["value"])):
+            return {str(name): cell for name, cell in row.items()}
+    return None
+
+
+def name(method: Method) -> str:
+    """Return the name of a method for people; its two parts if it has none."""
+    try:
+        return method_label(method)
+    except KeyError:
+        return f"{method[0]}, {method[1]}"
+
+
+def ends(table: pd.DataFrame) -> list[int]:
+    """Return the fewest and the most labels of a table: two numbers, one if they are the same, or none."""
+    counts = sorted(int(labels) for labels in table["labels"].unique())
+    return sorted({counts[0], counts[-1]}) if counts else []

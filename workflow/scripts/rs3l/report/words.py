@@ -1,0 +1,107 @@
+"""Words for numbers: values with errors, and what may be said of a difference.
+
+A difference within two of its standard deviations is never called one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rs3l.eval.summary import format_number
+
+BEYOND = 2.0
+"""Standard deviations from which on a difference is called one."""
+
+NO_DIFFERENCE = "no difference beyond two standard deviations"
+
+_SEVERAL = 5
+"""Comparisons from which on it is said how many chance alone takes beyond two standard deviations."""
+
+_BY_CHANCE = math.erfc(BEYOND / math.sqrt(2.0))
+
+Row = Mapping[str, Any]
+
+
+def plain(value: float) -> str:
+    """Return a number with three digits, without an exponent where it is large."""
+    return f"{float(f'{value:.3g}'):,.12g}"
+
+
+def measured(value: float, error: float) -> str:
+    """Return ``value ± error`` with two digits of the error; the value alone if it has no error."""
+    if not (math.isfinite(error) and error > 0.0):
+        return plain(value)
+    return format_number({"value": value, "error": error}).replace("+-", "±")
+
+
+def of_row(row: Row) -> str:
+    """Return value and error of a line of a table; of a lower limit ``> value``."""
+    if row.get("lower_limit"):
+        return f"> {plain(row['value'])}"
+    return measured(float(row["value"]), float(row["error"]))
+
+
+def signed(value: float, error: float) -> str:
+    """Return ``+ value ± error`` or ``− value ± error``."""
+    return f"{'−' if value < 0 else '+'}{measured(abs(value), error)}"
+
+
+def is_beyond(value: float, error: float) -> bool:
+    """Return whether a value differs from zero by more than two standard deviations; never without an error."""
+    return error > 0.0 and abs(value) > BEYOND * error
+
+
+def deviations(value: float, error: float) -> str:
+    """Return how many standard deviations a value is from zero."""
+    return f"{abs(value) / error:.1f} standard deviations"
+
+
+def verdict(value: float, error: float, words: tuple[str, str] = ("higher", "lower")) -> str:
+    """Return in words whether a difference is more or less than zero, or nothing that can be told from it."""
+    if not error > 0.0:
+        return f"difference {value:+.3g}, of unknown error"
+    if not is_beyond(value, error):
+        return f"{NO_DIFFERENCE} ({signed(value, error)})"
+    return f"{words[value < 0]} by {measured(abs(value), error)}, {deviations(value, error)}"
+
+
+def ratio_verdict(ratio: float, error: float) -> str:
+    """Return in words whether a ratio differs from 1, by the error of its logarithm."""
+    logarithm, own = math.log(ratio), error / ratio
+    text = f"paired ratio {measured(ratio, error)}"
+    if not own > 0.0:
+        return f"{text}, of unknown error"
+    if not is_beyond(logarithm, own):
+        return f"{text}: {NO_DIFFERENCE}"
+    return f"{text}, {deviations(logarithm, own)} from 1"
+
+
+def apart(first: Row, second: Row) -> tuple[float, float]:
+    """Return the difference of two lines of a table, with both errors in quadrature."""
+    return float(first["value"] - second["value"]), math.hypot(first["error"], second["error"])
+
+
+def by_chance(comparisons: int) -> str:
+    """Return how many of several comparisons chance alone takes beyond two standard deviations, as a sentence."""
+    if comparisons < _SEVERAL:
+        return ""
+    return f" Of {comparisons} comparisons, chance alone takes about {_BY_CHANCE * comparisons:.1g} beyond that."
+
+
+def listed(names: Sequence[str], most: int = 4, comma: str = ", ") -> str:
+    """Return names as a list in words; ``none`` if there are none, the first ones if there are many.
+
+    ``comma``: between them, for names that have commas themselves.
+    """
+    if not names:
+        return "none"
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    shown = [*names[:most], *more]
+    return shown[0] if len(shown) == 1 else f"{comma.join(shown[:-1])} and {shown[-1]}"
+
+
+def counted(number: float, what: str = "") -> str:
+    """Return a whole number with commas."""
+    return f"{number:,.0f} {what}".rstrip()
