@@ -225,6 +225,7 @@ def test_clipping_bounds_the_gradient(tmp_path: Path, manifest: Path, monkeypatc
     assert max(norms) == pytest.approx(free / 2, rel=1e-3)
 
 
+@pytest.mark.usefixtures("no_alarm")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_or_not_it_is_the_same_network(tmp_path: Path, manifest: Path) -> None:
     plain, compiled = (
@@ -238,6 +239,7 @@ def test_compiled_or_not_it_is_the_same_network(tmp_path: Path, manifest: Path) 
     assert compiled.encoder.state_dict().keys() == plain.encoder.state_dict().keys(), "saved under plain names"
 
 
+@pytest.mark.usefixtures("no_alarm")
 @pytest.mark.parametrize("kind", ["deepsets", "edgeconv", "transformer"])
 def test_bf16_trains_every_network(
     tmp_path: Path, manifest: Path, kind: str, caplog: pytest.LogCaptureFixture
