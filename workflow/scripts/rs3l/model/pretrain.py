@@ -57,8 +57,9 @@ LOSS_MARGIN = 0.1
 """Alarm: a final loss above ln(2B - 1) - this margin is no better than guessing the partner (with more views
 of an event, guessing costs more)."""
 
-EARLIEST_ALARM = 0.5
-"""Fraction of the epochs before which a latent space may still look collapsed."""
+COLLAPSED_EPOCHS = 0.25
+"""Fraction of the epochs that a latent space must look collapsed for, in a row, to end a training early; not before
+half of the epochs, since it may take a while to unfold."""
 
 SPREAD_ALARM = 0.3
 """Alarm: sqrt(D) x standard deviation of the latents below this is a collapse to a point."""
@@ -254,7 +255,7 @@ class Trainer:
         """Train what remains; save the state by the clock, after each epoch, and on a signal to stop.
 
         Raises :class:`StoppedError` at the end of the step in which a signal came, and :class:`TrainingError`
-        after the first epoch of the second half that shows a collapse.
+        where the rest of the training would be in vain (:data:`COLLAPSED_EPOCHS`).
         """
         self.rate = Rate(self.done)
         logging.info(
@@ -268,7 +269,7 @@ class Trainer:
                 self.losses, self._generator = [], None
                 self._save()
                 self._report()
-                if epoch + 1 >= EARLIEST_ALARM * self.block.epochs:
+                if self._collapsed():
                     refuse_collapse(self.block, self.rows[-1], self.batch)
 
     def _epoch(self, epoch: int, stop: StopRequest) -> Row:
@@ -291,6 +292,11 @@ class Trainer:
         rate = self.optimizer.param_groups[0]["lr"]
         steps = (epoch + 1) * self.steps
         return {"steps": steps, "learning_rate": rate, "train_loss": float(np.mean(self.losses))}
+
+    def _collapsed(self) -> bool:
+        recent = self.rows[-math.ceil(COLLAPSED_EPOCHS * self.block.epochs) :]
+        signs = (signs_of_collapse(self.block, row, self.batch) for row in recent)
+        return 2 * len(self.rows) >= self.block.epochs and all(signs)
 
     def _stopped(self, epoch: int, name: str | None) -> str:
         return (
@@ -454,26 +460,31 @@ class Rate:
 
 
 def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
-    """Raise :class:`TrainingError` if an epoch's metrics show a collapsed or untrained encoder.
+    """Raise :class:`TrainingError` if an epoch's metrics show a collapsed or untrained encoder."""
+    if signs := signs_of_collapse(block, row, batch):
+        when = f" in epoch {row['epoch']} of {block.epochs}" if "epoch" in row else ""
+        raise TrainingError(
+            f"pre-training ({block.method}) collapsed{when}: {'; '.join(signs)}. "
+            "Change pretrain.learning_rate, pretrain.temperature or pretrain.batch; "
+            "raise pretrain.epochs if the loss was still falling"
+        )
+
+
+def signs_of_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
+    """Return what in an epoch's metrics shows a collapsed or untrained encoder.
 
     VICReg has no loss of guessing. SupCon is meant to gather each class at a point, so that its rank is low.
     """
     chance = math.log(2 * batch - 1)
     rank_alarm = min(RANK_ALARM, RANK_ALARM_FRACTION * block.encoder.latent)
-    problems = []
+    signs = []
     if block.loss != "vicreg" and not row["train_loss"] <= chance - LOSS_MARGIN:
-        problems.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
+        signs.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
     if not row["spread"] >= SPREAD_ALARM:
-        problems.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
+        signs.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
     if block.loss != "sup_con" and not row["rank"] >= rank_alarm:
-        problems.append(f"RankMe {row['rank']:.2f} < {rank_alarm:.2f}")
-    if problems:
-        when = f" in epoch {row['epoch']} of {block.epochs}" if "epoch" in row else ""
-        raise TrainingError(
-            f"pre-training ({block.method}) collapsed{when}: {'; '.join(problems)}. "
-            "Change pretrain.learning_rate, pretrain.temperature or pretrain.batch; "
-            "raise pretrain.epochs if the loss was still falling"
-        )
+        signs.append(f"RankMe {row['rank']:.2f} < {rank_alarm:.2f}")
+    return signs
 
 
 def _csv(rows: Sequence[Row]) -> str:
