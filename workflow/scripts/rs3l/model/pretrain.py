@@ -58,8 +58,8 @@ LOSS_MARGIN = 0.1
 of an event, guessing costs more)."""
 
 COLLAPSED_EPOCHS = 0.25
-"""Fraction of the epochs that a latent space must look collapsed for, in a row, to end a training early; not before
-half of the epochs, since it may take a while to unfold."""
+"""Fraction of the epochs that a latent space must look collapsed for, in a row, to end a training early; not
+before half of the epochs, since it may take a while to unfold."""
 
 SPREAD_ALARM = 0.3
 """Alarm: sqrt(D) x standard deviation of the latents below this is a collapse to a point."""
