@@ -171,24 +171,26 @@ def load_views(
 
 
 def _read_part(path: Path, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of one file: per jet, and ``candidates`` [t, 8] with ``lengths`` [j]."""
+    """Return the columns of one file (:func:`part_arrays`)."""
     table = pq.read_table(path, columns=list(COLUMNS), filters=[("variant", "in", list(variants))])
     return part_arrays(path, table, process, variants)
 
 
 def part_arrays(path: Path, table: pa.Table, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of rows of one file, all under ``variants``; ``path`` is named in errors."""
+    """Return the columns of rows of one file, all under ``variants``; ``path`` is named in errors.
+
+    One entry per jet [j], with ``lengths`` [j], and flat columns ``cand_...`` [t].
+    """
     lengths = _lengths(path, table)
     values = {name: _values(path, table, name) for name in (*_JET_INPUTS, *CANDIDATE_COLUMNS)}
     variant = pa.compute.index_in(table["variant"], value_set=pa.array(list(variants)))
     return {
-        "candidates": _candidates(values, lengths),
+        **values,
         "lengths": lengths,
         "event_id": table["event_id"].to_numpy(),
         "variant": variant.to_numpy().astype(np.int64),
         "process": np.full(len(lengths), process, dtype=np.int64),
         "weight": table["weight"].to_numpy(),
-        **{name: values[name] for name in ("jet_pt", "jet_energy", "jet_mass")},
     }
 
 
@@ -219,31 +221,36 @@ def _values(path: Path, table: pa.Table, name: str) -> NDArray[Any]:
     return values
 
 
-def _candidates(values: dict[str, NDArray[Any]], lengths: Ints) -> Floats:
-    """Return the raw columns [t, 8]; a block at a time, so that the columns between stay in the cache."""
-    jet = np.repeat(np.arange(len(lengths)), lengths)
-    result = np.empty((len(jet), len(RAW)), dtype=np.float32)
+def _write_candidates(part: dict[str, NDArray[Any]], result: Floats) -> None:
+    """Write the raw columns to ``result`` [t, 8]; a block at a time, so that what lies between stays cached."""
+    jet = np.repeat(np.arange(len(part["lengths"])), part["lengths"])
     for start in range(0, len(jet), CACHED):
-        part = slice(start, start + CACHED)
-        for index, column in enumerate(_raw(values, jet[part], part)):
-            result[part, index] = column
-    return result
+        block = slice(start, start + CACHED)
+        for index, column in enumerate(_raw(part, jet[block], block)):
+            result[block, index] = column
 
 
 def _raw(values: dict[str, NDArray[Any]], jet: Ints, part: slice) -> tuple[NDArray[Any], ...]:
     """Return the raw columns of the candidates ``part``, which belong to the jets ``jet``."""
     own = {name: values[name][part] for name in CANDIDATE_COLUMNS}
-    dphi = own["cand_phi"].astype(np.float64) - values["jet_phi"][jet]
     return (
         own["cand_pt"],
         own["cand_eta"] - values["jet_eta"][jet],
-        np.remainder(dphi + np.pi, 2 * np.pi) - np.pi,
+        wrapped(own["cand_phi"].astype(np.float64) - values["jet_phi"][jet]),
         own["cand_energy"],
         own["cand_charge"],
         candidate_class(own["cand_pdg_id"], own["cand_charge"]),
         own["cand_d0"],
         own["cand_dz"],
     )
+
+
+def wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``remainder(angle + pi, 2 pi) - pi``; the remainder is slow, and few angles need it."""
+    result = angle + np.pi
+    outside = np.flatnonzero((result < 0) | (result >= 2 * np.pi))
+    result[outside] = np.remainder(result[outside], 2 * np.pi)
+    return result - np.pi
 
 
 def name_column(codes: Ints, names: Sequence[str]) -> pa.Array:
@@ -254,9 +261,9 @@ def name_column(codes: Ints, names: Sequence[str]) -> pa.Array:
 def candidate_class(pdg_id: NDArray[Any], charge: NDArray[Any]) -> NDArray[np.int8]:
     """Return the index into :data:`CLASSES` of each candidate, from its PDG code and charge."""
     code = np.abs(pdg_id)
-    result = np.where(charge != 0, np.int8(3), np.int8(4))
+    result = np.int8(4) - (charge != 0).view(np.int8)
     for index, own in enumerate((22, 13, 11)):
-        np.copyto(result, np.int8(index), where=code == own)
+        result -= (code == own).view(np.int8) * (result - np.int8(index))  # ten times faster than np.copyto
     return result
 
 
@@ -267,10 +274,15 @@ def join_parts(
     constituents: int,
 ) -> JetStore:
     """Return the store of what :func:`part_arrays` returned."""
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    lengths = joined.pop("lengths")
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("lengths", *PER_JET)}
+    offsets = np.concatenate([[0], np.cumsum(joined.pop("lengths"))]).astype(np.int64)
+    candidates = np.empty((offsets[-1], len(RAW)), dtype=np.float32)
+    ends = np.cumsum([len(part["cand_pt"]) for part in parts])
+    for part, own in zip(parts, np.split(candidates, ends[:-1]), strict=True):
+        _write_candidates(part, own)
     return JetStore(
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        candidates=candidates,
+        offsets=offsets,
         process_names=processes,
         variant_names=variants,
         constituents=constituents,

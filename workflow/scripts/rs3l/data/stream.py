@@ -9,6 +9,7 @@ Shapes: E events and B views (rows) of a batch, N candidates per padded view. Ma
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,7 +129,7 @@ class ViewStream(IterableDataset[Views]):
         self.events()
         assert self._counts is not None
         ranks = self.order.ranks
-        order = permutation(len(self.groups), self._generator("groups", ranks))
+        order = permutation(len(self.groups), self._generator(self.epoch, "groups", ranks))
         return min(int(self._counts[order[rank::ranks]].sum()) // self.order.batch for rank in range(ranks))
 
     def events(self) -> int:
@@ -168,14 +169,31 @@ class ViewStream(IterableDataset[Views]):
 
     def stores(self) -> Iterator[JetStore]:
         """Yield the rest of the epoch: the jets of a batch's events as they are, those of an event adjacent."""
+        for stores in self.epochs(self.epoch + 1):
+            yield from stores
+
+    def epochs(self, end: int = sys.maxsize) -> Iterator[Iterator[JetStore]]:
+        """Yield :meth:`stores` of the current epoch and of those after it, before the epoch ``end``.
+
+        The first pool of an epoch is read ahead while the last one of the epoch before is used. Each epoch must be
+        used up before the next is asked for, and the stream be left where it is.
+        """
         rank, ranks = _share(self.order.rank, self.order.ranks)
         self._check_groups(ranks)
         if ranks != self.order.ranks and (self._pool, self._offset) != (0, 0):
             raise ConfigError("worker processes begin with an epoch: a state is continued without them")
+        epochs = range(self.epoch, end)
+        pools = self._pools(rank, ranks, epochs)
+        for _ in epochs:
+            yield self._epoch(pools, self._n_pools(rank, ranks))
+
+    def _epoch(self, pools: Iterator[Pool], n_pools: int) -> Iterator[JetStore]:
+        """Yield the rest of the epoch, whose pools are the next of ``pools``; ``n_pools`` make an epoch."""
         pieces: list[JetStore] = []
         missing = self.order.batch
         offset = self._offset
-        for number, pool in self._pools(rank, ranks):
+        for number in range(self._pool, n_pools):
+            pool = next(pools)
             while offset < len(pool):
                 piece = pool.take(offset, missing)
                 offset, missing = offset + piece.events, missing - piece.events
@@ -186,31 +204,35 @@ class ViewStream(IterableDataset[Views]):
                     pieces, missing = [], self.order.batch
             offset = 0
         if pieces:
-            self._pool, self._offset = self._n_pools(rank, ranks), 0
+            self._pool, self._offset = n_pools, 0
             yield join_stores(pieces)
         self.set_epoch(self.epoch + 1)
 
-    def _pools(self, rank: int, ranks: int) -> Iterator[tuple[int, Pool]]:
-        """Yield the pools from the current one on, with their numbers; threads read ahead."""
-        order = permutation(len(self.groups), self._generator("groups", ranks))[rank::ranks]
-        size = self.order.pool
-        numbers = range(self._pool, self._n_pools(rank, ranks))
-        arguments = (
-            ([self.groups[i] for i in order[n * size : (n + 1) * size]], self._generator("events", rank, ranks, n))
-            for n in numbers
-        )
+    def _pools(self, rank: int, ranks: int, epochs: range) -> Iterator[Pool]:
+        """Yield the pools of some epochs, from the current one on; threads read ahead."""
+        places = self._places(rank, ranks, epochs)
         if not self.threads:
-            yield from zip(numbers, (self._read(*each) for each in arguments), strict=True)
+            yield from (self._read(*place) for place in places)
             return
         reader = ThreadPoolExecutor(self.threads)
         try:
-            ahead = deque(reader.submit(self._read, *each) for each in islice(arguments, self.threads))
-            for number in numbers:
+            ahead = deque(reader.submit(self._read, *place) for place in islice(places, self.threads))
+            while ahead:
                 pool = ahead.popleft().result()
-                ahead.extend(reader.submit(self._read, *each) for each in islice(arguments, 1))
-                yield number, pool
+                ahead.extend(reader.submit(self._read, *place) for place in islice(places, 1))
+                yield pool
         finally:
             reader.shutdown(cancel_futures=True)
+
+    def _places(self, rank: int, ranks: int, epochs: range) -> Iterator[tuple[list[RowGroup], Generator]]:
+        """Yield the row groups of each of these pools, and the generator that permutes its events."""
+        first, size = self._pool, self.order.pool
+        for epoch in epochs:
+            order = permutation(len(self.groups), self._generator(epoch, "groups", ranks))[rank::ranks]
+            for n in range(first, self._n_pools(rank, ranks)):
+                groups = [self.groups[i] for i in order[n * size : (n + 1) * size]]
+                yield groups, self._generator(epoch, "events", rank, ranks, n)
+            first = 0
 
     def _n_pools(self, rank: int, ranks: int) -> int:
         return -(-len(range(rank, len(self.groups), ranks)) // self.order.pool)
@@ -234,8 +256,8 @@ class ViewStream(IterableDataset[Views]):
         chosen = pc.is_in(table["variant"], value_set=pa.array(self.variants))
         return table if pc.all(chosen).as_py() else table.filter(chosen)
 
-    def _generator(self, *words: str | int) -> Generator:
-        return Generator().manual_seed(keyed_hash(self.order.seed, "stream", self.epoch, *words) >> 1)
+    def _generator(self, epoch: int, *words: str | int) -> Generator:
+        return Generator().manual_seed(keyed_hash(self.order.seed, "stream", epoch, *words) >> 1)
 
     def _made_of(self) -> dict[str, Any]:
         names = {"processes": list(self.processes), "variants": list(self.variants)}

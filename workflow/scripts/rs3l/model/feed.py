@@ -140,9 +140,11 @@ class StreamFeed:
     def _endless(self) -> Iterator[tuple[ViewSource, Ints]]:
         """Yield the batches of one epoch of the stream after the other, from the current place on."""
         skip, empty = self._taken, 0
-        while empty < 2:  # a stream may go on at the end of its epoch
+        for stores in self.stream.epochs():
+            if empty == 2:  # one epoch may be: a stream may go on at the end of its epoch
+                break
             empty += 1
-            for store in self.stream.stores():
+            for store in stores:
                 for each in islice(self._cut(store), skip, None):
                     self._taken, empty = self._taken + 1, 0
                     yield each
