@@ -183,7 +183,7 @@ class ViewStream(IterableDataset[Views]):
         if ranks != self.order.ranks and (self._pool, self._offset) != (0, 0):
             raise ConfigError("worker processes begin with an epoch: a state is continued without them")
         epochs = range(self.epoch, end)
-        pools = self._pools(rank, ranks, epochs)
+        pools = self._pools(self._places(rank, ranks, epochs, self._pool))
         for _ in epochs:
             yield self._epoch(pools, self._n_pools(rank, ranks))
 
@@ -208,9 +208,8 @@ class ViewStream(IterableDataset[Views]):
             yield join_stores(pieces)
         self.set_epoch(self.epoch + 1)
 
-    def _pools(self, rank: int, ranks: int, epochs: range) -> Iterator[Pool]:
-        """Yield the pools of some epochs, from the current one on; threads read ahead."""
-        places = self._places(rank, ranks, epochs)
+    def _pools(self, places: Iterator[Place]) -> Iterator[Pool]:
+        """Yield the pools of some places; threads read ahead."""
         if not self.threads:
             yield from (self._read(*place) for place in places)
             return
@@ -224,14 +223,14 @@ class ViewStream(IterableDataset[Views]):
         finally:
             reader.shutdown(cancel_futures=True)
 
-    def _places(self, rank: int, ranks: int, epochs: range) -> Iterator[tuple[list[RowGroup], Generator]]:
-        """Yield the row groups of each of these pools, and the generator that permutes its events."""
-        first, size = self._pool, self.order.pool
+    def _places(self, rank: int, ranks: int, epochs: range, first: int) -> Iterator[Place]:
+        """Yield the places of the pools of some epochs, from the pool ``first`` of the first epoch on."""
+        size = self.order.pool
         for epoch in epochs:
             order = permutation(len(self.groups), self._generator(epoch, "groups", ranks))[rank::ranks]
             for n in range(first, self._n_pools(rank, ranks)):
                 groups = [self.groups[i] for i in order[n * size : (n + 1) * size]]
-                yield groups, self._generator(epoch, "events", rank, ranks, n)
+                yield Place(groups, self._generator(epoch, "events", rank, ranks, n))
             first = 0
 
     def _n_pools(self, rank: int, ranks: int) -> int:
@@ -271,6 +270,13 @@ class ViewStream(IterableDataset[Views]):
             )
 
 
+class Place(NamedTuple):
+    """The row groups of a pool, and what its events are permuted by."""
+
+    groups: list[RowGroup]
+    generator: Generator
+
+
 class Piece(NamedTuple):
     """Jets, and of how many events they are."""
 
@@ -292,7 +298,7 @@ class Pool:
         """Return the views of the events from ``first`` on, at most ``events`` of them."""
         start, count = (values[first : first + events] for values in (self.order.start, self.order.count))
         rows = np.arange(count.sum()) + np.repeat(start - (np.cumsum(count) - count), count)
-        return Piece(self.store.take(rows), len(count))
+        return Piece(self.store.select(rows), len(count))
 
 
 def padded_views(store: JetStore) -> Views:
