@@ -6,7 +6,7 @@ C = 8 raw columns. Masks: True = real candidate. GeV, mm, radians.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,7 +172,8 @@ def load_views(
             f"{manifest_path}: no jet of {', '.join(processes)} under {', '.join(variants)} in the split "
             f"{split!r}; raise processes.<name>.events or dataset.splits.{split}"
         )
-    return join_parts(parts, tuple(processes), tuple(variants), constituents)
+    room = sum(len(part["cand_pt"]) for part in parts)
+    return join_parts(parts, tuple(processes), tuple(variants), constituents, room)
 
 
 def _read_part(path: Path, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -273,20 +274,27 @@ def candidate_class(pdg_id: NDArray[Any], charge: NDArray[Any]) -> NDArray[np.in
 
 
 def join_parts(
-    parts: Sequence[dict[str, NDArray[Any]]],
+    parts: Iterable[dict[str, NDArray[Any]]],
     processes: tuple[str, ...],
     variants: tuple[str, ...],
     constituents: int,
+    room: int,
 ) -> JetStore:
-    """Return the store of what :func:`part_arrays` returned."""
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("lengths", *PER_JET)}
+    """Return the store of what :func:`part_arrays` returned, one after the other; they have ``room`` candidates.
+
+    They may have fewer. The columns of a part are let go of before the next is asked for.
+    """
+    candidates, end = np.empty((room, len(RAW)), dtype=np.float32), 0
+    per_jet = []
+    for part in parts:
+        start, end = end, end + len(part["cand_pt"])
+        _write_candidates(part, candidates[start:end])
+        per_jet.append({name: part[name] for name in ("lengths", *PER_JET)})
+        del part
+    joined = {name: np.concatenate([part[name] for part in per_jet]) for name in per_jet[0]}
     count = joined.pop("lengths")
-    candidates = np.empty((count.sum(), len(RAW)), dtype=np.float32)
-    ends = np.cumsum([len(part["cand_pt"]) for part in parts])
-    for part, own in zip(parts, np.split(candidates, ends[:-1]), strict=True):
-        _write_candidates(part, own)
     return JetStore(
-        candidates=candidates,
+        candidates=candidates[:end],
         start=np.cumsum(count) - count,
         count=count,
         process_names=processes,

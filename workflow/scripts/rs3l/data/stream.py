@@ -238,8 +238,9 @@ class ViewStream(IterableDataset[Views]):
 
     def _read(self, groups: Sequence[RowGroup], generator: Generator) -> Pool:
         """Return the events of some row groups, permuted."""
-        parts = [self._arrays(group) for group in groups]
-        store = join_parts(parts, self.processes, self.variants, self.constituents)
+        parts = (self._arrays(group) for group in groups)
+        room = sum(group.values for group in groups)
+        store = join_parts(parts, self.processes, self.variants, self.constituents, room)
         events = store.events().at_least(self.order.min_views)
         if self.order.needs is not None:
             having = store.event_id[store.rows(variant=self.order.needs)]
