@@ -38,7 +38,7 @@ from rs3l.files import write_json  # noqa: E402
 from rs3l.model.checkpoint import Checkpoint  # noqa: E402
 from rs3l.model.distributed import Ranks  # noqa: E402
 from rs3l.model.encoder import new_encoder  # noqa: E402
-from rs3l.model.feed import Batch, Feed, open_data  # noqa: E402
+from rs3l.model.feed import Batch, Feed, StreamFeed, open_data  # noqa: E402
 from rs3l.model.loss import nt_xent  # noqa: E402
 from rs3l.model.pretrain import Trainer, ViewSource  # noqa: E402
 from rs3l.model.stop import StopRequest  # noqa: E402
@@ -165,8 +165,13 @@ def cpu_seconds(action: Callable[[], object]) -> float:
 
 
 def loader(block: PretrainBlock, manifest: Path) -> Callable[[], float]:
-    """Return a function that loads one more epoch and returns CPU seconds per jet."""
+    """Return a function that loads one more epoch and returns CPU seconds per jet.
+
+    A stream does not read ahead here: the thread would go on while something else is timed.
+    """
     feed = open_data(block, manifest, partial(ViewSource, block), Ranks(), 256).train
+    if isinstance(feed, StreamFeed):
+        feed.stream.threads = 0
     epoch = iter(range(block.epochs))
     jets = 2 * feed.batch * feed.steps
     return lambda: cpu_seconds(lambda: [None for _ in loaded(feed, next(epoch))]) / jets

@@ -160,8 +160,7 @@ def test_public_files_become_views(tmp_path: Path, absolute: bool) -> None:
     )
     assert set(store.events().count.tolist()) == {4, 5}
     assert (np.abs(store.candidates[:, 1:3]) < 2).all()  # relative to the axis, whatever the file held
-    starts = store.offsets[:-1]
-    inner = np.setdiff1d(np.arange(1, len(store.candidates)), starts)
+    inner = np.setdiff1d(np.arange(1, len(store.candidates)), store.start)
     assert (store.candidates[inner, 0] <= store.candidates[inner - 1, 0]).all()  # by descending pT
     table = rows(tmp_path / "dataset", "train", "higgs_bb")
     assert set(table["jet_type"].to_pylist()) == {"H"} and set(table["label"].to_pylist()) == {"H"}

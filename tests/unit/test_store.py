@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 import toy
 
-from rs3l.data.store import JetStore, candidate_class, load_views
+from rs3l.data.store import JetStore, candidate_class, join_stores, load_views, wrapped
 from rs3l.errors import DataError
 
 PROCESSES = ("signal", "background")
@@ -59,15 +60,32 @@ def test_every_jet_and_candidate_is_there_in_order(manifest: Path, jets: JetStor
         assert numbers == (row["jet_pt"], row["jet_energy"], row["jet_mass"], row["weight"])
         expected = [reference_candidate(row, i) for i in range(len(row["cand_pt"]))]
         np.testing.assert_allclose(
-            jets.candidates[jets.offsets[j] : jets.offsets[j + 1]], expected, rtol=1e-6, atol=1e-6
+            jets.candidates[jets.start[j] : jets.start[j] + jets.count[j]], expected, rtol=1e-6, atol=1e-6
         )
+
+
+def test_some_jets_share_or_copy_their_candidates(jets: JetStore) -> None:
+    rows = np.array([5, 0, 77, 3])
+    shared, copied = jets.select(rows), jets.take(rows)
+    assert shared.candidates is jets.candidates
+    assert len(copied.candidates) == jets.lengths[rows].sum() < jets.count[rows].sum()
+    joined = join_stores([jets.select(rows[:3]), copied.select(np.array([3]))])
+    for own in (shared, copied, shared.take(np.arange(4)), joined):
+        np.testing.assert_array_equal(own.event_id, jets.event_id[rows])
+        for ours, expected in zip(own.batch(np.arange(4)), jets.batch(rows), strict=True):
+            assert torch.equal(ours, expected)
+
+
+def test_angles_are_wrapped_as_by_the_remainder() -> None:
+    angle = np.concatenate([np.linspace(-7, 7, 1001), [-np.pi, np.pi, np.nextafter(np.pi, 0), 3 * np.pi, 0.0]])
+    np.testing.assert_array_equal(wrapped(angle), np.remainder(angle + np.pi, 2 * np.pi) - np.pi)
 
 
 def test_a_batch_is_padded_and_capped(jets: JetStore) -> None:
     rows = np.array([5, 0, 77, 5])
     batch = jets.batch(rows)
     for b, j in enumerate(rows):
-        own = jets.candidates[jets.offsets[j] : jets.offsets[j + 1]][:10]
+        own = jets.candidates[jets.start[j] :][: jets.count[j]][:10]
         assert batch.mask[b].sum() == len(own) == jets.lengths[j]
         np.testing.assert_array_equal(batch.candidates[b, : len(own)], own)
         assert not batch.candidates[b, len(own) :].any()

@@ -7,7 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from torch.utils.data import DataLoader
 from conftest import REPOSITORY, SCRIPTS
 from rs3l.data.row_groups import RowGroup, row_groups
 from rs3l.data.store import JetStore, load_views
-from rs3l.data.stream import Order, Views, ViewStream
+from rs3l.data.stream import Order, Views, ViewStream, padded_views
 from rs3l.errors import ConfigError, DataError
 from rs3l.model.views import choose_pairs, torch_generator
 
@@ -41,6 +44,19 @@ def new(manifest: Path, order: Order = ORDER, threads: int = 1) -> ViewStream:
 
 def keys(batch: Views) -> list[Key]:
     return list(zip(batch.event_id.tolist(), batch.variant.tolist(), strict=True))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[RowGroup]:
+    """Return a list of the row groups that are read from now on."""
+    reads: list[RowGroup] = []
+    original = RowGroup.read
+
+    def read(self: RowGroup, columns: tuple[str, ...]) -> object:
+        reads.append(self)
+        return original(self, columns)
+
+    monkeypatch.setattr(RowGroup, "read", read)
+    return reads
 
 
 def assert_same(one: list[Views], other: list[Views]) -> None:
@@ -142,18 +158,33 @@ def test_a_stream_goes_on_after_any_batch(manifest: Path, ranks: int) -> None:
         rest = list(resumed)
         rest += [batch for _ in range(2 - resumed.epoch) for batch in resumed]
         assert_same(expected[after:], rest)
+        resumed.load_state_dict(state)
+        assert_same(expected[after:], [padded_views(store) for stores in resumed.epochs(2) for store in stores])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_next_epoch_is_read_ahead(manifest: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """While the last batch of an epoch is held, a pool of the next is read for each thread, and no more."""
+    batches = len(list(new(manifest)))
+    reads = counted(monkeypatch)
+    stream = new(manifest, threads=threads)
+    before, groups = set(threading.enumerate()), len(stream.groups)
+    epochs = stream.epochs()
+    epoch = next(epochs)
+    assert len(list(islice(epoch, batches))) == batches and stream.epoch == 0
+    deadline = time.monotonic() + 20
+    while len(reads) < groups + threads * ORDER.pool and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(reads) == groups + threads * ORDER.pool
+    assert set(threading.enumerate()) > before
+    del epochs, epoch
+    assert set(threading.enumerate()) == before, "no thread is left behind"
+    assert len(reads) == groups + threads * ORDER.pool
 
 
 def test_few_row_groups_are_in_memory(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a batch is held, the groups read so far are those of its pool and of what the thread reads ahead."""
-    reads: list[int] = []
-    original = RowGroup.read
-
-    def counted(self: RowGroup, columns: tuple[str, ...]) -> object:
-        reads.append(self.index)
-        return original(self, columns)
-
-    monkeypatch.setattr(RowGroup, "read", counted)
+    reads = counted(monkeypatch)
     stream = new(manifest, threads=0)
     groups = len(stream.groups)
     assert groups > 9 and not reads

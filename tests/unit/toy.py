@@ -141,7 +141,8 @@ def store(lengths: Sequence[int], constituents: int = 64, seed: int = 0) -> JetS
     codes: Ints = np.zeros(jets, dtype=np.int64)
     return JetStore(
         candidates=candidates,
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        start=np.cumsum(lengths) - lengths,
+        count=np.array(lengths),
         jet_pt=np.full(jets, 400, dtype=np.float32),
         jet_energy=np.full(jets, 450, dtype=np.float32),
         jet_mass=np.full(jets, 90, dtype=np.float32),

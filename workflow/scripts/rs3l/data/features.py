@@ -43,5 +43,4 @@ def features(jets: JetBatch) -> Tensor:
         torch.hypot(deta, dphi),
     )
     flags = ((kind == code).to(raw.dtype) for code in range(FLAGS))
-    stacked = torch.stack([*columns, *flags], dim=-1)
-    return stacked.masked_fill_(~mask[..., None], 0.0)
+    return torch.where(mask[..., None], torch.stack([*columns, *flags], dim=-1), 0.0)

@@ -73,7 +73,8 @@ def _store(path: Path, table: pa.Table, constituents: int) -> JetStore:
         "variant": pa.array(["nominal"] * n),
     }
     own = pa.table(columns)
-    return join_parts([part_arrays(path, _by_pt(own), 0, ["nominal"])], ("jets",), ("nominal",), constituents)
+    part = part_arrays(path, _by_pt(own), 0, ["nominal"])
+    return join_parts([part], ("jets",), ("nominal",), constituents, len(part["cand_pt"]))
 
 
 def _jet_column(path: Path, table: pa.Table, name: str) -> pa.Array:

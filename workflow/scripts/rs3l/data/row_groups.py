@@ -16,12 +16,16 @@ from rs3l.errors import DataError
 
 @dataclass(frozen=True)
 class RowGroup:
-    """One row group: the views of some hard events of one process, all of them."""
+    """One row group: the views of some hard events of one process, all of them.
+
+    ``values`` is the length of its longest column, lists flattened: at least the number of candidates.
+    """
 
     path: Path
     process: str
     index: int
     rows: int
+    values: int
 
     def read(self, columns: Iterable[str] | None = None) -> pa.Table:
         """Return its rows, by default all columns of the data set.
@@ -71,8 +75,13 @@ def _of_file(path: Path, process: str, checksum: str, verify: bool) -> list[RowG
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error}); merge the data set again") from None
     _check_events(path, metadata)
-    groups = (RowGroup(path, process, i, metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups))
+    groups = (_group(path, process, i, metadata.row_group(i)) for i in range(metadata.num_row_groups))
     return [group for group in groups if group.rows]
+
+
+def _group(path: Path, process: str, index: int, metadata: pq.RowGroupMetaData) -> RowGroup:
+    values = max(metadata.column(i).num_values for i in range(metadata.num_columns))
+    return RowGroup(path, process, index, metadata.num_rows, values)
 
 
 def _check_events(path: Path, metadata: pq.FileMetaData) -> None:

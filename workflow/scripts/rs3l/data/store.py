@@ -6,7 +6,7 @@ C = 8 raw columns. Masks: True = real candidate. GeV, mm, radians.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,14 +72,15 @@ class EventViews:
 
 @dataclass(frozen=True)
 class JetStore:
-    """Jets of one split: candidates [T, 8], offsets [J + 1], and one entry per jet of everything else.
+    """Jets of one split: candidates [T, 8], and one entry per jet of everything else.
 
     ``process`` and ``variant`` index ``process_names`` and ``variant_names``; the candidates of jet j are
-    ``candidates[offsets[j]:offsets[j + 1]]``, by descending pT. Batches show the first ``constituents``.
+    ``candidates[start[j]:start[j] + count[j]]``, by descending pT. Batches show the first ``constituents``.
     """
 
     candidates: Floats
-    offsets: Ints
+    start: Ints
+    count: Ints
     jet_pt: Floats
     jet_energy: Floats
     jet_mass: Floats
@@ -97,12 +98,12 @@ class JetStore:
     @property
     def lengths(self) -> Ints:
         """Candidates [J] that a batch shows of each jet."""
-        return np.minimum(np.diff(self.offsets), self.constituents)
+        return np.minimum(self.count, self.constituents)
 
     def batch(self, rows: Ints) -> JetBatch:
         """Return the jets ``rows`` [B], padded with zeros to the longest of them (at least one slot)."""
-        start = self.offsets[rows]
-        length = np.minimum(self.offsets[rows + 1] - start, self.constituents)
+        start = self.start[rows]
+        length = np.minimum(self.count[rows], self.constituents)
         slot = np.arange(max(int(length.max(initial=1)), 1))
         mask = torch.from_numpy(slot < length[:, None])
         index = torch.from_numpy(np.minimum(start[:, None] + slot, len(self.candidates) - 1))
@@ -112,14 +113,18 @@ class JetStore:
             candidates, mask, torch.from_numpy(self.jet_pt[rows]), torch.from_numpy(self.jet_energy[rows])
         )
 
+    def select(self, rows: Ints) -> JetStore:
+        """Return a store of the jets ``rows`` [B] alone, which shares all candidates with this one."""
+        per_jet: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("start", "count", *PER_JET)}
+        return replace(self, **per_jet)
+
     def take(self, rows: Ints) -> JetStore:
-        """Return a store of the jets ``rows`` [B] alone, with the candidates that a batch shows."""
-        length = self.lengths[rows]
-        offsets = np.concatenate([[0], np.cumsum(length)])
-        index = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], length)
-        per_jet: dict[str, Any] = {name: getattr(self, name)[rows] for name in PER_JET}
+        """Return a store of the jets ``rows`` [B] alone, with a copy of the candidates that a batch shows."""
+        count = self.lengths[rows]
+        start = np.cumsum(count) - count
+        index = np.arange(count.sum()) + np.repeat(self.start[rows] - start, count)
         candidates = np.take(self.candidates, index, axis=0)  # several times faster than an index in brackets
-        return replace(self, candidates=candidates, offsets=offsets, **per_jet)
+        return replace(self.select(rows), candidates=candidates, start=start, count=count)
 
     def rows(self, process: str | None = None, variant: str | None = None) -> Ints:
         """Return the rows, in order, of one process and one variant (None: of all)."""
@@ -167,28 +172,31 @@ def load_views(
             f"{manifest_path}: no jet of {', '.join(processes)} under {', '.join(variants)} in the split "
             f"{split!r}; raise processes.<name>.events or dataset.splits.{split}"
         )
-    return join_parts(parts, tuple(processes), tuple(variants), constituents)
+    room = sum(len(part["cand_pt"]) for part in parts)
+    return join_parts(parts, tuple(processes), tuple(variants), constituents, room)
 
 
 def _read_part(path: Path, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of one file: per jet, and ``candidates`` [t, 8] with ``lengths`` [j]."""
+    """Return the columns of one file (:func:`part_arrays`)."""
     table = pq.read_table(path, columns=list(COLUMNS), filters=[("variant", "in", list(variants))])
     return part_arrays(path, table, process, variants)
 
 
 def part_arrays(path: Path, table: pa.Table, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of rows of one file, all under ``variants``; ``path`` is named in errors."""
+    """Return the columns of rows of one file, all under ``variants``; ``path`` is named in errors.
+
+    One entry per jet [j], with ``lengths`` [j], and flat columns ``cand_...`` [t].
+    """
     lengths = _lengths(path, table)
     values = {name: _values(path, table, name) for name in (*_JET_INPUTS, *CANDIDATE_COLUMNS)}
     variant = pa.compute.index_in(table["variant"], value_set=pa.array(list(variants)))
     return {
-        "candidates": _candidates(values, lengths),
+        **values,
         "lengths": lengths,
         "event_id": table["event_id"].to_numpy(),
         "variant": variant.to_numpy().astype(np.int64),
         "process": np.full(len(lengths), process, dtype=np.int64),
         "weight": table["weight"].to_numpy(),
-        **{name: values[name] for name in ("jet_pt", "jet_energy", "jet_mass")},
     }
 
 
@@ -219,31 +227,36 @@ def _values(path: Path, table: pa.Table, name: str) -> NDArray[Any]:
     return values
 
 
-def _candidates(values: dict[str, NDArray[Any]], lengths: Ints) -> Floats:
-    """Return the raw columns [t, 8]; a block at a time, so that the columns between stay in the cache."""
-    jet = np.repeat(np.arange(len(lengths)), lengths)
-    result = np.empty((len(jet), len(RAW)), dtype=np.float32)
+def _write_candidates(part: dict[str, NDArray[Any]], result: Floats) -> None:
+    """Write the raw columns to ``result`` [t, 8]; a block at a time, so that what lies between stays cached."""
+    jet = np.repeat(np.arange(len(part["lengths"])), part["lengths"])
     for start in range(0, len(jet), CACHED):
-        part = slice(start, start + CACHED)
-        for index, column in enumerate(_raw(values, jet[part], part)):
-            result[part, index] = column
-    return result
+        block = slice(start, start + CACHED)
+        for index, column in enumerate(_raw(part, jet[block], block)):
+            result[block, index] = column
 
 
 def _raw(values: dict[str, NDArray[Any]], jet: Ints, part: slice) -> tuple[NDArray[Any], ...]:
     """Return the raw columns of the candidates ``part``, which belong to the jets ``jet``."""
     own = {name: values[name][part] for name in CANDIDATE_COLUMNS}
-    dphi = own["cand_phi"].astype(np.float64) - values["jet_phi"][jet]
     return (
         own["cand_pt"],
         own["cand_eta"] - values["jet_eta"][jet],
-        np.remainder(dphi + np.pi, 2 * np.pi) - np.pi,
+        wrapped(own["cand_phi"].astype(np.float64) - values["jet_phi"][jet]),
         own["cand_energy"],
         own["cand_charge"],
         candidate_class(own["cand_pdg_id"], own["cand_charge"]),
         own["cand_d0"],
         own["cand_dz"],
     )
+
+
+def wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``remainder(angle + pi, 2 pi) - pi``; the remainder is slow, and few angles need it."""
+    result = angle + np.pi
+    outside = np.flatnonzero((result < 0) | (result >= 2 * np.pi))
+    result[outside] = np.remainder(result[outside], 2 * np.pi)
+    return result - np.pi
 
 
 def name_column(codes: Ints, names: Sequence[str]) -> pa.Array:
@@ -254,23 +267,36 @@ def name_column(codes: Ints, names: Sequence[str]) -> pa.Array:
 def candidate_class(pdg_id: NDArray[Any], charge: NDArray[Any]) -> NDArray[np.int8]:
     """Return the index into :data:`CLASSES` of each candidate, from its PDG code and charge."""
     code = np.abs(pdg_id)
-    result = np.where(charge != 0, np.int8(3), np.int8(4))
+    result: NDArray[np.int8] = np.int8(4) - (charge != 0).view(np.int8)
     for index, own in enumerate((22, 13, 11)):
-        np.copyto(result, np.int8(index), where=code == own)
+        result -= (code == own).view(np.int8) * (result - np.int8(index))  # ten times faster than np.copyto
     return result
 
 
 def join_parts(
-    parts: Sequence[dict[str, NDArray[Any]]],
+    parts: Iterable[dict[str, NDArray[Any]]],
     processes: tuple[str, ...],
     variants: tuple[str, ...],
     constituents: int,
+    room: int,
 ) -> JetStore:
-    """Return the store of what :func:`part_arrays` returned."""
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    lengths = joined.pop("lengths")
+    """Return the store of what :func:`part_arrays` returned, one after the other; they have ``room`` candidates.
+
+    They may have fewer. The columns of a part are let go of before the next is asked for.
+    """
+    candidates, end = np.empty((room, len(RAW)), dtype=np.float32), 0
+    per_jet = []
+    for part in parts:
+        start, end = end, end + len(part["cand_pt"])
+        _write_candidates(part, candidates[start:end])
+        per_jet.append({name: part[name] for name in ("lengths", *PER_JET)})
+        del part
+    joined = {name: np.concatenate([part[name] for part in per_jet]) for name in per_jet[0]}
+    count = joined.pop("lengths")
     return JetStore(
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        candidates=candidates[:end],
+        start=np.cumsum(count) - count,
+        count=count,
         process_names=processes,
         variant_names=variants,
         constituents=constituents,
@@ -282,8 +308,7 @@ def join_stores(stores: Sequence[JetStore]) -> JetStore:
     """Return one store of the jets of several, of the same processes and variants."""
     if len(stores) == 1:
         return stores[0]
-    joined: dict[str, Any] = {
-        name: np.concatenate([getattr(store, name) for store in stores]) for name in ("candidates", *PER_JET)
-    }
-    lengths = np.concatenate([np.diff(store.offsets) for store in stores])
-    return replace(stores[0], offsets=np.concatenate([[0], np.cumsum(lengths)]), **joined)
+    own = [store.take(np.arange(len(store))) for store in stores]
+    names = ("candidates", "count", *PER_JET)
+    joined: dict[str, Any] = {name: np.concatenate([getattr(store, name) for store in own]) for name in names}
+    return replace(stores[0], start=np.cumsum(joined["count"]) - joined["count"], **joined)

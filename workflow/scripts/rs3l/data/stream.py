@@ -9,6 +9,7 @@ Shapes: E events and B views (rows) of a batch, N candidates per padded view. Ma
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,7 +129,7 @@ class ViewStream(IterableDataset[Views]):
         self.events()
         assert self._counts is not None
         ranks = self.order.ranks
-        order = permutation(len(self.groups), self._generator("groups", ranks))
+        order = permutation(len(self.groups), self._generator(self.epoch, "groups", ranks))
         return min(int(self._counts[order[rank::ranks]].sum()) // self.order.batch for rank in range(ranks))
 
     def events(self) -> int:
@@ -168,14 +169,31 @@ class ViewStream(IterableDataset[Views]):
 
     def stores(self) -> Iterator[JetStore]:
         """Yield the rest of the epoch: the jets of a batch's events as they are, those of an event adjacent."""
+        for stores in self.epochs(self.epoch + 1):
+            yield from stores
+
+    def epochs(self, end: int = sys.maxsize) -> Iterator[Iterator[JetStore]]:
+        """Yield :meth:`stores` of the current epoch and of those after it, before the epoch ``end``.
+
+        The first pool of an epoch is read ahead while the last one of the epoch before is used. Each epoch must be
+        used up before the next is asked for, and the stream be left where it is.
+        """
         rank, ranks = _share(self.order.rank, self.order.ranks)
         self._check_groups(ranks)
         if ranks != self.order.ranks and (self._pool, self._offset) != (0, 0):
             raise ConfigError("worker processes begin with an epoch: a state is continued without them")
+        epochs = range(self.epoch, end)
+        pools = self._pools(self._places(rank, ranks, epochs, self._pool))
+        for _ in epochs:
+            yield self._epoch(pools, self._n_pools(rank, ranks))
+
+    def _epoch(self, pools: Iterator[Pool], n_pools: int) -> Iterator[JetStore]:
+        """Yield the rest of the epoch, whose pools are the next of ``pools``; ``n_pools`` make an epoch."""
         pieces: list[JetStore] = []
         missing = self.order.batch
         offset = self._offset
-        for number, pool in self._pools(rank, ranks):
+        for number in range(self._pool, n_pools):
+            pool = next(pools)
             while offset < len(pool):
                 piece = pool.take(offset, missing)
                 offset, missing = offset + piece.events, missing - piece.events
@@ -186,39 +204,43 @@ class ViewStream(IterableDataset[Views]):
                     pieces, missing = [], self.order.batch
             offset = 0
         if pieces:
-            self._pool, self._offset = self._n_pools(rank, ranks), 0
+            self._pool, self._offset = n_pools, 0
             yield join_stores(pieces)
         self.set_epoch(self.epoch + 1)
 
-    def _pools(self, rank: int, ranks: int) -> Iterator[tuple[int, Pool]]:
-        """Yield the pools from the current one on, with their numbers; threads read ahead."""
-        order = permutation(len(self.groups), self._generator("groups", ranks))[rank::ranks]
-        size = self.order.pool
-        numbers = range(self._pool, self._n_pools(rank, ranks))
-        arguments = (
-            ([self.groups[i] for i in order[n * size : (n + 1) * size]], self._generator("events", rank, ranks, n))
-            for n in numbers
-        )
+    def _pools(self, places: Iterator[Place]) -> Iterator[Pool]:
+        """Yield the pools of some places; threads read ahead."""
         if not self.threads:
-            yield from zip(numbers, (self._read(*each) for each in arguments), strict=True)
+            yield from (self._read(*place) for place in places)
             return
         reader = ThreadPoolExecutor(self.threads)
         try:
-            ahead = deque(reader.submit(self._read, *each) for each in islice(arguments, self.threads))
-            for number in numbers:
+            ahead = deque(reader.submit(self._read, *place) for place in islice(places, self.threads))
+            while ahead:
                 pool = ahead.popleft().result()
-                ahead.extend(reader.submit(self._read, *each) for each in islice(arguments, 1))
-                yield number, pool
+                ahead.extend(reader.submit(self._read, *place) for place in islice(places, 1))
+                yield pool
         finally:
             reader.shutdown(cancel_futures=True)
+
+    def _places(self, rank: int, ranks: int, epochs: range, first: int) -> Iterator[Place]:
+        """Yield the places of the pools of some epochs, from the pool ``first`` of the first epoch on."""
+        size = self.order.pool
+        for epoch in epochs:
+            order = permutation(len(self.groups), self._generator(epoch, "groups", ranks))[rank::ranks]
+            for n in range(first, self._n_pools(rank, ranks)):
+                groups = [self.groups[i] for i in order[n * size : (n + 1) * size]]
+                yield Place(groups, self._generator(epoch, "events", rank, ranks, n))
+            first = 0
 
     def _n_pools(self, rank: int, ranks: int) -> int:
         return -(-len(range(rank, len(self.groups), ranks)) // self.order.pool)
 
     def _read(self, groups: Sequence[RowGroup], generator: Generator) -> Pool:
         """Return the events of some row groups, permuted."""
-        parts = [self._arrays(group) for group in groups]
-        store = join_parts(parts, self.processes, self.variants, self.constituents)
+        parts = (self._arrays(group) for group in groups)
+        room = sum(group.values for group in groups)
+        store = join_parts(parts, self.processes, self.variants, self.constituents, room)
         events = store.events().at_least(self.order.min_views)
         if self.order.needs is not None:
             having = store.event_id[store.rows(variant=self.order.needs)]
@@ -234,8 +256,8 @@ class ViewStream(IterableDataset[Views]):
         chosen = pc.is_in(table["variant"], value_set=pa.array(self.variants))
         return table if pc.all(chosen).as_py() else table.filter(chosen)
 
-    def _generator(self, *words: str | int) -> Generator:
-        return Generator().manual_seed(keyed_hash(self.order.seed, "stream", self.epoch, *words) >> 1)
+    def _generator(self, epoch: int, *words: str | int) -> Generator:
+        return Generator().manual_seed(keyed_hash(self.order.seed, "stream", epoch, *words) >> 1)
 
     def _made_of(self) -> dict[str, Any]:
         names = {"processes": list(self.processes), "variants": list(self.variants)}
@@ -247,6 +269,13 @@ class ViewStream(IterableDataset[Views]):
                 f"the split {self._source['split']!r} has {len(self.groups)} row groups for {ranks} readers: use "
                 "fewer, or merge with a smaller dataset.events_per_row_group"
             )
+
+
+class Place(NamedTuple):
+    """The row groups of a pool, and what its events are permuted by."""
+
+    groups: list[RowGroup]
+    generator: Generator
 
 
 class Piece(NamedTuple):
@@ -270,7 +299,7 @@ class Pool:
         """Return the views of the events from ``first`` on, at most ``events`` of them."""
         start, count = (values[first : first + events] for values in (self.order.start, self.order.count))
         rows = np.arange(count.sum()) + np.repeat(start - (np.cumsum(count) - count), count)
-        return Piece(self.store.take(rows), len(count))
+        return Piece(self.store.select(rows), len(count))
 
 
 def padded_views(store: JetStore) -> Views:

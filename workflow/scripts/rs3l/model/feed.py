@@ -140,9 +140,11 @@ class StreamFeed:
     def _endless(self) -> Iterator[tuple[ViewSource, Ints]]:
         """Yield the batches of one epoch of the stream after the other, from the current place on."""
         skip, empty = self._taken, 0
-        while empty < 2:  # a stream may go on at the end of its epoch
+        for stores in self.stream.epochs():
+            if empty == 2:  # one epoch may be: a stream may go on at the end of its epoch
+                break
             empty += 1
-            for store in self.stream.stores():
+            for store in stores:
                 for each in islice(self._cut(store), skip, None):
                     self._taken, empty = self._taken + 1, 0
                     yield each
@@ -156,8 +158,8 @@ class StreamFeed:
 
     def _cut(self, store: JetStore) -> Iterator[tuple[ViewSource, Ints]]:
         """Yield the full batches of one pool: a source and the rows of its views [K, b]."""
-        keys = len(np.unique(store.event_id))
-        if keys < max(2, self.own):
+        events = 1 + np.count_nonzero(np.diff(store.event_id))
+        if events < max(2, self.own):
             return
         generator = torch_generator(
             self.block.seed, "pretrain", self.block.method, "pool", self.ranks.rank, self._pools
@@ -244,6 +246,12 @@ def _open_stream(
     logging.info("streaming: %d row groups of the train split", len(train.groups))
     return Data(
         StreamFeed(block, train, total, source, ranks),
-        source(next(stream("val", replace(order, batch=validation), verify=True).stores())),
-        next(stream("train", replace(all_events, batch=STATISTICS_JETS, min_views=1)).stores()),
+        source(_sample(stream("val", replace(order, batch=validation), verify=True))),
+        _sample(stream("train", replace(all_events, batch=STATISTICS_JETS, min_views=1))),
     )
+
+
+def _sample(stream: ViewStream) -> JetStore:
+    """Return the first batch of a stream, without the rest of what was read."""
+    store = next(stream.stores())
+    return store.take(np.arange(len(store)))
