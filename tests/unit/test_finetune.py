@@ -23,14 +23,14 @@ from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.eval.scores import load as load_scores
 from rs3l.files import sha256
 from rs3l.model import probe as probe_module
-from rs3l.model.classifier import Classifier, FrozenValidation, Training, new_head, score, supervised, tuned
+from rs3l.model.classifier import Classifier, Fit, FrozenValidation, Training, new_head, score, supervised, tuned
 from rs3l.model.encoder import embed, load_encoder, new_encoder, save_encoder
 from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.finetune import HISTORY, Draw, Frozen, Job, finetune, predictions_schema
 from rs3l.model.latents import embed_test_jets, write_latents
 from rs3l.model.probe import C_GRID, balanced_loss, fit_probe
 
-PRETRAINED = ("probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp")
+PRETRAINED = ("probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp", "tuned_views")
 BASELINE = ("random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2")
 SETTINGS = Finetune(labels=[20, 40], repeats=2, batch=16, patience=3, min_steps=20, max_epochs=60)
 ENCODER = DeepSets(hidden=16, representation=16, latent=4)
@@ -325,6 +325,22 @@ def test_each_tuning_starts_at_its_frozen_classifier(
     frozen = Frozen(job, encoder)
     scores = score([frozen.start(mode, draw)], job.test, job.test.rows())[0]
     np.testing.assert_allclose(scores, frozen.classifier(frozen_mode, draw).scores, rtol=1e-3, atol=1e-3)
+
+
+def test_tuning_on_all_views_sees_them(job: Job, encoder: JetEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = Draw(20, 0, job.draw_events(20, 0))
+    seen: list[np.ndarray] = []
+
+    def run(self: Training, validation: object) -> Fit:
+        seen.append(self.data.rows)
+        return Fit(1, 2, 3, 0.5, 0.5)
+
+    monkeypatch.setattr(Training, "run", run)
+    for mode in ("tuned", "tuned_views"):
+        job.train_network(mode, draw, Frozen(job, encoder).start(mode, draw))
+    names = [set(np.array(job.train.variant_names)[job.train.variant[rows]]) for rows in seen]
+    assert names == [{"nominal"}, {"nominal", "seed", "fsr_hi"}]
+    assert all(set(job.train.event_id[rows]) == set(draw.event_id) for rows in seen)
 
 
 def test_tuning_through_the_latent_trains_the_projection(job: Job, encoder: JetEncoder) -> None:

@@ -564,11 +564,13 @@ class Task(Block):
         return self
 
 
-PretrainedMode = Literal["probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp"]
+PretrainedMode = Literal["probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp", "tuned_views"]
 BaselineMode = Literal["random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2"]
 Mode = Literal[PretrainedMode, BaselineMode]
 OBSERVABLE_MODES = ("gbt", "n2")
 """Baselines without a network."""
+VIEW_MODES = ("tuned_views", "scratch_views")
+"""Modes that are trained on all re-simulated views of the labelled events."""
 PRETRAINED_MODES: tuple[PretrainedMode, ...] = get_args(PretrainedMode)
 BASELINE_MODES: tuple[BaselineMode, ...] = get_args(BaselineMode)
 
@@ -580,7 +582,7 @@ class Finetune(Block):
         ["probe_h", "probe_z", "tuned", "random", "scratch", "scratch_views", "gbt", "n2"],
         min_length=1,
         description="Classifiers, in words in docs/finetune.md: those on a pre-trained network (probe_h, probe_z, "
-        "mlp_h, mlp_z, tuned, tuned_z, tuned_mlp) and those without one (the others).",
+        "mlp_h, mlp_z, tuned, tuned_z, tuned_mlp, tuned_views) and those without one (the others).",
     )
     labels: list[Annotated[int, Field(ge=10)]] = Field(
         [100, 300, 1000], min_length=1, description="Numbers of labelled hard events, half of them signal."

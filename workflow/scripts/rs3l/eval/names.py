@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rs3l.config.blocks import EvaluateBlock, is_baseline
+from rs3l.config.models import VIEW_MODES
 
 Method = tuple[str, str]
 
@@ -29,7 +30,7 @@ COMPARED: tuple[Method, ...] = (
 )
 """The methods of the ROC and label-efficiency figures."""
 
-SUBJECT_MODES = ("probe_h", "tuned")
+SUBJECT_MODES = ("probe_h", "tuned", "tuned_views")
 """Modes of the subject (the campaign's first method) that are compared with all others."""
 
 _METHODS = {"rs3l": "RS3L", "jetclr": "JetCLR+", "supcon": "SupCon"}
@@ -41,6 +42,7 @@ _MODES = {
     "tuned": "fine-tuned",
     "tuned_z": "fine-tuned through z",
     "tuned_mlp": "fine-tuned, five layers",
+    "tuned_views": "fine-tuned, all views",
     "scratch": "from scratch",
     "scratch_mlp": "from scratch, five layers",
     "scratch_views": "from scratch, all views",
@@ -68,9 +70,9 @@ def is_reference(method: Method, subject: Method) -> bool:
 def has_seen(block: EvaluateBlock, method: Method, variant: str) -> bool:
     """Return whether a method has learned from jets under a variant: as views, or as labelled jets."""
     name, mode = method
-    if not is_baseline(name):
-        return variant == "nominal" or variant in block.views[name]
-    return block.variants[variant] == "train" if mode == "scratch_views" else variant == "nominal"
+    if variant == "nominal" or (mode in VIEW_MODES and block.variants[variant] == "train"):
+        return True
+    return not is_baseline(name) and variant in block.views[name]
 
 
 def rejection_name(efficiency: float) -> str:

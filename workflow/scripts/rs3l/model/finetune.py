@@ -2,9 +2,9 @@
 
 Which ones, ``finetune.modes`` says. On a pre-trained encoder: ``probe_h``, ``probe_z`` (frozen; linear on the
 representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``, ``tuned_mlp``
-(all weights, from ``probe_h``, ``probe_z``, ``mlp_h`` on). Without one: ``scratch`` (supervised, on the nominal
-jets of the labelled events), ``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their
-re-simulated views), ``random`` (linear on h of a random frozen encoder), ``gbt`` (boosted trees on jet
+(all weights, from ``probe_h``, ``probe_z``, ``mlp_h`` on), ``tuned_views`` (as ``tuned``, on all re-simulated
+views of the labelled events). Without one: ``scratch`` (supervised, on the nominal jets of the labelled
+events), ``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their re-simulated views), ``random`` (linear on h of a random frozen encoder), ``gbt`` (boosted trees on jet
 observables) and ``n2`` (a cut). All modes of all runs see the same labelled events.
 
 Every choice (regularisation, best epoch) is made on nominal jets of the validation split. The labels of
@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs3l.config.blocks import FinetuneBlock
+from rs3l.config.models import VIEW_MODES
 from rs3l.data.store import Floats, Ints, JetStore, name_column, read_manifest
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic
@@ -152,7 +153,7 @@ class Job:
     def __init__(self, block: FinetuneBlock, manifest: str | Path, constituents: int) -> None:
         self.block = block
         self.constituents = constituents
-        train_variants = block.variants if block.baseline else ["nominal"]
+        train_variants = block.variants if set(block.finetune.modes) & set(VIEW_MODES) else ["nominal"]
         every_variant = list(read_manifest(manifest)["variants"])
         self.samples = {
             split: load_sample(manifest, split, block.task, variants, constituents)
@@ -298,7 +299,7 @@ class Job:
     def train_network(self, mode: str, draw: Draw, network: Classifier) -> Fit:
         """Train one network on the labels of ``draw``."""
         settings = self.block.finetune
-        data = self.labelled(draw, None if mode == "scratch_views" else "nominal")
+        data = self.labelled(draw, None if mode in VIEW_MODES else "nominal")
         rate = settings.tune_learning_rate if mode.startswith("tuned") else settings.learning_rate
         fit = Training(network, data, settings, rate, self.block.seed, *self.training_words(mode, draw)).run(
             self.validation
