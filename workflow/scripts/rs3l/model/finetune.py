@@ -3,9 +3,10 @@
 Which ones, ``finetune.modes`` says. On a pre-trained encoder: ``probe_h``, ``probe_z`` (frozen; linear on the
 representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``, ``tuned_mlp``
 (all weights, from ``probe_h``, ``probe_z``, ``mlp_h`` on), ``tuned_views`` (as ``tuned``, on all re-simulated
-views of the labelled events). Without one: ``scratch`` (supervised, on the nominal jets of the labelled
-events), ``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their re-simulated views), ``random`` (linear on h of a random frozen encoder), ``gbt`` (boosted trees on jet
-observables) and ``n2`` (a cut). All modes of all runs see the same labelled events.
+views of the labelled events). Without one: ``scratch`` (supervised, on the nominal jets of the labelled events),
+``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their re-simulated views), ``random`` (linear
+on h of a random frozen encoder), ``gbt`` (boosted trees on jet observables) and ``n2`` (a cut). All modes of all
+runs see the same labelled events.
 
 Every choice (regularisation, best epoch) is made on nominal jets of the validation split. The labels of
 those are the same for all modes and are not counted in ``labels``.
