@@ -14,9 +14,10 @@ from toy_campaign import campaign, write_results
 from conftest import REPOSITORY
 from rs3l.errors import DataError
 from rs3l.report.page import markdown
-from rs3l.report.results_page import KINDS, renewed
+from rs3l.report.results_page import KINDS, TABLES, renewed
 from rs3l.report.sections import number
 
+SHIPPED = REPOSITORY / "docs" / "results"
 PAGE = """Words.
 
 <!-- table: metrics h_vs_qcd auc -->
@@ -41,6 +42,18 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def publish(results: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(REPOSITORY / "tools" / "publish.py"), str(results), str(folder)]
     return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_shipped_page_is_in_step_with_its_tables() -> None:
+    text = (SHIPPED / "README.md").read_text()
+    assert renewed(text, SHIPPED / "tables") == text, "run `make publish`"
+
+
+def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
+    text = (SHIPPED / "README.md").read_text()
+    assert {path.name for path in (SHIPPED / "tables").iterdir()} == {f"{name}.csv" for name in TABLES}
+    pictures = [part.partition(")")[0] for part in text.split("](figures/")[1:]]
+    assert pictures and all((SHIPPED / "figures" / name).is_file() for name in pictures)
 
 
 def test_publishing_copies_what_is_shown_and_renews_the_page(results: Path, tmp_path: Path) -> None:
