@@ -77,6 +77,7 @@ def _variant_rows(
     jets = samples(scores, variant)
     if min(map(len, jets)) < 2:
         return
+    rejections = {group: _rejection(result, groups[group], block) for pair in pairs for group in pair}
     needed = sorted({row for pair in pairs for group in pair for row in groups[group]})
     found = changes_of(scores, needed, jets, counts, np.array(block.evaluate.efficiencies))
     for (own, other), (side, name) in itertools.product(pairs, enumerate(("signal", "background"))):
@@ -86,9 +87,8 @@ def _variant_rows(
         difference = combine_difference(values[0], runs[0], values[1], runs[1])
         yield {
             **group_columns(scores.task, own),
-            **_rejection(result, own, block, ""),
-            **{f"reference_{key}": value for key, value in group_columns(scores.task, other).items()},
-            **_rejection(result, other, block, "reference_"),
+            **rejections[own],
+            **_reference({**group_columns(scores.task, other), **rejections[other]}),
             "variant": variant,
             "use": block.variants[variant],
             "seen": has_seen(block, own[:2], variant),
@@ -106,8 +106,11 @@ def _variant_rows(
         }
 
 
-def _rejection(result: TaskMetrics, group: Group, block: EvaluateBlock, prefix: str) -> Row:
-    members = result.scores.groups()[group]
+def _rejection(result: TaskMetrics, members: list[int], block: EvaluateBlock) -> Row:
     values = result.plain[members, :, _metric(result, block)]
     estimate = combine(values, *result.scores.seeds_and_repeats(members))
-    return {f"{prefix}rejection": estimate.value, f"{prefix}rejection_error": estimate.error}
+    return {"rejection": estimate.value, "rejection_error": estimate.error}
+
+
+def _reference(cells: Row) -> Row:
+    return {f"reference_{name}": value for name, value in cells.items()}

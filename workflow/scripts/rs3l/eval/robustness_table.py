@@ -52,10 +52,10 @@ def _variant_rows(result: TaskMetrics, counts: Counts, variant: str, block: Eval
     if min(map(len, jets)) < 2:
         return []
     efficiencies = np.array(block.evaluate.change_efficiencies)
-    members = [i for _, group in scores.most_labels() for i in group]
-    found = changes_of(scores, members, jets, counts, efficiencies)
+    groups = scores.most_labels()
+    found = changes_of(scores, [i for _, members in groups for i in members], jets, counts, efficiencies)
     rows: list[Row] = []
-    for group, members in scores.most_labels():
+    for group, members in groups:
         head = {
             **group_columns(scores.task, group),
             "variant": variant,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.eval.names import Method, headline_efficiency, method_label, rejection_name
+from rs3l.eval.tables import having
 from rs3l.provenance import provenance
 
 _OTHERS: tuple[Method, ...] = (("none", "scratch"), ("jetclr", "probe_h"), ("none", "random"))
@@ -82,9 +83,7 @@ def _number(table: pd.DataFrame, key: Mapping[str, Any]) -> Number | None:
     """Return value and error of the line of ``table`` with these entries, or None."""
     if table.empty:
         return None
-    found = table
-    for column, value in key.items():
-        found = found[found[column] == value]
+    found = having(table, key)
     if found.empty or not math.isfinite(float(found["value"].iloc[0])):
         return None
     row = found.iloc[0]

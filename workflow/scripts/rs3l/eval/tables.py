@@ -292,6 +292,13 @@ def _stability_rows(
     return rows
 
 
+def having(table: pd.DataFrame, cells: Mapping[str, object]) -> pd.DataFrame:
+    """Return the lines of a table with these values in these columns."""
+    for column, value in cells.items():
+        table = table[table[column] == value]
+    return table
+
+
 def auc_columns(result: TaskMetrics, members: list[int]) -> Row:
     """Return the cells of the AUC that stands beside every shift."""
     auc = combine(result.plain[members, :, 0], *result.scores.seeds_and_repeats(members))

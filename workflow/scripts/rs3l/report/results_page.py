@@ -11,17 +11,20 @@ import pandas as pd
 
 from rs3l.errors import DataError
 from rs3l.eval.names import LABELS
-from rs3l.eval.plot_results import read_table
+from rs3l.eval.plot_results import most_labels, read_table
+from rs3l.eval.tables import having
 from rs3l.files import write_text
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import frame_table
 from rs3l.report.page import markdown_table
-from rs3l.report.sections import method_name, number
+from rs3l.report.scene import name as method_name
+from rs3l.report.sections import number
+from rs3l.report.words import Row, counted
 
 TABLES = ("metrics", "differences", "savings", "stability", "robustness", "matched", "calibration", "latents")
 """Tables of the evaluation that are kept beside a page of results."""
 
-_MARK = "<!-- table: {} -->"
+_BEGIN = "<!-- table: "
 _END = "<!-- /table -->"
 
 
@@ -57,8 +60,7 @@ def renewed(text: str, folder: str | Path) -> str:
     A table stands between ``<!-- table: kind task metric -->`` and ``<!-- /table -->``; the kinds are those of
     :data:`KINDS`. Raises :class:`DataError` if one is not known or not closed.
     """
-    begin = _MARK.partition("{}")[0]
-    before, *rest = text.split(begin)
+    before, *rest = text.split(_BEGIN)
     parts = [before]
     for piece in rest:
         words, _, body = piece.partition(" -->")
@@ -67,15 +69,13 @@ def renewed(text: str, folder: str | Path) -> str:
         if kind not in KINDS or not end:
             raise DataError(f"the page of results: the table {words!r} is not known, or {_END} is missing")
         table = frame_table(kind, "", KINDS[kind](Path(folder), *arguments))
-        parts.append("\n".join([f"{begin}{words} -->", "", *markdown_table(table), "", f"{_END}{after}"]))
+        parts.append("\n".join([f"{_BEGIN}{words} -->", "", *markdown_table(table), "", f"{_END}{after}"]))
     return "".join(parts)
 
 
 def _read(folder: Path, name: str, **chosen: Any) -> pd.DataFrame:
     """Return the lines of a table with the given values."""
-    table = read_table(folder / f"{name}.csv")
-    for column, value in chosen.items():
-        table = table[table[column] == value]
+    table = having(read_table(folder / f"{name}.csv"), chosen)
     if table.empty:
         raise DataError(f"{folder}/{name}.csv: no line with {chosen}")
     return table
@@ -96,47 +96,56 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return sorted(records, key=lambda row: order.get((row["method"], row["mode"]), len(order)))
 
 
-def _labels(row: Mapping[str, Any]) -> str:
-    return f"{row['labels']:,} labels"
+def _method(row: Row, prefix: str = "") -> str:
+    return method_name((row[f"{prefix}method"], row[f"{prefix}mode"]))
+
+
+def _labels(row: Row, prefix: str = "") -> str:
+    return counted(row[f"{prefix}labels"], "labels")
+
+
+def _variant(row: Row, name: str = "variant") -> str:
+    return f"{row[name]}{'' if row['use'] == 'train' else ' (held out)'}"
+
+
+def _significant(text: str, row: Row) -> str:
+    """Return a difference or a ratio with its significance in brackets."""
+    return f"{text} ({row['z']:+.1f} σ)"
 
 
 def metrics(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return a metric of all methods: a line per method, a column per number of labels."""
     rows = _records(_read(folder, "metrics", task=task, metric=metric))
-    return _wide([(method_name(row["method"], row["mode"]), _labels(row), number(row)) for row in rows], "method")
+    return _wide([(_method(row), _labels(row), number(row)) for row in rows], "method")
 
 
 def ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return the ratio of a rejection over that of each reference, and in brackets its significance."""
     rows = _records(_read(folder, "differences", task=task, metric=metric))
-    return _wide([(_pair(row), _labels(row), _ratio(row)) for row in rows], "ratio of rejections")
+    cells = [
+        (_pair(row, "/"), _labels(row), _significant(number(row, "ratio", "ratio_error"), row)) for row in rows
+    ]
+    return _wide(cells, "ratio of rejections")
 
 
-def _pair(row: Mapping[str, Any]) -> str:
-    over = method_name(row["reference_method"], row["reference_mode"])
-    return f"{method_name(row['method'], row['mode'])} / {over}"
-
-
-def _ratio(row: Mapping[str, Any]) -> str:
-    return f"{number(row, 'ratio', 'ratio_error')} ({row['z']:+.1f} σ)"
+def _pair(row: Row, sign: str) -> str:
+    return f"{_method(row)} {sign} {_method(row, 'reference_')}"
 
 
 def differences(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return the difference of a metric to each reference, and in brackets its significance."""
     rows = _records(_read(folder, "differences", task=task, metric=metric))
-    cells = [
-        (_pair(row).replace(" / ", " − "), _labels(row), f"{number(row)} ({row['z']:+.1f} σ)") for row in rows
-    ]
+    cells = [(_pair(row, "−"), _labels(row), _significant(number(row), row)) for row in rows]
     return _wide(cells, "difference")
 
 
 def savings(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return how many labels the network from scratch needs per label of each method, for the same metric."""
     rows = _records(_read(folder, "savings", task=task, metric=metric))
-    return _wide([(method_name(row["method"], row["mode"]), _labels(row), _saving(row)) for row in rows], "method")
+    return _wide([(_method(row), _labels(row), _saving(row)) for row in rows], "method")
 
 
-def _saving(row: Mapping[str, Any]) -> str:
+def _saving(row: Row) -> str:
     if isinstance(row["limit"], str) and row["limit"]:
         return f"{'>' if row['limit'] == 'more' else '<'} {row['value']:.3g}"
     return number(row)
@@ -147,33 +156,27 @@ def matched(folder: Path, task: str) -> pd.DataFrame:
     return pd.DataFrame([_matched_row(row) for row in _records(_read(folder, "matched", task=task))])
 
 
-def _matched_row(row: Mapping[str, Any]) -> dict[str, str]:
-    def who(prefix: str, method: str) -> str:
-        return f"{method}, {_labels({'labels': row[prefix + 'labels']})}"
-
-    rejection, error = "rejection", "rejection_error"
+def _matched_row(row: Row) -> dict[str, str]:
     return {
-        "variant": f"{row['variant']}{'' if row['use'] == 'train' else ' (held out)'}",
+        "variant": _variant(row),
         "class": row["class"],
-        "pre-trained": who("", method_name(row["method"], row["mode"])),
-        "rejection": number(row, rejection, error),
+        "pre-trained": f"{_method(row)}, {_labels(row)}",
+        "rejection": number(row, "rejection", "rejection_error"),
         "distance": number(row),
-        "supervised": who("reference_", method_name(row["reference_method"], row["reference_mode"])),
-        "its rejection": number(row, f"reference_{rejection}", f"reference_{error}"),
+        "supervised": f"{_method(row, 'reference_')}, {_labels(row, 'reference_')}",
+        "its rejection": number(row, "reference_rejection", "reference_rejection_error"),
         "its distance": number(row, "reference_value", "reference_error"),
-        "difference": f"{number(row, 'difference', 'difference_error')} ({row['z']:+.1f} σ)",
+        "difference": _significant(number(row, "difference", "difference_error"), row),
     }
 
 
 def correlations(folder: Path, task: str, side: str) -> pd.DataFrame:
     """Return the rank correlation of the scores of one event under the nominal and each variant, and the AUC."""
     table = _read(folder, "stability", task=task, quantity="spearman", first="nominal", **{"class": side})
-    table = table[table["labels"] == table["labels"].max()]
     cells = []
-    for row in _records(table):
-        method = method_name(row["method"], row["mode"])
-        cells.append((method, "AUC", number(row, "auc", "auc_error")))
-        cells.append((method, f"{row['second']}{'' if row['use'] == 'train' else ' (held out)'}", number(row)))
+    for row in _records(most_labels(table)):
+        cells.append((_method(row), "AUC", number(row, "auc", "auc_error")))
+        cells.append((_method(row), _variant(row, "second"), number(row)))
     return _wide(cells, "method")
 
 

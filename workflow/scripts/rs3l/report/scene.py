@@ -12,6 +12,7 @@ from rs3l.config.models import Campaign
 from rs3l.errors import DataError
 from rs3l.eval.names import Method, headline_efficiency, method_label, rejection_name
 from rs3l.eval.plot_results import read_table
+from rs3l.eval.tables import having
 from rs3l.paths import CampaignPaths
 from rs3l.report.words import Row
 
@@ -98,9 +99,7 @@ def pick(table: pd.DataFrame, method: Method | None = None, **cells: object) -> 
     """Return the first line with these cells and a finite value, or None."""
     if method is not None:
         cells |= {"method": method[0], "mode": method[1]}
-    for column, value in cells.items():
-        table = table[table[column] == value]
-    for row in table.to_dict("records"):
+    for row in having(table, cells).to_dict("records"):
         if math.isfinite(float(row["value"])):
             return {str(name): cell for name, cell in row.items()}
     return None

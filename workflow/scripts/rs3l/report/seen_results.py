@@ -9,7 +9,7 @@ import pandas as pd
 
 from rs3l.eval.names import Method
 from rs3l.eval.plot_data import FEWEST_JETS
-from rs3l.eval.plot_results import read_table
+from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.plot_tables import EFFICIENCY
 from rs3l.report.scene import KEY, VALUE, Scene, ends, name, pick
 from rs3l.report.words import (
@@ -164,7 +164,7 @@ def stability(scene: Scene) -> str:
 
 
 def _correlations(scene: Scene, table: pd.DataFrame, task: str) -> str:
-    table = table[table["labels"] == table["labels"].max()]
+    table = most_labels(table)
     parts = []
     for method in (scene.subject, scene.scratch(table)):
         rows = {role: pick(table, method, **{"class": role}) for role in ("signal", "background")}
