@@ -116,6 +116,15 @@ def test_gradients_of_every_loss_through_gloo(tmp_path: Path) -> None:
         assert (two[name] - gradient).norm() <= tolerance * gradient.norm(), name
 
 
+@pytest.mark.parametrize("end", ["done", "stop"])
+def test_no_thread_of_the_group_outlives_it(tmp_path: Path, end: str) -> None:
+    """One that does may drop a tensor while Python ends, which aborts the process."""
+    result = launch(2, FOLDER / "leave_group.py", str(tmp_path), end)
+    assert (result.returncode == 0) == (end == "done"), result.stderr[-4000:]
+    assert "gloo" in (tmp_path / "training").read_text()
+    assert (tmp_path / "left").read_text() == ""
+
+
 def test_a_training_goes_on_with_another_number_of_ranks(tmp_path: Path, manifest: Path, alone: Path) -> None:
     train(tmp_path, 2, manifest, stop=2)
     assert len(list((tmp_path / "state").iterdir())) == 1

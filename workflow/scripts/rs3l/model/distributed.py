@@ -10,7 +10,9 @@ Shapes: B events of the global batch, K slots for their views, D latent dimensio
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 import re
 import subprocess
@@ -21,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before there is a group: imported later, its default arguments hold it for ever
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -197,9 +200,17 @@ def join(device: str | None = None) -> Iterator[Ranks]:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node: nothing beyond loopback
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, rank=place.rank, world_size=place.size)
+    atexit.register(_leave)
     yield Ranks(place.rank, place.size, chosen, place.sharing)
     dist.barrier()
-    dist.destroy_process_group()
+    _leave()
+
+
+def _leave() -> None:
+    """Leave the group and end its threads, while Python runs: one that then drops a tensor aborts the process."""
+    if dist.is_initialized():
+        gc.collect()  # a network is in a cycle of references, and holds the group
+        dist.destroy_process_group()
 
 
 def meet_in_slurm(environment: MutableMapping[str, str]) -> None:

@@ -1,0 +1,40 @@
+"""Train a step of a network whose gradients are averaged, and write the threads of gloo that are left at the end.
+
+torchrun starts several of this script. Arguments: the folder to write to, and "stop" to end by an error.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from rs3l.model.distributed import Ranks, join
+
+
+def threads() -> list[str]:
+    """Return the names of this process's threads that belong to gloo."""
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    return [name for name in names if "gloo" in name]
+
+
+def step(ranks: Ranks) -> None:
+    """Take the gradients of a small network."""
+    ranks.averaging(nn.Linear(3, 1))(torch.ones(2, 3)).sum().backward()
+
+
+def main(folder: str, end: str) -> None:
+    """Train, and end."""
+    atexit.register(lambda: Path(folder, "left").write_text(" ".join(threads())))  # what is first runs last
+    with join("cpu") as ranks:
+        step(ranks)
+        Path(folder, "training").write_text(" ".join(threads()))
+        if end == "stop":
+            sys.exit("stopped")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
