@@ -323,7 +323,7 @@ def _rows(
         [
             pa.array([constant[field.name]] * rows.num_rows, field.type)
             if field.name in constant
-            else rows[field.name].combine_chunks()
+            else rows[field.name].combine_chunks().cast(field.type)
             for field in dataset_schema()
         ],
         schema=dataset_schema(),

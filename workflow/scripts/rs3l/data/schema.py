@@ -72,7 +72,10 @@ def jets_schema() -> pa.Schema:
 
 
 def dataset_schema() -> pa.Schema:
-    """Schema of the data set: no nulls; the views of one event are adjacent rows."""
+    """Schema of the data set: no nulls; the views of one event are adjacent rows.
+
+    That no entry of a list is null is part of the type, which spares a reader a third of the decoding.
+    """
     return pa.schema(
         [
             pa.field("event_id", pa.int64(), nullable=False),
@@ -82,5 +85,9 @@ def dataset_schema() -> pa.Schema:
         ]
         + [pa.field(name, kind, nullable=False) for name, kind in HARD_COLUMNS.items()]
         + [pa.field(name, kind, nullable=False) for name, kind in JET_COLUMNS.items()]
-        + [pa.field(name, pa.list_(kind), nullable=False) for name, kind in CANDIDATE_COLUMNS.items()]
+        + [pa.field(name, _full_list(kind), nullable=False) for name, kind in CANDIDATE_COLUMNS.items()]
     )
+
+
+def _full_list(kind: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("element", kind, nullable=False))
