@@ -68,8 +68,7 @@ def test_difference_counts_the_spread_of_seeds() -> None:
 
 
 @pytest.mark.parametrize("decimals", [8, 0])
-def test_spearman_is_scipys_on_the_resampled_events(decimals: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stability, "_BLOCK", 200)
+def test_spearman_is_scipys_on_the_resampled_events(decimals: int) -> None:
     rng = np.random.default_rng(2)
     x = rng.normal(size=60).round(decimals)
     y = (x + rng.normal(size=60)).round(decimals)

@@ -13,7 +13,7 @@ from scipy.stats import wasserstein_distance
 
 from rs3l.eval import robustness
 from rs3l.eval.metrics import auc_and_background_efficiency
-from rs3l.eval.robustness import Changes, changes, cut_at, joined, rate, scaled, tail, weights
+from rs3l.eval.robustness import Changes, Falling, changes, cut_at, joined, rate, scaled
 
 EFFICIENCIES = np.array([0.3, 0.5, 0.77])
 SIZES = (40, 70, 35, 90)
@@ -58,7 +58,7 @@ def test_changes_are_those_of_resampled_jets(
     scores: list[NDArray[np.float64]], counts: list[NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(robustness, "_BLOCK", 3 * sum(SIZES))  # several blocks
-    found = joined([changes(scores, weight, EFFICIENCIES) for weight in weights(counts)])
+    found = changes(scores, counts, EFFICIENCIES)
     for r in range(len(counts[0])):
         resampled = [np.repeat(score, count[r]) for score, count in zip(scores, counts, strict=True)]
         for side in range(2):
@@ -72,7 +72,7 @@ def test_changes_are_those_of_resampled_jets(
 def test_the_change_of_the_signal_efficiency_is_that_at_the_nominal_cut(
     scores: list[NDArray[np.float64]], counts: list[NDArray[np.int64]]
 ) -> None:
-    found = changes(scores, next(weights(counts)), EFFICIENCIES)
+    found = changes(scores, counts, EFFICIENCIES)
     for k, efficiency in enumerate(EFFICIENCIES):
         kept = (scores[2] >= threshold(scores[0], efficiency)).mean()
         assert found.efficiency[0, k] == pytest.approx(kept / efficiency - 1, abs=1e-12)
@@ -82,7 +82,7 @@ def test_nothing_changes_between_equal_samples(counts: list[NDArray[np.int64]]) 
     rng = np.random.default_rng(0)
     signal, background = rng.uniform(size=40), rng.uniform(size=70)
     same = [counts[0], counts[1], counts[0], counts[1]]
-    found = changes([signal, background, signal, background], next(weights(same)), EFFICIENCIES)
+    found = changes([signal, background, signal, background], same, EFFICIENCIES)
     for values in (found.wasserstein, found.own, found.fixed, found.efficiency):
         np.testing.assert_allclose(values, 0, atol=1e-12)
 
@@ -92,7 +92,7 @@ def test_a_shift_of_the_score_moves_the_fixed_cut_and_not_the_own_one() -> None:
     rng = np.random.default_rng(1)
     signal, background = rng.uniform(0.3, 0.9, 400), rng.uniform(0.0, 0.8, 400)
     ones = [np.ones((2, 400), dtype=np.int64)] * 4
-    found = changes([signal, background, signal + 0.05, background + 0.05], next(weights(ones)), EFFICIENCIES)
+    found = changes([signal, background, signal + 0.05, background + 0.05], ones, EFFICIENCIES)
     np.testing.assert_allclose(found.own, 0, atol=1e-12)
     assert (found.fixed > 0.05).all()
     np.testing.assert_allclose(found.wasserstein, 0.05)
@@ -106,7 +106,7 @@ def test_ties_are_accepted_in_part_as_in_the_metrics() -> None:
     tails = []
     for chosen in (is_signal, ~is_signal):
         share = counts[:, chosen] / counts[:, chosen].sum(axis=1, keepdims=True)
-        tails.append(tail(score[chosen], share))
+        tails.append(Falling.of(score[chosen]).tail(share))
     np.testing.assert_allclose(rate(tails[1], cut_at(tails[0], EFFICIENCIES)), expected, atol=1e-12)
 
 

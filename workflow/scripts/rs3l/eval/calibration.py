@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rs3l.eval.bootstrap import combine
+from rs3l.eval.bootstrap import combine, drawn
 from rs3l.eval.robustness import scaled
 from rs3l.eval.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
 
@@ -28,7 +28,7 @@ def calibration_table(results: Iterable[TaskMetrics], counts: Mapping[str, NDArr
         scores = result.scores
         nominal = np.flatnonzero(scores.variant == "nominal")
         signal = scores.is_signal[nominal]
-        weight = balanced(counts[scores.task][:, scores.event[nominal]], signal)
+        weight = balanced(drawn(counts[scores.task], scores.event[nominal]), signal)
         for group, members in scores.groups().items():
             output = [scaled(scores.scores[i][nominal]) for i in members]
             for name, function in (("brier", brier), ("calibration_error", calibration_error)):

@@ -17,8 +17,8 @@ from rs3l.errors import DataError
 
 Floats = NDArray[np.float64]
 
-_BLOCK = 4_000_000
-"""Largest number of weights (replicas x jets) in memory at a time."""
+_BLOCK = 200_000
+"""Weights (replicas x jets) that are worked on at a time, at least one replica: they should stay in the cache."""
 
 _TOLERANCE = 1e-12
 """Rounding of the cumulative sums: an efficiency reached to this precision is reached."""
@@ -67,11 +67,11 @@ def ranking(score: NDArray[np.floating], is_signal: NDArray[np.bool_]) -> Rankin
 def _fractions(weight: Floats, members: NDArray[np.intp], above: NDArray[np.intp], name: str) -> Floats:
     """Return the fraction of the weight of the first ``above`` of the jets ``members``."""
     total = np.zeros((len(weight), len(members) + 1))
-    np.cumsum(weight[:, members], axis=1, out=total[:, 1:])
+    np.cumsum(np.take(weight, members, axis=1), axis=1, out=total[:, 1:])
     if not (total[:, -1] > 0).all():
         raise DataError(f"no {name} jet has weight in the test split: simulate more events")
     total /= total[:, -1:]
-    return total[:, above]
+    return np.take(total, above, axis=1)
 
 
 def auc(roc: Curves) -> Floats:

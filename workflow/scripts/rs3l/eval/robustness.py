@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_BLOCK = 4_000_000
-"""Largest number of weights (replicas x jets) in memory at a time."""
+_BLOCK = 200_000
+"""Weights (replicas x jets) that are worked on at a time, at least one replica: they should stay in the cache."""
 
 _TOLERANCE = 1e-12
 """Rounding of cumulative sums: an efficiency reached to this precision is reached."""
@@ -70,17 +70,24 @@ def weights(counts: Sequence[NDArray[np.integer]]) -> Iterator[Weights]:
         yield Weights((signal, background, *varied), (joint[0], joint[1]))
 
 
-def changes(scores: Sequence[Floats], weight: Weights, efficiencies: Floats) -> Changes:
-    """Return what changes from the nominal to the varied jets.
+def changes(scores: Sequence[Floats], counts: Sequence[NDArray[np.integer]], efficiencies: Floats) -> Changes:
+    """Return what changes from the nominal to the varied jets, in each replica.
 
-    ``scores``, each [N]: those whose distance is wanted, of the same four samples as in :func:`weights`. A nominal
-    false-positive rate of fewer than one jet counts as one jet.
+    ``scores``, each [N]: those whose distance is wanted; ``counts``: of the same four samples (:func:`weights`). A
+    nominal false-positive rate of fewer than one jet counts as one jet.
     """
-    distances = [wasserstein(scores[i], scores[i + 2], weight.joint[i]) for i in range(2)]
-    signal, background, new_signal, new_background = map(tail, scores, weight.shares)
+    areas = [Area.between(scores[i], scores[i + 2]) for i in range(2)]
+    classes = [Falling.of(score) for score in scores]
+    return joined([_changes(areas, classes, weight, efficiencies) for weight in weights(counts)])
+
+
+def _changes(areas: Sequence[Area], classes: Sequence[Falling], weight: Weights, efficiencies: Floats) -> Changes:
+    distances = [area.wasserstein(joint) for area, joint in zip(areas, weight.joint, strict=True)]
+    tails = (falling.tail(share) for falling, share in zip(classes, weight.shares, strict=True))
+    signal, background, new_signal, new_background = tails
     cut, own_cut = cut_at(signal, efficiencies), cut_at(new_signal, efficiencies)
-    passing = rate(background, cut) * len(scores[1])
-    before = np.maximum(passing, 1.0) / len(scores[1])
+    passing = rate(background, cut) * len(background.score)
+    before = np.maximum(passing, 1.0) / len(background.score)
     return Changes(
         wasserstein=np.stack(distances),
         own=rate(new_background, own_cut) / before - 1.0,
@@ -96,15 +103,44 @@ def joined(parts: Sequence[Changes]) -> Changes:
     return Changes(distances, *(np.concatenate(values) for values in list(zip(*parts, strict=True))[1:]))
 
 
-def wasserstein(first: Floats, second: Floats, joint: Floats) -> Floats:
-    """Return the Wasserstein distance [R] of two samples of scores: the area between their distributions.
+@dataclass(frozen=True)
+class Area:
+    """Between the distributions of two samples of scores: all but the last in rising order, and the steps there."""
 
-    ``joint`` [R, N]: weight of the first sample, minus that of the second.
-    """
-    score = np.concatenate([first, second])
-    order = np.argsort(score, kind="stable")
-    difference = np.cumsum(joint[:, order], axis=1)
-    return np.asarray(np.abs(difference[:, :-1]) @ np.diff(score[order]))
+    order: NDArray[np.intp]
+    step: Floats
+
+    @classmethod
+    def between(cls, first: Floats, second: Floats) -> Area:
+        """Sort the scores of both."""
+        score = np.concatenate([first, second])
+        order = np.argsort(score, kind="stable")
+        return cls(order[:-1], np.diff(score[order]))
+
+    def wasserstein(self, joint: Floats) -> Floats:
+        """Return the Wasserstein distance [R]; ``joint`` [R, N]: weight of the first sample, minus the second's."""
+        difference = np.cumsum(np.take(joint, self.order, axis=1), axis=1)
+        return np.asarray(np.abs(difference, out=difference) @ self.step)
+
+
+@dataclass(frozen=True)
+class Falling:
+    """The jets of a class [N] by falling score, and these scores."""
+
+    order: NDArray[np.intp]
+    score: Floats
+
+    @classmethod
+    def of(cls, score: Floats) -> Falling:
+        """Sort the scores."""
+        order = np.argsort(-score, kind="stable")
+        return cls(order, score[order])
+
+    def tail(self, share: Floats) -> Tail:
+        """Return the tail fractions under weights ``share`` [R, N]."""
+        fraction = np.zeros((len(share), len(self.order) + 1))
+        np.cumsum(np.take(share, self.order, axis=1), axis=1, out=fraction[:, 1:])
+        return Tail(self.score, fraction)
 
 
 @dataclass(frozen=True)
@@ -125,14 +161,6 @@ class Cut(NamedTuple):
 
     threshold: Floats
     part: Floats
-
-
-def tail(score: Floats, share: Floats) -> Tail:
-    """Return the tail fractions of a class [N] with weights ``share`` [R, N]."""
-    order = np.argsort(-score, kind="stable")
-    fraction = np.zeros((len(share), len(order) + 1))
-    np.cumsum(share[:, order], axis=1, out=fraction[:, 1:])
-    return Tail(score[order], fraction)
 
 
 def cut_at(signal: Tail, efficiency: Floats) -> Cut:

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.eval.bootstrap import combine
+from rs3l.eval.bootstrap import combine, drawn
 from rs3l.eval.names import has_seen
-from rs3l.eval.robustness import Changes, changes, joined, scaled, weights
+from rs3l.eval.robustness import Changes, changes, scaled
 from rs3l.eval.scores import TaskScores
 from rs3l.eval.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
 
@@ -77,14 +77,10 @@ def changes_of(
 
     ``counts`` [R + 1, E]: the replicas; those that leave a sample empty are left out.
     """
-    drawn = [counts[:, scores.event[chosen]] for chosen in jets]
-    usable = np.all([each.any(axis=1) for each in drawn], axis=0)
-    outputs = {i: [scaled(scores.scores[i][chosen]) for chosen in jets] for i in rows}
-    parts: dict[int, list[Changes]] = {i: [] for i in rows}
-    for weight in weights([each[usable] for each in drawn]):
-        for i in rows:
-            parts[i].append(changes(outputs[i], weight, efficiencies))
-    return {i: joined(found) for i, found in parts.items()}
+    own = [drawn(counts, scores.event[chosen]) for chosen in jets]
+    usable = np.all([each.any(axis=1) for each in own], axis=0)
+    own = [each[usable] for each in own]
+    return {i: changes([scaled(scores.scores[i][chosen]) for chosen in jets], own, efficiencies) for i in rows}
 
 
 def _quantities(found: list[Changes], efficiencies: Floats) -> Iterator[tuple[Row, Floats]]:

@@ -219,6 +219,6 @@ def _finite(path: Path, jets: pd.DataFrame) -> NDArray[np.float32]:
 
 def _same_jets(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     return len(first) == len(second) and all(
-        np.array_equal(first[column].to_numpy(), second[column].to_numpy())
+        first[column].array.equals(second[column].array)
         for column in (*_JET, "is_signal", "weight")
     )

@@ -8,12 +8,12 @@ E: hard events with a jet in both views. R: replicas.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-_BLOCK = 4_000_000
 
 
 def spearman(x: NDArray[np.floating], y: NDArray[np.floating], counts: NDArray[np.integer]) -> Floats:
@@ -22,35 +22,49 @@ def spearman(x: NDArray[np.floating], y: NDArray[np.floating], counts: NDArray[n
     ``counts`` [R, E]: how often each event is in the replica. Equal scores, and copies of an event, share
     their mean rank, as in ``scipy.stats.spearmanr`` on the resampled events. NaN if a score is constant.
     """
-    rows = max(1, _BLOCK // max(1, len(x)))
-    return np.concatenate(
-        [_spearman(x, y, counts[i : i + rows].astype(np.float64)) for i in range(0, len(counts), rows)]
-    )
+    first, second = _sort(x), _sort(y)
+    return np.array([_spearman(first, second, count.astype(np.float64)) for count in counts])
 
 
-def _spearman(x: NDArray[np.floating], y: NDArray[np.floating], counts: Floats) -> Floats:
-    a, b = (_centred_ranks(values, counts) for values in (x, y))
-    covariance = np.einsum("re,re,re->r", counts, a, b)
-    norm = np.einsum("re,re->r", counts, a**2) * np.einsum("re,re->r", counts, b**2)
+def _spearman(first: _Sorted, second: _Sorted, count: Floats) -> float:
+    a, b = first.centred_ranks(count), second.centred_ranks(count)
+    drawn = count * a
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(covariance / np.sqrt(norm))
+        return float(drawn @ b / np.sqrt((drawn @ a) * ((count * b) @ b)))
 
 
-def _centred_ranks(values: NDArray[np.floating], counts: Floats) -> Floats:
-    _, group = np.unique(values, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    size = counts[:, order]
-    if len(starts := np.flatnonzero(np.append(True, np.diff(group[order]) > 0))) < len(order):
-        size = np.add.reduceat(size, starts, axis=1)
-    middle = np.cumsum(size, axis=1) - 0.5 * size
-    return np.asarray(middle[:, group] - 0.5 * counts.sum(axis=1, keepdims=True))
+@dataclass(frozen=True)
+class _Sorted:
+    """Events [E] by rising score: their ``order``, where in it each distinct score starts, and whose it is [E]."""
+
+    order: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    group: NDArray[np.intp]
+
+    def centred_ranks(self, count: Floats) -> Floats:
+        """Return the mean rank of the copies of each event [E], minus that of all."""
+        size = count[self.order]
+        if len(self.starts) < len(size):
+            size = np.add.reduceat(size, self.starts)
+        middle = np.cumsum(size) - 0.5 * (size + count.sum())
+        return np.asarray(middle[self.group])
+
+
+def _sort(values: NDArray[np.floating]) -> _Sorted:
+    order = np.argsort(values, kind="stable")
+    new = np.append(True, np.diff(values[order]) > 0)
+    group = np.empty_like(order)
+    group[order] = np.cumsum(new) - 1
+    return _Sorted(order, np.flatnonzero(new), group)
 
 
 def ranks(score: NDArray[np.floating], reference: NDArray[np.floating]) -> Floats:
     """Return the rank of each ``score`` in the ``reference`` scores, in 0 ... 1; ties count half."""
-    ordered = np.sort(reference)
-    below = np.searchsorted(ordered, score, side="left")
-    return np.asarray(0.5 * (below + np.searchsorted(ordered, score, side="right")) / len(ordered))
+    values, size = np.unique(reference, return_counts=True)
+    below = np.append(0, np.cumsum(size))
+    place = np.searchsorted(values, score, side="left")
+    tied = values[place.clip(max=len(values) - 1)] == score
+    return np.asarray(0.5 * (below[place] + below[place + tied]) / len(reference))
 
 
 def rank_shift(nominal: NDArray[np.floating], varied: NDArray[np.floating], counts: NDArray[np.integer]) -> Floats:

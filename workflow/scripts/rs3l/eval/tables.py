@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.config.models import Evaluate
 from rs3l.errors import DataError, TrainingError
-from rs3l.eval.bootstrap import Estimate, combine, combine_difference
+from rs3l.eval.bootstrap import Estimate, combine, combine_difference, drawn
 from rs3l.eval.metrics import auc_and_background_efficiency, rejection
 from rs3l.eval.names import COMPARED, SUBJECT_MODES, has_seen, is_reference, rejection_name
 from rs3l.eval.scores import TaskScores
@@ -70,7 +70,7 @@ def task_metrics(scores: TaskScores, counts: NDArray[np.integer], settings: Eval
             f"{', '.join(settings.variants)} in the test split; raise processes.<name>.events"
         )
     efficiencies = np.array(settings.efficiencies)
-    jet_counts = counts[:, event]
+    jet_counts = drawn(counts, event)
     plain, weighted, passing, limits = [], [], [], []
     for row in scores.scores:
         area, rate = auc_and_background_efficiency(row[chosen], signal, jet_counts, efficiencies)
@@ -268,7 +268,7 @@ def _stability_rows(
     first, second = event_pairs(scores, variants[0], variants[1], is_signal)
     if len(first) < 2:
         return []
-    event_counts = counts[:, scores.event[first]]
+    event_counts = drawn(counts, scores.event[first])
     event_counts = event_counts[event_counts.any(axis=1)]
     function = spearman if quantity == "spearman" else rank_shift
     everywhere = quantity == "rank_shift" or tuple(variants) == block.evaluate.pair
@@ -316,7 +316,7 @@ def roc_table(
     for result in results:
         scores = result.scores
         chosen = np.isin(scores.variant, settings.variants)
-        jet_counts = counts[scores.task][:, scores.event[chosen]]
+        jet_counts = drawn(counts[scores.task], scores.event[chosen])
         labels = [group[2] for group in scores.groups()]
         for group, members in scores.groups().items():
             if group[:2] in COMPARED and group[2] in (min(labels), max(labels)):
