@@ -1,8 +1,8 @@
-"""How tables are stored: zstd; byte-stream split for floating-point columns, dictionaries for lists of integers."""
+"""How tables are stored: zstd; byte-stream split for floating-point numbers; integers in lists by dictionary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -14,21 +14,19 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     Byte-stream split halves the size of floating-point columns. Charges and PDG codes have few values: with
     dictionaries they are smaller, and read in half of the time.
     """
+    lists = [field for field in schema if pa.types.is_list(field.type)]
     return {
         "compression": "zstd",
-        "use_dictionary": _columns(schema, pa.types.is_integer, lists=True),
+        "use_dictionary": _columns(lists, pa.types.is_integer),
         "version": "2.6",
         "column_encoding": dict.fromkeys(_columns(schema, pa.types.is_floating), "BYTE_STREAM_SPLIT"),
     }
 
 
-def _columns(schema: pa.Schema, of_kind: Callable[[pa.DataType], bool], lists: bool = False) -> list[str]:
-    """Return the Parquet names of the columns whose values are ``of_kind``; with ``lists``, of lists alone."""
-    values = {
-        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name: field.type
-        for field in schema
-        if pa.types.is_list(field.type) or not lists
-    }
+def _columns(fields: Iterable[pa.Field], of_kind: Callable[[pa.DataType], bool]) -> list[str]:
+    """Return the Parquet names of the columns whose values, or entries of lists, are ``of_kind``."""
     return [
-        name for name, kind in values.items() if of_kind(kind.value_type if pa.types.is_list(kind) else kind)
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in fields
+        if of_kind(field.type.value_type if pa.types.is_list(field.type) else field.type)
     ]

@@ -37,8 +37,8 @@ def replicas(is_signal: NDArray[np.bool_], number: int, seed: int, task: str) ->
 def drawn(counts: NDArray[np.integer], events: NDArray[np.intp]) -> NDArray[np.integer]:
     """Return the columns of ``counts`` [R, E] of some ``events`` [N], one per jet, as [R, N].
 
-    Not ``counts[:, events]``: NumPy would lay the replicas of a jet side by side, and all that follows goes through
-    the jets of a replica, several times slower then.
+    Not ``counts[:, events]``: NumPy would lay the replicas of a jet side by side, and what follows goes through
+    the jets of a replica: several times slower then.
     """
     return np.take(counts, events, axis=1)
 

@@ -105,7 +105,7 @@ def joined(parts: Sequence[Changes]) -> Changes:
 
 @dataclass(frozen=True)
 class Area:
-    """Between the distributions of two samples of scores: all but the last in rising order, and the steps there."""
+    """Between the distributions of two samples of scores: all but the last, rising, and the steps there."""
 
     order: NDArray[np.intp]
     step: Floats
@@ -118,7 +118,7 @@ class Area:
         return cls(order[:-1], np.diff(score[order]))
 
     def wasserstein(self, joint: Floats) -> Floats:
-        """Return the Wasserstein distance [R]; ``joint`` [R, N]: weight of the first sample, minus the second's."""
+        """Return the Wasserstein distance [R]; ``joint`` [R, N]: weight of the first sample, minus the other."""
         difference = np.cumsum(np.take(joint, self.order, axis=1), axis=1)
         return np.asarray(np.abs(difference, out=difference) @ self.step)
 

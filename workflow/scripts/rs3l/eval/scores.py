@@ -219,6 +219,5 @@ def _finite(path: Path, jets: pd.DataFrame) -> NDArray[np.float32]:
 
 def _same_jets(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     return len(first) == len(second) and all(
-        first[column].array.equals(second[column].array)
-        for column in (*_JET, "is_signal", "weight")
+        first[column].array.equals(second[column].array) for column in (*_JET, "is_signal", "weight")
     )
