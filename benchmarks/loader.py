@@ -40,9 +40,10 @@ from rs3l.model.distributed import Ranks  # noqa: E402
 from rs3l.model.encoder import new_encoder  # noqa: E402
 from rs3l.model.feed import Batch, Feed, StreamFeed, open_data  # noqa: E402
 from rs3l.model.loss import nt_xent  # noqa: E402
-from rs3l.model.pretrain import Trainer, ViewSource  # noqa: E402
+from rs3l.model.pretrain import Trainer  # noqa: E402
 from rs3l.model.stop import StopRequest  # noqa: E402
 from rs3l.model.threads import limit_threads  # noqa: E402
+from rs3l.model.view_source import ViewSource  # noqa: E402
 from rs3l.seeds import event_id  # noqa: E402
 
 PROCESSES, VARIANTS = ("higgs_bb", "qcd"), ("nominal", "seed", "fsr_hi", "fsr_lo")

@@ -20,7 +20,8 @@ from conftest import SCRIPTS
 from rs3l.data.store import load_views
 from rs3l.errors import ConfigError, TrainingError
 from rs3l.model.distributed import PORTS, Place, Ranks, choose_device, find_place, join, meet_in_slurm
-from rs3l.model.pretrain import Checkpoint, Trainer, ViewSource
+from rs3l.model.pretrain import Checkpoint, Trainer
+from rs3l.model.view_source import ViewSource
 from rs3l.model.views import torch_generator
 
 FOLDER = Path(__file__).parent

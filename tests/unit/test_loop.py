@@ -27,7 +27,8 @@ from rs3l.model.live import EPOCHS, STEPS, Folder
 from rs3l.model.optimizer import new_optimizer, new_schedule
 from rs3l.model.precision import check_precision, has_bf16
 from rs3l.model.preflight import Found, check, preflight
-from rs3l.model.pretrain import Running, Trainer, ViewSource, pretrain
+from rs3l.model.pretrain import Running, Trainer, pretrain
+from rs3l.model.view_source import ViewSource
 from rs3l.model.views import buckets, epoch_batches, torch_generator
 
 CPU = torch.device("cpu")

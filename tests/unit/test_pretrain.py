@@ -19,9 +19,10 @@ from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.files import sha256
 from rs3l.model import pretrain as module
 from rs3l.model.encoder import load_encoder, new_encoder
-from rs3l.model.pretrain import Trainer, ViewSource, pretrain, refuse_collapse
+from rs3l.model.pretrain import Trainer, pretrain, refuse_collapse
 from rs3l.model.stop import StopRequest
 from rs3l.model.subset import subset
+from rs3l.model.view_source import ViewSource
 from rs3l.model.views import torch_generator
 
 VIEWS = ["nominal", "seed", "fsr_hi"]

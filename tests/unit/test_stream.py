@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -23,7 +24,7 @@ from torch.utils.data import DataLoader
 from conftest import REPOSITORY, SCRIPTS
 from rs3l.data.row_groups import RowGroup, row_groups
 from rs3l.data.store import JetStore, load_views
-from rs3l.data.stream import Order, Views, ViewStream, padded_views
+from rs3l.data.stream import Order, Pool, Views, ViewStream, padded_views
 from rs3l.errors import ConfigError, DataError
 from rs3l.model.views import choose_pairs, torch_generator
 
@@ -57,6 +58,14 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[RowGroup]:
 
     monkeypatch.setattr(RowGroup, "read", read)
     return reads
+
+
+def no_thread_is_left(before: set[threading.Thread]) -> None:
+    """Wait until there are only the threads of ``before``."""
+    deadline = time.monotonic() + 20
+    while set(threading.enumerate()) != before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert set(threading.enumerate()) == before
 
 
 def assert_same(one: list[Views], other: list[Views]) -> None:
@@ -178,8 +187,34 @@ def test_the_next_epoch_is_read_ahead(manifest: Path, monkeypatch: pytest.Monkey
     assert len(reads) == groups + threads * ORDER.pool
     assert set(threading.enumerate()) > before
     del epochs, epoch
-    assert set(threading.enumerate()) == before, "no thread is left behind"
+    no_thread_is_left(before)
     assert len(reads) == groups + threads * ORDER.pool
+
+
+def test_an_abandoned_stream_does_not_wait_for_its_threads(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be collected while a thread is being started, under locks that the end of a thread needs."""
+    before = set(threading.enumerate())
+    go, ahead, places = threading.Event(), threading.Event(), []
+    original = ViewStream._read
+
+    def read(self: ViewStream, *place: Any) -> Pool:
+        places.append(place)
+        if len(places) > 1:
+            ahead.set()
+            assert go.wait(20)
+        return original(self, *place)
+
+    monkeypatch.setattr(ViewStream, "_read", read)
+    stores = new(manifest).stores()
+    next(stores)
+    assert ahead.wait(20)
+    start = time.monotonic()
+    del stores
+    assert time.monotonic() - start < 10
+    go.set()
+    no_thread_is_left(before)
 
 
 def test_few_row_groups_are_in_memory(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,7 +221,8 @@ class ViewStream(IterableDataset[Views]):
                 ahead.extend(reader.submit(self._read, *place) for place in islice(places, 1))
                 yield pool
         finally:
-            reader.shutdown(cancel_futures=True)
+            # Whatever collects an abandoned stream closes it, perhaps amidst threading: it might wait for ever.
+            reader.shutdown(wait=False, cancel_futures=True)
 
     def _places(self, rank: int, ranks: int, epochs: range, first: int) -> Iterator[Place]:
         """Yield the places of the pools of some epochs, from the pool ``first`` of the first epoch on."""

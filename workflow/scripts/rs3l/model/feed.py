@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Generator
@@ -26,15 +26,13 @@ from rs3l.data.stream import Order, ViewStream
 from rs3l.errors import ConfigError, DataError
 from rs3l.model.distributed import Ranks
 from rs3l.model.encoders.base import STATISTICS_JETS
+from rs3l.model.view_source import ViewSource, codes
 from rs3l.model.views import buckets, epoch_batches, torch_generator
-
-if TYPE_CHECKING:
-    from rs3l.model.pretrain import ViewSource
 
 IN_MEMORY = 1_000_000
 """Jets of the train split up to which `stream: auto` holds the data set in memory (1 to 3 GB)."""
 
-NewSource = Callable[..., "ViewSource"]
+NewSource = Callable[..., ViewSource]
 """Takes a store and, if only some events are to be used, how many."""
 
 
@@ -179,11 +177,6 @@ class StreamFeed:
         """Go to a place."""
         self.stream.load_state_dict(state["stream"])
         self._start, self._pools, self._taken = dict(state["stream"]), state["pools"], state["taken"]
-
-
-def codes(store: JetStore, rows: Ints) -> Ints:
-    """Return the process of the views ``rows`` [K, B], -1 in an empty slot."""
-    return np.where(rows >= 0, store.process[rows], -1)
 
 
 def longest(store: JetStore, rows: Ints) -> Ints:

@@ -23,14 +23,14 @@ from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.data.features import features
-from rs3l.data.store import Ints, JetBatch, JetStore
+from rs3l.data.store import Ints, JetBatch
 from rs3l.errors import DataError, StoppedError, TrainingError
 from rs3l.files import sha256, write_json, write_text
 from rs3l.model.checkpoint import Checkpoint
 from rs3l.model.distributed import Ranks
 from rs3l.model.encoder import new_encoder, save_encoder
 from rs3l.model.encoders.base import JetEncoder
-from rs3l.model.feed import Batch, codes, open_data
+from rs3l.model.feed import Batch, open_data
 from rs3l.model.live import Live, Nowhere
 from rs3l.model.loss import Loss, diagnose
 from rs3l.model.optimizer import new_optimizer, new_schedule
@@ -38,16 +38,8 @@ from rs3l.model.precision import check_precision
 from rs3l.model.preflight import preflight
 from rs3l.model.similarity import Similarities
 from rs3l.model.stop import StopRequest, Timer
-from rs3l.model.subset import subset
-from rs3l.model.views import (
-    all_views,
-    angles,
-    choose_pairs,
-    hand_made,
-    nominal_and_one,
-    torch_generator,
-    turn,
-)
+from rs3l.model.view_source import ViewSource, codes, groups_of
+from rs3l.model.views import torch_generator
 from rs3l.provenance import provenance
 
 VALIDATION_PAIRS = 2048
@@ -76,7 +68,6 @@ ALONE = Ranks()
 REPORT_SECONDS = 30
 """Time between two lines of the log within an epoch."""
 
-ALL = slice(None)
 Row = dict[str, float]
 
 
@@ -129,70 +120,6 @@ def sha256_of_manifest(path: str | Path) -> str:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such manifest; make the data set first (rule merge)")
     return sha256(path)
-
-
-class ViewSource:
-    """The views of the events of one split, for one method.
-
-    rs3l: re-simulations of a hard event, by the policy ``views`` drawn anew each epoch, each rotated
-    independently. jetclr: two augmentations of the nominal jet. All count the events with at least two views,
-    so that the number of steps is the same; jetclr and ``nominal_and_one`` draw from those of them that have a
-    nominal jet.
-    """
-
-    def __init__(self, block: PretrainBlock, store: JetStore, chosen: int | float | None = None) -> None:
-        """Take all events, or some ``chosen`` ones (see :func:`subset`); ``total`` counts all of them."""
-        self.block = block
-        self.store = store
-        self.events = store.events().at_least(2)
-        self.total = len(self.events.count)
-        if chosen is not None:
-            self.events = self.events.where(subset(self.events.event_id, chosen, block.seed))
-        if block.hand_made is not None or block.views == "nominal_and_one":
-            self.nominal = store.rows(variant="nominal")
-            self.nominal = self.nominal[np.isin(store.event_id[self.nominal], self.events.event_id)]
-            self.events = self.events.where(np.isin(self.events.event_id, store.event_id[self.nominal]))
-        if len(self.events.count) < 2:
-            raise DataError(
-                "fewer than two events have the views that pre-training needs; raise processes.<name>.events"
-            )
-
-    def draw(self, generator: Generator) -> Ints:
-        """Return the rows of the views of each event [K, E], before any augmentation; -1 is an empty slot."""
-        return all_views(self.events) if self.block.views == "all" else self.draw_pairs(generator)
-
-    def draw_pairs(self, generator: Generator) -> Ints:
-        """Return two rows per event [2, E]; validation compares these even if the policy is ``all``."""
-        if self.block.hand_made is not None:
-            return np.stack([self.nominal, self.nominal])
-        if self.block.views == "nominal_and_one":
-            return nominal_and_one(self.events, self.nominal, generator)
-        return choose_pairs(self.events, generator)
-
-    def views(self, rows: Ints, generator: Generator, part: slice = ALL) -> JetBatch:
-        """Return the views with ``rows`` [K, B], augmented: all R, or those of the events ``part``.
-
-        The random numbers are drawn for all slots, so that those of a view do not depend on ``part``.
-        """
-        if self.block.hand_made is None:
-            present = rows[:, part] >= 0
-            angle = angles(rows.size, generator).view(len(rows), -1)[:, part][torch.from_numpy(present)]
-            return turn(self.store.batch(rows[:, part][present]), angle[:, None])
-        assert self.block.detector is not None, "a jetclr block holds the detector"
-        jets = self.store.batch(rows.reshape(-1))
-        views = hand_made(jets, self.block.hand_made, self.block.detector, generator)
-        chosen = torch.arange(rows.size).view(2, -1)[:, part].flatten()
-        return JetBatch(*(values[chosen] for values in views))
-
-    def groups(self, rows: Ints) -> Tensor:
-        """Return what the loss compares [R] of the views with ``rows`` [K, B]."""
-        return groups_of(codes(self.store, rows), self.block.loss)
-
-
-def groups_of(codes: Ints, loss: str) -> Tensor:
-    """Return the event [R] of each view, or for SupCon its process, of ``codes`` [K, B] (-1: an empty slot)."""
-    event = np.broadcast_to(np.arange(codes.shape[1]), codes.shape)
-    return torch.from_numpy((codes if loss == "sup_con" else event)[codes >= 0])
 
 
 class Projection(nn.Module):
