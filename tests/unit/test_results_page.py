@@ -14,7 +14,7 @@ from toy_campaign import campaign, write_results
 from conftest import REPOSITORY
 from rs3l.errors import DataError
 from rs3l.report.page import markdown
-from rs3l.report.results_page import KINDS, TABLES, renewed
+from rs3l.report.results_page import ABLATION_TABLES, KINDS, TABLES, renewed
 from rs3l.report.sections import number
 
 SHIPPED = REPOSITORY / "docs" / "results"
@@ -28,7 +28,7 @@ More words.
 """
 ARGUMENTS = {
     "metrics": "h_vs_qcd rejection_0.5", "ratios": "h_vs_qcd rejection_0.5", "differences": "w_vs_qcd auc",
-    "savings": "h_vs_qcd auc", "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
+    "ablations": "h_vs_qcd auc", "ablation_ratios": "h_vs_qcd rejection_0.5", "savings": "h_vs_qcd auc", "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
 }  # fmt: skip
 
 
@@ -36,7 +36,17 @@ ARGUMENTS = {
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_results(campaign(), tmp_path_factory.mktemp("toy"))
     (folder / "summary.md").write_text(markdown(campaign(), folder))
+    (folder / "ablations").mkdir()
+    for name in ABLATION_TABLES:  # jetclr may stand for an ablation
+        shutil.copy(folder / "evaluation" / f"{name}.csv", folder / "ablations")
     return folder
+
+
+@pytest.fixture(scope="module")
+def tables(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    assert publish(results, folder).returncode == 0
+    return folder / "tables"
 
 
 def publish(results: Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -51,7 +61,10 @@ def test_the_shipped_page_is_in_step_with_its_tables() -> None:
 
 def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
     text = (SHIPPED / "README.md").read_text()
-    assert {path.name for path in (SHIPPED / "tables").iterdir()} == {f"{name}.csv" for name in TABLES}
+    shipped = {str(path.relative_to(SHIPPED / "tables")) for path in (SHIPPED / "tables").rglob("*.csv")}
+    assert shipped == {
+        *(f"{name}.csv" for name in TABLES), *(f"ablations/{name}.csv" for name in ABLATION_TABLES),
+    }  # fmt: skip
     pictures = [part.partition(")")[0] for part in text.split("](figures/")[1:]]
     assert pictures and all((SHIPPED / "figures" / name).is_file() for name in pictures)
 
@@ -75,9 +88,16 @@ def test_publishing_copies_what_is_shown_and_renews_the_page(results: Path, tmp_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_table_has_lines(results: Path, kind: str) -> None:
-    table = KINDS[kind](results / "evaluation", *ARGUMENTS[kind].split())
+def test_every_kind_of_table_has_lines(tables: Path, kind: str) -> None:
+    table = KINDS[kind](tables, *ARGUMENTS[kind].split())
     assert len(table) and not table.isna().to_numpy().any()
+
+
+def test_the_tables_of_the_ablations_have_no_baselines(tables: Path) -> None:
+    rows = KINDS["ablations"](tables, "h_vs_qcd", "auc")["method"].tolist()
+    assert {"RS3L, fine-tuned", "JetCLR+, fine-tuned"} <= set(rows) and "from scratch" not in rows
+    pairs = KINDS["ablation_ratios"](tables, "h_vs_qcd", "rejection_0.5").iloc[:, 0].tolist()
+    assert "RS3L, fine-tuned / JetCLR+, fine-tuned" in pairs and not any("scratch" in pair for pair in pairs)
 
 
 def test_labels_saved_are_limits_where_the_table_says_so(results: Path) -> None:

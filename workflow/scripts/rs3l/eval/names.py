@@ -54,12 +54,12 @@ _MODES = {
 
 def method_label(method: Method) -> str:
     """Return the name of any method in any mode, for people."""
-    name, mode = method
+    name, mode = method[0], _MODES.get(method[1], method[1])
     if name == "none":
-        return _MODES[mode]
+        return mode
     if is_baseline(name):
-        return f"{_MODES[mode]} (networks of {name.removeprefix('none_')})"
-    return f"{_METHODS.get(name, name)}, {_MODES[mode]}"
+        return f"{mode} (networks of {name.removeprefix('none_')})"
+    return f"{_METHODS.get(name, name)}, {mode}"
 
 
 def is_reference(method: Method, subject: Method) -> bool:

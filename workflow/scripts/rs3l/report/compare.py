@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from rs3l.errors import DataError
-from rs3l.eval.names import rejection_name
+from rs3l.eval.names import method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
 from rs3l.eval.plot_results import read_table
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import Table, frame_table, read_json
-from rs3l.report.sections import method_name, number
+from rs3l.report.sections import number
 
 MISSING = "(none)"
 _KEY = ["task", "method", "mode", "labels", "metric"]
@@ -111,7 +111,7 @@ def _metric(row: Mapping[Any, Any]) -> dict[str, Any]:
     measured = not (row["lower_limit_a"] or row["lower_limit_b"])
     return {
         "task": row["task"],
-        "method": method_name(str(row["method"]), str(row["mode"])),
+        "method": method_label((str(row["method"]), str(row["mode"]))),
         "labels": row["labels"],
         "metric": row["metric"],
         "A": number(sides[0]),

@@ -13,11 +13,12 @@ from markupsafe import Markup
 
 from rs3l import __version__
 from rs3l.config.models import Campaign
+from rs3l.eval.names import method_label
 from rs3l.files import write_text
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import Table, figure_title, frame_table, read_json
 from rs3l.report.graph import graph_svg
-from rs3l.report.sections import dataset_table, method_name, number, sections
+from rs3l.report.sections import dataset_table, number, sections
 from rs3l.report.seen import headlines
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -75,7 +76,7 @@ def methods_table(summary: Mapping[str, Any]) -> Table:
     """Return the main methods of the first task, at the fewest and the most labels."""
     rows = [
         {
-            "method": method_name(entry["method"], entry["mode"]),
+            "method": method_label((entry["method"], entry["mode"])),
             "labels": entry["labels"],
             "AUC": _number(entry["auc"]),
             f"rejection at {summary['signal_efficiency']:.0%}": _number(entry["rejection"]),

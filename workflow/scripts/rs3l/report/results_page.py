@@ -9,20 +9,23 @@ from typing import Any
 
 import pandas as pd
 
+from rs3l.config.blocks import is_baseline
 from rs3l.errors import DataError
-from rs3l.eval.names import LABELS
+from rs3l.eval.names import LABELS, SUBJECT_MODES, method_label
 from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.tables import having
 from rs3l.files import write_text
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import frame_table
 from rs3l.report.page import markdown_table
-from rs3l.report.scene import name as method_name
 from rs3l.report.sections import number
 from rs3l.report.words import Row, counted
 
 TABLES = ("metrics", "differences", "savings", "stability", "robustness", "matched", "calibration", "latents")
 """Tables of the evaluation that are kept beside a page of results."""
+
+ABLATION_TABLES = ("metrics", "differences")
+"""The same of the ablations, in a folder of their own."""
 
 _BEGIN = "<!-- table: "
 _END = "<!-- /table -->"
@@ -30,6 +33,8 @@ _END = "<!-- /table -->"
 
 def publish(campaign: str | Path, folder: str | Path) -> None:
     """Copy summary, tables and figures (PNG) of a campaign to ``folder``, and renew the tables of its README.md.
+
+    The tables of the ablations, too, if it has some.
 
     Raises :class:`DataError` if the campaign is not complete, or the page has a table that is not known.
     """
@@ -42,6 +47,9 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
         )
     _copy(summaries, target)
     _copy(tables, target / "tables")
+    ablations = [Path(paths.ablations(name)) for name in ABLATION_TABLES]
+    if all(path.is_file() for path in ablations):
+        _copy(ablations, target / "tables" / "ablations")
     _copy(Path(paths.figure("x")).parent.glob("*.png"), target / "figures")
     page = target / "README.md"
     if page.is_file():
@@ -97,7 +105,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _method(row: Row, prefix: str = "") -> str:
-    return method_name((row[f"{prefix}method"], row[f"{prefix}mode"]))
+    return method_label((row[f"{prefix}method"], row[f"{prefix}mode"]))
 
 
 def _labels(row: Row, prefix: str = "") -> str:
@@ -121,9 +129,13 @@ def metrics(folder: Path, task: str, metric: str) -> pd.DataFrame:
 
 def ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return the ratio of a rejection over that of each reference, and in brackets its significance."""
-    rows = _records(_read(folder, "differences", task=task, metric=metric))
+    return _ratios(_read(folder, "differences", task=task, metric=metric))
+
+
+def _ratios(table: pd.DataFrame) -> pd.DataFrame:
     cells = [
-        (_pair(row, "/"), _labels(row), _significant(number(row, "ratio", "ratio_error"), row)) for row in rows
+        (_pair(row, "/"), _labels(row), _significant(number(row, "ratio", "ratio_error"), row))
+        for row in _records(table)
     ]
     return _wide(cells, "ratio of rejections")
 
@@ -143,6 +155,19 @@ def savings(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return how many labels the network from scratch needs per label of each method, for the same metric."""
     rows = _records(_read(folder, "savings", task=task, metric=metric))
     return _wide([(_method(row), _labels(row), _saving(row)) for row in rows], "method")
+
+
+def ablations(folder: Path, task: str, metric: str) -> pd.DataFrame:
+    """Return a metric of the campaign's first method and of its ablations."""
+    table = _read(folder / "ablations", "metrics", task=task, metric=metric)
+    rows = _records(table[~table["method"].map(is_baseline) & table["mode"].isin(SUBJECT_MODES)])
+    return _wide([(_method(row), _labels(row), number(row)) for row in rows], "method")
+
+
+def ablation_ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
+    """Return the ratio of the first method's rejection over that of each ablation."""
+    table = _read(folder / "ablations", "differences", task=task, metric=metric)
+    return _ratios(table[~table["reference_method"].map(is_baseline)])
 
 
 def _saving(row: Row) -> str:
@@ -185,6 +210,8 @@ KINDS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "ratios": ratios,
     "differences": differences,
     "savings": savings,
+    "ablations": ablations,
+    "ablation_ratios": ablation_ratios,
     "matched": matched,
     "correlations": correlations,
 }

@@ -10,7 +10,7 @@ import pandas as pd
 from rs3l.config import blocks, methods
 from rs3l.config.models import Campaign
 from rs3l.errors import DataError
-from rs3l.eval.names import Method, headline_efficiency, method_label, rejection_name
+from rs3l.eval.names import Method, headline_efficiency, rejection_name
 from rs3l.eval.plot_results import read_table
 from rs3l.eval.tables import having
 from rs3l.paths import CampaignPaths
@@ -103,14 +103,6 @@ def pick(table: pd.DataFrame, method: Method | None = None, **cells: object) -> 
         if math.isfinite(float(row["value"])):
             return {str(name): cell for name, cell in row.items()}
     return None
-
-
-def name(method: Method) -> str:
-    """Return the name of a method for people; its two parts if it has none."""
-    try:
-        return method_label(method)
-    except KeyError:
-        return f"{method[0]}, {method[1]}"
 
 
 def ends(table: pd.DataFrame) -> list[int]:

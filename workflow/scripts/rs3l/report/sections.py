@@ -12,7 +12,7 @@ import pandas as pd
 from rs3l.config import blocks
 from rs3l.config.models import Campaign, PtHat
 from rs3l.errors import DataError
-from rs3l.eval.names import LABELS, headline_efficiency, rejection_name
+from rs3l.eval.names import headline_efficiency, method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
 from rs3l.eval.plot_results import read_table
 from rs3l.eval.summary import format_number
@@ -58,11 +58,6 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
     return [section for section in result if section.pictures or section.tables or section.text]
 
 
-def method_name(method: str, mode: str) -> str:
-    """Return the name of a method, for people; its two parts if it has none."""
-    return LABELS.get((method, mode), mode.replace("_", " ") if method == "none" else f"{method}, {mode}")
-
-
 def number(row: Mapping[str, Any], value: str = "value", error: str = "error") -> str:
     """Return value and error of a line of a table as text."""
     limit = {"lower_limit": bool(row["lower_limit"])} if "lower_limit" in row else {}
@@ -74,7 +69,7 @@ def results_table(metrics: pd.DataFrame, task: str, metric: str) -> pd.DataFrame
     chosen = metrics[(metrics["task"] == task) & (metrics["metric"] == metric)]
     rows: dict[str, dict[str, str]] = {}
     for row in chosen.to_dict("records"):
-        name = method_name(str(row["method"]), str(row["mode"]))
+        name = method_label((str(row["method"]), str(row["mode"])))
         rows.setdefault(name, {})[f"{row['labels']} labels"] = number({str(k): v for k, v in row.items()})
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("method").reset_index()
 
@@ -84,8 +79,8 @@ def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.
     chosen = differences[(differences["task"] == task) & (differences["metric"] == metric)]
     rows = [
         {
-            "method": method_name(str(row["method"]), str(row["mode"])),
-            "minus": method_name(str(row["reference_method"]), str(row["reference_mode"])),
+            "method": method_label((str(row["method"]), str(row["mode"]))),
+            "minus": method_label((str(row["reference_method"]), str(row["reference_mode"]))),
             "labels": row["labels"],
             "difference": number({k: row[k] for k in ("value", "error")}),
             "significance": f"{row['value'] / row['error']:+.1f} σ" if row["error"] > 0 else "",

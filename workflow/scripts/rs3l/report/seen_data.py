@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rs3l.eval.names import method_label
 from rs3l.eval.plot_data import FEWEST_JETS
-from rs3l.report.scene import Scene, name
+from rs3l.report.scene import Scene
 from rs3l.report.words import BEYOND, NO_DIFFERENCE, by_chance, counted, listed, measured
 
 _SHAPE = ["variant", "low", "high", "fraction", "error", "ratio", "ratio_error", "jets"]
@@ -147,7 +148,7 @@ def tagger_output(scene: Scene) -> str:
     for method in (scene.subject, scene.scratch(points)):
         chosen = (points["method"] == method[0]) & (points["mode"] == method[1])
         text = differing(points[chosen & (points["class"] == "background")], means=False)
-        parts += [f"{name(method)}: {text}."] if text else []
+        parts += [f"{method_label(method)}: {text}."] if text else []
     return f"Scores of {scene.label('background')}. {' '.join(parts)} {_INDEPENDENT}" if parts else ""
 
 
