@@ -28,7 +28,7 @@ More words.
 """
 ARGUMENTS = {
     "metrics": "h_vs_qcd rejection_0.5", "ratios": "h_vs_qcd rejection_0.5", "differences": "w_vs_qcd auc",
-    "ablations": "h_vs_qcd auc", "ablation_ratios": "h_vs_qcd rejection_0.5", "savings": "h_vs_qcd auc", "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
+    "pretrained": "h_vs_qcd auc", "pretrained_ratios": "h_vs_qcd rejection_0.5", "savings": "h_vs_qcd auc", "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
 }  # fmt: skip
 
 
@@ -63,7 +63,8 @@ def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
     text = (SHIPPED / "README.md").read_text()
     shipped = {str(path.relative_to(SHIPPED / "tables")) for path in (SHIPPED / "tables").rglob("*.csv")}
     assert shipped == {
-        *(f"{name}.csv" for name in TABLES), *(f"ablations/{name}.csv" for name in ABLATION_TABLES),
+        *(f"{name}.csv" for name in TABLES),
+        *(f"{folder}/{name}.csv" for folder in ("ablations", "views") for name in ABLATION_TABLES),
     }  # fmt: skip
     pictures = [part.partition(")")[0] for part in text.split("](figures/")[1:]]
     assert pictures and all((SHIPPED / "figures" / name).is_file() for name in pictures)
@@ -93,11 +94,17 @@ def test_every_kind_of_table_has_lines(tables: Path, kind: str) -> None:
     assert len(table) and not table.isna().to_numpy().any()
 
 
-def test_the_tables_of_the_ablations_have_no_baselines(tables: Path) -> None:
-    rows = KINDS["ablations"](tables, "h_vs_qcd", "auc")["method"].tolist()
+def test_tables_of_what_is_pretrained_have_no_baselines(tables: Path) -> None:
+    rows = KINDS["pretrained"](tables, "h_vs_qcd", "auc")["method"].tolist()
     assert {"RS3L, fine-tuned", "JetCLR+, fine-tuned"} <= set(rows) and "from scratch" not in rows
-    pairs = KINDS["ablation_ratios"](tables, "h_vs_qcd", "rejection_0.5").iloc[:, 0].tolist()
+    pairs = KINDS["pretrained_ratios"](tables, "h_vs_qcd", "rejection_0.5").iloc[:, 0].tolist()
     assert "RS3L, fine-tuned / JetCLR+, fine-tuned" in pairs and not any("scratch" in pair for pair in pairs)
+
+
+def test_tables_of_a_folder_within(tables: Path) -> None:
+    page = "<!-- table: {}metrics h_vs_qcd auc -->\n<!-- /table -->"
+    lines = [renewed(page.format(place), tables).splitlines() for place in ("", "ablations/")]
+    assert lines[0][1:] == lines[1][1:] and len(lines[0]) > 4
 
 
 def test_labels_saved_are_limits_where_the_table_says_so(results: Path) -> None:

@@ -66,17 +66,19 @@ def renewed(text: str, folder: str | Path) -> str:
     """Return a page with its tables made anew from the CSV files in ``folder``.
 
     A table stands between ``<!-- table: kind task metric -->`` and ``<!-- /table -->``; the kinds are those of
-    :data:`KINDS`. Raises :class:`DataError` if one is not known or not closed.
+    :data:`KINDS`, and ``place/kind`` is made from the files in ``folder/place``. Raises :class:`DataError` if a kind
+    is not known, or a table not closed.
     """
     before, *rest = text.split(_BEGIN)
     parts = [before]
     for piece in rest:
         words, _, body = piece.partition(" -->")
         _, end, after = body.partition(_END)
-        kind, *arguments = words.split()
+        first, *arguments = words.split()
+        place, _, kind = first.rpartition("/")
         if kind not in KINDS or not end:
             raise DataError(f"the page of results: the table {words!r} is not known, or {_END} is missing")
-        table = frame_table(kind, "", KINDS[kind](Path(folder), *arguments))
+        table = frame_table(kind, "", KINDS[kind](Path(folder) / place, *arguments))
         parts.append("\n".join([f"{_BEGIN}{words} -->", "", *markdown_table(table), "", f"{_END}{after}"]))
     return "".join(parts)
 
@@ -157,16 +159,16 @@ def savings(folder: Path, task: str, metric: str) -> pd.DataFrame:
     return _wide([(_method(row), _labels(row), _saving(row)) for row in rows], "method")
 
 
-def ablations(folder: Path, task: str, metric: str) -> pd.DataFrame:
-    """Return a metric of the campaign's first method and of its ablations."""
-    table = _read(folder / "ablations", "metrics", task=task, metric=metric)
+def pretrained(folder: Path, task: str, metric: str) -> pd.DataFrame:
+    """Return :func:`metrics` of what is pre-trained alone."""
+    table = _read(folder, "metrics", task=task, metric=metric)
     rows = _records(table[~table["method"].map(is_baseline) & table["mode"].isin(SUBJECT_MODES)])
     return _wide([(_method(row), _labels(row), number(row)) for row in rows], "method")
 
 
-def ablation_ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
-    """Return the ratio of the first method's rejection over that of each ablation."""
-    table = _read(folder / "ablations", "differences", task=task, metric=metric)
+def pretrained_ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
+    """Return :func:`ratios` over what is pre-trained alone."""
+    table = _read(folder, "differences", task=task, metric=metric)
     return _ratios(table[~table["reference_method"].map(is_baseline)])
 
 
@@ -210,8 +212,8 @@ KINDS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "ratios": ratios,
     "differences": differences,
     "savings": savings,
-    "ablations": ablations,
-    "ablation_ratios": ablation_ratios,
+    "pretrained": pretrained,
+    "pretrained_ratios": pretrained_ratios,
     "matched": matched,
     "correlations": correlations,
 }
