@@ -66,8 +66,8 @@ def renewed(text: str, folder: str | Path) -> str:
     """Return a page with its tables made anew from the CSV files in ``folder``.
 
     A table stands between ``<!-- table: kind task metric -->`` and ``<!-- /table -->``; the kinds are those of
-    :data:`KINDS`, and ``place/kind`` is made from the files in ``folder/place``. Raises :class:`DataError` if a kind
-    is not known, or a table not closed.
+    :data:`KINDS`, and ``place/kind`` is made from the files in ``folder/place``. Raises :class:`DataError` if a
+    kind is not known, or a table not closed.
     """
     before, *rest = text.split(_BEGIN)
     parts = [before]
