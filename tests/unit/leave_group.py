@@ -1,6 +1,6 @@
 """Train a step of a network whose gradients are averaged, and write the threads of gloo that are left at the end.
 
-torchrun starts several of this script. Arguments: the folder to write to, and "stop" to end by an error.
+torchrun starts several of this script. Arguments: the folder to write to, and "stop" to end as on a signal.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from rs3l.errors import StoppedError
 from rs3l.model.distributed import Ranks, join
 
 
@@ -33,7 +34,7 @@ def main(folder: str, end: str) -> None:
         step(ranks)
         Path(folder, "training").write_text(" ".join(threads()))
         if end == "stop":
-            sys.exit("stopped")
+            raise StoppedError("stopped")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rs3l.data.store import Ints
-from rs3l.errors import ConfigError
+from rs3l.errors import ConfigError, StoppedError
 
 PORTS = range(15000, 30000)
 """Ports of the rendezvous of Slurm tasks, by job number: below those that Linux gives out by itself."""
@@ -200,17 +200,22 @@ def join(device: str | None = None) -> Iterator[Ranks]:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node: nothing beyond loopback
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, rank=place.rank, world_size=place.size)
-    atexit.register(_leave)
-    yield Ranks(place.rank, place.size, chosen, place.sharing)
+    try:
+        yield Ranks(place.rank, place.size, chosen, place.sharing)
+    except StoppedError:  # on all ranks, after the same step; its traceback still holds the network
+        atexit.register(_leave)
+        raise
     dist.barrier()
     _leave()
 
 
 def _leave() -> None:
-    """Leave the group and end its threads, while Python runs: one that then drops a tensor aborts the process."""
-    if dist.is_initialized():
-        gc.collect()  # a network is in a cycle of references, and holds the group
-        dist.destroy_process_group()
+    """Leave the group and end its threads, which abort a process that ends while one of them drops a tensor.
+
+    Not after an error of one rank: its threads may wait for the others, and it should end at once.
+    """
+    gc.collect()  # a network is in a cycle of references, and holds the group
+    dist.destroy_process_group()
 
 
 def meet_in_slurm(environment: MutableMapping[str, str]) -> None:
