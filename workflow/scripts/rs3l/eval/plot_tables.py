@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
-from rs3l.eval.names import LABELS, Method, headline_efficiency, rejection_name
+from rs3l.eval.names import LABELS, Method, headline_efficiency, method_label, rejection_name
 from rs3l.eval.plot_data import FEWEST_JETS
 from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.plot_scores import SHOWN
@@ -29,7 +29,6 @@ ROBUST: tuple[Method, ...] = (
 )
 """Methods of the robustness figure; the table has all."""
 
-_LABELS = {**LABELS, ("none", "n2"): "cut on N2"}
 _OWN = "rs3l"
 EFFICIENCY = 0.7
 """Signal efficiency of the changes of the mistag rate: the nearest one of the table."""
@@ -135,7 +134,7 @@ def _methods(ax: Axes, table: pd.DataFrame, variants: Sequence[str]) -> pd.DataF
         colour, marker, _ = style.METHODS.get(method, (style.GREY, "P", ":"))
         y = _places(points["variant"], variants) + 0.12 * (index - 0.5 * (len(ROBUST) - 1))
         x, error = points["value"], points["error"]
-        ax.errorbar(x, y, xerr=error, fmt=marker, color=colour, ms=4.5, label=_LABELS[method])
+        ax.errorbar(x, y, xerr=error, fmt=marker, color=colour, ms=4.5, label=method_label(method))
         parts.append(points)
     return pd.concat(parts, ignore_index=True)
 
@@ -158,13 +157,14 @@ def _rows(ax: Axes, names: Sequence[str]) -> None:
 def ablations(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
     """Rejection at the headline efficiency of every pre-training and mode, at the most labels."""
     table = read_table(path, _METRICS)
-    metric = rejection_name(headline_efficiency(block.evaluate.efficiencies))
+    efficiency = headline_efficiency(block.evaluate.efficiencies)
+    metric = rejection_name(efficiency)
     table = most_labels(table[table["metric"] == metric])
     tasks = [task for task in block.tasks if task in set(table["task"])]
     if not tasks:
         raise DataError(f"{path}: no {metric} of any task; make the table again")
     groups = sorted(set(zip(table["mode"], table["method"], strict=True)))
-    names = [_LABELS.get((method, mode), f"{method}, {mode}") for mode, method in groups]
+    names = [method_label((method, mode)) for mode, method in groups]
     figure = style.new_figure(3.6 * len(tasks) + 2.6, 1.6 + 0.3 * len(groups), header)
     axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for task, ax in zip(tasks, axes, strict=True):
@@ -173,8 +173,9 @@ def ablations(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
             for row in table[chosen].itertuples():
                 colour = style.BLUE if method == _OWN else style.BLACK
                 ax.errorbar(row.value, y, xerr=row.error, fmt="o", color=colour)
-        style.panel_title(ax, task)
-        ax.set_xlabel(f"{block.labels[block.tasks[task].background]} rejection")
+        most = table.loc[table["task"] == task, "labels"].max()
+        style.panel_title(ax, f"{task}, {most:,} labels")
+        ax.set_xlabel(f"{block.labels[block.tasks[task].background]} rejection at {efficiency:.0%}")
     _rows(axes[0], names)
     return Drawing(figure, table)
 
