@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from rs3l.errors import DataError
-from rs3l.eval import metrics
+from rs3l.eval import bootstrap, metrics
 
 Floats = NDArray[np.float64]
 EFFICIENCIES = np.array([0.1, 0.3, 0.5, 0.7, 0.95, 1.0])
@@ -69,7 +69,7 @@ def test_background_efficiency_is_sklearns_interpolated_curve() -> None:
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_replica_is_the_resampled_sample(ties: bool, weighted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "_BLOCK", 300)
+    monkeypatch.setattr(bootstrap, "_BLOCK", 300)
     score, signal, weight = sample(ties)
     jet_weight = weight if weighted else np.ones_like(weight)
     counts = np.random.default_rng(1).poisson(1.0, size=(7, len(score)))

@@ -28,7 +28,8 @@ More words.
 """
 ARGUMENTS = {
     "metrics": "h_vs_qcd rejection_0.5", "ratios": "h_vs_qcd rejection_0.5", "differences": "w_vs_qcd auc",
-    "pretrained": "h_vs_qcd auc", "pretrained_ratios": "h_vs_qcd rejection_0.5", "savings": "h_vs_qcd auc", "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
+    "pretrained": "h_vs_qcd auc", "pretrained_ratios": "h_vs_qcd rejection_0.5", "savings": "h_vs_qcd auc",
+    "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
 }  # fmt: skip
 
 

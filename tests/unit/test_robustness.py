@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
-from rs3l.eval import robustness
+from rs3l.eval import bootstrap
 from rs3l.eval.metrics import auc_and_background_efficiency
 from rs3l.eval.robustness import Changes, Falling, changes, cut_at, joined, rate, scaled
 
@@ -57,7 +57,7 @@ def reference(resampled: Sequence[NDArray[Any]], efficiency: float) -> dict[str,
 def test_changes_are_those_of_resampled_jets(
     scores: list[NDArray[np.float64]], counts: list[NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(robustness, "_BLOCK", 3 * sum(SIZES))  # several blocks
+    monkeypatch.setattr(bootstrap, "_BLOCK", 3 * sum(SIZES))  # several blocks
     found = changes(scores, counts, EFFICIENCIES)
     for r in range(len(counts[0])):
         resampled = [np.repeat(score, count[r]) for score, count in zip(scores, counts, strict=True)]

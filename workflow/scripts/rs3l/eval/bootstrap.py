@@ -7,6 +7,7 @@ that of paired samples.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from rs3l.seeds import keyed_hash
 
 Floats = NDArray[np.float64]
+
+_BLOCK = 200_000
+"""Weights (replicas x jets) that are worked on at a time, at least one replica: they should stay in the cache."""
 
 
 def replicas(is_signal: NDArray[np.bool_], number: int, seed: int, task: str) -> NDArray[np.int32]:
@@ -41,6 +45,13 @@ def drawn(counts: NDArray[np.integer], events: NDArray[np.intp]) -> NDArray[np.i
     the jets of a replica: several times slower then.
     """
     return np.take(counts, events, axis=1)
+
+
+def blocks(samples: Sequence[NDArray[np.integer]]) -> Iterator[list[Floats]]:
+    """Yield the ``samples``, each [R, N] with its own N, as floating-point numbers, a few replicas at a time."""
+    rows = max(1, _BLOCK // max(1, sum(counts.shape[1] for counts in samples)))
+    for first in range(0, len(samples[0]), rows):
+        yield [counts[first : first + rows].astype(np.float64) for counts in samples]
 
 
 @dataclass(frozen=True)

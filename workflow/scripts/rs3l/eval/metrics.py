@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rs3l.errors import DataError
+from rs3l.eval.bootstrap import blocks
 
 Floats = NDArray[np.float64]
-
-_BLOCK = 200_000
-"""Weights (replicas x jets) that are worked on at a time, at least one replica: they should stay in the cache."""
 
 _TOLERANCE = 1e-12
 """Rounding of the cumulative sums: an efficiency reached to this precision is reached."""
@@ -121,10 +119,8 @@ def auc_and_background_efficiency(
     ``counts`` [R, N]: how often each jet is in each replica; ``weight`` [N]: cross-section weights.
     """
     ranked = ranking(score, is_signal)
-    rows = max(1, _BLOCK // max(1, len(score)))
     areas, rates = [], []
-    for first in range(0, len(counts), rows):
-        block = counts[first : first + rows].astype(np.float64)
+    for (block,) in blocks([counts]):
         roc = ranked.curves(block if weight is None else block * weight)
         areas.append(auc(roc))
         rates.append(background_efficiency(roc, efficiency))

@@ -7,19 +7,6 @@ from rs3l.config.models import VIEW_MODES
 
 Method = tuple[str, str]
 
-LABELS: dict[Method, str] = {
-    ("rs3l", "probe_h"): "RS3L, frozen, linear on h",
-    ("rs3l", "probe_z"): "RS3L, frozen, linear on z",
-    ("rs3l", "tuned"): "RS3L, fine-tuned",
-    ("jetclr", "probe_h"): "JetCLR+, frozen, linear on h",
-    ("jetclr", "probe_z"): "JetCLR+, frozen, linear on z",
-    ("jetclr", "tuned"): "JetCLR+, fine-tuned",
-    ("none", "scratch"): "from scratch",
-    ("none", "scratch_views"): "from scratch, all views",
-    ("none", "random"): "random network, linear on h",
-}
-"""Every method, in the order of legends."""
-
 COMPARED: tuple[Method, ...] = (
     ("rs3l", "probe_h"),
     ("rs3l", "tuned"),
@@ -60,6 +47,23 @@ def method_label(method: Method) -> str:
     if is_baseline(name):
         return f"{mode} (networks of {name.removeprefix('none_')})"
     return f"{_METHODS.get(name, name)}, {mode}"
+
+
+LABELS: dict[Method, str] = {
+    method: method_label(method)
+    for method in (
+        ("rs3l", "probe_h"),
+        ("rs3l", "probe_z"),
+        ("rs3l", "tuned"),
+        ("jetclr", "probe_h"),
+        ("jetclr", "probe_z"),
+        ("jetclr", "tuned"),
+        ("none", "scratch"),
+        ("none", "scratch_views"),
+        ("none", "random"),
+    )
+}
+"""Every method, in the order of legends."""
 
 
 def is_reference(method: Method, subject: Method) -> bool:

@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from rs3l.eval.bootstrap import blocks
 
-_BLOCK = 200_000
-"""Weights (replicas x jets) that are worked on at a time, at least one replica: they should stay in the cache."""
+Floats = NDArray[np.float64]
 
 _TOLERANCE = 1e-12
 """Rounding of cumulative sums: an efficiency reached to this precision is reached."""
@@ -61,9 +60,7 @@ def weights(counts: Sequence[NDArray[np.integer]]) -> Iterator[Weights]:
     ``counts`` [R, N]: how often each jet is drawn, of signal and background, nominal, then varied; no class may be
     empty in a replica.
     """
-    rows = max(1, _BLOCK // sum(each.shape[1] for each in counts))
-    for first in range(0, len(counts[0]), rows):
-        block = [each[first : first + rows].astype(np.float64) for each in counts]
+    for block in blocks(counts):
         signal, background, *varied = (each / each.sum(axis=1, keepdims=True) for each in block)
         pairs = zip((signal, background), varied, strict=True)
         joint = [np.concatenate([nominal, -other], axis=1) for nominal, other in pairs]

@@ -125,8 +125,11 @@ def _significant(text: str, row: Row) -> str:
 
 def metrics(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return a metric of all methods: a line per method, a column per number of labels."""
-    rows = _records(_read(folder, "metrics", task=task, metric=metric))
-    return _wide([(_method(row), _labels(row), number(row)) for row in rows], "method")
+    return _metrics(_read(folder, "metrics", task=task, metric=metric))
+
+
+def _metrics(table: pd.DataFrame) -> pd.DataFrame:
+    return _wide([(_method(row), _labels(row), number(row)) for row in _records(table)], "method")
 
 
 def ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
@@ -162,8 +165,7 @@ def savings(folder: Path, task: str, metric: str) -> pd.DataFrame:
 def pretrained(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return :func:`metrics` of what is pre-trained alone."""
     table = _read(folder, "metrics", task=task, metric=metric)
-    rows = _records(table[~table["method"].map(is_baseline) & table["mode"].isin(SUBJECT_MODES)])
-    return _wide([(_method(row), _labels(row), number(row)) for row in rows], "method")
+    return _metrics(table[~table["method"].map(is_baseline) & table["mode"].isin(SUBJECT_MODES)])
 
 
 def pretrained_ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
