@@ -107,7 +107,7 @@ def table(found: dict[str, Start], large: tuple[Campaign, Path], small: tuple[Ca
 
 def machine() -> str:
     """Return what this machine calls its processor, and its number of cores."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
     return f"{model}, {os.cpu_count()} cores"
 

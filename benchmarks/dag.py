@@ -46,7 +46,7 @@ rule merge:
 
 def campaign(jobs: int) -> dict[str, Any]:
     """Return the laptop campaign's configuration, with ``jobs`` re-simulation jobs (rounded up)."""
-    values: dict[str, Any] = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+    values: dict[str, Any] = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
     shards = -(-jobs // (len(values["processes"]) * len(values["variants"])))
     events = shards * EVENTS_PER_SHARD
     for process in values["processes"].values():
@@ -76,8 +76,10 @@ def measure(jobs: int) -> dict[str, Any]:
     shards = values["processes"][processes[0]]["events"] // EVENTS_PER_SHARD
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-        (folder / "bare.smk").write_text(BARE.format(shards=shards, variants=variants, processes=processes))
+        (folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+        (folder / "bare.smk").write_text(
+            BARE.format(shards=shards, variants=variants, processes=processes), encoding="utf-8"
+        )
         snakefile = str(REPOSITORY / "Snakefile")
         cpu, memory = dry_run(folder, "--snakefile", snakefile, "--configfile", "config.yaml")
         bare_cpu, bare_memory = dry_run(folder, "--snakefile", "bare.smk")

@@ -214,7 +214,11 @@ print(before, encoders.peak_bytes())
 
 def peak_bytes() -> int:
     """Return the largest resident memory that this program has had (not what forked it: Linux only)."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) * 1024
 
 

@@ -133,7 +133,7 @@ def random_dataset(folder: Path, events: int) -> Path:
 
 def block_of(manifest: Path, batch: int, constituents: int, stream: bool) -> PretrainBlock:
     """Return the settings of a training on all that a manifest has."""
-    contents = json.loads(manifest.read_text())
+    contents = json.loads(manifest.read_text(encoding="utf-8"))
     return PretrainBlock.model_validate(
         {
             "method": "rs3l", "seed": 1, "processes": list(contents["processes"]),

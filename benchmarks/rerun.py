@@ -48,7 +48,7 @@ VARIANT = "fsr_hi"
 
 def snakemake(folder: Path, *arguments: str) -> tuple[str, float]:
     """Run Snakemake on the campaign in ``folder``; return its output and the seconds of wall clock."""
-    (folder / "instant.py").write_text(INSTANT)
+    (folder / "instant.py").write_text(INSTANT, encoding="utf-8")
     common = ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "config.yaml", "--cores", "64"]
     start = time.monotonic()
     result = subprocess.run(
@@ -83,13 +83,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = folder / "config.yaml"
-        config.write_text(yaml.safe_dump(values, sort_keys=False))
+        config.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         first, _, _ = planned(folder)
         _, seconds = snakemake(folder, "--touch", "--quiet", "rules", "progress")
         rules, _, nothing_s = planned(folder)
         check("after the campaign", dict(rules), {})
         values["variants"][VARIANT]["pythia"]["TimeShower:renormMultFac"] = 0.5
-        config.write_text(yaml.safe_dump(values, sort_keys=False))
+        config.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         again, variants, changed_s = planned(folder)
     per_variant = first["resimulate"] // len(values["variants"])
     check("re-simulations", dict(variants), {VARIANT: per_variant})

@@ -26,7 +26,7 @@ SCRIPTS = REPOSITORY / "workflow" / "scripts"
 @pytest.fixture(scope="session")
 def test_values() -> dict[str, Any]:
     """Return the miniature configuration as plain values; each test may change its own copy."""
-    values = yaml.safe_load((REPOSITORY / "config" / "test.yaml").read_text())
+    values = yaml.safe_load((REPOSITORY / "config" / "test.yaml").read_text(encoding="utf-8"))
     assert isinstance(values, dict)
     return values
 
@@ -78,7 +78,7 @@ class Snakemake:
     def configure(self, values: dict[str, Any]) -> None:
         """Write the configuration."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
         """Return the command line; ``arguments`` begin with the targets."""

@@ -42,7 +42,7 @@ def rule_graph(config: str) -> str:
 
 def make_report(config: str) -> int:
     """Make the report; its messages are shown only if it fails."""
-    with tempfile.NamedTemporaryFile("w", suffix=".dot") as rules:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".dot") as rules:
         rules.write(rule_graph(config))
         rules.flush()
         command = [sys.executable, str(SCRIPT), "--config", config, "--rules", rules.name]
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--config", default="config/config.yaml")
     parser.add_argument("--cores", default="all")
     args = parser.parse_args()
-    settings = yaml.safe_load(Path(args.config).read_text())
+    settings = yaml.safe_load(Path(args.config).read_text(encoding="utf-8"))
     root = Path(settings.get("results", "results")) / settings["campaign"]
     start = time.monotonic()
     code = snakemake("--cores", args.cores, "--logger", "campaign", "--configfile", args.config)
@@ -68,7 +68,7 @@ def main() -> None:
     if not report_is_current(report, root) and make_report(args.config):
         sys.exit("the campaign is complete, but its report could not be made: see above")
     print(f"\n{time.monotonic() - start:.0f} s   report: {report}")
-    for number in json.loads((root / "summary.json").read_text())["headline"]:
+    for number in json.loads((root / "summary.json").read_text(encoding="utf-8"))["headline"]:
         print(f"  {number['text']}")
 
 

@@ -29,7 +29,9 @@ def brings_cuda(requirement: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         pip("install", "--dry-run", "--report", str(report), requirement)
-        names = [item["metadata"]["name"].lower() for item in json.loads(report.read_text())["install"]]
+        names = [
+            item["metadata"]["name"].lower() for item in json.loads(report.read_text(encoding="utf-8"))["install"]
+        ]
     return any(name.startswith(("nvidia-", "cuda-")) or name == "triton" for name in names)
 
 

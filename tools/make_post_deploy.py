@@ -35,7 +35,7 @@ def script(lock: str) -> str:
 
 def main() -> None:
     """Write the script."""
-    SCRIPT.write_text(script((REPOSITORY / "requirements.lock").read_text()))
+    SCRIPT.write_text(script((REPOSITORY / "requirements.lock").read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def main() -> None:
     """Write both files."""
     config = REPOSITORY / "config"
     write_text(config / "schema.json", schema_text())
-    write_text(config / "README.md", replace_tables((config / "README.md").read_text()))
+    write_text(config / "README.md", replace_tables((config / "README.md").read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,9 @@ def logs(folder: Path) -> list[Path]:
 
 def run_ids(folder: Path) -> set[str]:
     """Return the names that Snakemake gave to the Slurm jobs of its runs in ``folder``."""
-    return {run for log in logs(folder) for run in RUN_ID.findall(log.read_text(errors="replace"))}
+    return {
+        run for log in logs(folder) for run in RUN_ID.findall(log.read_text(errors="replace", encoding="utf-8"))
+    }
 
 
 def lock_files(folder: Path) -> list[Path]:
@@ -83,7 +85,7 @@ def locking_run(folder: Path) -> Run | None:
     locks = lock_files(folder)
     made = min((lock.stat().st_mtime for lock in locks), default=0.0)
     for log in reversed(logs(folder)):
-        host = HOST.search(log.read_text(errors="replace"))
+        host = HOST.search(log.read_text(errors="replace", encoding="utf-8"))
         if host and started(log) <= made:
             return Run(host[1], started(log))
     return None

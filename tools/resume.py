@@ -45,7 +45,7 @@ def only_one(folder: Path) -> Iterator[int]:
     """Hold a lock that ends with its holders; yield its descriptor, which Snakemake inherits, its jobs not."""
     path = folder / ".snakemake" / "resume.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as stream:
+    with open(path, "w", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

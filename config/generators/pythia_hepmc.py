@@ -34,7 +34,7 @@ def read_seeds(path: str | None) -> Seeds:
     """Return the table of seeds; without one, the events follow from the seed of the run."""
     if path is None:
         return {}
-    with Path(path).open() as stream:
+    with Path(path).open(encoding="utf-8") as stream:
         return {
             int(row["number"]): (int(row["shower"]), int(row["hadronisation"])) for row in csv.DictReader(stream)
         }

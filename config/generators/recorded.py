@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("out", help="HepMC3 file to write (ASCII)")
     parser.add_argument("--records", nargs="+", required=True, help="HepMC3 files or patterns")
     args = parser.parse_args()
-    with Path(args.seeds).open() as stream:
+    with Path(args.seeds).open(encoding="utf-8") as stream:
         numbers = {int(row["key"]): int(row["number"]) for row in csv.DictReader(stream)}
     copy(files(args.records), numbers, Path(args.out))
 
@@ -40,7 +40,7 @@ def files(patterns: list[str]) -> list[str]:
 def copy(paths: list[str], numbers: dict[int, int], out: Path) -> None:
     """Write the events whose position over all files is a key of ``numbers``, with their new numbers."""
     position = -1
-    with out.open("w") as stream:
+    with out.open("w", encoding="utf-8") as stream:
         stream.write("HepMC::Version 3\n" + START)
         for path in paths:
             with _open(path) as source:
@@ -63,7 +63,7 @@ def copy(paths: list[str], numbers: dict[int, int], out: Path) -> None:
 def _open(path: str) -> TextIO:
     with open(path, "rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rt") if zipped else open(path)
+    return gzip.open(path, "rt", encoding="utf-8") if zipped else open(path, encoding="utf-8")
 
 
 def _content(path: str, source: TextIO) -> Iterator[str]:

@@ -164,7 +164,7 @@ def lhe_event(partons: Sequence[Parton]) -> str:
 def write_lhe(path: Path, events: Sequence[str], cross_section: float, error: float) -> None:
     """Write the Les Houches file; cross-section and error in pb."""
     temporary = path.with_name(f"{path.name}.tmp")
-    with gzip.open(temporary, "wt") as stream:
+    with gzip.open(temporary, "wt", encoding="utf-8") as stream:
         stream.write(f'<LesHouchesEvents version="3.0">\n<!-- Sherpa; {len(events)} events -->\n<init>\n')
         stream.write("2212 2212 6500 6500 0 0 0 0 3 1\n")
         stream.write(f"{cross_section:.10e} {error:.10e} 1.0 1\n</init>\n")

@@ -35,15 +35,15 @@ def dataset(snakemake: Snakemake) -> dict[str, bytes]:
 
 def test_everything_is_there(finished: Snakemake) -> None:
     root = finished.folder / "results" / "test"
-    summary = json.loads((root / "summary.json").read_text())
+    summary = json.loads((root / "summary.json").read_text(encoding="utf-8"))
     assert len(summary["headline"]) == 3
     for name in ("metrics", "runs", "stability", "training", "roc"):
-        assert len((root / "evaluation" / f"{name}.csv").read_text().splitlines()) > 1
+        assert len((root / "evaluation" / f"{name}.csv").read_text(encoding="utf-8").splitlines()) > 1
     figures = {path.stem for path in (root / "figures").glob("*.svg")}
     assert {"jet_mass", "multiplicity", "event_views"} <= figures
     for figure in figures:
         assert (root / "figures" / f"{figure}.png").stat().st_size > 1000
-        assert len((root / "figures" / f"{figure}.csv").read_text().splitlines()) > 1
+        assert len((root / "figures" / f"{figure}.csv").read_text(encoding="utf-8").splitlines()) > 1
     assert not list(root.rglob("*.tmp"))
     assert {path.name for path in (root / "benchmarks").iterdir()} >= {"resimulate", "merge.jsonl", "pretrain"}
 

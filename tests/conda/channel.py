@@ -57,7 +57,7 @@ def requirements(package: Distribution) -> list[Requirement]:
 
 def closure(envs: list[Path]) -> dict[str, Distribution]:
     """Return the installed packages, by name, that the environments need, with all that these need."""
-    lines = [line for path in envs for line in yaml.safe_load(path.read_text())["dependencies"]]
+    lines = [line for path in envs for line in yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]]
     names = {line.split("=")[0] for line in lines} - {"python"}
     todo, found = [PYPI_NAMES.get(name, name) for name in sorted(names)], {}
     while todo:
@@ -175,5 +175,5 @@ def build(envs: list[Path], channel: Path) -> list[str]:
         entries.update([write_package(channel, index, list(files(package)))])
     for subdir, content in ((SUBDIR, entries), ("noarch", {})):
         repodata = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": content, "repodata_version": 1}
-        (channel / subdir / "repodata.json").write_text(json.dumps(repodata))
+        (channel / subdir / "repodata.json").write_text(json.dumps(repodata), encoding="utf-8")
     return sorted(entry["name"] for entry in entries.values())

@@ -49,7 +49,7 @@ async def install(records: list[Any], prefix: Path) -> None:
 
 async def create_from_yaml(file: Path, prefix: Path) -> None:
     """Make an environment from its description."""
-    env = yaml.safe_load(file.read_text())
+    env = yaml.safe_load(file.read_text(encoding="utf-8"))
     known = json.loads(os.environ["CONDA_STAND_IN_CHANNELS"])
     channels = [known.get(channel, channel) for channel in env["channels"] if channel != "nodefaults"]
     await install(await solve(env["dependencies"], channels), prefix)
@@ -57,7 +57,7 @@ async def create_from_yaml(file: Path, prefix: Path) -> None:
 
 async def create_from_pins(file: Path, prefix: Path) -> None:
     """Make an environment of exactly the packages of a pin file: address#md5, one a line."""
-    lines = [line for line in file.read_text().split() if line.startswith(("file:", "http"))]
+    lines = [line for line in file.read_text(encoding="utf-8").split() if line.startswith(("file:", "http"))]
     pins = {url: md5 for url, _, md5 in (line.partition("#") for line in lines)}
     channels = {url.rsplit("/", 2)[0] for url in pins}
     names = [url.rsplit("/", 1)[1].removesuffix(".conda").rsplit("-", 2) for url in pins]
@@ -74,7 +74,7 @@ def list_explicit(prefix: Path) -> None:
     """Print the packages of an environment in the form of a pin file."""
     print(f"# platform: {PLATFORM}\n@EXPLICIT")
     for path in sorted((prefix / "conda-meta").glob("*.json")):
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         print(f"{record['url']}#{record['md5']}")
 
 

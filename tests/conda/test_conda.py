@@ -78,7 +78,7 @@ def pythons(conda: Conda, rule: str) -> set[Path]:
     found = set()
     for log in (conda.folder / "results" / "test" / "logs").rglob("*.log"):
         if rule in log.parts or log.stem == rule:
-            found.add(Path(log.read_text().split("command: ")[1].split()[0]))
+            found.add(Path(log.read_text(encoding="utf-8").split("command: ")[1].split()[0]))
     return found
 
 
@@ -139,13 +139,14 @@ class Small:
         self.pins = folder / "one.linux-64.pin.txt"
         (folder / "Snakefile").write_text(
             'rule one:\n    output: "version"\n    conda: "one.yaml"\n'
-            "    shell: \"python -c 'import pydantic; print(pydantic.VERSION)' > {output}\"\n"
+            "    shell: \"python -c 'import pydantic; print(pydantic.VERSION)' > {output}\"\n",
+            encoding="utf-8",
         )
 
     def describe(self, *packages: str) -> None:
         """Write the environment's description."""
         lines = ["channels: [conda-forge, nodefaults]", "dependencies:", *(f"  - {name}" for name in packages)]
-        self.env.write_text("\n".join(lines))
+        self.env.write_text("\n".join(lines), encoding="utf-8")
 
     def make(self, *tool: str) -> subprocess.CompletedProcess[str]:
         """Make the environment, by Snakemake or by the tool."""
@@ -162,7 +163,7 @@ class Small:
         prefix = next(self.folder.glob(".snakemake/conda/*/conda-meta")).parent
         result = self.conda.call("conda", "list", "--explicit", "--md5", "--prefix", str(prefix))
         assert result.returncode == 0 and "@EXPLICIT" in result.stdout
-        self.pins.write_text(result.stdout)
+        self.pins.write_text(result.stdout, encoding="utf-8")
 
 
 TOOL = str(REPOSITORY / "tools" / "make_envs.py")
@@ -192,22 +193,24 @@ def test_a_pin_file_gives_the_same_packages(small: Small) -> None:
     small.describe("python=3.11", "pydantic=2.14.3")
     assert small.run().returncode == 0
     small.make_pins()
-    first = small.pins.read_text()
+    first = small.pins.read_text(encoding="utf-8")
     for path in small.folder.glob(".snakemake/conda/*"):
         path.rename(small.folder / path.name)
     result = small.make(TOOL)
     assert result.returncode == 0, result.stderr
     assert "Using pinnings from" in result.stderr
     small.make_pins()
-    assert small.pins.read_text() == first
+    assert small.pins.read_text(encoding="utf-8") == first
 
 
 def test_a_pin_file_that_does_not_fit_is_an_error(small: Small) -> None:
     small.describe("python=3.11", "pydantic=2.14.3")
     assert small.run().returncode == 0
     small.make_pins()
-    lines = small.pins.read_text().splitlines()
-    small.pins.write_text("\n".join(line.replace("pydantic-2.14.3", "pydantic-2.14.2") for line in lines))
+    lines = small.pins.read_text(encoding="utf-8").splitlines()
+    small.pins.write_text(
+        "\n".join(line.replace("pydantic-2.14.3", "pydantic-2.14.2") for line in lines), encoding="utf-8"
+    )
     result = small.make(TOOL)
     assert result.returncode != 0
     assert "a pin file could not be installed" in result.stderr
@@ -218,8 +221,8 @@ def test_a_package_that_was_changed_after_it_was_pinned_is_an_error(small: Small
     small.describe("python=3.11", "pydantic=2.14.3")
     assert small.run().returncode == 0
     small.make_pins()
-    text = small.pins.read_text()
+    text = small.pins.read_text(encoding="utf-8")
     md5 = text.split("#")[-1].strip()
-    small.pins.write_text(text.replace(md5, "0" * len(md5)))
+    small.pins.write_text(text.replace(md5, "0" * len(md5)), encoding="utf-8")
     result = small.make(TOOL)
     assert result.returncode != 0 and "does not fit the channel" in result.stderr

@@ -64,9 +64,9 @@ def test_an_external_generator_is_a_variant_and_an_edit_of_its_files_runs_it_aga
     snakemake: Snakemake, tmp_path: Path
 ) -> None:
     """Up to the data set, which has the cross-section of the files and the views of both generators."""
-    generator = (REPOSITORY / "config" / "generators" / "pythia_hepmc.py").read_text()
-    (tmp_path / "generator.py").write_text(generator)
-    values = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    generator = (REPOSITORY / "config" / "generators" / "pythia_hepmc.py").read_text(encoding="utf-8")
+    (tmp_path / "generator.py").write_text(generator, encoding="utf-8")
+    values = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
     values["variants"]["apart"] = {
         "resample": "shower",
         "generator": {
@@ -82,11 +82,13 @@ def test_an_external_generator_is_a_variant_and_an_edit_of_its_files_runs_it_aga
     target = "results/test/jets/qcd/apart/0000.parquet"
     snakemake("dataset")
     assert pq.read_table(tmp_path / target)["status"].to_pylist().count(Status.FAILED) == 0
-    process = json.loads((tmp_path / "results/test/dataset/manifest.json").read_text())["processes"]["qcd"]
+    process = json.loads((tmp_path / "results/test/dataset/manifest.json").read_text(encoding="utf-8"))[
+        "processes"
+    ]["qcd"]
     assert (process["cross_section_pb"], process["hard_events"]) == (6.5, 20)
     assert process["status"]["apart"]["ok"] > 3
     assert snakemake.planned(target) == {}
-    (tmp_path / "generator.py").write_text(generator + "# edited\n")
+    (tmp_path / "generator.py").write_text(generator + "# edited\n", encoding="utf-8")
     assert snakemake.planned(target) == {"resimulate": 1}
     (tmp_path / "generator.py").unlink()
     result = snakemake(target, check=False)

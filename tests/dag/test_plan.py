@@ -100,7 +100,7 @@ def test_every_rule_that_works_has_all_its_fields() -> None:
     rules = [
         rule
         for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"))
-        for rule in re.split(r"^(?=(?: {4})?rule\b)", path.read_text(), flags=re.MULTILINE)[1:]
+        for rule in re.split(r"^(?=(?: {4})?rule\b)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     ]
     assert len(rules) >= 12
     for rule in rules:

@@ -104,7 +104,7 @@ def results(snakemake: Snakemake) -> dict[str, Any]:
         for path in sorted((root / folder).rglob("*"))
         if path.is_file() and path.name != "provenance.json" and not path.name.startswith(".")
     }
-    summary = json.loads((root / "summary.json").read_text())
+    summary = json.loads((root / "summary.json").read_text(encoding="utf-8"))
     del summary["provenance"]["git"]
     assert len(files) > 20
     return {**files, "summary": summary}

@@ -48,7 +48,9 @@ def working(rule: str) -> Condition:
 
     def condition(root: Path, since: float) -> bool:
         logs = [log for log in [root / f"logs/{rule}.log", *root.glob(f"logs/{rule}/**/*.log")] if log.is_file()]
-        times = [re.search(r"^(\S+ \S+) INFO command: ", log.read_text(), re.MULTILINE) for log in logs]
+        times = [
+            re.search(r"^(\S+ \S+) INFO command: ", log.read_text(encoding="utf-8"), re.MULTILINE) for log in logs
+        ]
         return any(time and datetime.fromisoformat(time[1]).timestamp() >= int(since) for time in times)
 
     return condition
@@ -108,7 +110,9 @@ def test_what_a_killed_snakemake_says(tiny_values: Values, tmp_path: Path) -> No
 
 def demo(folder: Path) -> Process:
     """Start the demo in a checkout as `make demo` does."""
-    environment = Snakemake(folder, yaml.safe_load((folder / "config.yaml").read_text())).environment()
+    environment = Snakemake(
+        folder, yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    ).environment()
     command = [sys.executable, "tools/demo.py", "--config", "config.yaml", "--cores", "2"]
     return launch(command, folder, {**environment, "PYTHONPATH": str(folder / "workflow" / "plugins")})
 
@@ -127,10 +131,13 @@ def test_interrupted_demo_goes_on(undisturbed: Snakemake, tiny_values: Values, t
         finally:
             end(process)
         assert temporaries(folder) == []
-        assert "the same command goes on where it was" in (folder / "output.txt").read_text().splitlines()[-1]
+        assert (
+            "the same command goes on where it was"
+            in (folder / "output.txt").read_text(encoding="utf-8").splitlines()[-1]
+        )
     process = demo(folder)
     try:
-        assert process.wait(timeout=480) == 0, (folder / "output.txt").read_text()[-3000:]
+        assert process.wait(timeout=480) == 0, (folder / "output.txt").read_text(encoding="utf-8")[-3000:]
     finally:
         end(process)
     assert results(interrupted) == results(undisturbed)

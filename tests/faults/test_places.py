@@ -52,10 +52,10 @@ def test_a_full_disk(undisturbed: Snakemake, tiny_values: Values, tmp_path: Path
     command = full.command("evaluation", "--keep-going")
     result = in_namespace(f"cd {tmp_path}\n{script}", *command, environment=full.environment())
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    first = (tmp_path / "first.txt").read_text()
+    first = (tmp_path / "first.txt").read_text(encoding="utf-8")
     assert "No space left on device" in FULL.findall(first), first[-3000:]
-    assert (tmp_path / "temporaries.txt").read_text() == ""
-    assert len((tmp_path / "jets.txt").read_text().splitlines()) < 8
+    assert (tmp_path / "temporaries.txt").read_text(encoding="utf-8") == ""
+    assert len((tmp_path / "jets.txt").read_text(encoding="utf-8").splitlines()) < 8
     (tmp_path / "results").rmdir()
     (tmp_path / "kept").rename(tmp_path / "results")
     assert results(full) == results(undisturbed)

@@ -25,7 +25,7 @@ pytestmark = [
 def page(finished: Snakemake, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the report of the miniature campaign, made as `make demo` makes it."""
     rules = tmp_path_factory.mktemp("rules") / "rules.dot"
-    rules.write_text(finished("--rulegraph", "dot").stdout)
+    rules.write_text(finished("--rulegraph", "dot").stdout, encoding="utf-8")
     script = REPOSITORY / "workflow" / "scripts" / "report.py"
     command = [sys.executable, str(script), "--config", "config.yaml", "--rules", str(rules)]
     subprocess.run(command, cwd=finished.folder, check=True, capture_output=True)
@@ -67,7 +67,7 @@ def test_the_headline_is_on_the_first_screen(driver: Chrome, page: Path) -> None
     lines = driver.find_elements(By.CSS_SELECTOR, "#overview .headline li")
     expected = [
         entry["text"].replace("+-", "±")
-        for entry in json.loads((page.parent / "summary.json").read_text())["headline"]
+        for entry in json.loads((page.parent / "summary.json").read_text(encoding="utf-8"))["headline"]
     ]
     assert [line.text for line in lines] == expected
     assert all(line.location["y"] < 900 for line in lines)

@@ -24,7 +24,7 @@ def test_hard_process_and_resimulate_by_hand(tmp_path: Path, campaign: Campaign)
     """A block in a file, as JSON on the command line, or cut out of a configuration: the same job."""
     hard, jets = tmp_path / "0000.lhe.gz", [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     block = blocks.hard(campaign, "qcd", 0).model_copy(update={"events": 20})
-    (tmp_path / "block.json").write_text(block.model_dump_json())
+    (tmp_path / "block.json").write_text(block.model_dump_json(), encoding="utf-8")
     made = run_script("hard_process.py", "--block", str(tmp_path / "block.json"), "--out", str(hard))
     assert made.returncode == 0, made.stderr
     assert "command: " in made.stderr

@@ -86,7 +86,7 @@ def install() -> None:
     policy = Path("/usr/sbin/policy-rc.d")
     created = not policy.exists()
     if created:
-        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
         policy.chmod(0o755)
     try:
         for command in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
@@ -108,7 +108,7 @@ def pid_file(name: str) -> Path:
 def running(name: str) -> psutil.Process | None:
     """Return the daemon's process, or None; a foreign process that has got its pid does not count."""
     try:
-        pid, started = pid_file(name).read_text().split()
+        pid, started = pid_file(name).read_text(encoding="utf-8").split()
         process = psutil.Process(int(pid))
         alive = process.status() != psutil.STATUS_ZOMBIE and f"{process.create_time():.2f}" == started
     except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
@@ -126,7 +126,7 @@ def spawn(name: str, *command: str, user: str = "root") -> None:
             user=user, group=user, extra_groups=[],
         )  # fmt: skip
     started = psutil.Process(process.pid).create_time()
-    pid_file(name).write_text(f"{process.pid} {started:.2f}")
+    pid_file(name).write_text(f"{process.pid} {started:.2f}", encoding="utf-8")
 
 
 def end(name: str, *, kill: bool = False, seconds: float = 20.0) -> None:
@@ -151,14 +151,14 @@ def end(name: str, *, kill: bool = False, seconds: float = 20.0) -> None:
 def write_configuration() -> None:
     """Fill in the templates; refuse to replace the configuration of a real cluster."""
     target = ETC / "slurm.conf"
-    if target.exists() and MARK not in target.read_text():
+    if target.exists() and MARK not in target.read_text(encoding="utf-8"):
         raise ClusterError(f"{target} belongs to another Slurm; run these tests elsewhere, e.g. in a container")
     for folder in (ETC, *(STATE / name for name in ("", "log", "pids", "run", "slurmctld", "munge", "mysql"))):
         folder.mkdir(parents=True, exist_ok=True)
     values = {"host": socket.gethostname().split(".")[0], "state": str(STATE)}
     for template in TEMPLATES.iterdir():
         path = (STATE if template.name == "task_prolog" else ETC) / template.name
-        path.write_text(string.Template(template.read_text()).substitute(values))
+        path.write_text(string.Template(template.read_text(encoding="utf-8")).substitute(values), encoding="utf-8")
         path.chmod({"task_prolog": 0o755, "slurmdbd.conf": 0o600}.get(path.name, 0o644))
     for device in (STATE / "gpu0", STATE / "gpu1"):
         if not device.exists() and not quiet("mknod", str(device), "c", "1", "3"):
@@ -171,7 +171,7 @@ def remove_configuration() -> None:
     Snakemake's Slurm plugin is such a client, each time that Snakemake starts.
     """
     target = ETC / "slurm.conf"
-    if target.exists() and MARK in target.read_text():
+    if target.exists() and MARK in target.read_text(encoding="utf-8"):
         for template in TEMPLATES.iterdir():
             (ETC / template.name).unlink(missing_ok=True)
 

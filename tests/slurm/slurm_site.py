@@ -81,7 +81,7 @@ def accounted(run: str, *fields: str) -> list[dict[str, str]]:
 
 def visible_devices(job: str) -> set[str]:
     """Return the values of CUDA_VISIBLE_DEVICES in the tasks of a job (`none` if unset)."""
-    lines = (cluster.STATE / "devices").read_text().splitlines()
+    lines = (cluster.STATE / "devices").read_text(encoding="utf-8").splitlines()
     return {line.split(" ", 1)[1] for line in lines if line.split(" ", 1)[0] == job}
 
 
@@ -100,14 +100,14 @@ class Clone:
 
     def configure(self, values: Values) -> None:
         """Write the configuration."""
-        (self.folder / "my.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        (self.folder / "my.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
     def edit_profile(self, change: Callable[[Values], None]) -> None:
         """Change the profile, as a site would."""
         path = self.folder / "profiles" / "slurm" / "config.yaml"
-        profile = yaml.safe_load(path.read_text())
+        profile = yaml.safe_load(path.read_text(encoding="utf-8"))
         change(profile)
-        path.write_text(yaml.safe_dump(profile))
+        path.write_text(yaml.safe_dump(profile), encoding="utf-8")
 
     def options(self, *arguments: str) -> list[str]:
         """Return Snakemake's arguments; ``arguments`` begin with the targets."""
@@ -145,7 +145,7 @@ class Clone:
 
     def output(self) -> str:
         """Return the output of all runs so far."""
-        return self.log.read_text(errors="replace")
+        return self.log.read_text(errors="replace", encoding="utf-8")
 
     def wait_for(self, process: subprocess.Popen[bytes], what: Callable[[], Any], seconds: float = 300.0) -> Any:
         """Return what ``what`` returns as soon as it is true; fail if Snakemake ends before."""

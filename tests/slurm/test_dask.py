@@ -97,7 +97,7 @@ def test_cancelled_workers_of_the_merge_are_replaced(clone: Clone, expected: dic
     clone.finish(process)
     assert clone.files("dataset") == expected
     assert not list(clone.root.rglob("*.tmp"))
-    assert "they are replaced" in (clone.root / "logs" / "merge.log").read_text()
+    assert "they are replaced" in (clone.root / "logs" / "merge.log").read_text(encoding="utf-8")
 
 
 def test_a_worker_that_is_lost_at_work_is_replaced(tmp_path: Path) -> None:
@@ -129,7 +129,8 @@ def test_workers_end_when_the_merge_is_killed(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", f"{code} compute({tasks}, 0, {jobs})"], env=environment)
     cluster.wait_for("the workers", lambda: sum(job.state == "RUNNING" for job in queue()) == 2)
     cluster.wait_for(
-        "their start", lambda: sum("Registered to" in log.read_text() for log in tmp_path.glob("*.err")) == 2
+        "their start",
+        lambda: sum("Registered to" in log.read_text(encoding="utf-8") for log in tmp_path.glob("*.err")) == 2,
     )
     process.kill()
     process.wait()

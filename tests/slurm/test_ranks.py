@@ -65,11 +65,11 @@ def losses(models: Path, run: str) -> list[float]:
 
 def assert_trained_by(ranks: int, clone: Clone, run: str) -> None:
     """Check who trained, and that the loss is that of one process before rounding has grown."""
-    record = json.loads((clone.root / "models" / run / "provenance.json").read_text())
+    record = json.loads((clone.root / "models" / run / "provenance.json").read_text(encoding="utf-8"))
     assert (record["ranks"], record["device"]) == (ranks, "cpu")
     found, expected = losses(clone.root / "models", run), losses(clone.folder / "alone", run)
     assert found[:3] == pytest.approx(expected[:3], rel=1e-3) and len(found) == len(expected)
-    log = (clone.root / "logs" / "pretrain" / f"{run}.log").read_text()
+    log = (clone.root / "logs" / "pretrain" / f"{run}.log").read_text(encoding="utf-8")
     assert log.count(f"epoch {len(expected)}/{len(expected)}:") == 1, "the first rank alone reports"
 
 

@@ -92,7 +92,9 @@ def test_training_goes_to_the_gpus_and_the_rest_does_not(jobs: dict[str, list[di
 
 def first_attempt(rule: str) -> tuple[str, str, str]:
     """Return memory, time and cores that the profile gives a rule, as Slurm writes them."""
-    resources = yaml.safe_load((REPOSITORY / "profiles/slurm/config.yaml").read_text())["set-resources"][rule]
+    resources = yaml.safe_load((REPOSITORY / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))[
+        "set-resources"
+    ][rule]
     memory, minutes = (int(str(resources[key]).removesuffix(" * attempt")) for key in ("mem_mb", "runtime"))
     return f"{memory}M", f"{minutes // 60:02}:{minutes % 60:02}:00", "1"
 

@@ -197,7 +197,7 @@ def test_wall_time_is_run_again_and_goes_on(clone: Clone, test_values: Values, t
     clone.configure(values)
     clone.edit_profile(lambda profile: profile["set-resources"]["pretrain"].update(runtime="2 * attempt - 1"))
     clone.run("models")
-    log = (clone.root / "logs" / "pretrain" / "rs3l_s0.log").read_text()
+    log = (clone.root / "logs" / "pretrain" / "rs3l_s0.log").read_text(encoding="utf-8")
     assert re.search(r"resumed after epoch [1-9]", log)
     assert "TIMEOUT" in states(clone)
     local = Snakemake(tmp_path / "local", values)

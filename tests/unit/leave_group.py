@@ -18,7 +18,7 @@ from rs3l.model.distributed import Ranks, join
 
 def threads() -> list[str]:
     """Return the names of this process's threads that belong to gloo."""
-    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    names = [(task / "comm").read_text(encoding="utf-8").strip() for task in Path("/proc/self/task").iterdir()]
     return [name for name in names if "gloo" in name]
 
 
@@ -29,10 +29,12 @@ def step(ranks: Ranks) -> None:
 
 def main(folder: str, end: str) -> None:
     """Train, and end."""
-    atexit.register(lambda: Path(folder, "left").write_text(" ".join(threads())))  # what is first runs last
+    atexit.register(
+        lambda: Path(folder, "left").write_text(" ".join(threads()), encoding="utf-8")
+    )  # what is first runs last
     with join("cpu") as ranks:
         step(ranks)
-        Path(folder, "training").write_text(" ".join(threads()))
+        Path(folder, "training").write_text(" ".join(threads()), encoding="utf-8")
         if end == "stop":
             raise StoppedError("stopped")
 

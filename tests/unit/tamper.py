@@ -45,13 +45,13 @@ AFTER: dict[str, Callable[[str], str]] = {
 def main() -> None:
     mode, lhe, out, seed = sys.argv[1:]
     if mode in BEFORE:
-        Path(lhe).write_text(BEFORE[mode](Path(lhe).read_text()))
+        Path(lhe).write_text(BEFORE[mode](Path(lhe).read_text(encoding="utf-8")), encoding="utf-8")
     zipped = Path(out + ".gz")
     made = str(zipped) if mode == "zipped" else out
     settings = ["PartonLevel:MPI = off", "ParticleDecays:limitTau0 = on"]
     subprocess.run([sys.executable, str(GENERATOR), lhe, made, "--seed", seed, "--set", *settings], check=True)
     if mode in AFTER:
-        Path(out).write_text(AFTER[mode](Path(out).read_text()))
+        Path(out).write_text(AFTER[mode](Path(out).read_text(encoding="utf-8")), encoding="utf-8")
     if mode == "hepmc2":
         with pyhepmc.open(out) as stream:
             events = list(stream)

@@ -193,7 +193,7 @@ def test_an_event_that_the_generator_leaves_out_is_a_row_with_a_status(
 def write_script(folder: Path, text: str) -> str:
     """Return the command of a program with the usual arguments."""
     path = folder / "a program.py"
-    path.write_text(f"import os, subprocess, sys, time\nlhe, out, seed = sys.argv[1:]\n{text}\n")
+    path.write_text(f"import os, subprocess, sys, time\nlhe, out, seed = sys.argv[1:]\n{text}\n", encoding="utf-8")
     return f"{PYTHON} '{path}' {{lhe}} {{out}} {{seed}}"
 
 
@@ -291,9 +291,9 @@ def started_job(
             env={**os.environ, "TMPDIR": str(tmp_path / "scratch")},
         )
     until = time.monotonic() + 60
-    while "pids " not in (tmp_path / "log").read_text() and time.monotonic() < until:
+    while "pids " not in (tmp_path / "log").read_text(encoding="utf-8") and time.monotonic() < until:
         time.sleep(0.1)
-    started = pids((tmp_path / "log").read_text())
+    started = pids((tmp_path / "log").read_text(encoding="utf-8"))
     assert all(map(alive, started))
     return job, started
 
@@ -361,7 +361,9 @@ def test_the_recipe_of_herwig_calls_it_with_a_complete_card(
 ) -> None:
     """Herwig itself is not here: what it would be called with, and that its failure stops the job."""
     herwig, called = tmp_path / "Herwig", tmp_path / "called"
-    herwig.write_text(f'#!/bin/sh\necho "$@" >> {called}\ncp herwig7.in {tmp_path}\n[ "$1" = read ]\n')
+    herwig.write_text(
+        f'#!/bin/sh\necho "$@" >> {called}\ncp herwig7.in {tmp_path}\n[ "$1" = read ]\n', encoding="utf-8"
+    )
     herwig.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     recipe = REPOSITORY / "config" / "generators" / "herwig7.sh"
@@ -370,10 +372,10 @@ def test_the_recipe_of_herwig_calls_it_with_a_complete_card(
     )
     with pytest.raises(GeneratorError, match="ended with status 1"):
         resimulate(made, hard_events("qcd", 3))
-    read, run = called.read_text().splitlines()
+    read, run = called.read_text(encoding="utf-8").splitlines()
     assert read == "read herwig7.in"
     assert re.fullmatch(r"run herwig7.run -N 3 -s \d+", run)
-    card = (tmp_path / "herwig7.in").read_text()
+    card = (tmp_path / "herwig7.in").read_text(encoding="utf-8")
     assert re.search(r"FileName /.*/in.lhe\n", card) and re.search(r"Filename /.*/out.hepmc\n", card)
     assert "@" not in card.split("read snippets/PPCollider.in")[1]
 
@@ -409,10 +411,10 @@ def test_wrong_blocks_are_refused(test_values: dict[str, Any], variant: dict[str
 
 def test_the_files_of_a_generator_belong_to_its_block(test_values: dict[str, Any], tmp_path: Path) -> None:
     card = tmp_path / "card.in"
-    card.write_text("a")
+    card.write_text("a", encoding="utf-8")
     config = parsed(test_values, generator={"command": GOOD, "files": [str(card)]})
     first = blocks.resim(config, "qcd", "herwig")
-    card.write_text("b")
+    card.write_text("b", encoding="utf-8")
     assert blocks.resim(config, "qcd", "herwig") != first
     assert blocks.resim(config, "qcd", "nominal").generator_files == {}
     card.unlink()
@@ -427,7 +429,7 @@ def test_hard_events_for_the_command_are_all_digits(campaign: Campaign, hard_sha
     _, events = read_shard(hard_shard("qcd", 0, N))
     with pytest.raises(GeneratorError, match="no output"):
         resimulate(block(campaign, "qcd", program), events)
-    text = keep.read_text().split("<event")
+    text = keep.read_text(encoding="utf-8").split("<event")
     assert len(text) == N + 1
     for event, part in zip(events, text[1:], strict=True):
         lines = part.splitlines()
@@ -441,7 +443,7 @@ def test_hard_events_for_the_command_are_all_digits(campaign: Campaign, hard_sha
 @pytest.mark.parametrize("page", ["hard", "resim"])
 def test_examples_of_the_pages_are_valid(test_values: dict[str, Any], page: str) -> None:
     """External hard events and alternative generators as docs/ shows them; their files are there."""
-    text = (REPOSITORY / "docs" / f"{page}.md").read_text()
+    text = (REPOSITORY / "docs" / f"{page}.md").read_text(encoding="utf-8")
     values = copy.deepcopy(test_values)
     for example in text.split("```yaml\n")[1:]:
         for key, entries in yaml.safe_load(example.split("```")[0]).items():

@@ -23,7 +23,7 @@ SITES = ("no GPUs", "GPU partition", "no accounting")
 
 def snippets() -> list[Values]:
     """Return the YAML blocks of the page, in order."""
-    text = (REPOSITORY / "docs" / "cluster.md").read_text()
+    text = (REPOSITORY / "docs" / "cluster.md").read_text(encoding="utf-8")
     return [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
 
 
@@ -38,9 +38,9 @@ def edited(values: Values, change: Values) -> Values:
 
 def asked(folder: Path, change: Values) -> dict[str, Values]:
     """Return the resources of each rule's jobs in a dry run with the edited profile."""
-    profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text())
+    profile = yaml.safe_load((REPOSITORY / "profiles" / "slurm" / "config.yaml").read_text(encoding="utf-8"))
     (folder / "site").mkdir()
-    (folder / "site" / "config.yaml").write_text(yaml.safe_dump(edited(profile, change)))
+    (folder / "site" / "config.yaml").write_text(yaml.safe_dump(edited(profile, change)), encoding="utf-8")
     result = subprocess.run(
         [
             sys.executable, "-m", "snakemake", "--dry-run", "--profile", str(folder / "site"), "-d", str(folder),

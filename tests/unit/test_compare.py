@@ -23,7 +23,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = write_results(campaign(), tmp_path_factory.mktemp("first"))
     resimulation = {"qcd": {name: {"pythia": {"PartonLevel:MPI": False}} for name in ("nominal", "seed")}}
     record = {"block": {"seed": 7}, "resimulation": resimulation, "versions": {"numpy": "2"}, "git": "abc"}
-    (root / "dataset" / "provenance.json").write_text(json.dumps(record))
+    (root / "dataset" / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
     return root
 
 
@@ -46,18 +46,18 @@ def test_a_campaign_does_not_differ_from_itself(first: Path) -> None:
 
 def test_settings_that_differ_are_named_once(first: Path, second: Path) -> None:
     path = second / "dataset" / "provenance.json"
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     record["block"]["min_views"] = 2
     for variant in record["resimulation"]["qcd"].values():
         variant["pythia"]["PartonLevel:MPI"] = True
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(record), encoding="utf-8")
     found = settings_table(*paths(first, second)).set_index("setting")
     assert found.loc["resimulation.pythia.PartonLevel:MPI"].tolist() == ["qcd/nominal, qcd/seed", "False", "True"]
     assert found.loc["dataset.min_views"].tolist() == ["", "(none)", "2"]
     assert len(found) == 2
-    summary = json.loads((second / "summary.json").read_text())
+    summary = json.loads((second / "summary.json").read_text(encoding="utf-8"))
     summary["provenance"]["block"]["evaluate"]["bootstrap"] = 3
-    (second / "summary.json").write_text(json.dumps(summary))
+    (second / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     found = settings_table(*paths(first, second)).set_index("setting")
     assert found.loc["evaluate.evaluate.bootstrap"].tolist() == ["", "20", "3"]
 
@@ -87,7 +87,9 @@ def test_the_command(first: Path, second: Path, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("# Two campaigns") and "\n## Metrics\n" in result.stdout
     assert "## Settings" not in result.stdout
-    assert 'id="table-metrics"' in html.read_text() and "src=" not in html.read_text()
+    assert 'id="table-metrics"' in html.read_text(encoding="utf-8") and "src=" not in html.read_text(
+        encoding="utf-8"
+    )
     failed = subprocess.run([*command[:2], str(tmp_path), str(second)], capture_output=True, text=True)
     assert failed.returncode == 1 and "no results of a campaign" in failed.stderr
     with pytest.raises(DataError, match=r"summary\.json is missing"):

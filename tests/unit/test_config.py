@@ -101,7 +101,7 @@ def test_missing_nominal_and_lonely_variant_are_named(test_values: Values) -> No
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Any) -> None:
     path = tmp_path / "list.yaml"
-    path.write_text("- 1\n")
+    path.write_text("- 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="a mapping of keys is expected"):
         load_campaign(path)
 

@@ -29,17 +29,17 @@ def row(key: str, section: str) -> list[str]:
 
 
 def schema() -> dict[str, Any]:
-    value = json.loads((CONFIG / "schema.json").read_text())
+    value = json.loads((CONFIG / "schema.json").read_text(encoding="utf-8"))
     assert isinstance(value, dict)
     return value
 
 
 def test_schema_is_in_step_with_the_models() -> None:
-    assert (CONFIG / "schema.json").read_text() == schema_text(), "run `make schema`"
+    assert (CONFIG / "schema.json").read_text(encoding="utf-8") == schema_text(), "run `make schema`"
 
 
 def test_readme_is_in_step_with_the_models() -> None:
-    text = (CONFIG / "README.md").read_text()
+    text = (CONFIG / "README.md").read_text(encoding="utf-8")
     assert replace_tables(text) == text, "run `make schema`"
 
 
@@ -49,13 +49,13 @@ def test_there_are_four_shipped_configurations() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_shipped_configuration_is_valid(path: Path) -> None:
-    jsonschema.validate(yaml.safe_load(path.read_text()), schema())
+    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), schema())
     check_settings(load_campaign(path))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_editors_find_the_schema(path: Path) -> None:
-    assert path.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+    assert path.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=schema.json\n")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_editors_find_the_schema(path: Path) -> None:
     [((), "proceses", {}), (("jets",), "ptmin", 300), (("jets",), "pt_min", -1), (("pretrain",), "batch", 1)],
 )
 def test_the_schema_refuses_what_the_models_refuse(where: tuple[str, ...], key: str, value: object) -> None:
-    values = yaml.safe_load((CONFIG / "test.yaml").read_text())
+    values = yaml.safe_load((CONFIG / "test.yaml").read_text(encoding="utf-8"))
     block = values
     for name in where:
         block = block.setdefault(name, {})
@@ -83,7 +83,7 @@ def test_the_schema_refuses_what_the_models_refuse(where: tuple[str, ...], key: 
     ],
 )
 def test_the_schema_knows_each_encoder(encoder: dict[str, Any], valid: bool) -> None:
-    values = yaml.safe_load((CONFIG / "test.yaml").read_text())
+    values = yaml.safe_load((CONFIG / "test.yaml").read_text(encoding="utf-8"))
     values["pretrain"]["encoder"] = encoder
     assert jsonschema.Draft202012Validator(schema()).is_valid(values) is valid
 
@@ -138,7 +138,7 @@ def test_missing_markers_are_an_error(text: str) -> None:
 
 def examples(name: str) -> list[dict[str, Any]]:
     """Return the YAML examples in a Markdown file of the repository."""
-    text = (CONFIG.parent / name).read_text()
+    text = (CONFIG.parent / name).read_text(encoding="utf-8")
     return [yaml.safe_load(part.split("```")[0]) for part in text.split("```yaml\n")[1:]]
 
 
@@ -147,7 +147,7 @@ def test_examples_of_variants_and_processes_work(name: str) -> None:
     found = examples(name)
     assert {"variants", "processes"} <= set().union(*found)
     for example in found:
-        values = yaml.safe_load((CONFIG / "config.yaml").read_text())
+        values = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))
         for key, blocks in example.items():
             values.setdefault(key, {}).update(blocks)
         config = parse_campaign(values)

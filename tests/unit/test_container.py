@@ -17,7 +17,7 @@ def sections() -> dict[str, list[str]]:
     """Return the lines of each section without comments; the header is the section ``header``."""
     found: dict[str, list[str]] = {"header": []}
     name = "header"
-    for line in RECIPE.read_text().splitlines():
+    for line in RECIPE.read_text(encoding="utf-8").splitlines():
         if line.startswith("%"):
             name = line[1:].strip()
             assert name not in found, f"two sections %{name}"
@@ -43,14 +43,14 @@ def test_files_exist_and_are_used(sections: dict[str, list[str]]) -> None:
 
 
 def test_it_installs_the_lock_file_as_make_does(sections: dict[str, list[str]]) -> None:
-    makefile = (REPOSITORY / "Makefile").read_text()
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     (binaries,) = re.findall(r"pip .*install .*--only-binary (\S+) -r requirements.lock", makefile)
     post = " ".join(sections["post"])
     assert "--require-hashes" in post and f"--only-binary {binaries} " in post
 
 
 def test_arguments_are_declared_and_handled(sections: dict[str, list[str]]) -> None:
-    used = set(re.findall(r"\{\{ (\w+) \}\}", RECIPE.read_text()))
+    used = set(re.findall(r"\{\{ (\w+) \}\}", RECIPE.read_text(encoding="utf-8")))
     declared = dict(line.split("=") for line in sections["arguments"])
     assert used == set(declared)
     choices = re.findall(
@@ -60,13 +60,13 @@ def test_arguments_are_declared_and_handled(sections: dict[str, list[str]]) -> N
 
 
 def test_options_of_the_torch_installer_exist(sections: dict[str, list[str]]) -> None:
-    installer = (REPOSITORY / "tools" / "install_torch.py").read_text()
+    installer = (REPOSITORY / "tools" / "install_torch.py").read_text(encoding="utf-8")
     for option in re.findall(r"install_torch\.py (--\w+)", " ".join(sections["post"])):
         assert f'"{option}"' in installer
 
 
 def test_it_imports_what_the_lock_file_has(sections: dict[str, list[str]]) -> None:
-    lock = (REPOSITORY / "requirements.lock").read_text()
+    lock = (REPOSITORY / "requirements.lock").read_text(encoding="utf-8")
     names = {"sklearn": "scikit-learn", "torch": None}
     (modules,) = re.findall(r"import ([\w, ]+)", " ".join(sections["test"]))
     for module in modules.split(", "):
@@ -75,6 +75,8 @@ def test_it_imports_what_the_lock_file_has(sections: dict[str, list[str]]) -> No
 
 
 def test_the_workflow_names_the_image_that_the_recipe_builds() -> None:
-    (image,) = re.findall(r'^container: "(\S+)"', (REPOSITORY / "Snakefile").read_text(), re.MULTILINE)
-    commands = re.findall(r"apptainer build .*?(\S+\.sif) (\S+\.def)", RECIPE.read_text())
+    (image,) = re.findall(
+        r'^container: "(\S+)"', (REPOSITORY / "Snakefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    commands = re.findall(r"apptainer build .*?(\S+\.sif) (\S+\.def)", RECIPE.read_text(encoding="utf-8"))
     assert commands and set(commands) == {(image, "envs/container.def")}

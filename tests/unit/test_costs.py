@@ -122,9 +122,9 @@ def write_benchmarks(root: Path, config: Campaign, seconds: float) -> None:
         for job in range(work(config).jobs):
             path = root / "benchmarks" / name / f"{job}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"cpu_time": seconds, "max_rss": 200.0}) + "\n")
+            path.write_text(json.dumps({"cpu_time": seconds, "max_rss": 200.0}) + "\n", encoding="utf-8")
     (root / "dataset").mkdir()
-    (root / "dataset" / "manifest.json").write_text(json.dumps({"files": [{"rows": 960}]}))
+    (root / "dataset" / "manifest.json").write_text(json.dumps({"files": [{"rows": 960}]}), encoding="utf-8")
 
 
 def test_the_costs_of_a_campaign_add_up_to_what_it_took(campaign: Campaign, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_an_unfinished_campaign_is_refused(campaign: Campaign, tmp_path: Path) -
 def test_a_table_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     values = json.loads(simple_table().model_dump_json())
     values["stages"]["merge"]["hours"] = 3
-    (tmp_path / "costs.json").write_text(json.dumps(values))
+    (tmp_path / "costs.json").write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(ConfigError, match="hours"):
         load_costs(tmp_path / "costs.json")
 

@@ -86,7 +86,7 @@ def test_three_ranks_train_the_model_of_one_process(tmp_path: Path, manifest: Pa
     """32 pairs do not divide by three: slices of unequal size."""
     train(tmp_path, 3, manifest)
     assert_same_training(tmp_path, alone)
-    record = json.loads((tmp_path / "provenance.json").read_text())
+    record = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))
     assert (record["ranks"], record["device"]) == (3, "cpu")
 
 
@@ -122,8 +122,8 @@ def test_no_thread_of_the_group_outlives_it(tmp_path: Path, end: str) -> None:
     """One that does may drop a tensor while Python ends, which aborts the process."""
     result = launch(2, FOLDER / "leave_group.py", str(tmp_path), end)
     assert (result.returncode == 0) == (end == "done"), result.stderr[-4000:]
-    assert "gloo" in (tmp_path / "training").read_text()
-    assert (tmp_path / "left").read_text() == ""
+    assert "gloo" in (tmp_path / "training").read_text(encoding="utf-8")
+    assert (tmp_path / "left").read_text(encoding="utf-8") == ""
 
 
 def test_a_training_goes_on_with_another_number_of_ranks(tmp_path: Path, manifest: Path, alone: Path) -> None:

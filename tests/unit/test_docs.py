@@ -25,14 +25,14 @@ def name(path: Path) -> str:
 
 
 def page(stage: str) -> str:
-    return (REPOSITORY / "docs" / f"{stage}.md").read_text()
+    return (REPOSITORY / "docs" / f"{stage}.md").read_text(encoding="utf-8")
 
 
 def commands() -> list[tuple[str, str, list[str]]]:
     """Return (document, script, options) of every command of the workflow that is shown."""
     found = []
     for document in DOCUMENTS:
-        text = document.read_text().replace("\\\n", " ")
+        text = document.read_text(encoding="utf-8").replace("\\\n", " ")
         for line in re.findall(r"^python workflow/scripts/.*$", text, re.MULTILINE):
             script = line.split()[1]
             found.append((name(document), script, re.findall(r" --([a-z-]+)", line)))
@@ -41,14 +41,14 @@ def commands() -> list[tuple[str, str, list[str]]]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_links_lead_to_files(document: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text())
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
     missing = [t for t in targets if not t.startswith("http") and not (document.parent / t).exists()]
     assert not missing
 
 
 def test_every_stage_has_its_page() -> None:
     assert set(STAGES) <= {path.stem for path in (REPOSITORY / "docs").glob("*.md")}
-    readme = (REPOSITORY / "README.md").read_text()
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     for stage in STAGES:
         assert f"docs/{stage}.md" in readme
         assert "## By hand" in page(stage) and "## Checks and errors" in page(stage)
@@ -61,7 +61,10 @@ def test_every_script_is_shown_by_hand() -> None:
 
 @pytest.mark.parametrize(("document", "script", "options"), commands())
 def test_options_of_commands_exist(document: str, script: str, options: list[str]) -> None:
-    known = set(re.findall(r'"--([a-z-]+)"', (REPOSITORY / script).read_text())) | {"config", "block"}
+    known = set(re.findall(r'"--([a-z-]+)"', (REPOSITORY / script).read_text(encoding="utf-8"))) | {
+        "config",
+        "block",
+    }
     if script.endswith("evaluate.py"):
         known |= set(TABLES)
     if script.endswith("figure.py"):
@@ -88,7 +91,7 @@ def test_tables_and_figures_are_listed() -> None:
 def test_messages_in_the_tables_of_errors_exist() -> None:
     """Look up every fixed piece of a quoted message in the library's source."""
     source = " ".join(
-        re.sub(r'"\s*\n\s*f?"', "", path.read_text())
+        re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
         for path in (REPOSITORY / "workflow" / "scripts" / "rs3l").rglob("*.py")
     )
     for stage in STAGES:
@@ -105,12 +108,14 @@ def test_the_picture_is_valid() -> None:
 
 
 def test_citation_and_changelog_name_the_version() -> None:
-    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == __version__
-    assert f"## [{__version__}]" in (REPOSITORY / "CHANGELOG.md").read_text()
-    assert "2403.07066" in str(citation["references"]) and "2403.07066" in (REPOSITORY / "README.md").read_text()
+    assert f"## [{__version__}]" in (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "2403.07066" in str(citation["references"]) and "2403.07066" in (REPOSITORY / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_results_have_their_place() -> None:
-    text = (REPOSITORY / "README.md").read_text()
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert text.index("<!-- results -->") < text.index("<!-- /results -->")

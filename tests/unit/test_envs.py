@@ -47,7 +47,7 @@ CHOSEN_AT_RUN_TIME = {SCRIPTS / "rs3l" / "physics" / "generator.py": {"pythia8"}
 
 
 def load(path: Path) -> dict[str, Any]:
-    value = yaml.safe_load(path.read_text())
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert isinstance(value, dict)
     return value
 
@@ -55,7 +55,7 @@ def load(path: Path) -> dict[str, Any]:
 def from_pypi(path: Path) -> dict[str, str]:
     """Return the versions by package that an env's post-deploy script installs."""
     script = path.with_suffix(".post-deploy.sh")
-    text = script.read_text() if script.exists() else ""
+    text = script.read_text(encoding="utf-8") if script.exists() else ""
     return dict(re.findall(r"^([a-z0-9\-]+)==([^\s;\\]+)", text, re.MULTILINE))
 
 
@@ -73,10 +73,12 @@ def pins(path: Path) -> dict[str, str]:
 
 def locked() -> dict[str, str]:
     """Return the tested versions: of the lock file, and of torch, which is installed by a script."""
-    text = (REPOSITORY / "requirements.lock").read_text()
+    text = (REPOSITORY / "requirements.lock").read_text(encoding="utf-8")
     versions = dict(re.findall(r"^([a-z0-9][a-z0-9\-._]*)==([^\s;\\]+)", text, re.MULTILINE))
     torch = re.search(
-        r'^VERSION = "([^"]+)"', (REPOSITORY / "tools" / "install_torch.py").read_text(), re.MULTILINE
+        r'^VERSION = "([^"]+)"',
+        (REPOSITORY / "tools" / "install_torch.py").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     assert torch
     return {**versions, "torch": torch[1]}
@@ -85,7 +87,7 @@ def locked() -> dict[str, str]:
 def imports(path: Path) -> set[str]:
     """Return the full names of all modules that a file imports, at any depth of its code."""
     found = set(CHOSEN_AT_RUN_TIME.get(path, set()))
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -127,7 +129,7 @@ def scripts_of_rules() -> dict[str, str]:
     """Return the env of each script, from the rules that run it, or from the list of those that none runs."""
     result = dict(BY_HAND)
     for rules in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")):
-        for rule in re.split(r"^ *rule (?=\w+:)", rules.read_text(), flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^ *rule (?=\w+:)", rules.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             script = re.search(r'script=script\("([^"]+)"\)', rule)
             env = re.search(r'conda:\s+"../../envs/([^"]+)"', rule)
             assert script and env, f"{rules.name}: rule {rule.splitlines()[0]} names no script or no env"
@@ -160,8 +162,8 @@ def test_versions_are_the_tested_ones(name: str) -> None:
 
 
 def test_the_post_deploy_script_is_that_of_the_lock_file() -> None:
-    lock = (REPOSITORY / "requirements.lock").read_text()
-    assert make_post_deploy.SCRIPT.read_text() == make_post_deploy.script(lock), "run `make lock`"
+    lock = (REPOSITORY / "requirements.lock").read_text(encoding="utf-8")
+    assert make_post_deploy.SCRIPT.read_text(encoding="utf-8") == make_post_deploy.script(lock), "run `make lock`"
     assert set(from_pypi(REPOSITORY / "envs" / "generation.yaml")) == set(make_post_deploy.PACKAGES)
 
 
@@ -194,7 +196,7 @@ def test_pin_files_have_the_form_that_snakemake_reads() -> None:
     assert wrong_pins("other.linux-64.pin.txt", good) == ["other.linux-64.pin.txt"]
     assert wrong_pins("merge.linux-64.pin.txt", good.replace("#4222", "#")) != []
     for path in (REPOSITORY / "envs").glob("*.pin.txt"):
-        assert wrong_pins(path.name, path.read_text()) == []
+        assert wrong_pins(path.name, path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))

@@ -308,7 +308,7 @@ def test_row_groups_may_cut_through_classifiers(toy: Toy, tmp_path: Path) -> Non
 
 
 def test_a_foreign_manifest_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("[]")
+    (tmp_path / "manifest.json").write_text("[]", encoding="utf-8")
     with pytest.raises(DataError, match="no manifest"):
         read_manifest(tmp_path / "manifest.json")
 
@@ -327,4 +327,7 @@ def test_script_writes_what_the_library_returns(toy: Toy, result: Evaluation, tm
         written = pd.read_csv(tmp_path / f"{table}.csv", keep_default_na=True)
         assert list(written.columns) == list(result.tables[table].columns)
         assert len(written) == len(result.tables[table])
-    assert json.loads((tmp_path / "summary.json").read_text())["headline"] == result.summary["headline"]
+    assert (
+        json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["headline"]
+        == result.summary["headline"]
+    )

@@ -208,13 +208,13 @@ def test_a_missing_input_is_named(inputs: Inputs) -> None:
 
 
 def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a\n1\n")
+    (tmp_path / "t.csv").write_text("a\n1\n", encoding="utf-8")
     with pytest.raises(DataError, match="columns b are missing"):
         read_table(tmp_path / "t.csv", ["a", "b"])
 
 
 def test_the_method_none_is_no_missing_value(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("method,value\nnone,1\nNone,\n")
+    (tmp_path / "t.csv").write_text("method,value\nnone,1\nNone,\n", encoding="utf-8")
     table = read_table(tmp_path / "t.csv")
     assert table["method"].tolist() == ["none", "None"]
     assert table["value"].isna().tolist() == [False, True]

@@ -17,11 +17,11 @@ from rs3l.files import atomic, sha256, write_json
 def test_a_failure_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "file.txt"
     with atomic(target) as temporary:
-        temporary.write_text("old")
+        temporary.write_text("old", encoding="utf-8")
     with pytest.raises(RuntimeError), atomic(target) as temporary:
-        temporary.write_text("half of the new")
+        temporary.write_text("half of the new", encoding="utf-8")
         raise RuntimeError
-    assert target.read_text() == "old"
+    assert target.read_text(encoding="utf-8") == "old"
     assert [path.name for path in target.parent.iterdir()] == ["file.txt"]
 
 
@@ -31,17 +31,17 @@ def test_two_writers_have_temporaries_of_their_own(tmp_path: Path, monkeypatch: 
         monkeypatch.setenv("SLURM_JOB_ID", "42")
         with atomic(target) as second:
             assert first != second
-            first.write_text("first")
-            second.write_text("second")
-        assert target.read_text() == "second"
-    assert target.read_text() == "first"
+            first.write_text("first", encoding="utf-8")
+            second.write_text("second", encoding="utf-8")
+        assert target.read_text(encoding="utf-8") == "second"
+    assert target.read_text(encoding="utf-8") == "first"
 
 
 def test_sha256_of_known_bytes(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
     write_json(tmp_path / "x.json", {"a": 1})
-    assert (tmp_path / "x.json").read_text() == '{\n  "a": 1\n}\n'
+    assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n  "a": 1\n}\n'
 
 
 @pytest.mark.parametrize("how", ["python", "parquet", "gzip"])
@@ -66,7 +66,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, how: str) -> No
 
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="input"), atomic(tmp_path / "file"):
-        (tmp_path / "input").read_text()
+        (tmp_path / "input").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -355,7 +355,7 @@ def test_tuning_through_the_latent_trains_the_projection(job: Job, encoder: JetE
 def typed_dataset(folder: Path) -> Path:
     """Write the toy data set with quark and gluon jets in both processes, by the parity of the event."""
     manifest = toy.write_dataset(folder, parts=1)
-    files = json.loads(manifest.read_text())["files"]
+    files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
     for entry in files:
         path = folder / entry["path"]
         table = pq.read_table(path).to_pylist()

@@ -170,7 +170,7 @@ def test_public_files_become_views(tmp_path: Path, absolute: bool) -> None:
     np.testing.assert_allclose(
         table["jet_mass"].to_numpy() ** 2, np.maximum(energy**2 - (pt * np.cosh(eta)) ** 2, 0), rtol=1e-3
     )
-    card = (tmp_path / "dataset" / "card.md").read_text()
+    card = (tmp_path / "dataset" / "card.md").read_text(encoding="utf-8")
     assert "rs3l_3.h5" in card and "not known" in card and "substitute" in card
 
 
@@ -186,7 +186,10 @@ def test_invalid_jets_can_be_left_out(tmp_path: Path) -> None:
     everything = import_hdf5([whole], tmp_path / "a", ImportOptions())
     made = import_hdf5([holes], tmp_path / "b", ImportOptions(leave_out_invalid=True))
     assert (made["events_without_jets"], made["invalid_jets"]) == (4, 6)
-    assert json.loads((tmp_path / "b" / "provenance.json").read_text())["files"][0]["angles"] == "relative"
+    assert (
+        json.loads((tmp_path / "b" / "provenance.json").read_text(encoding="utf-8"))["files"][0]["angles"]
+        == "relative"
+    )
     rows_of = [sum(file["rows"] for file in manifest["files"]) for manifest in (everything, made)]
     assert rows_of[0] - rows_of[1] == 6
 
@@ -329,7 +332,7 @@ def test_other_codes_and_columns_can_be_named(tmp_path: Path) -> None:
 
 
 def test_no_such_files(tmp_path: Path) -> None:
-    (tmp_path / "text.h5").write_text("no")
+    (tmp_path / "text.h5").write_text("no", encoding="utf-8")
     for path, message in (
         (tmp_path, "no files"),
         (tmp_path / "x.h5", "no such file"),

@@ -77,7 +77,7 @@ def test_a_name_in_two_files_is_refused(tmp_path: Any, monkeypatch: pytest.Monke
     folder = tmp_path / "variants"
     folder.mkdir()
     for name in ("a.yaml", "b.yaml"):
-        (folder / name).write_text(yaml.safe_dump({"twice": {}}))
+        (folder / name).write_text(yaml.safe_dump({"twice": {}}), encoding="utf-8")
     monkeypatch.setattr(module, "FOLDER", tmp_path)
     with pytest.raises(ConfigError, match="b.yaml: twice is in another file"):
         library.__wrapped__("variants")

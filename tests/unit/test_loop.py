@@ -127,7 +127,9 @@ def test_ranks_of_a_stream_share_a_batch(manifest: Path, views: str) -> None:
 
 
 def test_auto_streams_large_sets(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = sum(f["rows"] for f in json.loads(manifest.read_text())["files"] if f["split"] == "train")
+    rows = sum(
+        f["rows"] for f in json.loads(manifest.read_text(encoding="utf-8"))["files"] if f["split"] == "train"
+    )
     monkeypatch.setattr(module, "IN_MEMORY", rows)
     assert not streams(block(), manifest) and streams(block(**loop(stream=True)), manifest)
     monkeypatch.setattr(module, "IN_MEMORY", rows - 1)
@@ -285,7 +287,8 @@ def test_live_metrics(tmp_path: Path, manifest: Path) -> None:
         settings, manifest, tmp_path / "state", *outputs, running=Running(live=Folder(live, tensorboard=True))
     )
     steps, epochs = (
-        [json.loads(line) for line in (live / name).read_text().splitlines()] for name in (STEPS, EPOCHS)
+        [json.loads(line) for line in (live / name).read_text(encoding="utf-8").splitlines()]
+        for name in (STEPS, EPOCHS)
     )
     assert [row["steps"] for row in steps] == list(range(1, 13)) and [row["steps"] for row in epochs] == [4, 8, 12]
     for i, row in enumerate(epochs):
@@ -304,8 +307,12 @@ def test_live_metrics_forget_steps_that_are_taken_again(tmp_path: Path) -> None:
     with (tmp_path / STEPS).open("a") as stream:
         stream.write('{"steps": 6, "lo')
     live.begin(3)
-    assert [json.loads(line)["steps"] for line in (tmp_path / STEPS).read_text().splitlines()] == [1, 2, 3]
-    assert not (tmp_path / EPOCHS).read_text()
+    assert [json.loads(line)["steps"] for line in (tmp_path / STEPS).read_text(encoding="utf-8").splitlines()] == [
+        1,
+        2,
+        3,
+    ]
+    assert not (tmp_path / EPOCHS).read_text(encoding="utf-8")
 
 
 def test_the_defaults_are_the_loop_that_has_always_been(tmp_path: Path, manifest: Path) -> None:

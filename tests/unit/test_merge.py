@@ -143,7 +143,7 @@ def test_the_manifest_counts_what_is_in_the_files(
 ) -> None:
     block, paths = jets(16)
     manifest = merge(block, paths.root, 1)
-    assert json.loads(Path(paths.manifest).read_text()) == manifest
+    assert json.loads(Path(paths.manifest).read_text(encoding="utf-8")) == manifest
     keys: dict[str, set[int]] = {split: set() for split in SPLITS}
     for file in manifest["files"]:
         path = Path(paths.dataset) / file["path"]
@@ -166,7 +166,7 @@ def test_the_manifest_counts_what_is_in_the_files(
         assert survival["hard"]["events"] == EVENTS[process]
         assert survival["nominal"]["events"] == entry["status"]["nominal"]["ok"]
         assert survival["all_variants"]["events"] == round(jointly * EVENTS[process])
-    card = Path(paths.card).read_text()
+    card = Path(paths.card).read_text(encoding="utf-8")
     assert all(file["sha256"] in card for file in manifest["files"])
 
 

@@ -146,6 +146,6 @@ def test_files_that_cannot_be_used(
 
 def test_what_is_no_parquet_file(tmp_path: Path, store: JetStore) -> None:
     saved(tmp_path / "m.safetensors", DeepSets(), store)
-    (tmp_path / "jets.parquet").write_text("jet_pt,jet_eta")
+    (tmp_path / "jets.parquet").write_text("jet_pt,jet_eta", encoding="utf-8")
     with pytest.raises(DataError, match=r"jets\.parquet: cannot be read as Parquet"):
         write_latents_of_file(tmp_path / "jets.parquet", tmp_path / "m.safetensors", tmp_path / "latents.parquet")

@@ -42,7 +42,7 @@ def test_command_lines(line: list[str], schedules: bool, works: bool) -> None:
 def write_log(folder: Path, stamp: str, text: str) -> None:
     log = folder / ".snakemake" / "log" / f"{stamp}.snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(text)
+    log.write_text(text, encoding="utf-8")
 
 
 def lock(folder: Path, stamp: str) -> None:
@@ -93,7 +93,7 @@ def campaign_folder(tmp_path: Path) -> Iterator[Path]:
     """Give a folder with a step that sleeps; end what is left of it."""
     script = tmp_path / "workflow" / "scripts" / "step.py"
     script.parent.mkdir(parents=True)
-    script.write_text(SCRIPT)
+    script.write_text(SCRIPT, encoding="utf-8")
     yield tmp_path
     for process, _ in orphans.working_in(tmp_path):
         process.kill()

@@ -113,7 +113,7 @@ def test_outputs_say_what_was_trained(tmp_path: Path, manifest: Path) -> None:
     rows = list(csv.DictReader(metrics.open()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert all(math.isfinite(float(value)) for row in rows for value in row.values())
-    record = json.loads(provenance.read_text())
+    record = json.loads(provenance.read_text(encoding="utf-8"))
     assert record["block"] == block().model_dump(mode="json")
     assert record["manifest_sha256"] == sha256(manifest)
     assert "torch" in record["versions"]

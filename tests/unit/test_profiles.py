@@ -28,7 +28,7 @@ NAMES = ["default", "local", "slurm"]
 
 
 def load(name: str) -> dict[str, Any]:
-    value = yaml.safe_load((PROFILES / name / "config.yaml").read_text())
+    value = yaml.safe_load((PROFILES / name / "config.yaml").read_text(encoding="utf-8"))
     assert isinstance(value, dict)
     return value
 
@@ -87,7 +87,7 @@ def test_slurm_avoids_what_is_known_to_fail() -> None:
 
 def named_rules(path: Path) -> list[str]:
     """Return the rules of a file; those of a loop over figures have computed names."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     loops = (
         CONFIG_FIGURES, DATASET_FIGURES, FIRST_RUN_FIGURES, METRICS_FIGURES, PROCESS_FIGURES,
         ROBUSTNESS_FIGURES, SCORE_FIGURES,
@@ -107,7 +107,7 @@ def test_slurm_says_what_every_rule_needs() -> None:
 
 def test_rules_leave_retries_to_the_profile() -> None:
     for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"):
-        assert "retries:" not in path.read_text(), path.name
+        assert "retries:" not in path.read_text(encoding="utf-8"), path.name
 
 
 @pytest.mark.parametrize("profile", [[], ["--profile", "local"], ["--profile", "slurm"]], ids=lambda p: "".join(p))

@@ -30,12 +30,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set with manifest, provenance and card, as the merge and the import leave it."""
     folder = tmp_path_factory.mktemp("dataset")
     manifest = toy.write_dataset(folder)
-    (folder / "provenance.json").write_text("{}")
+    (folder / "provenance.json").write_text("{}", encoding="utf-8")
     values = {"campaign": "toy", "source": "a toy", "schema": {f.name: str(f.type) for f in dataset_schema()}}
-    values |= json.loads(manifest.read_text())
+    values |= json.loads(manifest.read_text(encoding="utf-8"))
     for process in values["processes"].values():
         process["hard_events"] = 108
-    (folder / "card.md").write_text(card_text(values))
+    (folder / "card.md").write_text(card_text(values), encoding="utf-8")
     return folder
 
 
@@ -112,7 +112,7 @@ def test_hugging_face_datasets(
 
 
 def test_the_head_of_the_card(folder: Path) -> None:
-    _, head, text = (folder / "card.md").read_text().split("---\n", 2)
+    _, head, text = (folder / "card.md").read_text(encoding="utf-8").split("---\n", 2)
     (config,) = yaml.safe_load(head)["configs"]
     listed = {entry["split"]: sorted(folder.glob(entry["path"])) for entry in config["data_files"]}
     assert listed == {name: sorted((folder / split).glob("*.parquet")) for name, split in SPLITS.items()}

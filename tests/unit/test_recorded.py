@@ -70,8 +70,8 @@ def test_too_few_records_are_an_error(records: Path, tmp_path: Path) -> None:
 
 
 def test_a_truncated_file_is_an_error(records: Path, tmp_path: Path) -> None:
-    whole = (records / "0.hepmc3").read_text().splitlines(keepends=True)
-    (tmp_path / "0.hepmc3").write_text("".join(whole[:-9]))
+    whole = (records / "0.hepmc3").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "0.hepmc3").write_text("".join(whole[:-9]), encoding="utf-8")
     result = pick(tmp_path, tmp_path / "out", {4: 0})
     assert result.returncode and "0.hepmc3: truncated, or not a HepMC3 file" in result.stderr
 

@@ -56,7 +56,7 @@ def test_an_id_of_another_campaign_is_refused(campaign: Campaign) -> None:
 def run(folder: Path, values: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
     """Run the tool on the campaign in ``folder``."""
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     command = [sys.executable, "tools/replay.py", "--config", str(path), "--directory", str(folder), *options]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
 

@@ -98,7 +98,7 @@ def test_pictures_are_the_figures_and_have_words(config: Campaign, results: Path
 
 def test_numbers_are_those_of_the_tables(config: Campaign, results: Path) -> None:
     text = report(config, results)
-    summary = json.loads((results / "summary.json").read_text())
+    summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
     for entry in summary["headline"]:
         assert entry["text"].replace("+-", "±").replace(">", "&gt;") in text
     metrics = pd.read_csv(results / "evaluation" / "metrics.csv", keep_default_na=False)
@@ -117,9 +117,11 @@ def test_text_of_a_configuration_is_escaped(config: Campaign, results: Path) -> 
 def test_sections_appear_with_their_files(config: Campaign, copy: Path) -> None:
     assert "ablations" not in Page(report(config, copy)).ids
     (copy / "ablations").mkdir()
-    (copy / "ablations" / "summary.json").write_text(json.dumps({"headline": [{"text": "No head is better"}]}))
-    (copy / "ablations" / "by_head.csv").write_text("head,value\n1,0.5\n5,0.6\n")
-    (copy / "evaluation" / "robustness.csv").write_text("variant,distance\nvincia,0.25\n")
+    (copy / "ablations" / "summary.json").write_text(
+        json.dumps({"headline": [{"text": "No head is better"}]}), encoding="utf-8"
+    )
+    (copy / "ablations" / "by_head.csv").write_text("head,value\n1,0.5\n5,0.6\n", encoding="utf-8")
+    (copy / "evaluation" / "robustness.csv").write_text("variant,distance\nvincia,0.25\n", encoding="utf-8")
     text = report(config, copy)
     robustness = text.split('<section id="robustness">')[1].split("</section>")[0]
     ablations = text.split('<section id="ablations">')[1].split("</section>")[0]
@@ -175,8 +177,8 @@ def test_the_script(copy: Path) -> None:
     config = str(ROOT / "config" / "test.yaml")
     result = run_script("report.py", "--config", config, "--root", str(copy))
     assert result.returncode == 0, result.stderr
-    assert "figure-schematic" in (copy / "report.html").read_text()
-    assert (copy / "summary.md").read_text().startswith("# Campaign test")
+    assert "figure-schematic" in (copy / "report.html").read_text(encoding="utf-8")
+    assert (copy / "summary.md").read_text(encoding="utf-8").startswith("# Campaign test")
     (copy / "summary.json").unlink()
     failed = run_script("report.py", "--config", config, "--root", str(copy))
     assert failed.returncode == 1 and "error: " in failed.stderr and "summary.json" in failed.stderr

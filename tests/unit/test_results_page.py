@@ -36,7 +36,7 @@ ARGUMENTS = {
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_results(campaign(), tmp_path_factory.mktemp("toy"))
-    (folder / "summary.md").write_text(markdown(campaign(), folder))
+    (folder / "summary.md").write_text(markdown(campaign(), folder), encoding="utf-8")
     (folder / "ablations").mkdir()
     for name in ABLATION_TABLES:  # jetclr may stand for an ablation
         shutil.copy(folder / "evaluation" / f"{name}.csv", folder / "ablations")
@@ -56,12 +56,12 @@ def publish(results: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_shipped_page_is_in_step_with_its_tables() -> None:
-    text = (SHIPPED / "README.md").read_text()
+    text = (SHIPPED / "README.md").read_text(encoding="utf-8")
     assert renewed(text, SHIPPED / "tables") == text, "run `make publish`"
 
 
 def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
-    text = (SHIPPED / "README.md").read_text()
+    text = (SHIPPED / "README.md").read_text(encoding="utf-8")
     shipped = {str(path.relative_to(SHIPPED / "tables")) for path in (SHIPPED / "tables").rglob("*.csv")}
     assert shipped == {
         *(f"{name}.csv" for name in TABLES),
@@ -72,9 +72,9 @@ def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
 
 
 def test_publishing_copies_what_is_shown_and_renews_the_page(results: Path, tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text(PAGE)
+    (tmp_path / "README.md").write_text(PAGE, encoding="utf-8")
     assert publish(results, tmp_path).returncode == 0
-    text = (tmp_path / "README.md").read_text()
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "| old |" not in text and text.startswith("Words.") and text.endswith("More words.\n")
     table = pd.read_csv(results / "evaluation" / "metrics.csv", keep_default_na=False)
     lines = table.query("task == 'h_vs_qcd' and method == 'none' and mode == 'scratch' and metric == 'auc'")

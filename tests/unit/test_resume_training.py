@@ -127,7 +127,7 @@ class Script:
     def steps(self) -> int:
         """Return how many steps have been taken."""
         path = self.folder / "live" / STEPS
-        return len(path.read_text().splitlines()) if path.exists() else 0
+        return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
 
     def finish(self) -> None:
         process = self.start()
@@ -161,6 +161,8 @@ def test_a_real_signal_to_a_real_process(tmp_path: Path, manifest: Path, loop: s
     parts.finish()
     for name in ("model", "metrics", f"live/{STEPS}"):
         assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
-    epochs = [json.loads(line) for line in (parts.folder / "live" / EPOCHS).read_text().splitlines()]
+    epochs = [
+        json.loads(line) for line in (parts.folder / "live" / EPOCHS).read_text(encoding="utf-8").splitlines()
+    ]
     assert [row["epoch"] for row in epochs] == list(range(1, 13))
     assert not (parts.folder / "state").exists()

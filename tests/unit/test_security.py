@@ -61,7 +61,7 @@ def call_problems(call: ast.Call) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_no_pickle_and_no_shell(path: Path) -> None:
-    assert list(problems(path.read_text())) == []
+    assert list(problems(path.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_every_path_in_a_rule_is_quoted() -> None:
     """Rules are the only place with a shell: inputs, outputs, logs and blocks appear quoted (`:q`)."""
     fields = []
     for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"):
-        for command in re.findall(r"shell:\n((?:\s+\".*\"\n?)+)", path.read_text()):
+        for command in re.findall(r"shell:\n((?:\s+\".*\"\n?)+)", path.read_text(encoding="utf-8")):
             fields += re.findall(r"\{([^}]+)\}", command)
     assert len(fields) > 50
     plain = {field for field in fields if not field.endswith(":q")}
@@ -184,7 +184,9 @@ def test_the_cluster_of_the_merge_listens_on_loopback_only() -> None:
 
 def requirements() -> dict[str, str]:
     """Return the entries of the lock file: the text of each, by `name==version`."""
-    text = re.sub(r"^\s*#.*\n", "", (REPOSITORY / "requirements.lock").read_text(), flags=re.MULTILINE)
+    text = re.sub(
+        r"^\s*#.*\n", "", (REPOSITORY / "requirements.lock").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     entries = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
     return {entry.split(" ", 1)[0]: entry for entry in entries if entry.strip()}
 
@@ -198,7 +200,7 @@ def test_every_locked_package_has_its_hashes() -> None:
 
 
 def test_the_lock_file_is_installed_with_its_hashes() -> None:
-    makefile = (REPOSITORY / "Makefile").read_text()
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     installs = [line for line in makefile.splitlines() if "pip" in line and " install " in line]
     assert installs
     assert all("--require-hashes" in line for line in installs)

@@ -429,7 +429,7 @@ def test_nothing_is_said_without_a_table(config: Campaign, tmp_path: Path, kind:
 @pytest.mark.parametrize("text", ["", "variant,value\nvincia,0.25\n"])
 def test_nothing_is_said_of_a_table_of_another_kind(config: Campaign, paths: CampaignPaths, text: str) -> None:
     for table in ("metrics", "differences", "savings", "stability", "robustness", "calibration", "latents"):
-        Path(paths.evaluation(table)).write_text(text)
+        Path(paths.evaluation(table)).write_text(text, encoding="utf-8")
     assert headlines(paths, config) == []
 
 

@@ -33,7 +33,7 @@ def jobs(campaign: Campaign, tmp_path: Path) -> dict[str, list[Job]]:
 
 def write(path: str, text: str = "") -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
+    Path(path).write_text(text, encoding="utf-8")
 
 
 def finish(job: Job, seconds: float) -> None:

@@ -152,10 +152,10 @@ def test_damaged_manifests_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     with pytest.raises(DataError, match=r"manifest\.json: no such manifest"):
         load_views(path, "train", PROCESSES, VIEWS, 10)
-    path.write_text("{")
+    path.write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be read as JSON"):
         load_views(path, "train", PROCESSES, VIEWS, 10)
-    path.write_text('{"format": 2}')
+    path.write_text('{"format": 2}', encoding="utf-8")
     with pytest.raises(DataError, match="format 2, expected 1"):
         load_views(path, "train", PROCESSES, VIEWS, 10)
 
@@ -191,6 +191,6 @@ def test_lists_of_different_lengths_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "train" / "signal-0000.parquet"
     toy.write_part(path, rows)
     manifest = toy.write_manifest(tmp_path, [toy.entry(tmp_path, path, "train", "signal", rows)])
-    assert json.loads(manifest.read_text())["files"]
+    assert json.loads(manifest.read_text(encoding="utf-8"))["files"]
     with pytest.raises(DataError, match="cand_dz and cand_pt differ in length"):
         load_views(manifest, "train", ["signal"], list(toy.VARIANTS), 10)

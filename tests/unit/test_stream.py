@@ -230,7 +230,9 @@ def test_few_row_groups_are_in_memory(manifest: Path, monkeypatch: pytest.Monkey
 
 def test_the_lines_of_the_documents_run(manifest: Path) -> None:
     blocks = re.findall(
-        r"^```python\n(.*?)^```", (REPOSITORY / "docs" / "merge.md").read_text(), re.MULTILINE | re.DOTALL
+        r"^```python\n(.*?)^```",
+        (REPOSITORY / "docs" / "merge.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
     )
     (lines,) = (block for block in blocks if "ViewStream" in block)
     for ours, toys in (

@@ -177,7 +177,11 @@ def test_quality_of_an_encoder(tmp_path: Path) -> None:
         for line in quality(manifest, encoder, embed_test_jets(manifest, encoder), 3, 5)
     }
     assert all(line.values.shape == (6,) and np.isfinite(line.values).all() for line in lines.values())
-    files = [entry["path"] for entry in json.loads(manifest.read_text())["files"] if entry["split"] == "test"]
+    files = [
+        entry["path"]
+        for entry in json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        if entry["split"] == "test"
+    ]
     test = pd.concat([pd.read_parquet(tmp_path / name) for name in files])
     both = set(test.query("variant == 'nominal'")["event_id"]) & set(test.query("variant == 'vincia'")["event_id"])
     line = lines["z", "retrieval", "vincia"]

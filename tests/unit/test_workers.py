@@ -65,7 +65,7 @@ def test_the_script_starts_a_worker_in_its_place(tmp_path: Path) -> None:
         slurm_cluster(Jobs(1, 500, 5, tmp_path), {}) as cluster,
         Client(cluster) as client,
     ):
-        (tmp_path / "job.sh").write_text(cluster.job_script())
+        (tmp_path / "job.sh").write_text(cluster.job_script(), encoding="utf-8")
         with subprocess.Popen(["bash", str(tmp_path / "job.sh")], stderr=subprocess.DEVNULL) as job:
             try:
                 assert client.submit(os.getpid).result(timeout=60) == job.pid

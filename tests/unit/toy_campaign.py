@@ -130,7 +130,7 @@ def write_dataset(config: Campaign, root: Path, events: int = 40) -> Path:
             name: _manifest_process(p.label, list(config.variants), events) for name, p in config.processes.items()
         },
     }
-    Path(paths.manifest).write_text(json.dumps(manifest))
+    Path(paths.manifest).write_text(json.dumps(manifest), encoding="utf-8")
     return Path(paths.manifest)
 
 
@@ -172,12 +172,12 @@ def write_results(config: Campaign, root: Path) -> Path:
     (root / "evaluation").mkdir()
     for name, table in result.tables.items():
         table.to_csv(root / "evaluation" / f"{name}.csv", index=False)
-    (root / "summary.json").write_text(json.dumps(result.summary))
+    (root / "summary.json").write_text(json.dumps(result.summary), encoding="utf-8")
     write_benchmarks(root / "benchmarks")
     for run in blocks.runs(config):
         write_training(root / "models" / run / "metrics.csv")
         entry = {"block": blocks.pretrain(config, run).model_dump(), "versions": {"torch": "2"}, "git": "abc"}
-        (root / "models" / run / "provenance.json").write_text(json.dumps(entry))
+        (root / "models" / run / "provenance.json").write_text(json.dumps(entry), encoding="utf-8")
     inputs = Inputs(manifest=manifest)
     for name in ("schematic", "matching"):
         files = [root / "figures" / f"{name}.{suffix}" for suffix in ("svg", "png", "csv")]
@@ -233,7 +233,7 @@ def write_benchmarks(folder: Path) -> Path:
     for name, values in lines.items():
         path = folder / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values) + "\n")
+        path.write_text(json.dumps(values) + "\n", encoding="utf-8")
     return folder
 
 

@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--markdown", help="summary to write (default: summary.md there)")
     args = parser.parse_args()
     config = load_campaign(args.config)
-    rules = Path(args.rules).read_text() if args.rules else ""
+    rules = Path(args.rules).read_text(encoding="utf-8") if args.rules else ""
     write_report(config, args.root or config.root, rules, args.html, args.markdown)
 
 

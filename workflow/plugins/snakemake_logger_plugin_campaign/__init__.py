@@ -82,7 +82,7 @@ class LogHandler(LogHandlerBase):
         for name in getattr(record, "log", None) or []:
             path = Path(str(name).split(" (")[0])
             if path.is_file():
-                tail = path.read_text(errors="replace").splitlines()[-ERROR_TAIL:]
+                tail = path.read_text(encoding="utf-8", errors="replace").splitlines()[-ERROR_TAIL:]
                 self._print("\n".join([f"  end of {path}:", *(f"    {line}" for line in tail)]))
 
     def _print(self, text: str) -> None:

@@ -50,7 +50,7 @@ def block(
     """
     if args.config:
         return cut(load_campaign(args.config))
-    text = args.block if args.block.lstrip().startswith("{") else Path(args.block).read_text()
+    text = args.block if args.block.lstrip().startswith("{") else Path(args.block).read_text(encoding="utf-8")
     try:
         values = json.loads(text)
         kind = other[1] if other and other[0] in values else kind

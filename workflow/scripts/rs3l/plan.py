@@ -84,7 +84,7 @@ class Line:
 def load_costs(path: str | Path) -> CostTable:
     """Return the table in ``path``; raises :class:`ConfigError` if it is none."""
     try:
-        return CostTable.model_validate_json(Path(path).read_text())
+        return CostTable.model_validate_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
         raise ConfigError(f"{path}: no table of costs: {error}") from None
 
@@ -272,7 +272,10 @@ def _benchmark_files(root: Path, stage: str) -> list[Path]:
 
 def _benchmarks(root: Path, stage: str, key: str) -> list[float]:
     """Return one column of the benchmark files of a stage."""
-    return [float(json.loads(path.read_text().splitlines()[-1])[key]) for path in _benchmark_files(root, stage)]
+    return [
+        float(json.loads(path.read_text(encoding="utf-8").splitlines()[-1])[key])
+        for path in _benchmark_files(root, stage)
+    ]
 
 
 def peak_memory(root: Path, stage: str) -> float:
@@ -316,7 +319,7 @@ def _size(root: Path, stage: str) -> int:
 
 
 def _jets_per_shower(config: Campaign, root: Path) -> float:
-    manifest = json.loads((root / "dataset" / "manifest.json").read_text())
+    manifest = json.loads((root / "dataset" / "manifest.json").read_text(encoding="utf-8"))
     jets = sum(int(file["rows"]) for file in manifest["files"])
     return jets / (_events(config) * len(config.variants))
 

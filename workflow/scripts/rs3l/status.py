@@ -194,7 +194,7 @@ def _measured(done: Sequence[Job]) -> tuple[float | None, float | None]:
 def _seconds(benchmark: str) -> float | None:
     """Return the run time [s] in a benchmark file, or None if it is missing or being written."""
     try:
-        return float(json.loads(Path(benchmark).read_text().splitlines()[-1])["s"])
+        return float(json.loads(Path(benchmark).read_text(encoding="utf-8").splitlines()[-1])["s"])
     except (OSError, ValueError, IndexError, KeyError, TypeError):
         return None
 

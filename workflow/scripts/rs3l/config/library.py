@@ -22,7 +22,7 @@ def library(kind: str) -> dict[str, Any]:
     """Return the entries of all files in ``config/<kind>/``; :class:`ConfigError` if a name is there twice."""
     result: dict[str, Any] = {}
     for path in sorted((FOLDER / kind).glob("*.yaml")):
-        entries = yaml.safe_load(path.read_text())
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
         twice = sorted(result.keys() & entries.keys())
         if twice:
             raise ConfigError(f"{path}: {', '.join(twice)} is in another file of this folder, too; rename it")
@@ -33,7 +33,10 @@ def library(kind: str) -> dict[str, Any]:
 @cache
 def tunes() -> dict[str, dict[str, Any]]:
     """Return Pythia's settings of each tune in ``config/tunes/``."""
-    return {path.stem: yaml.safe_load(path.read_text()) for path in sorted((FOLDER / "tunes").glob("*.yaml"))}
+    return {
+        path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+        for path in sorted((FOLDER / "tunes").glob("*.yaml"))
+    }
 
 
 def with_library(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def parse_campaign(values: Mapping[str, Any]) -> Campaign:
 def load_campaign(path: str | Path) -> Campaign:
     """Return the typed configuration in the YAML file ``path``."""
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
     if not isinstance(values, dict):

@@ -17,7 +17,7 @@ FORMAT = 1
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """Return the data set's manifest; raise :class:`DataError` if it is missing or of another format."""
     try:
-        manifest = json.loads(Path(path).read_text())
+        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such manifest; make the data set first (rule merge)") from None
     except (OSError, ValueError) as error:

@@ -76,7 +76,7 @@ def evaluate(
 def read_manifest(path: str | Path) -> dict[str, Any]:
     """Return the manifest of the data set; raise :class:`DataError` if it is not one."""
     try:
-        manifest = json.loads(Path(path).read_text())
+        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: no manifest of a data set: {error}; run the merge") from None
     if not isinstance(manifest, dict) or not {"files", "processes", "variants"} <= manifest.keys():

@@ -71,7 +71,7 @@ def _read(files: list[Path]) -> Iterator[dict[str, float]]:
     """Yield the numbers of the last run in each file; a job too short to be measured counts as 0."""
     for path in files:
         try:
-            values = json.loads(path.read_text().splitlines()[-1])
+            values = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
         except (OSError, ValueError, IndexError):
             continue
         yield {name: 0.0 if values[name] == _MISSING else values[name] for name in ("s", "cpu_time", "max_rss")}

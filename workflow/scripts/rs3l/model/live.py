@@ -78,14 +78,14 @@ class Folder:
 def _cut(path: Path, step: int) -> None:
     """Keep the lines up to ``step``; one that a killed job has left half-written ends them."""
     kept = []
-    for line in path.read_text().splitlines() if path.is_file() else ():
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             if json.loads(line)["steps"] > step:
                 break
         except (ValueError, KeyError):
             break
         kept.append(line + "\n")
-    path.write_text("".join(kept))
+    path.write_text("".join(kept), encoding="utf-8")
 
 
 def _summary_writer(folder: Path, step: int) -> Any:

@@ -155,7 +155,7 @@ class Alternative:
 
 def write_seeds(path: Path, block: ResimBlock, events: Sequence[HardEvent], first_number: int) -> None:
     """Write the table of seeds per event, for generators that can be reseeded for each."""
-    with path.open("w", newline="") as stream:
+    with path.open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["number", "key", "shower", "hadronisation"])
         for number, event in enumerate(events, first_number):

@@ -108,7 +108,7 @@ def make_index(source: LheSource) -> LheIndex:
 def read_index(path: str | Path) -> LheIndex:
     """Return the index in ``path``; raises :class:`DataError` if it is none."""
     try:
-        return LheIndex.model_validate(json.loads(Path(path).read_text()))
+        return LheIndex.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, json.JSONDecodeError, ValidationError) as error:
         raise DataError(f"{path}: no index of external files ({error}); run the rule index_lhe") from None
 

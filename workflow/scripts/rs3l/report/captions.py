@@ -51,7 +51,7 @@ def caption(config: Campaign, figure: str) -> Markup:
     if not path.is_file():
         return Markup("")
     source = jinja2.Environment(undefined=jinja2.ChainableUndefined, autoescape=False).from_string(
-        path.read_text()
+        path.read_text(encoding="utf-8")
     )
     text = source.render(snakemake=_snakemake(config, item))
     return Markup(publish_parts(text, writer="html5", settings_overrides=_DOCUTILS)["body"])

@@ -103,7 +103,7 @@ def section_of(name: str) -> str:
 def read_json(path: str | Path) -> dict[str, Any]:
     """Return a JSON file of the campaign; raise :class:`DataError` if it is missing or damaged."""
     try:
-        return dict(json.loads(Path(path).read_text()))
+        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); run the campaign to its end first") from None
 

@@ -62,8 +62,8 @@ def _page(template: str, **values: Any) -> str:
     return environment.get_template(template).render(
         **values,
         version=__version__,
-        css=Markup((_TEMPLATES / "report.css").read_text()),
-        script=Markup((_TEMPLATES / "report.js").read_text()),
+        css=Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=Markup((_TEMPLATES / "report.js").read_text(encoding="utf-8")),
     )
 
 

@@ -53,7 +53,7 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
     _copy(Path(paths.figure("x")).parent.glob("*.png"), target / "figures")
     page = target / "README.md"
     if page.is_file():
-        write_text(page, renewed(page.read_text(), target / "tables"))
+        write_text(page, renewed(page.read_text(encoding="utf-8"), target / "tables"))
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:
