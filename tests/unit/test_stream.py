@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -31,6 +30,8 @@ from rs3l.model.views import choose_pairs, torch_generator
 PROCESSES = ["signal", "background"]
 VARIANTS = ["nominal", "fsr_hi", "vincia"]
 ORDER = Order(seed=3, batch=7, pool=3)
+HANGS = 300
+"""Seconds after which a thread hangs: nothing is expected of the time before."""
 Key = tuple[int, int]
 
 
@@ -47,25 +48,33 @@ def keys(batch: Views) -> list[Key]:
     return list(zip(batch.event_id.tolist(), batch.variant.tolist(), strict=True))
 
 
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[RowGroup]:
-    """Return a list of the row groups that are read from now on."""
-    reads: list[RowGroup] = []
-    original = RowGroup.read
+class Reads:
+    """The row groups that are read from now on, in their order, and the threads that read them."""
 
-    def read(self: RowGroup, columns: tuple[str, ...]) -> object:
-        reads.append(self)
-        return original(self, columns)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.groups: list[RowGroup] = []
+        self.threads: set[threading.Thread] = set()
+        self._done = threading.Semaphore(0)
+        original = RowGroup.read
 
-    monkeypatch.setattr(RowGroup, "read", read)
-    return reads
+        def read(group: RowGroup, columns: tuple[str, ...]) -> object:
+            self.groups.append(group)
+            self.threads.add(threading.current_thread())
+            self._done.release()
+            return original(group, columns)
 
+        monkeypatch.setattr(RowGroup, "read", read)
 
-def no_thread_is_left(before: set[threading.Thread]) -> None:
-    """Wait until there are only the threads of ``before``."""
-    deadline = time.monotonic() + 20
-    while set(threading.enumerate()) != before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert set(threading.enumerate()) == before
+    def wait_for(self, number: int) -> None:
+        """Wait until as many reads have begun."""
+        for _ in range(number):
+            assert self._done.acquire(timeout=HANGS)
+
+    def no_thread_is_left(self) -> None:
+        """Wait for the end of the threads that read, but for this one."""
+        for thread in self.threads - {threading.current_thread()}:
+            thread.join(HANGS)
+            assert not thread.is_alive()
 
 
 def assert_same(one: list[Views], other: list[Views]) -> None:
@@ -175,51 +184,48 @@ def test_a_stream_goes_on_after_any_batch(manifest: Path, ranks: int) -> None:
 def test_the_next_epoch_is_read_ahead(manifest: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     """While the last batch of an epoch is held, a pool of the next is read for each thread, and no more."""
     batches = len(list(new(manifest)))
-    reads = counted(monkeypatch)
+    reads = Reads(monkeypatch)
     stream = new(manifest, threads=threads)
-    before, groups = set(threading.enumerate()), len(stream.groups)
+    expected = len(stream.groups) + threads * ORDER.pool
     epochs = stream.epochs()
     epoch = next(epochs)
     assert len(list(islice(epoch, batches))) == batches and stream.epoch == 0
-    deadline = time.monotonic() + 20
-    while len(reads) < groups + threads * ORDER.pool and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(reads) == groups + threads * ORDER.pool
-    assert set(threading.enumerate()) > before
+    reads.wait_for(expected)
+    assert 1 <= len(reads.threads) <= threads and threading.current_thread() not in reads.threads
     del epochs, epoch
-    no_thread_is_left(before)
-    assert len(reads) == groups + threads * ORDER.pool
+    reads.no_thread_is_left()
+    assert len(reads.groups) == expected
 
 
 def test_an_abandoned_stream_does_not_wait_for_its_threads(
     manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be collected while a thread is being started, under locks that the end of a thread needs."""
-    before = set(threading.enumerate())
-    go, ahead, places = threading.Event(), threading.Event(), []
+    go, ahead = threading.Event(), threading.Event()
+    readers: list[threading.Thread] = []
     original = ViewStream._read
 
     def read(self: ViewStream, *place: Any) -> Pool:
-        places.append(place)
-        if len(places) > 1:
+        readers.append(threading.current_thread())
+        if len(readers) > 1:
             ahead.set()
-            assert go.wait(20)
+            assert go.wait(HANGS)
         return original(self, *place)
 
     monkeypatch.setattr(ViewStream, "_read", read)
     stores = new(manifest).stores()
     next(stores)
-    assert ahead.wait(20)
-    start = time.monotonic()
+    assert ahead.wait(HANGS)
     del stores
-    assert time.monotonic() - start < 10
+    assert readers[-1].is_alive()
     go.set()
-    no_thread_is_left(before)
+    readers[-1].join(HANGS)
+    assert not readers[-1].is_alive()
 
 
 def test_few_row_groups_are_in_memory(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a batch is held, the groups read so far are those of its pool and of what the thread reads ahead."""
-    reads = counted(monkeypatch)
+    reads = Reads(monkeypatch).groups
     stream = new(manifest, threads=0)
     groups = len(stream.groups)
     assert groups > 9 and not reads
