@@ -6,6 +6,7 @@ import copy
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,33 @@ from rs3l.physics.lhe import HardEvent, read_shard
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
+
+HANGS = 600
+"""Seconds after which what a test waits for will not come. Nothing is expected to be faster than that."""
+
+CAMPAIGNS = ("finished", "undisturbed")
+"""Fixtures that run a whole campaign."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each worker of pytest-xdist whole files, and all tests on a finished campaign to one, which begins with them."""
+
+    def group(item: pytest.Item) -> str:
+        fixtures = getattr(item, "fixturenames", ())
+        return next((name for name in CAMPAIGNS if name in fixtures), item.nodeid.split("::")[0])
+
+    items.sort(key=lambda item: group(item) not in CAMPAIGNS)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until ``condition`` holds, however long that takes on a busy machine; fail where it hangs."""
+    deadline = time.monotonic() + HANGS
+    while not condition():
+        assert time.monotonic() < deadline, "hangs"
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

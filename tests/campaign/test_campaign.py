@@ -7,13 +7,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import Snakemake
+from conftest import Snakemake, wait_until
 
 pytestmark = pytest.mark.campaign
 Values = dict[str, Any]
@@ -66,20 +65,23 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def kill_after(snakemake: Snakemake, jobs: int) -> None:
+    """Start the re-simulation, and kill it once so many shards of jets are there."""
+    process = subprocess.Popen(
+        snakemake.command("dataset"), env=snakemake.environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    shards = "results/test/jets/*/*/*.parquet"
+    wait_until(lambda: len(list(snakemake.folder.glob(shards))) >= jobs or process.poll() is not None)
+    assert process.poll() is None
+    kill_group(process)
+
+
 def test_killed_and_resumed_gives_the_same_bytes(finished: Snakemake, test_values: Values, tmp_path: Path) -> None:
     """SIGKILL twice in the middle of the simulation; unlock, run again, compare."""
     killed = Snakemake(tmp_path, test_values)
     for jobs in (3, 12):
-        process = subprocess.Popen(
-            killed.command("dataset"), env=killed.environment(), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while len(list(tmp_path.glob("results/test/jets/*/*/*.parquet"))) < jobs:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        kill_group(process)
+        kill_after(killed, jobs)
         assert not (tmp_path / "results/test/dataset/manifest.json").exists()
         killed("dataset", "--unlock")
     killed("dataset", "--rerun-incomplete")
@@ -93,10 +95,7 @@ def test_two_runs_in_one_folder_are_refused(test_values: Values, tmp_path: Path)
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob(".snakemake/locks/*")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: list(tmp_path.glob(".snakemake/locks/*")))
         second = first("hard", check=False)
         assert second.returncode != 0
         assert "cannot be locked" in second.stdout + second.stderr

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import orphans
-from conftest import REPOSITORY, Snakemake
+from conftest import REPOSITORY, Snakemake, wait_until
 from test_campaign import dataset
 
 pytestmark = [pytest.mark.campaign, pytest.mark.faults]
@@ -30,10 +29,9 @@ def test_orphans_are_ended_before_the_folder_is_unlocked(
     process = subprocess.Popen(
         killed.command("dataset"), env=killed.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("results/test/jets/*/*/*.parquet")) or not orphans.local_jobs(tmp_path):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    jets = "results/test/jets/*/*/*.parquet"
+    wait_until(lambda: (list(tmp_path.glob(jets)) and orphans.local_jobs(tmp_path)) or process.poll() is not None)
+    assert process.poll() is None
     refused = resume(killed, "dataset")
     assert refused.returncode == 1 and f"(pid {process.pid})" in refused.stderr
     process.kill()

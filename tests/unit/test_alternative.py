@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from conftest import REPOSITORY, SCRIPTS
+from conftest import HANGS, REPOSITORY, SCRIPTS, wait_until
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import ResimBlock
 from rs3l.config.models import GeneratorCommand
@@ -250,7 +249,7 @@ def test_how_many_events_may_be_missing_is_configured(
     assert (table["status"].to_numpy() == Status.FAILED).tolist() == [False] * 8 + [True] * 8
 
 
-HANGS = "child = subprocess.Popen(['sleep', '300']); print('pids', os.getpid(), child.pid, flush=True); time.sleep(300)"
+HANGING = "child = subprocess.Popen(['sleep', '300']); print('pids', os.getpid(), child.pid, flush=True); time.sleep(300)"
 
 
 def pids(text: str) -> list[int]:
@@ -260,7 +259,8 @@ def pids(text: str) -> list[int]:
 def test_a_command_that_hangs_is_ended_with_all_that_it_started(
     campaign: Campaign, hard_events: Events, tmp_path: Path, scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = block(campaign, "qcd", write_script(tmp_path, HANGS), timeout=0.05)
+    (tmp_path / "a program.sh").write_text("sleep 600 & echo pids $$ $!\nwait\n", encoding="utf-8")
+    made = block(campaign, "qcd", f"sh '{tmp_path}/a program.sh' {{lhe}} {{out}} {{seed}}", timeout=0.05)
     with pytest.raises(GeneratorError, match=r"took more than 0.05 min and was ended; it said: pids \d+ \d+"):
         resimulate(made, hard_events("qcd", 3))
     assert not any(map(alive, pids(capsys.readouterr().err)))
@@ -281,7 +281,7 @@ def started_job(
     campaign: Campaign, hard_shard: Shard, tmp_path: Path
 ) -> tuple[subprocess.Popen[bytes], list[int]]:
     """Start a job by hand, as a rule would, whose command hangs; return it and the processes of its command."""
-    made = block(campaign, "qcd", write_script(tmp_path, HANGS))
+    made = block(campaign, "qcd", write_script(tmp_path, HANGING))
     arguments = by_hand(made, hard_shard, tmp_path)
     (tmp_path / "scratch").mkdir()
     with (tmp_path / "log").open("w") as log:
@@ -290,9 +290,7 @@ def started_job(
             stderr=log,
             env={**os.environ, "TMPDIR": str(tmp_path / "scratch")},
         )
-    until = time.monotonic() + 60
-    while "pids " not in (tmp_path / "log").read_text(encoding="utf-8") and time.monotonic() < until:
-        time.sleep(0.1)
+    wait_until(lambda: re.search(r"pids \d+ \d+\n", (tmp_path / "log").read_text(encoding="utf-8")))
     started = pids((tmp_path / "log").read_text(encoding="utf-8"))
     assert all(map(alive, started))
     return job, started
@@ -302,7 +300,7 @@ def test_a_cancelled_job_ends_its_command(campaign: Campaign, hard_shard: Shard,
     """The command's messages are in the log of the job, and nothing is left."""
     job, started = started_job(campaign, hard_shard, tmp_path)
     job.send_signal(signal.SIGTERM)
-    assert job.wait(60) == 1
+    assert job.wait(HANGS) == 1
     assert not any(map(alive, started))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a program.py", "log", "scratch"]
     assert not list((tmp_path / "scratch").iterdir())
@@ -314,11 +312,8 @@ def test_the_command_of_a_killed_job_ends(campaign: Campaign, hard_shard: Shard,
     watchers = [p.pid for p in psutil.Process(job.pid).children() if p.pid not in started]
     assert len(watchers) == 1
     job.send_signal(signal.SIGKILL)
-    assert job.wait(60) == -signal.SIGKILL
-    until = time.monotonic() + 30
-    while any(map(alive, [*started, *watchers])) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not any(map(alive, [*started, *watchers]))
+    assert job.wait(HANGS) == -signal.SIGKILL
+    wait_until(lambda: not any(map(alive, [*started, *watchers])))
 
 
 def test_a_full_disk_is_named(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:

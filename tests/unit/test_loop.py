@@ -16,6 +16,7 @@ import pytest
 import torch
 from test_pretrain import block, no_alarm, train  # noqa: F401 (a fixture)
 
+from conftest import HANGS
 from rs3l.config.blocks import PretrainBlock
 from rs3l.data.store import Ints, load_views
 from rs3l.errors import ConfigError, DataError
@@ -89,9 +90,9 @@ class TogetherRanks(Ranks):
     def together(self, own: Ints, events: int) -> Ints:
         """Exchange columns through a dictionary."""
         self.shared[self.rank] = own
-        self.barrier.wait(30)
+        self.barrier.wait(HANGS)
         result: Ints = np.concatenate([self.shared[rank] for rank in range(self.size)], axis=1)
-        self.barrier.wait(30)
+        self.barrier.wait(HANGS)
         return result
 
 
@@ -109,7 +110,7 @@ def test_ranks_of_a_stream_share_a_batch(manifest: Path, views: str) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(HANGS)
     assert len(found[0]) == len(found[1]) == -(-EVENTS // 7)
     for batches in zip(found[0], found[1], strict=True):
         codes = batches[0].codes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 import orphans
 import resume
+from conftest import wait_until
 
 PYTHON = "/usr/bin/python3.11"
 SCRIPT = "import time; open('started', 'w').close(); time.sleep(600)"
@@ -100,10 +100,7 @@ def campaign_folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def wait_for_start(folder: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not (folder / "started").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until((folder / "started").exists)
 
 
 def test_a_step_that_somebody_runs_is_no_orphan(campaign_folder: Path) -> None:

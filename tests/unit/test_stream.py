@@ -20,7 +20,7 @@ import torch
 import toy
 from torch.utils.data import DataLoader
 
-from conftest import REPOSITORY, SCRIPTS
+from conftest import HANGS, REPOSITORY, SCRIPTS
 from rs3l.data.row_groups import RowGroup, row_groups
 from rs3l.data.store import JetStore, load_views
 from rs3l.data.stream import Order, Pool, Views, ViewStream, padded_views
@@ -30,8 +30,6 @@ from rs3l.model.views import choose_pairs, torch_generator
 PROCESSES = ["signal", "background"]
 VARIANTS = ["nominal", "fsr_hi", "vincia"]
 ORDER = Order(seed=3, batch=7, pool=3)
-HANGS = 300
-"""Seconds after which a thread hangs: nothing is expected of the time before."""
 Key = tuple[int, int]
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from distributed import Client
 
-from conftest import SCRIPTS
+from conftest import HANGS, SCRIPTS
 from rs3l.data import workers
 from rs3l.data.workers import Jobs, compute, own_job, slurm_cluster
 from rs3l.errors import WorkerError
@@ -68,11 +68,11 @@ def test_the_script_starts_a_worker_in_its_place(tmp_path: Path) -> None:
         (tmp_path / "job.sh").write_text(cluster.job_script(), encoding="utf-8")
         with subprocess.Popen(["bash", str(tmp_path / "job.sh")], stderr=subprocess.DEVNULL) as job:
             try:
-                assert client.submit(os.getpid).result(timeout=60) == job.pid
+                assert client.submit(os.getpid).result(timeout=HANGS) == job.pid
                 listening = psutil.Process(job.pid).net_connections(kind="inet")
                 assert {c.laddr.ip for c in listening if c.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
                 job.terminate()
-                job.wait(timeout=60)
+                job.wait(timeout=HANGS)
             finally:
                 job.kill()
 
