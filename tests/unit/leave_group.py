@@ -6,6 +6,8 @@ torchrun starts several of this script. Arguments: the folder to write to, and "
 from __future__ import annotations
 
 import atexit
+import contextlib
+import re
 import sys
 from pathlib import Path
 
@@ -15,11 +17,19 @@ from torch import nn
 from rs3l.errors import StoppedError
 from rs3l.model.distributed import Ranks, join
 
+EXITING = 4
+"""A flag of the kernel: a thread that was joined may still be listed until it has run to its very end."""
+
 
 def threads() -> list[str]:
     """Return the names of this process's threads that belong to gloo."""
-    names = [(task / "comm").read_text(encoding="utf-8").strip() for task in Path("/proc/self/task").iterdir()]
-    return [name for name in names if "gloo" in name]
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            _, name, rest = re.split(r" \((.*)\) ", (task / "stat").read_text(encoding="utf-8"))
+            if "gloo" in name and not int(rest.split()[6]) & EXITING:
+                names.append(name)
+    return names
 
 
 def step(ranks: Ranks) -> None:

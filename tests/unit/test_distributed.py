@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import toy
+from forked import start
 from safetensors.torch import load_file
 from test_pretrain import VIEWS, block
 
@@ -62,8 +63,8 @@ def train(
 ) -> None:
     """Pre-train in double precision; with ``stop``, interrupted after so many epochs."""
     arguments = [str(manifest), str(folder), method, str(stop), json.dumps(changes)]
-    result = launch(ranks, FOLDER / "train_double.py", *arguments)
-    assert (result.returncode == 0) == (stop == 0), result.stderr[-4000:]
+    processes = start(ranks, FOLDER / "train_double.py", arguments, folder.with_suffix(f".log{stop}"))
+    assert (processes.wait() == 0) == (stop == 0), processes.text()[-4000:]
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:
@@ -107,8 +108,8 @@ def test_all_views_too(tmp_path: Path, manifest: Path) -> None:
 def test_gradients_of_every_loss_through_gloo(tmp_path: Path) -> None:
     """Two processes that share a batch, against one that has all of it."""
     for ranks in (1, 2):
-        result = launch(ranks, FOLDER / "loss_gradients.py", str(tmp_path / f"{ranks}.pt"))
-        assert result.returncode == 0, result.stderr[-4000:]
+        processes = start(ranks, FOLDER / "loss_gradients.py", [str(tmp_path / f"{ranks}.pt")], tmp_path / "log")
+        assert processes.wait() == 0, processes.text()[-4000:]
     one, two = (torch.load(tmp_path / f"{ranks}.pt", weights_only=True) for ranks in (1, 2))
     assert len(one) == 2 * len(toy.LOSSES)
     for name, gradient in one.items():

@@ -6,16 +6,16 @@ import json
 import os
 import re
 import signal
-import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_distributed import SCRIPTS, command, environment
+from forked import start
+from test_distributed import FOLDER, launch
 from test_pretrain import block, no_alarm, train  # noqa: F401 (a fixture)
 
+from conftest import SCRIPTS
 from rs3l.config.blocks import PretrainBlock
 from rs3l.errors import DataError, StoppedError
 from rs3l.model.checkpoint import Checkpoint
@@ -112,52 +112,47 @@ class Script:
 
     def __init__(self, folder: Path, own: PretrainBlock, manifest: Path, ranks: int) -> None:
         names = ("state", "model", "metrics", "provenance", "live")
-        self.folder = folder
+        self.folder, self.ranks = folder, ranks
         arguments = [f"--block={own.model_dump_json()}", f"--manifest={manifest}", "--device=cpu"]
-        self.command = command(
-            ranks, SCRIPTS / "pretrain.py", *arguments, *(f"--{name}={folder / name}" for name in names)
-        )
+        self.arguments = [*arguments, *(f"--{name}={folder / name}" for name in names)]
         folder.mkdir()
 
-    def start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment()
-        )
-
-    def steps(self) -> int:
-        """Return how many steps have been taken."""
-        path = self.folder / "live" / STEPS
-        return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
-
     def finish(self) -> None:
-        process = self.start()
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-4000:]
+        """Run it to its end."""
+        ranks = start(self.ranks, SCRIPTS / "pretrain.py", self.arguments, self.folder / "log")
+        assert ranks.wait() == 0, ranks.text()[-4000:]
 
-    def stop_after(self, steps: int, number: signal.Signals) -> int:
-        """Start it, send it a signal once so many steps are taken, and return the step of its epoch."""
-        process = self.start()
-        try:
-            while self.steps() < steps and process.poll() is None:
-                time.sleep(0.002)
-            process.send_signal(number)
-            _, errors = process.communicate(timeout=300)
-        finally:
-            process.kill()
-        assert process.returncode != 0 and not (self.folder / "model").exists()
-        found = re.search(r"stopped by .* in epoch \d+, after step (\d+) of (\d+); the state is saved", errors)
-        assert found, errors[-4000:]
+    def stop_at(self, step: int, number: signal.Signals) -> int:
+        """Run it until it gets a signal in a step of its first rank; return the step of its epoch."""
+        log = self.folder / f"log_{step}"
+        ranks = start(self.ranks, FOLDER / "stop_at.py", [str(step), number.name, "self", *self.arguments], log)
+        assert ranks.wait() == 1
+        return self.stopped(ranks.text())
+
+    def stop_torchrun_at(self, step: int) -> int:
+        """The same, and it is torchrun that gets SIGTERM."""
+        result = launch(self.ranks, FOLDER / "stop_at.py", str(step), "SIGTERM", "parent", *self.arguments)
+        assert result.returncode != 0
+        return self.stopped(result.stderr)
+
+    def stopped(self, text: str) -> int:
+        """Return the step of the epoch after which it says that it has stopped."""
+        assert not (self.folder / "model").exists()
+        found = re.search(r"stopped by .* in epoch \d+, after step (\d+) of (\d+); the state is saved", text)
+        assert found, text[-4000:]
         return int(found[1]) % int(found[2])
 
 
 @pytest.mark.parametrize(("loop", "ranks"), [("stream, buckets", 1), ("in memory", 2), ("stream, buckets", 2)])
 def test_a_real_signal_to_a_real_process(tmp_path: Path, manifest: Path, loop: str, ranks: int) -> None:
+    """Of two ranks, one gets it, or torchrun, which passes it on."""
     own = settings(loop, batch=8, epochs=12, learning_rate=1e-2)
     whole, parts = (Script(tmp_path / name, own, manifest, ranks) for name in ("whole", "parts"))
     whole.finish()
-    numbers = [signal.SIGTERM, signal.SIGINT] if ranks == 1 else [signal.SIGTERM]
-    within = [parts.stop_after(20 + 40 * i, number) for i, number in enumerate(numbers)]
-    assert any(within), "at least one within an epoch"
+    within = [parts.stop_at(20, signal.SIGTERM), parts.stop_at(41, signal.SIGINT)]
+    if loop == "in memory":
+        within.append(parts.stop_torchrun_at(61))
+    assert all(within), "within an epoch"
     parts.finish()
     for name in ("model", "metrics", f"live/{STEPS}"):
         assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name

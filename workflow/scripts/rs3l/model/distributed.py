@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import importlib
 import os
 import re
 import subprocess
@@ -197,6 +198,8 @@ def join(device: str | None = None) -> Iterator[Ranks]:
         meet_in_slurm(os.environ)
     if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost") or place.sharing == place.size:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node: nothing beyond loopback
+    # Its functions take the group of the time of their import as a default argument, and would keep it for ever.
+    importlib.import_module("torch.distributed.nn.functional")
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, rank=place.rank, world_size=place.size)
     try:
