@@ -11,7 +11,6 @@ import pytest
 from test_tables import metrics
 from toy_campaign import campaign
 
-from rs3l.config import blocks
 from rs3l.eval.savings import savings_table
 from rs3l.eval.spread import Group, Lent, Runs, effective_dof, lending, unknown
 from rs3l.eval.summary import _sentence, format_number
@@ -189,7 +188,3 @@ def test_the_report_quotes_no_sigma_of_one_pre_training(tables: Path) -> None:
     for kind in ("roc", "label_efficiency"):
         text = seen(kind, "h_vs_qcd", CampaignPaths(str(tables)), config)
         assert ONE_PRE_TRAINING in text and "standard deviations" not in text
-
-
-def test_the_number_of_the_evaluation_is_in_its_block() -> None:
-    assert blocks.evaluate(campaign()).version >= 3
