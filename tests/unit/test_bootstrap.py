@@ -8,6 +8,7 @@ from scipy.stats import rankdata, spearmanr
 
 from rs3l.eval import stability
 from rs3l.eval.bootstrap import combine, combine_difference, replicas
+from rs3l.eval.spread import Runs
 
 
 def test_replicas_are_addressed_and_stratified() -> None:
@@ -28,7 +29,7 @@ def test_bootstrap_error_of_a_mean_is_the_analytic_one() -> None:
     x = rng.normal(size=400)
     counts = replicas(np.ones(400, dtype=bool), 2000, seed=1, task="t")
     means = (counts @ x / 400)[None]
-    result = combine(means, np.array([0]), np.array([0]))
+    result = combine(means, Runs(np.array([0]), np.array([0])))
     assert result.value == pytest.approx(x.mean())
     assert result.bootstrap == pytest.approx(x.std() / 20, rel=0.06)
     assert (result.std, result.run_error, result.error) == (0.0, 0.0, result.bootstrap)
@@ -38,7 +39,7 @@ def test_run_error_adds_seeds_and_repeats() -> None:
     seeds, repeats = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     sample = np.array([1.0, 3.0, 2.0, 4.0])
     values = np.column_stack([sample, sample - 0.5, sample + 0.5])
-    result = combine(values, seeds, repeats)
+    result = combine(values, Runs(seeds, repeats))
     expected = np.sqrt(np.var([2.0, 3.0], ddof=1) / 2 + np.var([1.5, 3.5], ddof=1) / 2)
     assert result.value == 2.5
     assert result.n_runs == 4
@@ -51,18 +52,21 @@ def test_run_error_adds_seeds_and_repeats() -> None:
 def test_difference_is_paired_over_events_and_repeats() -> None:
     rng = np.random.default_rng(0)
     first = rng.normal(size=(3, 21))
-    runs = (np.zeros(3, dtype=int), np.arange(3))
+    runs = Runs(np.zeros(3, dtype=int), np.arange(3))
     result = combine_difference(first, runs, first - 1.0, runs)
     assert result.value == pytest.approx(1.0)
     assert result.error == pytest.approx(0.0, abs=1e-12)
-    unpaired = combine_difference(first, runs, first - 1.0, (runs[0], runs[1] + 5))
+    unpaired = combine_difference(first, runs, first - 1.0, Runs(runs.seeds, runs.repeats + 5))
     assert unpaired.run_error == pytest.approx(np.sqrt(2.0 / 3.0) * np.std(first[:, 0], ddof=1))
 
 
 def test_difference_counts_the_spread_of_seeds() -> None:
     values = np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
     result = combine_difference(
-        values, (np.array([0, 1]), np.array([0, 0])), np.zeros((1, 3)), (np.array([0]), np.array([0]))
+        values,
+        Runs(np.array([0, 1]), np.zeros(2, int)),
+        np.zeros((1, 3)),
+        Runs(np.zeros(1, int), np.zeros(1, int)),
     )
     assert (result.value, result.run_error, result.bootstrap) == (2.0, pytest.approx(1.0), 0.0)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy.stats import norm, t
 from toy_campaign import ROOT, campaign, write_results
 
 from rs3l.errors import DataError
@@ -71,13 +72,36 @@ def test_the_significance_is_the_difference_over_both_errors(first: Path, second
     metrics.loc[metrics["mode"] == "random", "lower_limit"] = True
     metrics.to_csv(path, index=False)
     other = pd.read_csv(first / "evaluation" / "metrics.csv", keep_default_na=False, na_values=[""])
-    expected = (-0.1 / (other.loc[chosen, "error"] ** 2 + 0.03**2) ** 0.5).map(lambda x: f"{x:+.1f} σ")
+    error, dof = other.loc[chosen, "error"], other.loc[chosen, "dof"]
+    own = metrics.loc[chosen, "dof"]
+    both = (error**2 + 0.03**2) ** 2 / (error**4 / dof + 0.03**4 / own)
+    sizes = norm.isf(t.sf(0.1 / (error**2 + 0.03**2) ** 0.5, both))
+    expected = pd.Series(sizes).map(lambda x: f"{-x:+.1f} σ")
     found = metrics_table(*paths(first, second))
     assert found.loc[
         (found["metric"] == "auc") & (found["method"] == "RS3L, fine-tuned"), "significance"
     ].tolist() == (expected.tolist())
     assert set(found.loc[found["method"].str.startswith("random"), "B - A"]) == {""}  # limits have no difference
     assert set(found["metric"]) == {"auc", "rejection_0.5"}
+
+
+def test_one_pre_training_has_no_significance(first: Path, second: Path) -> None:
+    path = second / "evaluation" / "metrics.csv"
+    metrics = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    metrics.loc[metrics["method"] == "rs3l", "seed_spread"] = "unknown"
+    metrics.to_csv(path, index=False)
+    found = metrics_table(*paths(first, second))
+    own = found["method"].str.startswith("RS3L") & (found["B - A"] != "")
+    assert own.any() and set(found.loc[own, "significance"]) == {"one pre-training: its spread is unknown"}
+    assert not found.loc[~own, "significance"].str.contains("unknown").any()
+
+
+def test_campaigns_of_before_are_compared_as_ever(first: Path, second: Path) -> None:
+    path = second / "evaluation" / "metrics.csv"
+    metrics = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    metrics.drop(columns=["dof", "seed_spread", "repeat_spread"]).to_csv(path, index=False)
+    found = metrics_table(*paths(second, second))
+    assert set(found["significance"]) <= {"+0.0 σ", ""} and (found["significance"] != "").any()
 
 
 def test_the_command(first: Path, second: Path, tmp_path: Path) -> None:

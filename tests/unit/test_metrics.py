@@ -97,8 +97,24 @@ def test_no_background_passing_is_a_lower_limit() -> None:
         metrics.ranking(score, signal).curves(np.ones((1, 6))), np.array([0.5, 1.0])
     )
     value, limit = metrics.rejection(rates, 3)
-    np.testing.assert_allclose(value[0], [3.0, 3.0])
+    np.testing.assert_allclose(value[0], [3.5 / 1.0, 3.5 / 1.5])
     assert limit[0].tolist() == [True, False]
+
+
+def test_jets_that_come_together_count_together() -> None:
+    """Six of 600 jets pass, in two events of three: replicas see it, and the correction is that of two."""
+    rng = np.random.default_rng(0)
+    drawn = rng.poisson(1.0, (4000, 2)).sum(axis=1)
+    passing = np.concatenate([[2.0], drawn])[:, None]
+    assert metrics.together(3 * passing)[0] == pytest.approx(3.0, rel=0.1)
+    alone, _ = metrics.rejection(passing / 200, 200)
+    views, _ = metrics.rejection(3 * passing / 600, 600)
+    assert views[0, 0] == pytest.approx(alone[0, 0], rel=0.02)
+
+
+def test_all_background_passes_at_full_efficiency() -> None:
+    value, limit = metrics.rejection(np.ones((10, 1)), 50)
+    assert (value == 1.0).all() and not limit.any()
 
 
 @pytest.mark.parametrize("signal", [[True, True], [False, False]])

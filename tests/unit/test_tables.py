@@ -23,6 +23,7 @@ from rs3l.eval.calibration import BINS, balanced, brier, calibration_error
 from rs3l.eval.latent_table import latents_table
 from rs3l.eval.savings import log_factor, savings_table
 from rs3l.eval.scores import Classifier, TaskScores
+from rs3l.eval.spread import Runs
 from rs3l.eval.tables import TaskMetrics
 from rs3l.model.encoder import new_encoder, save_encoder
 from rs3l.model.latents import embed_test_jets
@@ -132,7 +133,7 @@ def test_the_latent_table_averages_over_runs(tmp_path: Path) -> None:
     table = latents_table(paths, block)
     lines = [pq.read_table(path).to_pandas() for path in paths if path.parent.name.startswith("rs3l")]
     values = np.stack([line[line["quantity"] == "r2"]["values"].iloc[0] for line in lines])
-    expected = combine(values, np.arange(2), np.zeros(2, dtype=int))
+    expected = combine(values, Runs(np.arange(2), np.zeros(2, dtype=int), has_repeats=False))
     line = table[(table["method"] == "rs3l") & (table["quantity"] == "r2")].iloc[0]
     assert (line["value"], line["error"], line["n_runs"]) == (expected.value, expected.error, 2)
     seen = table[table["quantity"] == "retrieval"].set_index("method")["seen"].to_dict()

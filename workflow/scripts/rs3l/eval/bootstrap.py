@@ -7,12 +7,29 @@ that of paired samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rs3l.eval import student
+from rs3l.eval.spread import (
+    MEASURED,
+    NOTHING,
+    UNKNOWN,
+    Group,
+    Lent,
+    Runs,
+    Term,
+    effective_dof,
+    lending,
+    level_means,
+    term,
+    terms,
+    worst,
+)
 from rs3l.seeds import keyed_hash
 
 Floats = NDArray[np.float64]
@@ -64,79 +81,103 @@ class Estimate:
     bootstrap: float
     error: float
     n_runs: int
+    dof: float = math.inf
+    seed_spread: str = MEASURED
+    repeat_spread: str = MEASURED
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every term of the error is known, be it borrowed."""
+        return UNKNOWN not in (self.seed_spread, self.repeat_spread)
+
+    def half_width(self, probability: float) -> float:
+        """Return half of the central interval of this ``probability`` by Student's t; NaN if a term is unknown."""
+        return self.error * student.quantile(probability, self.dof) if self.is_complete else math.nan
+
+    def interval(self, probability: float) -> tuple[float, float]:
+        """Return the central interval of this ``probability``; NaN if a term of the error is unknown."""
+        half = self.half_width(probability)
+        return self.value - half, self.value + half
+
+    def exponential(self) -> Estimate:
+        """Return the estimate of exp(x) from that of x, errors to first order."""
+        value = math.exp(self.value)
+        errors = {name: value * getattr(self, name) for name in ("std", "run_error", "bootstrap", "error")}
+        return replace(self, value=value, **errors)
 
 
-def combine(values: Floats, seeds: NDArray[np.integer], repeats: NDArray[np.integer]) -> Estimate:
+def combine(values: Floats, runs: Runs, lent: Lent = NOTHING) -> Estimate:
     """Return the mean over runs, and its error.
 
-    ``values`` [n, R + 1]: one row per run, column 0 the test sample, the others its replicas; ``seeds``,
-    ``repeats`` [n]: pre-training seed and repeat (draw of labels and initialisation) of each run.
+    ``values`` [n, R + 1]: one row per run, column 0 the test sample, the others its replicas; ``runs``:
+    pre-training seed and repeat (draw of labels and initialisation) of each run.
 
     - ``std``: sample standard deviation over all runs (0 for one run).
     - ``run_error``: error of the mean from the finite number of runs. Runs that share a seed or a draw of
       labels are not independent, hence not std / sqrt(n) but
       sqrt(var(means per repeat) / #repeats + var(means per seed) / #seeds): the sum counts the residual
-      of a crossed design twice and is conservative. A term with one level only is unknown, and left out.
+      of a crossed design twice and is conservative. One level has no variance: that of other methods, ``lent``,
+      stands in; without it the term is left out, and ``seed_spread`` or ``repeat_spread`` says ``unknown``.
     - ``bootstrap``: standard deviation of the mean over the replicas of the test sample.
     - ``error``: sqrt(run_error^2 + bootstrap^2). The spread of runs is measured on one test sample, so that
       the two do not overlap. What simulation and configuration could do wrong is not in it.
+    - ``dof``: degrees of freedom of ``error``, after Welch and Satterthwaite.
     """
     sample = values[:, 0]
-    run_error = float(np.sqrt(_level_variance(sample, seeds) + _level_variance(sample, repeats)))
-    return _estimate(values.mean(axis=0), _spread(sample), run_error, len(sample))
+    return _estimate(values.mean(axis=0), _spread(sample), terms(sample, runs, lent), len(sample))
+
+
+def combine_all(values: Mapping[Group, tuple[Floats, Runs]]) -> dict[Group, Estimate]:
+    """Return :func:`combine` of the values [n, R + 1] of many groups, which lend each other what one lacks."""
+    lent = lending({group: (each[:, 0], runs) for group, (each, runs) in values.items()})
+    return {group: combine(each, runs, lent[group]) for group, (each, runs) in values.items()}
 
 
 def combine_difference(
     first: Floats,
-    first_runs: tuple[NDArray[np.integer], NDArray[np.integer]],
+    first_runs: Runs,
     second: Floats,
-    second_runs: tuple[NDArray[np.integer], NDArray[np.integer]],
+    second_runs: Runs,
+    lent: tuple[Lent, Lent] = (NOTHING, NOTHING),
 ) -> Estimate:
     """Return mean(first) - mean(second), paired over test events and over repeats.
 
-    ``first``, ``second`` [n, R + 1] as in :func:`combine`, ``*_runs``: their (seeds, repeats). Both methods
-    see the same labels in the same repeat, so that the variance of the repeats is taken of the differences
-    per repeat (if both have the same repeats; of each alone otherwise); seeds are independent. ``std`` is
-    that of the differences per repeat.
+    ``first``, ``second`` [n, R + 1] as in :func:`combine`, ``*_runs``: their runs, ``lent``: what each may borrow.
+    Both methods see the same labels in the same repeat, so that the variance of the repeats is taken of the
+    differences per repeat (if both have the same repeats, and several; of each alone otherwise); seeds are
+    independent. ``std`` is that of the differences per repeat. The spread of one kind of runs is unknown if it is
+    that of one of the two.
     """
     a, b = first[:, 0], second[:, 0]
-    repeats, a_means = _level_means(a, first_runs[1])
-    others, b_means = _level_means(b, second_runs[1])
-    if np.array_equal(repeats, others):
-        per_repeat = a_means - b_means
-        variance = _mean_variance(per_repeat)
-        std = _spread(per_repeat)
-    else:
-        variance = _mean_variance(a_means) + _mean_variance(b_means)
-        std = float(np.hypot(_spread(a_means), _spread(b_means)))
-    variance += _level_variance(a, first_runs[0]) + _level_variance(b, second_runs[0])
+    seeds_a, repeats_a = terms(a, first_runs, lent[0])
+    seeds_b, repeats_b = terms(b, second_runs, lent[1])
+    repeats, a_means = level_means(a, first_runs.repeats)
+    others, b_means = level_means(b, second_runs.repeats)
+    repeated = [repeats_a, repeats_b]
+    std = float(np.hypot(_spread(a_means), _spread(b_means)))
+    if np.array_equal(repeats, others) and len(repeats) > 1:
+        repeated = [term(a_means - b_means, True, None)]
+        std = _spread(a_means - b_means)
     mean = first.mean(axis=0) - second.mean(axis=0)
-    return _estimate(mean, std, float(np.sqrt(variance)), min(len(a), len(b)))
+    return _estimate(mean, std, [seeds_a, seeds_b, *repeated], min(len(a), len(b)), n_seed_terms=2)
 
 
-def _estimate(mean: Floats, std: float, run_error: float, n_runs: int) -> Estimate:
+def _estimate(mean: Floats, std: float, parts: Sequence[Term], n_runs: int, n_seed_terms: int = 1) -> Estimate:
+    """Return the estimate from the terms of the runs, those of the seeds first."""
     bootstrap = _spread(mean[1:])
+    run_variance = sum(part.variance for part in parts)
+    known = [(part.variance, part.dof) for part in parts]
     return Estimate(
         value=float(mean[0]),
         std=std,
-        run_error=run_error,
+        run_error=math.sqrt(run_variance),
         bootstrap=bootstrap,
-        error=float(np.hypot(run_error, bootstrap)),
+        error=math.sqrt(run_variance + bootstrap**2),
         n_runs=n_runs,
+        dof=effective_dof([*known, (bootstrap**2, max(1.0, len(mean) - 2.0))]),
+        seed_spread=worst(part.source for part in parts[:n_seed_terms]),
+        repeat_spread=worst(part.source for part in parts[n_seed_terms:]),
     )
-
-
-def _level_means(sample: Floats, level: NDArray[np.integer]) -> tuple[NDArray[np.integer], Floats]:
-    names, index = np.unique(level, return_inverse=True)
-    return names, np.bincount(index, weights=sample) / np.bincount(index)
-
-
-def _level_variance(sample: Floats, level: NDArray[np.integer]) -> float:
-    return _mean_variance(_level_means(sample, level)[1])
-
-
-def _mean_variance(means: Floats) -> float:
-    return _spread(means) ** 2 / len(means)
 
 
 def _spread(sample: Floats) -> float:

@@ -5,14 +5,16 @@ N: nominal test jets. R: replicas. B: bins of the output.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rs3l.eval.bootstrap import combine, drawn
+from rs3l.eval.bootstrap import drawn
 from rs3l.eval.robustness import scaled
+from rs3l.eval.spread import Group
 from rs3l.eval.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
 
 Floats = NDArray[np.float64]
@@ -24,19 +26,23 @@ BINS = 10
 def calibration_table(results: Iterable[TaskMetrics], counts: Mapping[str, NDArray[np.integer]]) -> pd.DataFrame:
     """Return ``calibration.csv``: a line per group and quantity, ``brier`` or ``calibration_error``."""
     rows: list[Row] = []
+    functions = {"brier": brier, "calibration_error": calibration_error}
     for result in results:
+        values: dict[str, dict[Group, Floats]] = {name: {} for name in functions}
         scores = result.scores
         nominal = np.flatnonzero(scores.variant == "nominal")
         signal = scores.is_signal[nominal]
         weight = balanced(drawn(counts[scores.task], scores.event[nominal]), signal)
         for group, members in scores.groups().items():
             output = [scaled(scores.scores[i][nominal]) for i in members]
-            for name, function in (("brier", brier), ("calibration_error", calibration_error)):
-                values = np.stack([function(each, signal, weight) for each in output])
-                estimate = combine(values, *scores.seeds_and_repeats(members))
-                sizes = {"n_signal": int(signal.sum()), "n_background": int((~signal).sum())}
-                head = {**group_columns(scores.task, group), "quantity": name}
-                rows.append({**head, **estimate_columns(estimate), **sizes, **auc_columns(result, members)})
+            for name, function in functions.items():
+                values[name][group] = np.stack([function(each, signal, weight) for each in output])
+        estimates = {name: scores.combined(values[name]) for name in functions}
+        sizes = {"n_signal": int(signal.sum()), "n_background": int((~signal).sum())}
+        for group, name in itertools.product(scores.groups(), functions):
+            head = {**group_columns(scores.task, group), "quantity": name}
+            cells = estimate_columns(estimates[name][group])
+            rows.append({**head, **cells, **sizes, **auc_columns(result, group)})
     return pd.DataFrame(rows)
 
 

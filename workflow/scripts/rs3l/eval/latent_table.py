@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from rs3l.config.blocks import EvaluateBlock, is_baseline
 from rs3l.errors import DataError
-from rs3l.eval.bootstrap import combine
+from rs3l.eval.bootstrap import Estimate, combine_all
+from rs3l.eval.spread import Group, Runs
 from rs3l.eval.tables import ESTIMATE_COLUMNS, Row, estimate_columns
+
+Floats = NDArray[np.float64]
 
 _KEY = ["method", "space", "quantity", "subject"]
 
@@ -28,15 +33,28 @@ def latents_table(paths: Sequence[str | Path], block: EvaluateBlock) -> pd.DataF
     if not paths:
         return pd.DataFrame(columns=[*_KEY, "use", "seen", *ESTIMATE_COLUMNS, "n", "classes"])
     table = pd.concat([_read(Path(path)) for path in _files(paths, block)], ignore_index=True)
-    rows = [_row(dict(zip(_KEY, key, strict=True)), group, block) for key, group in table.groupby(_KEY, sort=True)]
+    found = dict(iter(table.groupby(_KEY, sort=True)))
+    estimates = _estimates(found)
+    rows = [_row(dict(zip(_KEY, key, strict=True)), found[key], estimates[key], block) for key in found]
     return pd.DataFrame(rows)
 
 
-def _row(cells: Row, group: pd.DataFrame, block: EvaluateBlock) -> Row:
+def _estimates(found: Mapping[Any, pd.DataFrame]) -> dict[Any, Estimate]:
+    """Return the means over the pre-trainings; those of one space, quantity and subject lend each other."""
+    result: dict[Any, Estimate] = {}
+    for about in dict.fromkeys(key[1:] for key in found):
+        values: dict[Group, tuple[Floats, Runs]] = {}
+        for key in (key for key in found if key[1:] == about):
+            seed = found[key]["seed"].to_numpy()
+            runs = Runs(seed, np.zeros_like(seed), has_repeats=False)
+            values[str(key[0]), "", 0] = np.stack(found[key]["values"].to_list()).astype(np.float64), runs
+        result |= {(group[0], *about): estimate for group, estimate in combine_all(values).items()}
+    return result
+
+
+def _row(cells: Row, group: pd.DataFrame, estimate: Estimate, block: EvaluateBlock) -> Row:
     method, variant = str(cells["method"]), str(cells["subject"])
     retrieval = cells["quantity"] == "retrieval"
-    seed = group["seed"].to_numpy()
-    estimate = combine(np.stack(group["values"].to_list()).astype(np.float64), seed, np.zeros_like(seed))
     return {
         **cells,
         "use": block.variants[variant] if retrieval else "",

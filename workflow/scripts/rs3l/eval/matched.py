@@ -13,21 +13,28 @@ import numpy as np
 import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.eval.bootstrap import combine, combine_difference
+from rs3l.eval.bootstrap import combine_difference
 from rs3l.eval.names import SUBJECT_MODES, has_seen, headline_efficiency, rejection_name
 from rs3l.eval.robustness_table import Counts, changes_of, samples
-from rs3l.eval.tables import Row, TaskMetrics, group_columns, significance
+from rs3l.eval.spread import Group
+from rs3l.eval.tables import (
+    SIGNIFICANCE_COLUMNS,
+    SPREAD_COLUMNS,
+    Row,
+    TaskMetrics,
+    group_columns,
+    significance,
+    spread_columns,
+)
 
 REFERENCES = (("none", "scratch"), ("none", "scratch_views"))
 """Methods whose rejection with the most labels is matched."""
-
-Group = tuple[str, str, int]
 
 _COLUMNS = [
     "task", "method", "mode", "labels", "rejection", "rejection_error", "reference_method", "reference_mode",
     "reference_labels", "reference_rejection", "reference_rejection_error", "variant", "use", "seen",
     "reference_seen", "class", "value", "error", "reference_value", "reference_error", "difference",
-    "difference_error", "z", "p_value", "n_nominal", "n_varied",
+    "difference_error", *SIGNIFICANCE_COLUMNS, *SPREAD_COLUMNS, "n_nominal", "n_varied",
 ]  # fmt: skip
 
 
@@ -77,14 +84,16 @@ def _variant_rows(
     jets = samples(scores, variant)
     if min(map(len, jets)) < 2:
         return
-    rejections = {group: _rejection(result, groups[group], block) for pair in pairs for group in pair}
+    rejections = {group: _rejection(result, group, block) for pair in pairs for group in pair}
     needed = sorted({row for pair in pairs for group in pair for row in groups[group]})
     found = changes_of(scores, needed, jets, counts, np.array(block.evaluate.efficiencies))
     for (own, other), (side, name) in itertools.product(pairs, enumerate(("signal", "background"))):
-        values = [np.stack([found[i].wasserstein[side] for i in groups[group]]) for group in (own, other)]
-        runs = [scores.seeds_and_repeats(groups[group]) for group in (own, other)]
-        first, second = (combine(*each) for each in ((values[0], *runs[0]), (values[1], *runs[1])))
-        difference = combine_difference(values[0], runs[0], values[1], runs[1])
+        values = {group: np.stack([found[i].wasserstein[side] for i in groups[group]]) for group in rejections}
+        both = scores.combined(values)
+        first, second = both[own], both[other]
+        difference = combine_difference(
+            values[own], scores.runs(groups[own]), values[other], scores.runs(groups[other])
+        )
         yield {
             **group_columns(scores.task, own),
             **rejections[own],
@@ -101,14 +110,14 @@ def _variant_rows(
             "difference": difference.value,
             "difference_error": difference.error,
             **significance(difference),
+            **spread_columns(difference),
             "n_nominal": len(jets[side]),
             "n_varied": len(jets[side + 2]),
         }
 
 
-def _rejection(result: TaskMetrics, members: list[int], block: EvaluateBlock) -> Row:
-    values = result.plain[members, :, _metric(result, block)]
-    estimate = combine(values, *result.scores.seeds_and_repeats(members))
+def _rejection(result: TaskMetrics, group: Group, block: EvaluateBlock) -> Row:
+    estimate = result.estimate(group, _metric(result, block))
     return {"rejection": estimate.value, "rejection_error": estimate.error}
 
 

@@ -97,14 +97,29 @@ def background_efficiency(roc: Curves, efficiency: Floats) -> Floats:
 
 
 def rejection(false_positive_rate: Floats, n_background: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return 1 / FPR, and where it is a lower limit.
+    """Return the background rejection [R + 1, K] of the sample and its replicas, and where it is a lower limit.
 
-    With fewer than one background jet of average weight passing (FPR < 1 / n), one is counted: the
-    rejection is then n, and only a lower limit.
+    1 / FPR is too large on average where few jets pass, even infinite. With k of n jets passing, of which f come
+    together (the views of an event; one, of jets that are independent), it is (n + f / 2) / (k + f / 2): the
+    mean of its logarithm is that of the true rejection to first order in f / k (Haldane, Ann. Hum. Genet. 20
+    (1956) 309; Anscombe, Biometrika 43 (1956) 461). With fewer than one background jet of average weight passing
+    it is only a lower limit, and below f / 2 jets f / 2 are counted: the rejection is then about n / f.
     """
-    floor = 1.0 / n_background
-    lower_limit = false_positive_rate < floor * (1.0 - 1e-9)
-    return 1.0 / np.maximum(false_positive_rate, floor), lower_limit
+    passing = false_positive_rate * n_background
+    half = 0.5 * together(passing)
+    lower_limit = passing < 1.0 - 1e-9
+    return (n_background + half) / (np.maximum(passing, half) + half), lower_limit
+
+
+def together(passing: Floats) -> Floats:
+    """Return how many of the ``passing`` jets [R + 1, K] come together [K]: their variance over their number.
+
+    The variance is that over the replicas, entries 1 and up; at least one jet comes at a time.
+    """
+    if len(passing) < 3:
+        return np.ones(passing.shape[1])
+    variance = passing[1:].var(axis=0, ddof=1)
+    return np.asarray(np.maximum(1.0, variance / np.maximum(passing[0], 1.0)))
 
 
 def auc_and_background_efficiency(

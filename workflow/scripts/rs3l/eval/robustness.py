@@ -94,6 +94,23 @@ def _changes(areas: Sequence[Area], classes: Sequence[Falling], weight: Weights,
     )
 
 
+def unbiased_change(change: Floats, passing: Floats) -> Floats:
+    """Return a relative change of a rate [R] without the bias of a ratio to few jets; entry 0 is the sample.
+
+    ``passing`` [R]: jets of the nominal, those that the rate before rests on. The mean of y / x over samples is
+    larger than the ratio of the means by var(x) / x^2 - cov(x, y) / (x y); the replicas say how much. Beale's
+    estimator divides it out: y / x (1 + cov(x, y) / (x y)) / (1 + var(x) / x^2). With so few jets that the
+    replicas say the opposite, nothing is done.
+    """
+    before = np.maximum(passing, 1.0)
+    after = (1.0 + change) * before
+    if len(change) < 3 or not after[1:].mean() > 0.0:
+        return change
+    x, y = (each[1:] / each[1:].mean() for each in (before, after))
+    (variance, covariance), _ = np.cov(x, y)
+    return np.asarray((1.0 + change) * min(1.0, (1.0 + max(0.0, covariance)) / (1.0 + variance)) - 1.0)
+
+
 def joined(parts: Sequence[Changes]) -> Changes:
     """Return the changes in all replicas from those in blocks of them."""
     distances = np.concatenate([part.wasserstein for part in parts], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.eval.bootstrap import combine, drawn
+from rs3l.eval.bootstrap import drawn
 from rs3l.eval.names import has_seen
-from rs3l.eval.robustness import Changes, changes, scaled
+from rs3l.eval.robustness import Changes, changes, scaled, unbiased_change
 from rs3l.eval.scores import TaskScores
 from rs3l.eval.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
 
@@ -54,19 +55,26 @@ def _variant_rows(result: TaskMetrics, counts: Counts, variant: str, block: Eval
     efficiencies = np.array(block.evaluate.change_efficiencies)
     groups = scores.most_labels()
     found = changes_of(scores, [i for _, members in groups for i in members], jets, counts, efficiencies)
+    quantities = {group: list(_quantities([found[i] for i in members], efficiencies)) for group, members in groups}
+    number = range(len(quantities[groups[0][0]]))
+    estimates = [scores.combined({group: each[q][1] for group, each in quantities.items()}) for q in number]
     rows: list[Row] = []
-    for group, members in groups:
-        head = {
-            **group_columns(scores.task, group),
-            "variant": variant,
-            "use": block.variants[variant],
-            "seen": has_seen(block, group[:2], variant),
-        }
-        for cells, values in _quantities([found[i] for i in members], efficiencies):
-            side = 0 if cells["class"] == "signal" else 1
-            estimate = estimate_columns(combine(values, *scores.seeds_and_repeats(members)))
-            sizes = {"n_nominal": len(jets[side]), "n_varied": len(jets[side + 2])}
-            rows.append({**head, **cells, **estimate, **sizes, **auc_columns(result, members)})
+    for (group, each), q in itertools.product(quantities.items(), number):
+        cells = each[q][0]
+        side = 0 if cells["class"] == "signal" else 1
+        rows.append(
+            {
+                **group_columns(scores.task, group),
+                "variant": variant,
+                "use": block.variants[variant],
+                "seen": has_seen(block, group[:2], variant),
+                **cells,
+                **estimate_columns(estimates[q][group]),
+                "n_nominal": len(jets[side]),
+                "n_varied": len(jets[side + 2]),
+                **auc_columns(result, group),
+            }
+        )
     return rows
 
 
@@ -97,4 +105,7 @@ def _quantities(found: list[Changes], efficiencies: Floats) -> Iterator[tuple[Ro
             passing = float(np.mean([each.passing[0, k] for each in found]))
             cells = {"class": name, "quantity": quantity, "efficiency": efficiency}
             cells["background_passing"] = passing
-            yield cells, np.stack([getattr(each, attribute)[:, k] for each in found])
+            values = [getattr(each, attribute)[:, k] for each in found]
+            if name == "background":
+                values = [unbiased_change(v, each.passing[:, k]) for v, each in zip(values, found, strict=True)]
+            yield cells, np.stack(values)

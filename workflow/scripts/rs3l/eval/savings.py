@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rs3l.config.blocks import is_baseline
 from rs3l.eval.scores import TaskScores
+from rs3l.eval.spread import MEASURED, UNKNOWN
 from rs3l.eval.tables import Row, TaskMetrics, group_columns
 
 Floats = NDArray[np.float64]
@@ -32,13 +33,15 @@ def savings_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
     (the value is a lower limit), ``less`` if it does with the fewest labels already. ``bootstrap``: from the
     replicas of the test sample; ``run_error``: jackknife over repeats and pre-training seeds; both are relative
     errors times the value. A limit has none, and near one they are too small, for replicas cannot pass it.
+    ``seed_spread``, ``repeat_spread``: ``unknown`` where there is one level alone, which has no jackknife; nothing
+    is borrowed here.
     """
     return pd.DataFrame([row for result in results for row in _task_rows(result)], columns=_COLUMNS)
 
 
 _COLUMNS = [
     "task", "method", "mode", "labels", "metric", "reference_method", "value", "limit", "run_error", "bootstrap",
-    "error", "n_runs", "n_reference_runs",
+    "error", "n_runs", "n_reference_runs", "seed_spread", "repeat_spread",
 ]  # fmt: skip
 
 
@@ -64,7 +67,9 @@ def _saving(result: TaskMetrics, members: list[int], reference: dict[int, list[i
 
     values, limit = logarithm(members, reference)
     variance = 0.0
-    for kept in _without_one_level(result.scores, members, reference):
+    spreads = {"seed_spread": UNKNOWN, "repeat_spread": UNKNOWN}
+    for kind, kept in _without_one_level(result.scores, members, reference):
+        spreads[kind] = MEASURED
         parts = [float(logarithm(*each)[0][0]) for each in kept]
         variance += (len(parts) - 1) / len(parts) * float(np.sum((np.array(parts) - np.mean(parts)) ** 2))
     value, spread = math.exp(values[0]), float(np.std(values[1:], ddof=1))
@@ -77,6 +82,7 @@ def _saving(result: TaskMetrics, members: list[int], reference: dict[int, list[i
         "error": value * math.sqrt(variance + spread**2),
         "n_runs": len(members),
         "n_reference_runs": min(map(len, reference.values())),
+        **spreads,
     }
 
 
@@ -88,21 +94,25 @@ def _mean(result: TaskMetrics, rows: list[int], k: int) -> Floats:
 
 def _without_one_level(
     scores: TaskScores, members: list[int], reference: dict[int, list[int]]
-) -> Iterator[list[tuple[list[int], dict[int, list[int]]]]]:
-    """Yield, for repeats and then for seeds, what is left without each level; a single level yields nothing."""
+) -> Iterator[tuple[str, list[tuple[list[int], dict[int, list[int]]]]]]:
+    """Yield, for repeats and then for seeds, what is left without each level; a single level yields nothing.
+
+    Each with the name of its column.
+    """
 
     def left(rows: list[int], level: str, value: int) -> list[int]:
         return [row for row in rows if getattr(scores.classifiers[row], level) != value]
 
     repeats = sorted({scores.classifiers[row].repeat for row in members})
     if len(repeats) > 1 and all(left(rows, "repeat", r) for rows in reference.values() for r in repeats):
-        yield [
+        kept = [
             (left(members, "repeat", r), {count: left(rows, "repeat", r) for count, rows in reference.items()})
             for r in repeats
         ]
+        yield "repeat_spread", kept
     seeds = sorted({scores.classifiers[row].seed for row in members})
     if len(seeds) > 1:
-        yield [(left(members, "seed", seed), reference) for seed in seeds]
+        yield "seed_spread", [(left(members, "seed", seed), reference) for seed in seeds]
 
 
 def log_factor(value: Floats, counts: NDArray[np.integer], curve: Floats, labels: int) -> tuple[Floats, int]:

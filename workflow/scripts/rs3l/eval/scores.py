@@ -16,14 +16,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from rs3l.config.blocks import is_baseline
 from rs3l.config.models import Task
 from rs3l.errors import DataError
+from rs3l.eval.bootstrap import Estimate, combine_all
+from rs3l.eval.spread import Group, Runs
 
 COLUMNS = (
     "event_id", "process", "variant", "is_signal", "weight", "mode", "labels", "repeat", "score",
 )  # fmt: skip
 _CLASSIFIER = ["mode", "labels", "repeat"]
 _JET = ["event_id", "variant"]
+
+Floats = NDArray[np.float64]
+
+WITHOUT_DRAWS = ("n2",)
+"""Modes that do not depend on the draw of the labels, and have no repeats."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,20 @@ class TaskScores:
         most = max(classifier.labels for classifier in self.classifiers)
         return [(group, members) for group, members in self.groups().items() if group[2] == most]
 
-    def seeds_and_repeats(self, rows: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return pre-training seed and repeat of the classifiers in ``rows``."""
+    def runs(self, rows: list[int]) -> Runs:
+        """Return pre-training seed and repeat of the classifiers in ``rows``, which are of one group."""
         chosen = [self.classifiers[row] for row in rows]
-        return np.array([c.seed for c in chosen]), np.array([c.repeat for c in chosen])
+        return Runs(
+            seeds=np.array([c.seed for c in chosen]),
+            repeats=np.array([c.repeat for c in chosen]),
+            has_seeds=not is_baseline(chosen[0].run),
+            has_repeats=chosen[0].mode not in WITHOUT_DRAWS,
+        )
+
+    def combined(self, values: Mapping[Group, Floats]) -> dict[Group, Estimate]:
+        """Return the mean of each group over its runs, from the values [n, R + 1] of each."""
+        groups = self.groups()
+        return combine_all({group: (each, self.runs(groups[group])) for group, each in values.items()})
 
 
 Filters = Sequence[tuple[str, str, Any]]

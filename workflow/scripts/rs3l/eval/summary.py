@@ -10,6 +10,7 @@ import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.eval.names import Method, headline_efficiency, method_label, rejection_name
+from rs3l.eval.spread import unknown
 from rs3l.eval.tables import having
 from rs3l.provenance import provenance
 
@@ -90,6 +91,7 @@ def _number(table: pd.DataFrame, key: Mapping[str, Any]) -> Number | None:
     result: Number = {"value": float(row["value"]), "error": float(row["error"])}
     if "lower_limit" in found.columns:
         result["lower_limit"] = bool(row["lower_limit"])
+    result |= {name: str(row[name]) for name in ("seed_spread", "repeat_spread") if name in found.columns}
     return result
 
 
@@ -127,7 +129,10 @@ def _sentence(
     method = next(iter(entries))
     subject = entries[method][quantity]
     other = entries[reference][quantity]
-    numbers = [f"{format_number(n)} ({method_label(m)})" for n, m in ((subject, method), (other, reference))]
+    numbers = [
+        f"{format_number(n)} ({'; '.join(filter(None, (method_label(m), unknown(n or {}))))})"
+        for n, m in ((subject, method), (other, reference))
+    ]
     return {
         "text": f"{what}: {' against '.join(numbers)}",
         "value": None if subject is None else subject["value"],

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.config.models import Evaluate
 from rs3l.errors import DataError, TrainingError
-from rs3l.eval.bootstrap import Estimate, combine, combine_difference, drawn
+from rs3l.eval import student
+from rs3l.eval.bootstrap import Estimate, combine_difference, drawn
 from rs3l.eval.metrics import auc_and_background_efficiency, rejection
 from rs3l.eval.names import COMPARED, SUBJECT_MODES, has_seen, is_reference, rejection_name
 from rs3l.eval.scores import TaskScores
+from rs3l.eval.spread import Group, Lent, lending
 from rs3l.eval.stability import rank_shift, spearman
 
 Floats = NDArray[np.float64]
@@ -57,6 +60,44 @@ class TaskMetrics:
     def column(self, name: str) -> int:
         """Return the index of a metric."""
         return self.names.index(name)
+
+    def additive(self, group: Group, k: int, weighted: bool = False) -> Floats:
+        """Return what is averaged over the runs of a group [n, R + 1]: of rejections the logarithm."""
+        values = (self.weighted if weighted else self.plain)[self.scores.groups()[group], :, k]
+        return np.asarray(np.log(values) if k else values)
+
+    def estimate(self, group: Group, k: int, weighted: bool = False) -> Estimate:
+        """Return the mean over the runs of a group of a metric; of rejections the geometric one."""
+        mean = self._means[weighted][k][group]
+        return mean.exponential() if k else mean
+
+    def intervals(self, group: Group, k: int) -> Row:
+        """Return the cells of the central intervals; those of rejections are symmetric in the logarithm."""
+        cells: Row = {}
+        for name, probability in (("68", student.ONE_SIGMA), ("95", student.TWO_SIGMA)):
+            ends = self._means[False][k][group].interval(probability)
+            cells |= {f"low_{name}": ends[0], f"high_{name}": ends[1]}
+        return {name: float(np.exp(x)) if k else x for name, x in cells.items()}
+
+    @cached_property
+    def _means(self) -> dict[bool, list[dict[Group, Estimate]]]:
+        groups = self.scores.groups()
+        return {
+            weighted: [
+                self.scores.combined({group: self.additive(group, k, weighted) for group in groups})
+                for k in range(len(self.names))
+            ]
+            for weighted in (False, True)
+        }
+
+    @cached_property
+    def lent(self) -> list[dict[Group, Lent]]:
+        """What each group may borrow, for each metric; of rejections for the logarithm."""
+        groups = self.scores.groups()
+        return [
+            lending({g: (self.additive(g, k)[:, 0], self.scores.runs(rows)) for g, rows in groups.items()})
+            for k in range(len(self.names))
+        ]
 
 
 def task_metrics(scores: TaskScores, counts: NDArray[np.integer], settings: Evaluate) -> TaskMetrics:
@@ -97,26 +138,31 @@ def task_metrics(scores: TaskScores, counts: NDArray[np.integer], settings: Eval
 def metrics_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
     """Return ``metrics.csv``: a line per task, method, mode, labels and metric.
 
-    ``value`` +- ``error`` is the unweighted mean over runs (for rejections: of 1 / FPR); ``std``,
-    ``run_error``, ``bootstrap``, ``error`` as in :func:`rs3l.eval.bootstrap.combine`. ``weighted`` +-
-    ``weighted_error``: with cross-section weights. ``background_passing``: mean number of background jets
-    above the threshold; ``lower_limit``: in some run fewer than one passed, and one was counted.
+    ``value`` +- ``error`` is the mean over runs (for rejections: the geometric one of
+    :func:`rs3l.eval.metrics.rejection`); ``std``, ``run_error``, ``bootstrap``, ``error``, ``dof`` and where the
+    spreads are from as in :func:`rs3l.eval.bootstrap.combine`. ``low_68`` ... ``high_95``: central intervals of
+    68.3 and 95.4 %, by Student's t, of rejections in the logarithm; none of limits, nor where a spread is unknown.
+    ``weighted`` +- ``weighted_error``: with cross-section weights. ``background_passing``: mean number of
+    background jets above the threshold; ``lower_limit``: in some run fewer than one passed.
     """
     rows: list[Row] = []
     for result in results:
-        for group, members in result.scores.groups().items():
-            rows += [_metric_row(result, group, members, k) for k in range(len(result.names))]
+        groups = result.scores.groups()
+        for group, k in itertools.product(groups, range(len(result.names))):
+            rows.append(_metric_row(result, group, k))
     return pd.DataFrame(rows)
 
 
-def _metric_row(result: TaskMetrics, group: tuple[str, str, int], members: list[int], k: int) -> Row:
-    runs = result.scores.seeds_and_repeats(members)
-    estimate = combine(result.plain[members, :, k], *runs)
-    weighted = combine(result.weighted[members, :, k], *runs)
+def _metric_row(result: TaskMetrics, group: Group, k: int) -> Row:
+    members = result.scores.groups()[group]
+    weighted = result.estimate(group, k, weighted=True)
+    is_limit = bool(result.lower_limit[members, k].any())
+    intervals = result.intervals(group, k)
     return {
         **group_columns(result.scores.task, group),
         "metric": result.names[k],
-        **estimate_columns(estimate),
+        **estimate_columns(result.estimate(group, k)),
+        **(dict.fromkeys(intervals, np.nan) if is_limit else intervals),
         "weighted": weighted.value,
         "weighted_error": weighted.error,
         "n_signal": result.n_jets[0],
@@ -124,7 +170,7 @@ def _metric_row(result: TaskMetrics, group: tuple[str, str, int], members: list[
         "n_signal_events": result.n_events[0],
         "n_background_events": result.n_events[1],
         "background_passing": float(result.passing[members, k].mean()) if k else np.nan,
-        "lower_limit": bool(result.lower_limit[members, k].any()),
+        "lower_limit": is_limit,
     }
 
 
@@ -157,9 +203,10 @@ def differences_table(results: Iterable[TaskMetrics], method: str) -> pd.DataFra
 
     ``value`` +- ``error``: difference of the means, paired over test events and repeats (see
     :func:`rs3l.eval.bootstrap.combine_difference`). For rejections also ``ratio`` +- ``ratio_error``: ratio
-    of the geometric means over runs, with the error of the paired difference of the logarithms. ``z`` and
-    ``p_value``: value / error, and the two-sided probability of a normal deviate beyond it. ``p_bootstrap``: the
-    same from the replicas of the test sample alone (the runs as they are), at least 1 / (R + 1).
+    of the geometric means over runs, with the error of the paired difference of the logarithms. ``z``,
+    ``p_value``, ``significance``: see :func:`significance`; of rejections those of the logarithm of the ratio, and
+    so is ``dof``. ``p_bootstrap``: from the replicas of the test sample alone (the runs as they are), at least
+    2 / (R + 1).
     """
     rows: list[Row] = []
     for result in results:
@@ -171,25 +218,29 @@ def differences_table(results: Iterable[TaskMetrics], method: str) -> pd.DataFra
     return pd.DataFrame(rows, columns=_DIFFERENCE_COLUMNS)
 
 
-ESTIMATE_COLUMNS = ["value", "std", "run_error", "bootstrap", "error", "n_runs"]
+SPREAD_COLUMNS = ["dof", "seed_spread", "repeat_spread"]
+SIGNIFICANCE_COLUMNS = ["z", "p_value", "significance"]
+ESTIMATE_COLUMNS = ["value", "std", "run_error", "bootstrap", "error", "n_runs", *SPREAD_COLUMNS]
 _DIFFERENCE_COLUMNS = [
     "task", "method", "mode", "reference_method", "reference_mode", "labels", "metric",
-    *ESTIMATE_COLUMNS, "ratio", "ratio_error", "z", "p_value", "p_bootstrap",
+    *ESTIMATE_COLUMNS, "ratio", "ratio_error", *SIGNIFICANCE_COLUMNS, "p_bootstrap",
 ]  # fmt: skip
 
 
-def _difference_row(
-    result: TaskMetrics, subject: tuple[str, str, int], other: tuple[str, str, int], k: int
-) -> Row:
+def _difference_row(result: TaskMetrics, subject: Group, other: Group, k: int) -> Row:
     groups = result.scores.groups()
-    runs = [result.scores.seeds_and_repeats(groups[group]) for group in (subject, other)]
-    first, second = (result.plain[groups[group], :, k] for group in (subject, other))
-    estimate = combine_difference(first, runs[0], second, runs[1])
+    runs = [result.scores.runs(groups[group]) for group in (subject, other)]
+    lent = [result.lent[k][group] for group in (subject, other)]
+    first, second = (result.additive(group, k) for group in (subject, other))
+    tested = estimate = combine_difference(first, runs[0], second, runs[1], (lent[0], lent[1]))
     ratio = ratio_error = np.nan
     if k:
-        logarithm = combine_difference(np.log(first), runs[0], np.log(second), runs[1])
-        ratio = float(np.exp(logarithm.value))
-        ratio_error = ratio * logarithm.error
+        ratio = float(np.exp(tested.value))
+        ratio_error = ratio * tested.error
+        means = [float(np.exp(x[:, 0].mean())) for x in (first, second)]
+        linear = [mean * (1.0 + x - x[:, 0].mean()) for mean, x in zip(means, (first, second), strict=True)]
+        scaled = [each.scaled(mean) for mean, each in zip(means, lent, strict=True)]
+        estimate = combine_difference(linear[0], runs[0], linear[1], runs[1], (scaled[0], scaled[1]))
     return {
         "task": result.scores.task,
         "method": subject[0],
@@ -199,19 +250,25 @@ def _difference_row(
         "labels": other[2],
         "metric": result.names[k],
         **estimate_columns(estimate),
+        "dof": tested.dof,
         "ratio": ratio,
         "ratio_error": ratio_error,
-        **significance(estimate),
+        **significance(tested),
         "p_bootstrap": bootstrap_p_value(first.mean(axis=0) - second.mean(axis=0)),
     }
 
 
 def significance(estimate: Estimate) -> Row:
-    """Return ``z``, the value in units of its error, and ``p_value``, two-sided, of a normal deviate."""
-    if not estimate.error > 0:
-        return {"z": np.nan, "p_value": np.nan}
+    """Return how far a value is from zero: ``z``, value / error; ``p_value``, two-sided, of Student's t beyond it.
+
+    ``significance``: the normal deviate with that p-value and the sign of the value: what "sigma" means. All are
+    NaN where a term of the error is unknown, for they would be those of a part of the error.
+    """
+    if not estimate.error > 0 or not estimate.is_complete:
+        return dict.fromkeys(SIGNIFICANCE_COLUMNS, np.nan)
     z = estimate.value / estimate.error
-    return {"z": z, "p_value": math.erfc(abs(z) / math.sqrt(2.0))}
+    p_value = student.two_sided(z, estimate.dof)
+    return {"z": z, "p_value": p_value, "significance": math.copysign(student.deviate(p_value), z)}
 
 
 def bootstrap_p_value(difference: Floats) -> float:
@@ -272,9 +329,12 @@ def _stability_rows(
     event_counts = event_counts[event_counts.any(axis=1)]
     function = spearman if quantity == "spearman" else rank_shift
     everywhere = quantity == "rank_shift" or tuple(variants) == block.evaluate.pair
+    values = {
+        group: np.stack([function(row[first], row[second], event_counts) for row in scores.scores[members]])
+        for group, members in (scores.groups().items() if everywhere else scores.most_labels())
+    }
     rows = []
-    for group, members in scores.groups().items() if everywhere else scores.most_labels():
-        values = np.stack([function(row[first], row[second], event_counts) for row in scores.scores[members]])
+    for group, estimate in scores.combined(values).items():
         rows.append(
             {
                 **group_columns(scores.task, group),
@@ -284,9 +344,9 @@ def _stability_rows(
                 "second": variants[1],
                 "use": block.variants[variants[1]],
                 "seen": has_seen(block, group[:2], variants[1]),
-                **estimate_columns(combine(values, *scores.seeds_and_repeats(members))),
+                **estimate_columns(estimate),
                 "n_events": len(first),
-                **auc_columns(result, members),
+                **auc_columns(result, group),
             }
         )
     return rows
@@ -299,9 +359,9 @@ def having(table: pd.DataFrame, cells: Mapping[str, object]) -> pd.DataFrame:
     return table
 
 
-def auc_columns(result: TaskMetrics, members: list[int]) -> Row:
+def auc_columns(result: TaskMetrics, group: Group) -> Row:
     """Return the cells of the AUC that stands beside every shift."""
-    auc = combine(result.plain[members, :, 0], *result.scores.seeds_and_repeats(members))
+    auc = result.estimate(group, 0)
     return {"auc": auc.value, "auc_error": auc.error}
 
 
@@ -318,29 +378,36 @@ def roc_table(
         chosen = np.isin(scores.variant, settings.variants)
         jet_counts = drawn(counts[scores.task], scores.event[chosen])
         labels = [group[2] for group in scores.groups()]
+        rates: dict[Group, Floats] = {}
         for group, members in scores.groups().items():
             if group[:2] in COMPARED and group[2] in (min(labels), max(labels)):
-                rates = [
+                found = [
                     auc_and_background_efficiency(
                         scores.scores[i][chosen], scores.is_signal[chosen], jet_counts, ROC_EFFICIENCIES
                     )[1]
                     for i in members
                 ]
-                rows += _roc_rows(result, group, members, np.stack(rates))
+                rates[group] = np.stack(found)
+        rows += _roc_rows(result, rates)
     return pd.DataFrame(rows)
 
 
-def _roc_rows(result: TaskMetrics, group: tuple[str, str, int], members: list[int], rates: Floats) -> list[Row]:
-    values, limits = rejection(rates, result.n_jets[1])
-    runs = result.scores.seeds_and_repeats(members)
+def _roc_rows(result: TaskMetrics, rates: Mapping[Group, Floats]) -> list[Row]:
+    rejections = {group: [rejection(run, result.n_jets[1]) for run in each] for group, each in rates.items()}
+    logarithms = {group: np.log([value for value, _ in each]) for group, each in rejections.items()}
+    estimates = [
+        result.scores.combined({group: each[:, :, k] for group, each in logarithms.items()})
+        for k in range(len(ROC_EFFICIENCIES))
+    ]
     return [
         {
             **group_columns(result.scores.task, group),
             "efficiency": efficiency,
-            **estimate_columns(combine(values[:, :, k], *runs)),
-            "background_passing": float(rates[:, 0, k].mean() * result.n_jets[1]),
-            "lower_limit": bool(limits[:, 0, k].any()),
+            **estimate_columns(estimates[k][group].exponential()),
+            "background_passing": float(each[:, 0, k].mean() * result.n_jets[1]),
+            "lower_limit": any(limit[0, k] for _, limit in rejections[group]),
         }
+        for group, each in rates.items()
         for k, efficiency in enumerate(ROC_EFFICIENCIES)
     ]
 
@@ -377,9 +444,14 @@ def _history(path: Path) -> pd.DataFrame:
     return table
 
 
-def group_columns(task: str, group: tuple[str, str, int]) -> Row:
+def group_columns(task: str, group: Group) -> Row:
     """Return the cells that name a group."""
     return {"task": task, "method": group[0], "mode": group[1], "labels": group[2]}
+
+
+def spread_columns(estimate: Estimate) -> Row:
+    """Return the cells that say how well an error is known."""
+    return {name: getattr(estimate, name) for name in SPREAD_COLUMNS}
 
 
 def estimate_columns(estimate: Estimate) -> Row:

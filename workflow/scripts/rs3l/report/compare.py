@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,20 @@ from rs3l.errors import DataError
 from rs3l.eval.names import method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
 from rs3l.eval.plot_results import read_table
+from rs3l.eval.spread import unknown
+from rs3l.eval.tables import SPREAD_COLUMNS
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import Table, frame_table, read_json
 from rs3l.report.sections import number
+from rs3l.report.words import apart, sigmas
 
 MISSING = "(none)"
 _KEY = ["task", "method", "mode", "labels", "metric"]
 _SAME = (
-    "B - A, both errors in quadrature. Campaigns with the same seed and processes share hard events: the true "
-    "error is then smaller, and the significance too low. Lower limits have no difference."
+    "B - A, both errors in quadrature; significance by Student's t, of rejections that of their logarithms. A "
+    "method with one pre-training, and no other to borrow the spread from, has none. Campaigns with the same seed "
+    "and processes share hard events: the true error is then smaller, and the significance too low. Lower limits "
+    "have no difference."
 )
 
 
@@ -98,7 +104,8 @@ def metrics_table(a: CampaignPaths, b: CampaignPaths) -> pd.DataFrame:
     """Return AUC and headline rejection of every method that both campaigns have, with the difference B - A."""
     shown = ["auc", rejection_name(read_json(a.summary)["signal_efficiency"])]
     columns = [*_KEY, "value", "error", "lower_limit"]
-    first, second = (read_table(paths.evaluation("metrics"), columns)[columns] for paths in (a, b))
+    known = [*columns, *SPREAD_COLUMNS]  # older tables have no such columns
+    first, second = (read_table(paths.evaluation("metrics"), columns).reindex(columns=known) for paths in (a, b))
     both = first.merge(second, on=_KEY, suffixes=("_a", "_b"))
     rows = [_metric(row) for row in both[both["metric"].isin(shown)].to_dict("records")]
     return pd.DataFrame(rows)
@@ -117,8 +124,23 @@ def _metric(row: Mapping[Any, Any]) -> dict[str, Any]:
         "A": number(sides[0]),
         "B": number(sides[1]),
         "B - A": number({"value": difference, "error": error}) if measured else "",
-        "significance": f"{difference / error:+.1f} σ" if measured and error > 0 else "",
+        "significance": _significance(row) if measured else "",
     }
+
+
+def _significance(row: Mapping[Any, Any]) -> str:
+    """Return that of the difference of an AUC, or of the logarithms of a rejection; or what is unknown of it."""
+    names = ("value", "error", *SPREAD_COLUMNS)
+    a, b = ({name: row[f"{name}_{side}"] for name in names} for side in "ab")
+    if lacking := unknown(a, b):
+        return lacking
+    if str(row["metric"]).startswith("rejection"):
+        a, b = (
+            {**side, "value": math.log(side["value"]), "error": side["error"] / side["value"]} for side in (a, b)
+        )
+    difference, error, dof = apart(b, a)
+    size = sigmas(difference, error, dof)
+    return f"{math.copysign(size, difference):+.1f} σ" if math.isfinite(size) else ""
 
 
 def counts_table(a: CampaignPaths, b: CampaignPaths) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from rs3l.files import write_text
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import Table, figure_title, frame_table, read_json
 from rs3l.report.graph import graph_svg
-from rs3l.report.sections import dataset_table, number, sections
+from rs3l.report.sections import dataset_table, lacking, number, sections
 from rs3l.report.seen import headlines
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -92,7 +92,8 @@ def methods_table(summary: Mapping[str, Any]) -> Table:
         "correlation of the scores of the same signal event showered twice: never without the AUC, for a "
         "tagger that knows nothing is stable."
     )
-    return frame_table("methods", "Main results", pd.DataFrame(rows), about, is_open=True)
+    shown = pd.DataFrame(rows)
+    return frame_table("methods", "Main results", shown, f"{about} {lacking(shown)}".rstrip(), is_open=True)
 
 
 def _number(value: Mapping[str, Any] | None) -> str:

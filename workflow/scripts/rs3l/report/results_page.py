@@ -19,7 +19,7 @@ from rs3l.paths import CampaignPaths
 from rs3l.report.contents import frame_table
 from rs3l.report.page import markdown_table
 from rs3l.report.sections import number
-from rs3l.report.words import Row, counted
+from rs3l.report.words import Row, counted, sigma
 
 TABLES = ("metrics", "differences", "savings", "stability", "robustness", "matched", "calibration", "latents")
 """Tables of the evaluation that are kept beside a page of results."""
@@ -119,8 +119,8 @@ def _variant(row: Row, name: str = "variant") -> str:
 
 
 def _significant(text: str, row: Row) -> str:
-    """Return a difference or a ratio with its significance in brackets."""
-    return f"{text} ({row['z']:+.1f} σ)"
+    """Return a difference or a ratio with its significance in brackets, or with what is unknown."""
+    return f"{text} ({sigma(row)})" if sigma(row) else text
 
 
 def metrics(folder: Path, task: str, metric: str) -> pd.DataFrame:

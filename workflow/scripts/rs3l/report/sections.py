@@ -15,6 +15,7 @@ from rs3l.errors import DataError
 from rs3l.eval.names import headline_efficiency, method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
 from rs3l.eval.plot_results import read_table
+from rs3l.eval.spread import WORDS, unknown
 from rs3l.eval.summary import format_number
 from rs3l.paths import SPLITS, CampaignPaths
 from rs3l.report.contents import (
@@ -29,8 +30,15 @@ from rs3l.report.contents import (
     versions,
 )
 from rs3l.report.seen import seen
+from rs3l.report.words import sigma
 
-_SIGNIFICANT = "Significance: difference over its error, in standard deviations."
+LACKING = "†"
+"""Stands beside a value whose error lacks the spread of pre-trainings, or of draws of the labels."""
+
+_SIGNIFICANT = (
+    "Significance: standard deviations of a normal distribution that are as improbable as the difference, by "
+    "Student's t with as many degrees of freedom as its error has; of rejections, of the logarithm of their ratio."
+)
 
 
 def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
@@ -61,7 +69,14 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
 def number(row: Mapping[str, Any], value: str = "value", error: str = "error") -> str:
     """Return value and error of a line of a table as text."""
     limit = {"lower_limit": bool(row["lower_limit"])} if "lower_limit" in row else {}
-    return format_number({"value": float(row[value]), "error": float(row[error]), **limit}).replace("+-", "±")
+    text = format_number({"value": float(row[value]), "error": float(row[error]), **limit}).replace("+-", "±")
+    return f"{text} {LACKING}" if "±" in text and (value, error) == ("value", "error") and unknown(row) else text
+
+
+def lacking(table: pd.DataFrame) -> str:
+    """Return what the mark in a table of texts says; nothing if it is not there."""
+    marked = table.map(lambda cell: LACKING in str(cell)).to_numpy().any()
+    return f"{LACKING} The error lacks a spread: {' or '.join(WORDS.values())}." if marked else ""
 
 
 def results_table(metrics: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
@@ -83,7 +98,7 @@ def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.
             "minus": method_label((str(row["reference_method"]), str(row["reference_mode"]))),
             "labels": row["labels"],
             "difference": number({k: row[k] for k in ("value", "error")}),
-            "significance": f"{row['value'] / row['error']:+.1f} σ" if row["error"] > 0 else "",
+            "significance": sigma({str(k): v for k, v in row.items()}),
         }
         for row in chosen.to_dict("records")
     ]
@@ -173,7 +188,7 @@ def _results(config: Campaign, paths: CampaignPaths) -> list[Table]:
     for task in dict.fromkeys(metrics["task"]):
         for metric, what in ((rejection, f"rejection at {efficiency:.0%} signal efficiency"), ("auc", "AUC")):
             shown = results_table(metrics, task, metric)
-            result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, is_open=True))
+            result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, lacking(shown), is_open=True))
         paired = significance_table(differences, task, rejection)
         title = f"{task}: paired differences of the rejection"
         result.append(frame_table(f"{task}-paired", title, paired, _SIGNIFICANT))

@@ -12,6 +12,7 @@ from rs3l.eval.names import method_label as name
 from rs3l.eval.plot_data import FEWEST_JETS
 from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.plot_tables import EFFICIENCY
+from rs3l.eval.spread import unknown
 from rs3l.report.scene import KEY, VALUE, Scene, ends, pick
 from rs3l.report.words import (
     NO_DIFFERENCE,
@@ -19,7 +20,9 @@ from rs3l.report.words import (
     apart,
     by_chance,
     counted,
+    dof_of,
     is_beyond,
+    lacks,
     listed,
     measured,
     of_row,
@@ -64,7 +67,7 @@ def _rejections(scene: Scene, metrics: pd.DataFrame, differences: pd.DataFrame, 
         if row := pick(metrics, other):
             difference = paired(differences, scene.subject, other, labels, scene.rejection)
             parts.append(f"against {_rejection(row, background, name(other))}, {_ratio(subject, row, difference)}")
-    own = f"with {counted(labels)} labels {_rejection(subject, background)}"
+    own = f"with {counted(labels)} labels {_rejection(subject, background)}{lacks(subject)}"
     return f"{own} {', and '.join(parts)}".rstrip()
 
 
@@ -82,7 +85,7 @@ def _ratio(subject: Row, other: Row, difference: Row | None) -> str:
         return "no ratio with a limit"
     if difference is None or not math.isfinite(difference["ratio"]):
         return "no paired ratio in the tables"
-    return ratio_verdict(difference["ratio"], difference["ratio_error"])
+    return ratio_verdict(difference["ratio"], difference["ratio_error"], dof_of(difference), unknown(difference))
 
 
 def label_efficiency(scene: Scene) -> str:
@@ -107,7 +110,10 @@ def _areas(scene: Scene, metrics: pd.DataFrame, differences: pd.DataFrame, label
         return ""
     text = f"with {counted(labels)} labels {of_row(subject)} against {of_row(reference)} ({name(other)})"
     difference = paired(differences, scene.subject, other, labels, "auc")
-    return text if difference is None else f"{text}, {verdict(difference['value'], difference['error'])}"
+    if difference is None:
+        return text
+    words = verdict(difference["value"], difference["error"], dof_of(difference), unknown(difference))
+    return f"{text}, {words}"
 
 
 def _comparisons(scene: Scene, differences: pd.DataFrame, labels: int) -> pd.DataFrame:
@@ -119,15 +125,23 @@ def _comparisons(scene: Scene, differences: pd.DataFrame, labels: int) -> pd.Dat
 
 def _others(table: pd.DataFrame) -> str:
     """Return which of the other methods have a higher or a lower AUC."""
-    found: dict[str, list[str]] = {"higher": [], "lower": [], "neither": []}
-    for row in table.to_dict("records"):
-        side = ("lower" if row["value"] > 0 else "higher") if is_beyond(row["value"], row["error"]) else "neither"
+    found: dict[str, list[str]] = {"higher": [], "lower": [], "neither": [], "unknown": []}
+    lacking: list[str] = []
+    for row in ({str(key): cell for key, cell in line.items()} for line in table.to_dict("records")):
+        beyond = is_beyond(row["value"], row["error"], dof_of(row))
+        side = ("lower" if row["value"] > 0 else "higher") if beyond else "neither"
+        if unknown(row):
+            side = "unknown"
+            lacking.append(unknown(row))
         found[side].append(name((str(row["reference_method"]), str(row["reference_mode"]))))
-    higher, lower = (listed(found[side], comma="; ") for side in ("higher", "lower"))
     labels = counted(table["labels"].iloc[0])
+    if len(lacking) == len(table):
+        return f"With {labels} labels nothing is said of the others ({lacking[0]})."
+    higher, lower = (listed(found[side], comma="; ") for side in ("higher", "lower"))
     return (
         f"With {labels} labels, higher by more than two standard deviations of the paired difference: {higher}. "
         f"Lower: {lower}. Neither: {len(found['neither'])} of {len(table)}."
+        + (f" Not compared ({lacking[0]}): {len(lacking)}." if lacking else "")
     )
 
 
@@ -145,7 +159,7 @@ def _saved(scene: Scene) -> str:
         return f"{text} needs more than {plain(row['value'])} times as many: those of the campaign do not suffice."
     if row["limit"] == "less":
         return f"{text} needs at most {plain(row['value'])} times as many: the fewest of the campaign suffice."
-    return f"{text} needs {of_row(row)} times as many."
+    return f"{text} needs {of_row(row)} times as many{lacks(row)}."
 
 
 def stability(scene: Scene) -> str:
@@ -230,11 +244,13 @@ def _pairs(scene: Scene, table: pd.DataFrame, methods: Sequence[Method]) -> dict
 
 
 def _which(pairs: dict[str, tuple[Row, Row]]) -> str:
+    if lacking := unknown(*(row for pair in pairs.values() for row in pair)):
+        return f"Which of the two moves less is not said ({lacking})."
     less: list[str] = []
     more: list[str] = []
     for key, (first, second) in pairs.items():
         difference = abs(first["value"]) - abs(second["value"])
-        if is_beyond(difference, apart(first, second)[1]):
+        if is_beyond(difference, *apart(first, second)[1:]):
             (less if difference < 0 else more).append(key)
     if not less and not more:
         return f"The sizes of the two: {NO_DIFFERENCE} in any of {len(pairs)} (errors in quadrature)."
@@ -259,7 +275,7 @@ def _calibrated(scene: Scene, table: pd.DataFrame, task: str) -> str:
     first, second = (pick(table, method, labels=labels) for method in (scene.subject, other))
     if first is None or second is None:
         return ""
-    words = verdict(*apart(first, second))
+    words = verdict(*apart(first, second), unknown(first, second))
     return (
         f"{task}, {counted(labels)} labels: {of_row(first)} ({name(scene.subject)}) against {of_row(second)} "
         f"({name(other)}), {words} (errors in quadrature)."

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rs3l.eval.plot_results import read_table
+from rs3l.eval.spread import unknown
 from rs3l.model.similarity import MEANS, VIEWS
 from rs3l.report.scene import VALUE, Scene, pick
-from rs3l.report.words import BEYOND, NO_DIFFERENCE, counted, listed, measured, of_row
+from rs3l.report.words import NO_DIFFERENCE, Row, apart, counted, is_beyond, listed, measured, of_row
 
 _LAST = {
     "val_loss": "validation loss",
@@ -150,14 +153,23 @@ def _against(own: pd.DataFrame, peers: pd.DataFrame, other: str) -> list[str]:
     pairs = own.merge(peers, on="subject", suffixes=("", "_peer"))
     if pairs.empty:
         return []
+    rows = [[{str(k): v for k, v in row.items()} for row in table.to_dict("records")] for table in (own, peers)]
+    if lacking := unknown(*rows[0], *rows[1]):
+        return [f"how often {other} finds the event is not compared ({lacking})"]
     difference = pairs["value"] - pairs["value_peer"]
-    beyond = difference.abs() > BEYOND * np.hypot(pairs["error"], pairs["error_peer"])
+    beyond = np.array([is_beyond(*apart(*_sides(row))) for row in pairs.to_dict("records")])
     more, less = (list(pairs.loc[beyond & (sign * difference > 0), "subject"]) for sign in (1, -1))
     rest = len(pairs) - len(more) - len(less)
     text = f"compared with {other} by more than two standard deviations (errors in quadrature) more often for "
     return [
         f"{text}{listed(more)}, less often for {listed(less)}, {NO_DIFFERENCE} for {rest} of {len(pairs)} variants"
     ]
+
+
+def _sides(row: Mapping[Any, Any]) -> tuple[Row, Row]:
+    """Return the two lines that were merged to one."""
+    names = [name for name in ("value", "error", "dof") if name in row]
+    return {name: row[name] for name in names}, {name: row[f"{name}_peer"] for name in names}
 
 
 def _rank(table: pd.DataFrame, method: str) -> str:

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rs3l.eval import student
+from rs3l.eval.spread import effective_dof, unknown
 from rs3l.eval.summary import format_number
 
 BEYOND = 2.0
@@ -22,6 +24,12 @@ _SEVERAL = 5
 _BY_CHANCE = math.erfc(BEYOND / math.sqrt(2.0))
 
 Row = Mapping[str, Any]
+
+
+def dof_of(row: Row, name: str = "dof") -> float:
+    """Return the degrees of freedom of an error; infinitely many in tables of before they were counted."""
+    value = float(row.get(name, math.inf))
+    return math.inf if math.isnan(value) else value
 
 
 def plain(value: float) -> str:
@@ -43,44 +51,88 @@ def of_row(row: Row) -> str:
     return measured(float(row["value"]), float(row["error"]))
 
 
+def lacks(row: Row) -> str:
+    """Return in brackets what the error of a line lacks; nothing if it is complete."""
+    lacking = unknown(row)
+    return f" ({lacking})" if lacking else ""
+
+
 def signed(value: float, error: float) -> str:
     """Return ``+ value ± error`` or ``− value ± error``."""
     return f"{'−' if value < 0 else '+'}{measured(abs(value), error)}"
 
 
-def is_beyond(value: float, error: float) -> bool:
+def sigmas(value: float, error: float, dof: float = math.inf) -> float:
+    """Return how many standard deviations of a normal distribution are as improbable as a value, by Student's t.
+
+    NaN without an error.
+    """
+    if not error > 0.0:
+        return math.nan
+    return abs(value) / error if math.isinf(dof) else student.deviate(student.two_sided(value / error, dof))
+
+
+def is_beyond(value: float, error: float, dof: float = math.inf) -> bool:
     """Return whether a value differs from zero by more than two standard deviations; never without an error."""
-    return error > 0.0 and abs(value) > BEYOND * error
+    return sigmas(value, error, dof) > BEYOND
 
 
-def deviations(value: float, error: float) -> str:
+def deviations(value: float, error: float, dof: float = math.inf) -> str:
     """Return how many standard deviations a value is from zero."""
-    return f"{abs(value) / error:.1f} standard deviations"
+    return f"{sigmas(value, error, dof):.1f} standard deviations"
 
 
-def verdict(value: float, error: float, words: tuple[str, str] = ("higher", "lower")) -> str:
-    """Return in words whether a difference is more or less than zero, or nothing that can be told from it."""
+def verdict(
+    value: float,
+    error: float,
+    dof: float = math.inf,
+    lacking: str = "",
+    words: tuple[str, str] = ("higher", "lower"),
+) -> str:
+    """Return in words whether a difference is more or less than zero, or nothing that can be told from it.
+
+    ``lacking``: what the error lacks (:func:`rs3l.eval.spread.unknown`); nothing can be told then.
+    """
+    if lacking:
+        return f"difference {signed(value, error)} ({lacking}, and nothing is said of significance)"
     if not error > 0.0:
         return f"difference {value:+.3g}, of unknown error"
-    if not is_beyond(value, error):
+    if not is_beyond(value, error, dof):
         return f"{NO_DIFFERENCE} ({signed(value, error)})"
-    return f"{words[value < 0]} by {measured(abs(value), error)}, {deviations(value, error)}"
+    return f"{words[value < 0]} by {measured(abs(value), error)}, {deviations(value, error, dof)}"
 
 
-def ratio_verdict(ratio: float, error: float) -> str:
-    """Return in words whether a ratio differs from 1, by the error of its logarithm."""
+def ratio_verdict(ratio: float, error: float, dof: float = math.inf, lacking: str = "") -> str:
+    """Return in words whether a ratio differs from 1, by the error of its logarithm; ``lacking`` as above."""
     logarithm, own = math.log(ratio), error / ratio
     text = f"paired ratio {measured(ratio, error)}"
+    if lacking:
+        return f"{text} ({lacking}, and nothing is said of significance)"
     if not own > 0.0:
         return f"{text}, of unknown error"
-    if not is_beyond(logarithm, own):
+    if not is_beyond(logarithm, own, dof):
         return f"{text}: {NO_DIFFERENCE}"
-    return f"{text}, {deviations(logarithm, own)} from 1"
+    return f"{text}, {deviations(logarithm, own, dof)} from 1"
 
 
-def apart(first: Row, second: Row) -> tuple[float, float]:
-    """Return the difference of two lines of a table, with both errors in quadrature."""
-    return float(first["value"] - second["value"]), math.hypot(first["error"], second["error"])
+def apart(first: Row, second: Row) -> tuple[float, float, float]:
+    """Return the difference of two lines of a table, both errors in quadrature, and its degrees of freedom."""
+    errors = [float(row["error"]) for row in (first, second)]
+    dof = effective_dof((error**2, dof_of(row)) for error, row in zip(errors, (first, second), strict=True))
+    return float(first["value"] - second["value"]), math.hypot(*errors), dof
+
+
+def sigma(row: Row, value: str = "value", error: str = "error") -> str:
+    """Return the significance of a line of differences as ``+2.1 σ``; what is unknown in its place.
+
+    Tables of before Student's t have value / error in ``z``, or these two.
+    """
+    if lacking := unknown(row):
+        return lacking
+    number = row.get("significance", row.get("z"))
+    if number is None:
+        number = float(row[value]) / float(row[error]) if float(row[error]) > 0 else math.nan
+    return f"{number:+.1f} σ" if math.isfinite(number) else ""
 
 
 def by_chance(comparisons: int) -> str:
