@@ -16,7 +16,14 @@ ARGS ?=
 RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger campaign) \
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
-.PHONY: bench chromium compare publish replay plan envs pins test-conda demo test test-report test-faults test-slurm status resume lint format schema lock venv clean help
+# `make test`: a worker of pytest-xdist per core; PYTEST: more options of pytest.
+WORKERS = -n auto --maxprocesses 4 --dist loadgroup
+PYTEST ?=
+
+# `make test-processor`: default, avx2 or avx512, of which torch takes the best by itself.
+PROCESSOR ?= default
+
+.PHONY: bench chromium compare publish replay plan envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,8 +41,11 @@ $(VENV)/.complete: requirements.lock tools/install_torch.py
 demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml on all cores
 	@$(RUN) tools/demo.py --config "$(CONFIG)" --cores "$(CORES)"
 
-test: venv  ## all tests, with the miniature campaign
-	@$(RUN) -m pytest tests -m "not faults and not slurm and not conda"
+test: venv  ## all tests, with the miniature campaign, on up to four cores
+	@$(RUN) -m pytest tests -m "not faults and not slurm and not conda" $(WORKERS) $(PYTEST)
+
+test-processor: venv  ## the miniature campaign as another processor would compute it: make test-processor PROCESSOR=avx2
+	@ATEN_CPU_CAPABILITY="$(PROCESSOR)" $(RUN) -m pytest tests/campaign/test_campaign.py -k everything_is_there $(PYTEST)
 
 test-faults: venv  ## SIGKILL, full disk, damaged files, clock skew, Ctrl-C ... on tiny campaigns; then on Slurm
 	@$(RUN) -m pytest tests -m "faults and not slurm"
