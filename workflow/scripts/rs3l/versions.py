@@ -5,7 +5,7 @@ Each stage's block (``rs3l.config.blocks``) carries its number, so that raising 
 and what depends on it.
 """
 
-HARD = 2
+HARD = 3
 RESIM = 4
 MERGE = 2
 PRETRAIN = 2
