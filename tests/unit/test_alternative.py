@@ -29,6 +29,7 @@ from rs3l.data.schema import Status, jets_schema
 from rs3l.errors import ConfigError, GeneratorError
 from rs3l.physics.alternative import Alternative, by_partons
 from rs3l.physics.generator import check_settings, setting_line
+from rs3l.physics.hard import generate_shard
 from rs3l.physics.hepmc import Record
 from rs3l.physics.lhe import HardEvent, read_shard
 from rs3l.physics.resim import resimulate, resimulate_shard
@@ -120,6 +121,22 @@ def test_jets_are_those_of_pythia_in_our_process(campaign: Campaign, hard_events
             )
         else:
             assert theirs.equals(ours), name
+
+
+@pytest.mark.parametrize("process", ["dijets", "top_hadronic"])
+def test_alternate_anchors_are_those_of_every_other_variant(
+    test_values: Any, tmp_path: Path, process: str
+) -> None:
+    """Two partons, or tops, in every event: the jet is that of the one whose turn it is."""
+    values = copy.deepcopy(test_values)
+    values["processes"][process] = {"like": process, "events": N}
+    config = parse_campaign(values)
+    generate_shard(blocks.hard(config, process, 0), tmp_path / "hard.lhe.gz")
+    events = read_shard(tmp_path / "hard.lhe.gz")[1]
+    own = resimulate(blocks.resim(config, process, "seed"), events)
+    other = resimulate(exact(config, process), events)
+    assert other["status"].equals(own["status"]) and (own["status"].to_numpy() == Status.OK).sum() > 3
+    assert other["parton_pdg_id"].equals(own["parton_pdg_id"])
 
 
 def test_with_seeds_per_event_the_shard_plays_no_role(campaign: Campaign, hard_events: Events) -> None:

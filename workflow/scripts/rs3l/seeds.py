@@ -64,9 +64,9 @@ def hard_seeds(campaign_seed: int, process: str, first: int, events: int, stream
 def permuted(keys: Sequence[int], index: int, size: int, half: int) -> int:
     """Return the place of ``index`` in a permutation of 0 ... ``size`` - 1, at most 4^``half`` (cycle walking).
 
-    The network permutes all words of 2 ``half`` bits. From an index below ``size``, it is followed to the next word
-    below ``size``: the cycle of words comes back to the index itself at last, and no other index leads to that word
-    (J. Black and P. Rogaway, CT-RSA 2002).
+    The network permutes all words of 2 ``half`` bits. From an index below ``size``, it is followed to the next
+    word below ``size``: the cycle of words comes back to the index itself at last, and no other index leads to
+    that word (J. Black and P. Rogaway, CT-RSA 2002).
     """
     index = _network(keys, index, half)
     while index >= size:

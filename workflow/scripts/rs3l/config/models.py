@@ -155,8 +155,8 @@ class Process(Block):
     def _one_seed_each(cls, value: Any) -> Any:
         if isinstance(value, int) and value > PYTHIA_MAX_SEED:
             raise ValueError(
-                f"{value} hard events, but Pythia knows {PYTHIA_MAX_SEED:,} seeds, and more events would be copies of "
-                "others; lower it, or make two processes of it (of different ranges of pt_hat, say)"
+                f"{value} hard events, but Pythia knows {PYTHIA_MAX_SEED:,} seeds, and more would be copies "
+                "of others; lower it, or make two processes of it (of different ranges of pt_hat, say)"
             )
         return value
 

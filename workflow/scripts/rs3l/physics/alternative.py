@@ -132,7 +132,8 @@ class Alternative:
 
     def _aligned(self, particles: Particles) -> int:
         """Count the events with half the anchor's pT within a jet radius of it."""
-        anchors = [find_anchor(self._events[i], self._block.anchor) for i in particles.position.tolist()]
+        block, events = self._block, (self._events[i] for i in particles.position.tolist())
+        anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
         sizes = np.diff(particles.offsets)
         event = np.repeat(np.arange(len(anchors)), sizes)
         pt, eta, phi = (np.array([getattr(a, name) for a in anchors])[event] for name in ("pt", "eta", "phi"))
