@@ -6,7 +6,7 @@ and what depends on it.
 """
 
 HARD = 3
-RESIM = 4
+RESIM = 5
 MERGE = 2
 PRETRAIN = 2
 LATENTS = 1

@@ -121,14 +121,16 @@ class Alternative:
         pdg_id = np.concatenate([r.pdg_id for r in records])
         momentum = np.concatenate([r.momentum for r in records]).T
         vertex = np.concatenate([r.vertex for r in records]).T
+        px, py, pz, energy = momentum
+        vx, vy, vz = vertex
         return Particles(
-            np.array([position for position, _ in batch], np.int64),
-            np.concatenate([[0], np.cumsum([len(r.pdg_id) for r in records])]).astype(np.int64),
-            pdg_id,
-            self._charges(pdg_id),
-            *momentum,
-            *vertex,
-        )
+            position=np.array([position for position, _ in batch], np.int64),
+            offsets=np.concatenate([[0], np.cumsum([len(r.pdg_id) for r in records])]).astype(np.int64),
+            pdg_id=pdg_id,
+            charge=self._charges(pdg_id),
+            px=px, py=py, pz=pz, energy=energy, vx=vx, vy=vy, vz=vz,
+            weight=np.ones(len(batch)),
+        )  # fmt: skip
 
     def _aligned(self, particles: Particles) -> int:
         """Count the events with half the anchor's pT within a jet radius of it."""

@@ -42,7 +42,9 @@ class Recorder(Protocol):
 class Particles:
     """Visible stable particles of a batch of events, flat: event ``i`` owns ``offsets[i]:offsets[i + 1]``.
 
-    ``position`` [E]: position of each event among those that were showered. Momenta in GeV, vertices in mm.
+    ``position`` [E]: position of each event among those that were showered. ``weight`` [E]: what its jet counts
+    beside the weight of the hard event; not 1 where a setting makes Pythia prefer some showers to others. Momenta
+    in GeV, vertices in mm.
     """
 
     position: Ints
@@ -56,9 +58,10 @@ class Particles:
     vx: Floats
     vy: Floats
     vz: Floats
+    weight: Floats
 
     def same_as(self, other: Particles) -> bool:
-        """Return whether all particles of all events are those of ``other``, to the bit."""
+        """Return whether all particles of all events, and their weights, are those of ``other``, to the bit."""
         return all(
             np.array_equal(mine, theirs)
             for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
@@ -112,7 +115,24 @@ def flatten(batch: ak.Array, charge: Charges) -> Particles:
         pz=pz,
         energy=energy,
         **_vertices(entries.vProd[chosen]),
+        weight=_weights(batch),
     )
+
+
+def _weights(batch: ak.Array) -> Floats:
+    """Return Pythia's weight of each event [E]: the product of all that it knows, e.g. of enhanced branchings.
+
+    Weights of variations beside it would be lost: :class:`GeneratorError`.
+    """
+    if (ak.to_numpy(ak.num(batch.info.weights)) != 1).any():
+        raise GeneratorError(
+            "Pythia gives several weights per event, of variations that this workflow does not keep: remove the "
+            "settings that ask for them, and make a variant of each variation"
+        )
+    weights: Floats = ak.to_numpy(ak.flatten(batch.info.weights)).astype(float)
+    if not np.isfinite(weights).all():
+        raise GeneratorError("Pythia gives a weight that is not a number: enhance less")
+    return weights
 
 
 def seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
@@ -215,4 +235,4 @@ def _vertices(vertex: ak.Array) -> dict[str, Floats]:
 def no_particles() -> Particles:
     """Return a batch without an event."""
     ints, floats = np.zeros(0, np.int64), np.zeros(0)
-    return Particles(ints, np.zeros(1, np.int64), ints, *([floats] * 8))
+    return Particles(ints, np.zeros(1, np.int64), ints, *([floats] * 9))
