@@ -113,7 +113,8 @@ class _Rehadroniser:
         # Pythia keeps pointers to these two: they must live as long as it does.
         self._source = memory_source(self._pythia, seeder(block, "shower"), block.ecm)
         self._hook = _replacing_hook(self._pythia, self._source, seeder(block, "hadronisation"))
-        initialise(self._pythia, block, self._source, self._hook, {**block.pythia, **_NO_PARTON_LEVEL})
+        settings = {**block.pythia, **_NO_PARTON_LEVEL}
+        initialise(self._pythia, block, self._source, self._hook, settings, lambda: _Rehadroniser(block))
         self._charge = Charges(self._pythia)
         self._whole: Showerer | None = None
 

@@ -20,6 +20,7 @@ from rs3l.config.models import PythiaSettings
 from rs3l.errors import GeneratorError
 from rs3l.physics.generator import Charges, apply_settings, new_pythia, pythia_module
 from rs3l.physics.lhe import HardEvent, incoming
+from rs3l.physics.reason import reason
 
 BATCH = 200
 """Events that are simulated at a time; results do not depend on it, memory does."""
@@ -77,7 +78,7 @@ class Showerer:
         # Pythia keeps pointers to these two: they must live as long as it does.
         self._source = memory_source(self._pythia, seeder(block, "shower"), block.ecm)
         self._hook = _hadronisation_hook(self._pythia, self._source, seeder(block, "hadronisation"))
-        initialise(self._pythia, block, self._source, self._hook, block.pythia)
+        initialise(self._pythia, block, self._source, self._hook, block.pythia, lambda: Showerer(block))
         self._charge = Charges(self._pythia)
 
     def shower(self, events: Sequence[HardEvent], recorder: Recorder | None = None) -> Particles:
@@ -141,8 +142,19 @@ def seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
     return lambda index: seeds.seed(block.seed, block.process, index, stage, stream)
 
 
-def initialise(pythia: Any, block: ResimBlock, source: Any, hook: Any, settings: PythiaSettings) -> None:
-    """Initialise Pythia on a source of hard events; raises :class:`GeneratorError` if it refuses the settings."""
+def initialise(
+    pythia: Any,
+    block: ResimBlock,
+    source: Any,
+    hook: Any,
+    settings: PythiaSettings,
+    again: Callable[[], object],
+) -> None:
+    """Initialise Pythia on a source of hard events.
+
+    Raises :class:`GeneratorError` if it refuses the settings; ``again`` does the same with another Pythia, to hear
+    why.
+    """
     apply_settings(pythia, settings)
     apply_settings(
         pythia,
@@ -155,7 +167,8 @@ def initialise(pythia: Any, block: ResimBlock, source: Any, hook: Any, settings:
     pythia.setUserHooksPtr(hook)
     if not pythia.setLHAupPtr(source) or not pythia.init():
         raise GeneratorError(
-            f"Pythia cannot initialise the variant {block.variant} of {block.process}: see its messages"
+            f"Pythia cannot initialise the variant {block.variant} of {block.process}: {reason(again)}; check "
+            f"variants.{block.variant}.pythia and generator"
         )
 
 
