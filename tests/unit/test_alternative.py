@@ -248,6 +248,7 @@ def test_commands_that_fail_say_why_and_leave_nothing(
         ("cut", "truncated or damaged: . of . events are whole, and the line that ends"),
         ("unfinished", "truncated or damaged: 15 of 15 events are whole, and the line that ends"),
         ("damaged", "truncated or damaged: 0 of 16 events are whole"),
+        ("weighted", r"its events have different weights \(3e-05 ... 6e-05\), which would be lost"),
     ],
 )
 def test_output_that_is_not_the_events_is_refused(
@@ -256,6 +257,13 @@ def test_output_that_is_not_the_events_is_refused(
     with pytest.raises(GeneratorError, match=expected):
         resimulate_shard(tampered(campaign, mode), hard_shard("qcd", 0, N), tmp_path / "x.parquet")
     assert not list(tmp_path.iterdir()) and not list(scratch.iterdir())
+
+
+def test_a_weight_that_all_events_have_plays_no_role(campaign: Campaign, hard_events: Events) -> None:
+    events = hard_events("qcd", 4)
+    assert resimulate(tampered(campaign, "weighted_alike"), events).equals(
+        resimulate(tampered(campaign, "none"), events)
+    )
 
 
 def test_how_many_events_may_be_missing_is_configured(

@@ -281,7 +281,7 @@ class Variant(Block):
             )
         if self.resample == "hadronisation":
             for key in self.pythia:
-                if key.startswith(_SHOWER_GROUPS):
+                if key.lower().startswith(tuple(map(str.lower, _SHOWER_GROUPS))):  # as Pythia reads it
                     raise ValueError(
                         f"pythia.{key} changes the shower, which `resample: hadronisation` shares with the "
                         "nominal: use `resample: shower`"

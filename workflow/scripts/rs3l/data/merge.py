@@ -297,7 +297,8 @@ def _fingerprints(shards: Sequence[Shard]) -> npt.NDArray[np.uint64]:
     result = np.zeros(sum(shard.events for shard in shards), np.uint64)
     for shard in shards:
         try:
-            values = pq.read_table(shard.path, columns=[FINGERPRINT])[FINGERPRINT].to_numpy()
+            with pq.ParquetFile(shard.path) as file:
+                values = file.read(columns=[FINGERPRINT])[FINGERPRINT].to_numpy()
             result[shard.first : shard.first + shard.events] = values
         except KeyError:
             raise DataError(f"{shard.path}: of another version of the workflow; delete it and run again") from None

@@ -34,6 +34,8 @@ MATCHED = 1e-4
 """Largest difference of a hard parton's momentum in the record, relative to its energy."""
 ALIGNED = 0.5
 """Fraction of the events that must have energy where their hard event says: others are not its events."""
+SAME_WEIGHT = 1e-6
+"""Largest relative difference between the weights of the events."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -89,9 +91,11 @@ class Alternative:
         zipped = folder / "out.hepmc.gz"
         found = self._assigned(read_records(out if out.exists() or not zipped.exists() else zipped))
         aligned = total = 0
+        weights: list[float] = []
         while batch := list(itertools.islice(found, BATCH)):
             particles = self._particles(batch)
             aligned, total = aligned + self._aligned(particles), total + len(batch)
+            weights = _range([*weights, *(record.weight for _, record in batch)])
             yield particles
         self._check(aligned, total)
 
@@ -154,6 +158,20 @@ class Alternative:
                 f"only {aligned} of {total} events have a jet where their hard event says: their numbers are not "
                 f"its numbers (first_number: {self._generator.first_number}), or it did not read {{lhe}}"
             )
+
+
+def _range(weights: list[float]) -> list[float]:
+    """Return the smallest and the largest weight; raises :class:`GeneratorError` if they are not one weight.
+
+    What a program's weights are relative to is not known: a factor that all events have plays no role.
+    """
+    smallest, largest = min(weights), max(weights)
+    if not math.isclose(smallest, largest, rel_tol=SAME_WEIGHT):
+        raise GeneratorError(
+            f"its events have different weights ({smallest:g} ... {largest:g}), which would be lost: switch off "
+            "what weighs events, such as enhanced branchings"
+        )
+    return [smallest, largest]
 
 
 def write_seeds(path: Path, block: ResimBlock, events: Sequence[HardEvent], first_number: int) -> None:

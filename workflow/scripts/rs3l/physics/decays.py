@@ -59,8 +59,8 @@ def _decay(block: LheBlock, events: list[HardEvent]) -> Iterator[HardEvent]:
         if not done or source.position != position:
             raise GeneratorError(
                 f"Pythia cannot decay the hard event {event.index} of {block.process}: "
-                f"{_why(block, event)}; check processes.{block.process}.pythia. The order of its settings matters: "
-                "first close all channels (`onMode: false`), then open those that are wanted (`onIfAny`)"
+                f"{_why(block, event)}; check processes.{block.process}.pythia. The order of its settings "
+                "matters: first close all channels (`onMode: false`), then open those that are wanted (`onIfAny`)"
             )
         result = dataclasses.replace(event, particles=hard_particles(pythia.process))
         if is_undecayed(result):
