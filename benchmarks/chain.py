@@ -119,7 +119,7 @@ def chain(block: blocks.ResimBlock, hard: Path, folder: Path) -> tuple[Times, fl
     """Run the chain; return CPU seconds by step, and the kilobytes that it leaves."""
     times: Times = defaultdict(float)
     simulate(block, hard, folder / "events.hepmc.gz", times)
-    anchors = [find_anchor(event, block.anchor) for event in read_shard(hard)[1]]
+    anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in read_shard(hard)[1]]
     rows, cuts = [], block.jets
     start = time.process_time()
     with pyhepmc.open(str(folder / "events.hepmc.gz")) as stream:

@@ -58,6 +58,13 @@ def main() -> None:
         with pyhepmc.open(out, "w", format="HepMC2") as stream:
             for event in events:
                 stream.write(event)
+    if mode.startswith("weighted"):
+        with pyhepmc.open(out) as stream:
+            events = list(stream)
+        with pyhepmc.open(out, "w") as stream:
+            for i, event in enumerate(events):
+                event.weights = [3e-5 * (1 + i % 2) if mode == "weighted" else 3e-5]
+                stream.write(event)
     if mode == "zipped_without_name":
         Path(out).write_bytes(gzip.compress(Path(out).read_bytes()))
     print(f"tampered: {mode}")

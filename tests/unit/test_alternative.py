@@ -28,6 +28,7 @@ from rs3l.data.schema import Status, jets_schema
 from rs3l.errors import ConfigError, GeneratorError
 from rs3l.physics.alternative import Alternative, by_partons
 from rs3l.physics.generator import check_settings, setting_line
+from rs3l.physics.hard import generate_shard
 from rs3l.physics.hepmc import Record
 from rs3l.physics.lhe import HardEvent, read_shard
 from rs3l.physics.resim import resimulate, resimulate_shard
@@ -119,6 +120,22 @@ def test_jets_are_those_of_pythia_in_our_process(campaign: Campaign, hard_events
             )
         else:
             assert theirs.equals(ours), name
+
+
+@pytest.mark.parametrize("process", ["dijets", "top_hadronic"])
+def test_alternate_anchors_are_those_of_every_other_variant(
+    test_values: Any, tmp_path: Path, process: str
+) -> None:
+    """Two partons, or tops, in every event: the jet is that of the one whose turn it is."""
+    values = copy.deepcopy(test_values)
+    values["processes"][process] = {"like": process, "events": N}
+    config = parse_campaign(values)
+    generate_shard(blocks.hard(config, process, 0), tmp_path / "hard.lhe.gz")
+    events = read_shard(tmp_path / "hard.lhe.gz")[1]
+    own = resimulate(blocks.resim(config, process, "seed"), events)
+    other = resimulate(exact(config, process), events)
+    assert other["status"].equals(own["status"]) and (own["status"].to_numpy() == Status.OK).sum() > 3
+    assert other["parton_pdg_id"].equals(own["parton_pdg_id"])
 
 
 def test_with_seeds_per_event_the_shard_plays_no_role(campaign: Campaign, hard_events: Events) -> None:
@@ -230,6 +247,7 @@ def test_commands_that_fail_say_why_and_leave_nothing(
         ("cut", "truncated or damaged: . of . events are whole, and the line that ends"),
         ("unfinished", "truncated or damaged: 15 of 15 events are whole, and the line that ends"),
         ("damaged", "truncated or damaged: 0 of 16 events are whole"),
+        ("weighted", r"its events have different weights \(3e-05 ... 6e-05\), which would be lost"),
     ],
 )
 def test_output_that_is_not_the_events_is_refused(
@@ -238,6 +256,13 @@ def test_output_that_is_not_the_events_is_refused(
     with pytest.raises(GeneratorError, match=expected):
         resimulate_shard(tampered(campaign, mode), hard_shard("qcd", 0, N), tmp_path / "x.parquet")
     assert not list(tmp_path.iterdir()) and not list(scratch.iterdir())
+
+
+def test_a_weight_that_all_events_have_plays_no_role(campaign: Campaign, hard_events: Events) -> None:
+    events = hard_events("qcd", 4)
+    assert resimulate(tampered(campaign, "weighted_alike"), events).equals(
+        resimulate(tampered(campaign, "none"), events)
+    )
 
 
 def test_how_many_events_may_be_missing_is_configured(

@@ -48,6 +48,7 @@ def test_shipped_configurations_are_valid(name: str) -> None:
         ("variants/nominal", {"resample": "shower"}, "variants.nominal.resample"),
         ("variants/x", {"resample": "detector", "pythia": {"TimeShower:alphaSvalue": 0.13}}, "variants.x"),
         ("variants/x", {"resample": "hadronisation", "pythia": {"TimeShower:alphaSvalue": 0.1}}, "use `resample: shower`"),
+        ("variants/x", {"resample": "hadronisation", "pythia": {"timeshower:alphasvalue": 0.1}}, "use `resample: shower`"),
         ("variants/Fsr-up", {"resample": "shower"}, "variants.Fsr-up"),
         ("tasks/h_vs_qcd/signal", "higgs", "tasks.h_vs_qcd.signal: no process 'higgs'; known: higgs_bb, qcd, w_qq"),
         ("tasks/h_vs_qcd/signal", "qcd", "tasks.h_vs_qcd: signal and background are both 'qcd'"),

@@ -97,7 +97,7 @@ def test_gluons_of_real_showers_are_typed_in_the_nominal_alone(
 ) -> None:
     events = hard_events("qcd", 120)
     nominal = blocks.resim(campaign, "qcd", "nominal")
-    anchors = [find_anchor(event, nominal.anchor) for event in events]
+    anchors = [find_anchor(event, nominal.anchor, nominal.anchor_choice) for event in events]
     expected = [anchor.jet_type for anchor in anchors]
 
     def look(position: int, event: Any) -> None:

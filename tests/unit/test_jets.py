@@ -59,7 +59,7 @@ def make_particles(events: list[np.ndarray]) -> Particles:
         pdg_id=np.full(len(flat), 211),
         charge=np.ones(len(flat)),
         px=flat[:, 0], py=flat[:, 1], pz=flat[:, 2], energy=flat[:, 3],
-        vx=zero, vy=zero, vz=zero,
+        vx=zero, vy=zero, vz=zero, weight=np.ones(len(events)),
     )  # fmt: skip
 
 

@@ -31,27 +31,27 @@ Z_JET = event(particle(23, 2, 1), particle(21, 1, 1, pz=120.0), particle(1, 1, 3
 
 
 def test_resonance_anchor() -> None:
-    anchor = find_anchor(HIGGS, [25])
+    anchor = find_anchor(HIGGS, [25], "unique")
     assert (anchor.pdg_id, anchor.jet_type) == (25, "H")
     assert (anchor.pt, anchor.eta, anchor.energy) == (50.0, 0.0, 50.0)
     assert anchor.phi == pytest.approx(math.atan2(40, 30))
 
 
 def test_outgoing_parton_is_not_a_decay_product() -> None:
-    anchor = find_anchor(Z_JET, "outgoing_parton")
+    anchor = find_anchor(Z_JET, "outgoing_parton", "unique")
     assert (anchor.pdg_id, anchor.jet_type) == (21, "g")
     assert anchor.eta == pytest.approx(math.asinh(120 / 50))
 
 
 def test_the_decay_of_a_z_gives_its_type() -> None:
-    assert find_anchor(Z_JET, [23]).jet_type == "Z_qq"
-    assert find_anchor(HIGGS, [23]).jet_type == "Z"
+    assert find_anchor(Z_JET, [23], "unique").jet_type == "Z_qq"
+    assert find_anchor(HIGGS, [23], "unique").jet_type == "Z"
 
 
 @pytest.mark.parametrize(("hard", "anchor"), [(HIGGS, "outgoing_parton"), (Z_JET, [25]), (HIGGS, [5])])
 def test_an_anchor_that_is_not_unique_is_refused(hard: HardEvent, anchor: object) -> None:
     with pytest.raises(DataError, match="change `anchor`"):
-        find_anchor(hard, anchor)  # type: ignore[arg-type]
+        find_anchor(hard, anchor, "unique")  # type: ignore[arg-type]
 
 
 def nearest_reference(

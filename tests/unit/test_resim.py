@@ -17,11 +17,10 @@ from rs3l import seeds
 from rs3l.config import Campaign, blocks
 from rs3l.config.blocks import ResimBlock
 from rs3l.config.models import Detector
-from rs3l.data.jets_file import JetsFile
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, jets_schema
 from rs3l.errors import DataError, GeneratorError
-from rs3l.physics import resim, shower
-from rs3l.physics.lhe import HardEvent
+from rs3l.physics import shower
+from rs3l.physics.lhe import HardEvent, read_shard, write_shard
 from rs3l.physics.resim import resimulate, resimulate_shard
 from rs3l.physics.shower import Showerer
 
@@ -165,7 +164,7 @@ def test_more_radiation_makes_more_constituents(campaign: Campaign, hard_events:
 
 
 def test_an_event_that_pythia_cannot_complete_is_a_row_with_a_status(
-    campaign: Campaign, hard_events: Events, tmp_path: Path
+    campaign: Campaign, hard_events: Events, hard_shard: Callable[[str, int, int], Path], tmp_path: Path
 ) -> None:
     """An event whose colours make no sense fails in Pythia; its neighbours are as if it were not there."""
     events = hard_events("higgs_bb", 6)
@@ -176,9 +175,11 @@ def test_an_event_that_pythia_cannot_complete_is_a_row_with_a_status(
     assert table["status"][2].as_py() == Status.FAILED
     assert table["event_id"].equals(whole["event_id"])
     assert table.take([0, 1, 3, 4, 5]).equals(whole.take([0, 1, 3, 4, 5]))
-    with JetsFile(tmp_path / "x.parquet") as file, pytest.raises(GeneratorError, match="failed on 1 of 6 events"):
-        file.write(table)
-        resim._check_failures(file, block(campaign, "nominal"), "shard")
+    info, _ = read_shard(hard_shard("higgs_bb", 0, 6))
+    write_shard(tmp_path / "hard.lhe.gz", info, events, 13000.0)
+    with pytest.raises(GeneratorError, match=r"failed on 1 of 6 events .*\(hard event 2: Pythia says: "):
+        resimulate_shard(block(campaign, "nominal"), tmp_path / "hard.lhe.gz", tmp_path / "x.parquet")
+    assert not (tmp_path / "x.parquet").exists()
 
 
 def test_a_foreign_shard_and_a_refused_variant_leave_no_file(

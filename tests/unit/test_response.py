@@ -47,6 +47,7 @@ def batch_of(events: Sequence[np.ndarray]) -> Particles:
         np.concatenate([[0], np.cumsum([len(e) for e in events])]).astype(np.int64),
         flat[:, 0].astype(np.int64),
         *np.ascontiguousarray(flat[:, 1:].T),
+        np.ones(len(events)),
     )
 
 

@@ -49,8 +49,9 @@ def by_position(batches: list[Particles]) -> dict[int, list[Any]]:
         position: [
             column[batch.offsets[i] : batch.offsets[i + 1]].tolist()
             for name, column in vars(batch).items()
-            if name not in ("position", "offsets")
+            if name not in ("position", "offsets", "weight")
         ]
+        + [[batch.weight[i]]]
         for batch in batches
         for i, position in enumerate(batch.position.tolist())
     }

@@ -5,8 +5,8 @@ Each stage's block (``rs3l.config.blocks``) carries its number, so that raising 
 and what depends on it.
 """
 
-HARD = 2
-RESIM = 4
+HARD = 3
+RESIM = 5
 MERGE = 2
 PRETRAIN = 2
 LATENTS = 1

@@ -12,9 +12,19 @@ import string
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from rs3l.paths import SPLITS, Split
+from rs3l.seeds import PYTHIA_MAX_SEED
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 PythiaKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9:()\-+]+$")]
@@ -31,6 +41,12 @@ PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process",
 
 GENERATOR_CUT_REACH = 0.8
 """Largest pt_hat.min / jets.pt_min: above it, the generator cut shapes the spectrum of the accepted jets."""
+
+LARGEST_ECM = 1e6
+"""Largest energy of a collision [GeV]; a larger one was meant in MeV."""
+
+MASSES = {6: 173.0, 23: 91.0, 24: 80.0, 25: 125.0}
+"""Masses of anchors [GeV], for the energy that a process needs at least."""
 
 _SHOWER_GROUPS = (
     "Tune:", "PDF:", "Beams:", "PartonShowers:", "TimeShower:", "SpaceShower:", "SigmaProcess:",
@@ -56,7 +72,9 @@ class Block(BaseModel):
 class Generator(Block):
     """What all processes and variants share."""
 
-    ecm: float = Field(13000.0, gt=0, description="Centre-of-mass energy of the pp collision [GeV].")
+    ecm: float = Field(
+        13000.0, gt=0, description="Centre-of-mass energy of the pp collision [GeV]; 13 TeV is 13000."
+    )
     tune: str | None = Field(
         None,
         description="A tune of config/tunes, whose settings come before those of `pythia`; without it, Monash.",
@@ -95,7 +113,11 @@ class Process(Block):
     )
     about: str = Field("", description="What it is, in words; no effect.")
     label: str = Field(min_length=1, description="Class name in tables and figures, e.g. H, QCD, W.")
-    events: int = Field(gt=0, le=10**9, description="Number of hard events.")
+    events: int = Field(
+        gt=0,
+        le=PYTHIA_MAX_SEED,
+        description="Number of hard events. Each has a seed of its own, and Pythia knows 900,000,000.",
+    )
     use: Literal["pretrain", "downstream"] = Field(
         "pretrain",
         description="pretrain: used everywhere. downstream: never seen in pre-training, only in tasks.",
@@ -127,6 +149,16 @@ class Process(Block):
         description="Where a hard event has several such particles: unique refuses it; alternate takes the first, "
         "the second ... in turn, from event to event (dijets, top pairs).",
     )
+
+    @field_validator("events", mode="before")
+    @classmethod
+    def _one_seed_each(cls, value: Any) -> Any:
+        if isinstance(value, int) and value > PYTHIA_MAX_SEED:
+            raise ValueError(
+                f"{value} hard events, but Pythia knows {PYTHIA_MAX_SEED:,} seeds, and more would be copies "
+                "of others; lower it, or make two processes of it (of different ranges of pt_hat, say)"
+            )
+        return value
 
     @property
     def lhe_patterns(self) -> list[str]:
@@ -249,7 +281,7 @@ class Variant(Block):
             )
         if self.resample == "hadronisation":
             for key in self.pythia:
-                if key.startswith(_SHOWER_GROUPS):
+                if key.lower().startswith(tuple(map(str.lower, _SHOWER_GROUPS))):  # as Pythia reads it
                     raise ValueError(
                         f"pythia.{key} changes the shower, which `resample: hadronisation` shares with the "
                         "nominal: use `resample: shower`"
@@ -654,6 +686,7 @@ class Campaign(Block):
     def _check_across_blocks(self) -> Self:
         problems = [
             *_variant_problems(self.variants),
+            *_energy_problems(self.generator.ecm, self.processes, self.jets),
             *_cut_problems(self.processes, self.jets),
             *_detector_problems(self.variants, self.detector),
             *(_share_problems(self.variants) if self.share_shower else []),
@@ -684,6 +717,24 @@ def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
         problems.append("variants.nominal.use: the nominal cannot be held out")
     if sum(v.use == "train" for v in variants.values()) < 2:
         problems.append("variants: pre-training needs two variants with `use: train`; add one, e.g. seed")
+    return problems
+
+
+def _energy_problems(ecm: float, processes: Mapping[str, Process], jets: Jets) -> list[str]:
+    """Every process must reach its jets: an anchor of that pT, and something that recoils from it."""
+    if ecm > LARGEST_ECM:
+        return [f"generator.ecm: {ecm:g} GeV is beyond any collider; the key is in GeV: 13 TeV is 13000"]
+    problems = []
+    for name, process in processes.items():
+        pt = max(jets.pt_min, process.pt_hat.min if process.pt_hat else 0.0)
+        codes = [] if process.anchor == "outgoing_parton" else process.anchor
+        threshold = pt + math.hypot(pt, min((MASSES.get(abs(int(code)), 0.0) for code in codes), default=0.0))
+        if ecm <= threshold:
+            problems.append(
+                f"generator.ecm: {ecm:g} GeV is not enough for the jets of processes.{name}, which need more than "
+                f"{threshold:.0f} GeV (twice a pT of {pt:g} GeV, and the mass of the anchor); the key is in GeV: "
+                "13 TeV is 13000"
+            )
     return problems
 
 

@@ -171,7 +171,17 @@ def _block(
     fill_candidates(candidates, table, event, slot, options)
     key, weight = np.zeros(events, np.int64), np.zeros(events)
     key[event], weight[event] = table["event_id"].to_numpy(), table["weight"].to_numpy()
+    _check_one_weight(table["weight"].to_numpy() == weight[event], table["event_id"].to_numpy())
     return Block(jets, candidates, key, weight, np.full(events, process, np.int32))
+
+
+def _check_one_weight(same: NDArray[np.bool_], key: NDArray[np.int64]) -> None:
+    """Raise :class:`DataError` unless the views of an event have one weight [R]."""
+    if not same.all():
+        raise DataError(
+            f"the views of the hard event {key[~same][0]} have different weights, since showers are weighted "
+            "(Enhancements:doEnhance), and this layout has one weight per event; export variants without them"
+        )
 
 
 def _codes(types: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from rs3l.data.checksum import VALUES, ValuesDigest, sealed
 from rs3l.data.parquet import parquet_options
-from rs3l.data.schema import jets_schema
+from rs3l.data.schema import Status, jets_schema
 
 ROW_GROUP = 1_000
 """Rows of a row group; the last one may be shorter."""
@@ -23,7 +23,7 @@ ROW_GROUP = 1_000
 class JetsFile:
     """Writer of rows of ``jets_schema``: memory is that of a row group, and the bytes do not depend on the pieces.
 
-    ``status``: number of rows with each status so far.
+    ``status``: number of rows with each status so far; ``first_failed``: the first row of an event that failed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -34,6 +34,7 @@ class JetsFile:
         self._waiting = schema.empty_table()
         self._digest = ValuesDigest()
         self.status: Counter[int] = Counter()
+        self.first_failed: int | None = None
 
     def __enter__(self) -> Self:
         """Return the writer."""
@@ -54,7 +55,10 @@ class JetsFile:
     def write(self, table: pa.Table) -> None:
         """Append rows."""
         self._digest.update(table)
-        self.status.update(table["status"].to_pylist())
+        status = table["status"].to_pylist()
+        if self.first_failed is None and Status.FAILED in status:
+            self.first_failed = self.rows + status.index(Status.FAILED)
+        self.status.update(status)
         self._waiting = pa.concat_tables([self._waiting, table])
         while self._waiting.num_rows >= ROW_GROUP:
             self._write_group()

@@ -27,7 +27,7 @@ from rs3l.config.blocks import MergeBlock
 from rs3l.data.card import card_text
 from rs3l.data.checksum import VALUES, ValuesDigest, is_sealed
 from rs3l.data.parquet import parquet_options
-from rs3l.data.schema import Status, dataset_schema, jets_schema
+from rs3l.data.schema import FINGERPRINT, SHOWER_WEIGHT, Status, dataset_schema, jets_schema
 from rs3l.data.splits import split_of
 from rs3l.data.survival import Moments, moments, survival
 from rs3l.data.workers import Jobs, compute
@@ -74,10 +74,13 @@ def merge(block: MergeBlock, root: str, workers: int, jobs: Jobs | None = None) 
     """Write the data set under ``root`` with local ``workers`` or as Slurm ``jobs``; return its manifest.
 
     Raises :class:`DataError`, before anything is written, for a shard that is missing, damaged, of another
-    campaign or of another version of Pythia; and from a task for rows that are not the expected hard events.
+    campaign or of another version of Pythia, and for a hard event that a process has twice; and from a task for
+    rows that are not the expected hard events.
     """
     paths = CampaignPaths(root)
     shards = find_shards(block, paths)
+    for process, by_variant in shards.items():
+        check_no_event_twice(paths, process, by_variant["nominal"])
     tasks = [
         dask.delayed(merge_part)(block, root, process, part, shards[process])
         for process in block.processes
@@ -155,7 +158,11 @@ def merge_part(
     tables = {variant: read_events(shards[variant], process, first, last) for variant in block.variants}
     ok = np.stack([table["status"].to_numpy() == Status.OK for table in tables.values()])
     _check_hard_events(tables)
-    tables = {variant: _with_types_of(tables["nominal"], table) for variant, table in tables.items()}
+    sum_weights = float(pc.sum(tables["nominal"]["weight"]).as_py())
+    tables = {
+        variant: _with_shower_weights(_with_types_of(tables["nominal"], table))
+        for variant, table in tables.items()
+    }
     complete = ok[[variant not in block.limited for variant in block.variants]]
     keep = complete.sum(axis=0) >= block.min_views
     split = np.array([split_of(block.seed, block.splits, process, event) for event in range(first, last)])
@@ -167,7 +174,7 @@ def merge_part(
         status={variant: _count_status(table) for variant, table in tables.items()},
         all_variants=int(complete.all(axis=0).sum()),
         two_variants=int((complete.sum(axis=0) >= 2).sum()),
-        sum_weights=float(pc.sum(tables["nominal"]["weight"]).as_py()),
+        sum_weights=sum_weights,
         survival=moments(tables, complete),
     )
 
@@ -249,13 +256,62 @@ def _check_one_pythia(shards: Sequence[Shard]) -> None:
 
 def _check_hard_events(tables: Mapping[str, pa.Table]) -> None:
     """Every view of an event must carry the same hard event, to the bit."""
-    columns = ["event_id", "weight", "parton_pdg_id", "parton_pt", "parton_eta", "parton_phi", "parton_energy"]
+    columns = [
+        "event_id", FINGERPRINT, "weight",
+        "parton_pdg_id", "parton_pt", "parton_eta", "parton_phi", "parton_energy",
+    ]  # fmt: skip
     nominal = tables["nominal"].select(columns)
     for variant, table in tables.items():
         if not table.select(columns).equals(nominal):
             raise DataError(
                 f"the hard events of {variant} are not those of nominal; delete its jets and run again"
             )
+
+
+def check_no_event_twice(paths: CampaignPaths, process: str, shards: Sequence[Shard]) -> None:
+    """Raise :class:`DataError` if two hard events of a process are the same but for their keys and weights.
+
+    In all shards and splits. Memory: 16 bytes per event.
+    """
+    ordered = np.sort(_fingerprints(shards))
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(again):
+        return
+    first, second = np.flatnonzero(_fingerprints(shards) == again[0])[:2].tolist()
+    files = [paths.hard(process, shard_name(i)) for i in (_shard_of(shards, first), _shard_of(shards, second))]
+    names = ", ".join(dict.fromkeys(files))
+    raise DataError(
+        f"the hard events {first} and {second} of {process} are one and the same ({names}; {len(again)} such "
+        "pairs in all): it would count twice, and could be in training and test. If they come from files "
+        f"(processes.{process}.lhe), an event is there twice, or in two files: take it out; otherwise delete the "
+        "shards that are named, and run again"
+    )
+
+
+def _shard_of(shards: Sequence[Shard], event: int) -> int:
+    return next(i for i, shard in enumerate(shards) if event < shard.first + shard.events)
+
+
+def _fingerprints(shards: Sequence[Shard]) -> npt.NDArray[np.uint64]:
+    """Return the fingerprint of each hard event [E], by index."""
+    result = np.zeros(sum(shard.events for shard in shards), np.uint64)
+    for shard in shards:
+        try:
+            with pq.ParquetFile(shard.path) as file:
+                values = file.read(columns=[FINGERPRINT])[FINGERPRINT].to_numpy()
+            result[shard.first : shard.first + shard.events] = values
+        except KeyError:
+            raise DataError(f"{shard.path}: of another version of the workflow; delete it and run again") from None
+        except _DAMAGE as error:
+            raise DataError(f"{shard.path}: damaged ({error}); delete it and run again") from None
+    return result
+
+
+def _with_shower_weights(table: pa.Table) -> pa.Table:
+    """Return ``table`` with the weights of its views: that of the hard event times that of the shower."""
+    column = table.schema.get_field_index("weight")
+    weight = pc.multiply(table["weight"], table[SHOWER_WEIGHT])
+    return table.set_column(column, table.schema.field(column), weight)
 
 
 def _with_types_of(nominal: pa.Table, table: pa.Table) -> pa.Table:

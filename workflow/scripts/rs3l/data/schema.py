@@ -58,13 +58,29 @@ HARD_COLUMNS: dict[str, pa.DataType] = {
     "parton_phi": pa.float32(),
     "parton_energy": pa.float32(),
 }
-"""The hard event: the weight that undoes biased sampling, and the anchor."""
+"""The hard event: the weight that undoes biased sampling, and the anchor.
+
+In the data set, the weight is that of the view: times the one of its shower.
+"""
+
+
+FINGERPRINT = "hard_fingerprint"
+"""Column of the jets: 64 bits of a hash of the particles of the hard event (``rs3l.physics.lhe.fingerprint``)."""
+SHOWER_WEIGHT = "shower_weight"
+"""Column of the jets: what the view counts beside the weight of its hard event; 1 if no shower is preferred."""
 
 
 def jets_schema() -> pa.Schema:
-    """Schema of ``jets/{process}/{variant}/{shard}.parquet``: jet and candidates are null unless OK."""
+    """Schema of ``jets/{process}/{variant}/{shard}.parquet``: jet and candidates are null unless OK.
+
+    The ``weight`` is that of the hard event, the same in every variant.
+    """
     return pa.schema(
         [pa.field("event_id", pa.int64(), nullable=False), pa.field("status", pa.int8(), nullable=False)]
+        + [
+            pa.field(FINGERPRINT, pa.uint64(), nullable=False),
+            pa.field(SHOWER_WEIGHT, pa.float64(), nullable=False),
+        ]
         + [pa.field(name, kind, nullable=False) for name, kind in HARD_COLUMNS.items()]
         + [pa.field(name, kind) for name, kind in JET_COLUMNS.items()]
         + [pa.field(name, pa.list_(kind)) for name, kind in CANDIDATE_COLUMNS.items()]

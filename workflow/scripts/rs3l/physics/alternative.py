@@ -34,6 +34,8 @@ MATCHED = 1e-4
 """Largest difference of a hard parton's momentum in the record, relative to its energy."""
 ALIGNED = 0.5
 """Fraction of the events that must have energy where their hard event says: others are not its events."""
+SAME_WEIGHT = 1e-6
+"""Largest relative difference between the weights of the events."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -89,9 +91,11 @@ class Alternative:
         zipped = folder / "out.hepmc.gz"
         found = self._assigned(read_records(out if out.exists() or not zipped.exists() else zipped))
         aligned = total = 0
+        weights: list[float] = []
         while batch := list(itertools.islice(found, BATCH)):
             particles = self._particles(batch)
             aligned, total = aligned + self._aligned(particles), total + len(batch)
+            weights = _range([*weights, *(record.weight for _, record in batch)])
             yield particles
         self._check(aligned, total)
 
@@ -121,18 +125,21 @@ class Alternative:
         pdg_id = np.concatenate([r.pdg_id for r in records])
         momentum = np.concatenate([r.momentum for r in records]).T
         vertex = np.concatenate([r.vertex for r in records]).T
+        px, py, pz, energy = momentum
+        vx, vy, vz = vertex
         return Particles(
-            np.array([position for position, _ in batch], np.int64),
-            np.concatenate([[0], np.cumsum([len(r.pdg_id) for r in records])]).astype(np.int64),
-            pdg_id,
-            self._charges(pdg_id),
-            *momentum,
-            *vertex,
-        )
+            position=np.array([position for position, _ in batch], np.int64),
+            offsets=np.concatenate([[0], np.cumsum([len(r.pdg_id) for r in records])]).astype(np.int64),
+            pdg_id=pdg_id,
+            charge=self._charges(pdg_id),
+            px=px, py=py, pz=pz, energy=energy, vx=vx, vy=vy, vz=vz,
+            weight=np.ones(len(batch)),
+        )  # fmt: skip
 
     def _aligned(self, particles: Particles) -> int:
         """Count the events with half the anchor's pT within a jet radius of it."""
-        anchors = [find_anchor(self._events[i], self._block.anchor) for i in particles.position.tolist()]
+        block, events = self._block, (self._events[i] for i in particles.position.tolist())
+        anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
         sizes = np.diff(particles.offsets)
         event = np.repeat(np.arange(len(anchors)), sizes)
         pt, eta, phi = (np.array([getattr(a, name) for a in anchors])[event] for name in ("pt", "eta", "phi"))
@@ -151,6 +158,20 @@ class Alternative:
                 f"only {aligned} of {total} events have a jet where their hard event says: their numbers are not "
                 f"its numbers (first_number: {self._generator.first_number}), or it did not read {{lhe}}"
             )
+
+
+def _range(weights: list[float]) -> list[float]:
+    """Return the smallest and the largest weight; raises :class:`GeneratorError` if they are not one weight.
+
+    What a program's weights are relative to is not known: a factor that all events have plays no role.
+    """
+    smallest, largest = min(weights), max(weights)
+    if not math.isclose(smallest, largest, rel_tol=SAME_WEIGHT):
+        raise GeneratorError(
+            f"its events have different weights ({smallest:g} ... {largest:g}), which would be lost: switch off "
+            "what weighs events, such as enhanced branchings"
+        )
+    return [smallest, largest]
 
 
 def write_seeds(path: Path, block: ResimBlock, events: Sequence[HardEvent], first_number: int) -> None:

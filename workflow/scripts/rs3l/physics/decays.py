@@ -13,6 +13,7 @@ from rs3l.physics.generator import apply_settings, new_pythia
 from rs3l.physics.hard import hard_particles
 from rs3l.physics.lhe import HardEvent
 from rs3l.physics.lhe_checks import is_undecayed
+from rs3l.physics.reason import reason
 from rs3l.physics.shower import USER_PROCESS, memory_source
 
 
@@ -44,7 +45,10 @@ def _decay(block: LheBlock, events: list[HardEvent]) -> Iterator[HardEvent]:
         {"Beams:frameType": 5, "PartonLevel:all": False, "Random:setSeed": True, "Random:seed": fixed},
     )
     if not pythia.setLHAupPtr(source) or not pythia.init():
-        raise GeneratorError(f"Pythia cannot initialise the decays of {block.process}: see its messages")
+        raise GeneratorError(
+            f"Pythia cannot initialise the decays of {block.process}: "
+            f"{reason(lambda: list(_decay(block, events[:1])))}; check processes.{block.process}.pythia"
+        )
     for position, event in enumerate(events):
         done = pythia.next()
         if pythia.infoPython().code() not in (0, USER_PROCESS):
@@ -53,7 +57,11 @@ def _decay(block: LheBlock, events: list[HardEvent]) -> Iterator[HardEvent]:
                 "`lhe`: leave only settings of decays"
             )
         if not done or source.position != position:
-            raise GeneratorError(f"Pythia cannot decay the hard event {event.index} of {block.process}")
+            raise GeneratorError(
+                f"Pythia cannot decay the hard event {event.index} of {block.process}: "
+                f"{_why(block, event)}; check processes.{block.process}.pythia. The order of its settings "
+                "matters: first close all channels (`onMode: false`), then open those that are wanted (`onIfAny`)"
+            )
         result = dataclasses.replace(event, particles=hard_particles(pythia.process))
         if is_undecayed(result):
             raise GeneratorError(
@@ -61,3 +69,7 @@ def _decay(block: LheBlock, events: list[HardEvent]) -> Iterator[HardEvent]:
                 f"processes.{block.process}.pythia leave undecayed; switch on one of its channels"
             )
         yield result
+
+
+def _why(block: LheBlock, event: HardEvent) -> str:
+    return reason(lambda: list(_decay(block, [event])))

@@ -13,6 +13,29 @@ import numpy.typing as npt
 
 from rs3l.config.models import Campaign, PythiaValue
 from rs3l.errors import ConfigError, GeneratorError
+from rs3l.physics.reason import reason, speaks
+
+_VARIATIONS = (
+    "gives each event further weights, which are not kept; make a variant of each variation (docs/variants.md), "
+    "which also has the full statistics"
+)
+_REFUSED = {
+    "powheg:": "has no effect: Pythia's PowhegHooks are not in its Python package; docs/hard.md says how POWHEG "
+    "events are showered",
+    "jetmatching:merge": "has no effect: Pythia's JetMatching is not in its Python package; docs/hard.md says "
+    "what becomes of merged samples",
+    "merging:do": "merging vetoes and weighs events of several multiplicities, which is not part of the "
+    "re-simulation; docs/hard.md says what becomes of merged samples",
+    "uncertaintybands:dovariations": _VARIATIONS,
+    "variationfrag:": _VARIATIONS,
+    "vincia:enhancefac": "the weights that Pythia 8.317 gives for VINCIA's enhanced branchings are wrong (their "
+    "mean is 1.22 for a factor of 1.2, not 1); leave it out, or use Enhancements:doEnhance and the default shower",
+}
+"""Settings that Pythia takes and that would give wrong results, by the beginning of their key in lower case."""
+
+
+def _is_off(value: PythiaValue) -> bool:
+    return value is False or str(value).lower() in ("off", "no", "false", "0")
 
 
 def pythia_module() -> ModuleType:
@@ -29,9 +52,9 @@ def pythia_module() -> ModuleType:
 
 
 def new_pythia() -> Any:
-    """Return an instance of Pythia with default settings that prints nothing."""
+    """Return an instance of Pythia with default settings that prints nothing; or its messages (``reason``)."""
     pythia = pythia_module().Pythia("", False)
-    apply_settings(pythia, {"Print:quiet": True})
+    apply_settings(pythia, {"Print:init": False, "Print:next": False} if speaks() else {"Print:quiet": True})
     return pythia
 
 
@@ -57,7 +80,14 @@ def apply_settings(pythia: Any, settings: Mapping[str, PythiaValue]) -> None:
     """Apply ``settings`` in order; raises :class:`GeneratorError` for one that Pythia does not know."""
     for key, value in settings.items():
         if not pythia.readString(setting_line(key, value), False):
-            raise GeneratorError(f"Pythia {pythia_version(pythia)} does not accept `{key}: {value}`")
+            raise GeneratorError(
+                f"Pythia {pythia_version(pythia)} does not accept `{key}: {value}`: {_why(key, value)}"
+            )
+
+
+def _why(key: str, value: PythiaValue) -> str:
+    """Return what Pythia says of a setting that it does not accept."""
+    return reason(lambda: new_pythia().readString(setting_line(key, value), True))
 
 
 class Charges:
@@ -90,17 +120,17 @@ def check_settings(config: Campaign) -> None:
     }
     problems = [
         f"{path}.pythia.{key}: Pythia {pythia_version(pythia)} does not accept `{setting_line(key, value)}`; "
-        "see the Pythia manual for the key's name and type"
+        f"{_why(key, value)}; see the Pythia manual for the key's name and type"
         for path, settings in blocks.items()
         for key, value in settings.items()
         if not pythia.readString(setting_line(key, value), False)
     ]
     problems += [
-        f"{path}.pythia.{key}: has no effect: Pythia's PowhegHooks are not in its Python package; "
-        "docs/hard.md says how POWHEG events are showered"
+        f"{path}.pythia.{key}: {why}"
         for path, settings in blocks.items()
-        for key in settings
-        if key.startswith("POWHEG:")
+        for key, value in settings.items()
+        for begin, why in _REFUSED.items()
+        if key.lower().startswith(begin) and not _is_off(value)
     ]
     if problems:
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems))

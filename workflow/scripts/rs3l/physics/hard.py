@@ -13,6 +13,7 @@ from rs3l.errors import GeneratorError
 from rs3l.physics.cross_section import Sums
 from rs3l.physics.generator import apply_settings, new_pythia, pythia_version
 from rs3l.physics.lhe import HardEvent, Particle, ShardInfo, check_conservation, write_shard
+from rs3l.physics.reason import reason
 
 MB_TO_PB = 1e9
 _COUNTED = 2
@@ -70,14 +71,18 @@ def _initialised(block: HardBlock) -> Any:
         },
     )
     if not pythia.init():
-        raise GeneratorError(f"Pythia cannot initialise the hard process {block.process}: see its messages")
+        raise GeneratorError(
+            f"Pythia cannot initialise the hard process {block.process}: {reason(lambda: _initialised(block))}; "
+            f"check processes.{block.process}.pythia and generator"
+        )
     return pythia
 
 
 def _generate(pythia: Any, block: HardBlock, index: int) -> HardEvent:
     pythia.rndm.init(seeds.seed(block.seed, block.process, index, "hard", "nominal"))
     if not pythia.next():
-        raise GeneratorError(f"Pythia failed on the hard event {index} of {block.process}")
+        why = reason(lambda: _generate(_initialised(block), block, index))
+        raise GeneratorError(f"Pythia failed on the hard event {index} of {block.process}: {why}")
     info = pythia.infoPython()
     event = HardEvent(
         index=index,

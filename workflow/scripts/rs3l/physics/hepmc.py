@@ -28,7 +28,8 @@ class Record:
     """One event: its number, its visible stable particles, and all others.
 
     ``pdg_id`` [N]; ``momentum`` [N, 4]: px, py, pz, E in GeV; ``vertex`` [N, 3]: production vertex in mm.
-    ``inner_id`` [M], ``inner_momentum`` [M, 4]: what is not stable, the hard partons among them.
+    ``inner_id`` [M], ``inner_momentum`` [M, 4]: what is not stable, the hard partons among them. ``weight``: the
+    first that is written, or 1.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Record:
     vertex: Floats
     inner_id: Ints
     inner_momentum: Floats
+    weight: float = 1.0
 
 
 def read_records(path: str | Path) -> Iterator[Record]:
@@ -100,4 +102,5 @@ def _record(event: pyhepmc.GenEvent) -> Record:
         vertex=np.array(vertex, dtype=float).reshape(-1, 3),
         inner_id=pdg_id[~stable],
         inner_momentum=momentum[~stable],
+        weight=float(event.weights[0]) if len(event.weights) else 1.0,
     )

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 
 from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
-from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, Status, jets_schema
+from rs3l.data.schema import CANDIDATE_COLUMNS, FINGERPRINT, HARD_COLUMNS, SHOWER_WEIGHT, Status, jets_schema
 from rs3l.errors import GeneratorError
 from rs3l.physics.detector import impact_parameters, smear_displacement
 from rs3l.physics.jets import AnchoredJets, anchored_jets, jet_shapes
-from rs3l.physics.lhe import HardEvent
+from rs3l.physics.lhe import HardEvent, fingerprint
 from rs3l.physics.matching import Anchor
 from rs3l.physics.response import respond
 from rs3l.physics.shower import Particles
@@ -62,9 +62,10 @@ def _jet_rows(
     row_of_event[jets.event[accepted]] = np.flatnonzero(accepted)
     row = pa.array(row_of_event, mask=row_of_event < 0)
     jet_table = pa.table(columns).take(row)
-    return jet_table.append_column("position", pa.array(particles.position)).append_column(
-        "status", pa.array(status)
-    )
+    of_event = {"position": particles.position, "status": status, SHOWER_WEIGHT: particles.weight}
+    for name, values in of_event.items():
+        jet_table = jet_table.append_column(name, pa.array(values))
+    return jet_table
 
 
 def _jet_columns(block: ResimBlock, particles: Particles, jets: AnchoredJets) -> dict[str, pa.Array]:
@@ -142,6 +143,7 @@ def _one_row_per_event(
     lookup[position] = np.arange(len(position))
     jets = rows.take(pa.array(lookup, mask=lookup < 0))
     status = pc.coalesce(jets["status"].combine_chunks(), pa.array(missing))
+    prints = [fingerprint(event) for event in events]
     hard = {
         "weight": [event.weight for event in events],
         "jet_type": [anchor.jet_type for anchor in anchors],
@@ -154,6 +156,8 @@ def _one_row_per_event(
     columns: dict[str, Any] = {
         "event_id": pa.array([seeds.event_id(block.process, event.index) for event in events], pa.int64()),
         "status": status,
+        FINGERPRINT: pa.array(prints, pa.uint64()),
+        SHOWER_WEIGHT: pc.coalesce(jets[SHOWER_WEIGHT].combine_chunks(), pa.scalar(1.0)),
         **{name: pa.array(values, HARD_COLUMNS[name]) for name, values in hard.items()},
     }
     schema = jets_schema()

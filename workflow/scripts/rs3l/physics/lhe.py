@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gzip
+import hashlib
 import io
 import itertools
 import json
+import struct
 import xml.etree.ElementTree as ElementTree
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -197,6 +199,16 @@ class _WithoutWeights:
             if not skipped:
                 yield line
             skipped = skipped and line != b"</rwgt>\n"
+
+
+def fingerprint(event: HardEvent) -> int:
+    """Return 64 bits of a hash of the particles of an event: the same for a copy with another key or weight.
+
+    Of 10^7 different events, two have the same one with a probability of 3 * 10^-6.
+    """
+    numbers = [number for p in event.particles for number in (p[0], p[1], *p[6:10])]
+    packed = struct.pack(f"<{len(numbers)}d", *numbers)
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
 
 
 def incoming(event: HardEvent) -> Iterator[Particle]:

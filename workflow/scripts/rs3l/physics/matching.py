@@ -32,7 +32,7 @@ class Anchor:
 def find_anchor(
     event: HardEvent,
     anchor: Literal["outgoing_parton"] | list[int],
-    choice: Literal["unique", "alternate"] = "unique",
+    choice: Literal["unique", "alternate"],
 ) -> Anchor:
     """Return the hard particle that ``anchor`` names.
 

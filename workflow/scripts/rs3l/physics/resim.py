@@ -28,6 +28,7 @@ from rs3l.physics.jet_table import jet_table
 from rs3l.physics.jet_types import GLUON, GluonSplittings
 from rs3l.physics.lhe import HardEvent, ShardInfo, open_shard
 from rs3l.physics.matching import Anchor, find_anchor
+from rs3l.physics.reason import reason
 from rs3l.physics.shared import SharedShower, check_shared
 from rs3l.physics.shower import Particles, Recorder, Showerer, no_particles
 
@@ -72,7 +73,7 @@ def resimulate_together(
             for file, table in zip(files, tables, strict=True):
                 file.write(table)
         for view, file in zip(views, files, strict=True):
-            _check_failures(file, view, hard)
+            _check_failures(file, view, hard, external=info.source is not None)
             file.finish(_metadata(view, info))
     seconds = perf_counter() - start
     for out in outs:
@@ -189,18 +190,27 @@ def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
         )
 
 
-def _check_failures(file: JetsFile, block: ResimBlock, hard: str | Path) -> None:
+def _check_failures(file: JetsFile, block: ResimBlock, hard: str | Path, external: bool) -> None:
     failed, asked = file.status[Status.FAILED], file.rows - file.status[Status.SKIPPED]
-    name, key, limit = ("Pythia", "pythia", MAX_FAILED_FRACTION)
+    if not failed:
+        return
+    name, key, limit, why = "Pythia", "pythia", MAX_FAILED_FRACTION, ""
     if block.generator:
         name, key, limit = "the external generator", "generator", block.generator.max_failed
+    elif file.first_failed is not None:
+        why = f" ({_why(block, hard, file.first_failed)})"
     if failed > limit * asked:
         raise GeneratorError(
-            f"{hard}: {name} failed on {failed} of {asked} events under the variant {block.variant}; "
-            f"check variants.{block.variant}.{key}"
+            f"{hard}: {name} failed on {failed} of {asked} events under the variant {block.variant}{why}; "
+            f"check variants.{block.variant}.{key}" + (f", and processes.{block.process}.lhe" if external else "")
         )
-    if failed:
-        logging.warning("%s: %s failed on %d of %d events", hard, name, failed, asked)
+    logging.warning("%s: %s failed on %d of %d events%s", hard, name, failed, asked, why)
+
+
+def _why(block: ResimBlock, hard: str | Path, row: int) -> str:
+    """Return what Pythia says of the event in a row of the shard: alone, it fails in the same way."""
+    event = next(islice(open_shard(hard)[1], row, None))
+    return f"hard event {event.index}: {reason(lambda: Showerer(block).shower([event]))}"
 
 
 def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:

@@ -24,6 +24,7 @@ from rs3l.errors import GeneratorError
 from rs3l.physics.generator import Charges, new_pythia, pythia_module
 from rs3l.physics.lhe import HardEvent
 from rs3l.physics.shower import (
+    Ints,
     Particles,
     Recorder,
     Showerer,
@@ -55,7 +56,22 @@ class SharedShower:
         """
         partons = _PartonLevels(recorder)
         nominal = self._nominal.shower(events, partons)
-        return [[nominal] if other is None else other.hadronise(events, partons.first) for other in self._others]
+        weights = _weights(nominal, partons)
+        return [
+            [nominal] if other is None else other.hadronise(events, partons.first, weights)
+            for other in self._others
+        ]
+
+
+def _weights(nominal: Particles, partons: _PartonLevels) -> dict[int, float]:
+    """Return the weight of the parton levels that can be used, by position.
+
+    Where some showers are preferred to others, the weight of the nominal is that of its last attempt.
+    """
+    if (nominal.weight == 1).all():
+        return dict.fromkeys(partons.first, 1.0)
+    known = zip(nominal.position.tolist(), nominal.weight.tolist(), strict=True)
+    return {position: weight for position, weight in known if partons.attempts[position] == 1}
 
 
 def check_shared(views: Sequence[ResimBlock], events: Sequence[HardEvent]) -> None:
@@ -78,8 +94,10 @@ class _PartonLevels:
         self._recorder = recorder
         self._copy = pythia_module().Event
         self.first: dict[int, Any] = {}
+        self.attempts: Counter[int] = Counter()
 
     def __call__(self, position: int, event: Any) -> None:
+        self.attempts[position] += 1
         if position not in self.first:
             self.first[position] = self._copy(event)
         if self._recorder is not None:
@@ -95,27 +113,35 @@ class _Rehadroniser:
         # Pythia keeps pointers to these two: they must live as long as it does.
         self._source = memory_source(self._pythia, seeder(block, "shower"), block.ecm)
         self._hook = _replacing_hook(self._pythia, self._source, seeder(block, "hadronisation"))
-        initialise(self._pythia, block, self._source, self._hook, {**block.pythia, **_NO_PARTON_LEVEL})
+        settings = {**block.pythia, **_NO_PARTON_LEVEL}
+        initialise(self._pythia, block, self._source, self._hook, settings, lambda: _Rehadroniser(block))
         self._charge = Charges(self._pythia)
         self._whole: Showerer | None = None
 
-    def hadronise(self, events: Sequence[HardEvent], partons: Mapping[int, Any]) -> list[Particles]:
+    def hadronise(
+        self, events: Sequence[HardEvent], partons: Mapping[int, Any], weights: Mapping[int, float]
+    ) -> list[Particles]:
         """Return the completed events, by their positions in ``events``, in one or two batches.
 
         ``partons``: the nominal's parton level by position. Without one the nominal's shower failed, and so would
-        the variant's, which is the same.
+        the variant's, which is the same. ``weights``: of those that can be used.
         """
-        there = np.array(sorted(partons), np.int64)
-        if not len(there):
-            return [no_particles()]
+        there = np.array(sorted(weights), np.int64)
+        found = self._from_parton_levels(events, partons, there) if len(there) else no_particles()
+        found = replace(found, weight=np.array([weights[i] for i in found.position.tolist()], float))
+        again = sorted(set(partons) - set(found.position.tolist()))
+        return [found, self._from_the_hard_process(events, again)] if again else [found]
+
+    def _from_parton_levels(
+        self, events: Sequence[HardEvent], partons: Mapping[int, Any], there: Ints
+    ) -> Particles:
+        """Return the events at the positions ``there`` [E] that were complete after the first attempt."""
         self._source.load([events[i] for i in there.tolist()])
         self._hook.load([partons[i] for i in there.tolist()])
         found = flatten(self._pythia.nextBatch(len(there), "none"), self._charge)
         first_attempt = np.array([self._hook.attempts[i] == 1 for i in found.position.tolist()], bool)
         found = _selected(found, first_attempt)
-        found = replace(found, position=there[found.position])
-        again = sorted(set(there.tolist()) - set(found.position.tolist()))
-        return [found, self._from_the_hard_process(events, again)] if again else [found]
+        return replace(found, position=there[found.position])
 
     def _from_the_hard_process(self, events: Sequence[HardEvent], positions: Sequence[int]) -> Particles:
         self._whole = self._whole or Showerer(self._block)
@@ -157,7 +183,7 @@ def _selected(particles: Particles, kept: npt.NDArray[np.bool_]) -> Particles:
     inside = np.repeat(kept, sizes)
     columns = {name: values[inside] for name, values in vars(particles).items() if name not in _PER_EVENT}
     offsets = np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64)
-    return Particles(position=particles.position[kept], offsets=offsets, **columns)
+    return Particles(position=particles.position[kept], offsets=offsets, weight=particles.weight[kept], **columns)
 
 
-_PER_EVENT = ("position", "offsets")
+_PER_EVENT = ("position", "offsets", "weight")

@@ -20,6 +20,7 @@ from rs3l.config.models import PythiaSettings
 from rs3l.errors import GeneratorError
 from rs3l.physics.generator import Charges, apply_settings, new_pythia, pythia_module
 from rs3l.physics.lhe import HardEvent, incoming
+from rs3l.physics.reason import reason
 
 BATCH = 200
 """Events that are simulated at a time; results do not depend on it, memory does."""
@@ -42,7 +43,9 @@ class Recorder(Protocol):
 class Particles:
     """Visible stable particles of a batch of events, flat: event ``i`` owns ``offsets[i]:offsets[i + 1]``.
 
-    ``position`` [E]: position of each event among those that were showered. Momenta in GeV, vertices in mm.
+    ``position`` [E]: position of each event among those that were showered. ``weight`` [E]: what its jet counts
+    beside the weight of the hard event; not 1 where a setting makes Pythia prefer some showers to others. Momenta
+    in GeV, vertices in mm.
     """
 
     position: Ints
@@ -56,9 +59,10 @@ class Particles:
     vx: Floats
     vy: Floats
     vz: Floats
+    weight: Floats
 
     def same_as(self, other: Particles) -> bool:
-        """Return whether all particles of all events are those of ``other``, to the bit."""
+        """Return whether all particles of all events, and their weights, are those of ``other``, to the bit."""
         return all(
             np.array_equal(mine, theirs)
             for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
@@ -74,7 +78,7 @@ class Showerer:
         # Pythia keeps pointers to these two: they must live as long as it does.
         self._source = memory_source(self._pythia, seeder(block, "shower"), block.ecm)
         self._hook = _hadronisation_hook(self._pythia, self._source, seeder(block, "hadronisation"))
-        initialise(self._pythia, block, self._source, self._hook, block.pythia)
+        initialise(self._pythia, block, self._source, self._hook, block.pythia, lambda: Showerer(block))
         self._charge = Charges(self._pythia)
 
     def shower(self, events: Sequence[HardEvent], recorder: Recorder | None = None) -> Particles:
@@ -112,7 +116,24 @@ def flatten(batch: ak.Array, charge: Charges) -> Particles:
         pz=pz,
         energy=energy,
         **_vertices(entries.vProd[chosen]),
+        weight=_weights(batch),
     )
+
+
+def _weights(batch: ak.Array) -> Floats:
+    """Return Pythia's weight of each event [E]: the product of all that it knows, e.g. of enhanced branchings.
+
+    Weights of variations beside it would be lost: :class:`GeneratorError`.
+    """
+    if (ak.to_numpy(ak.num(batch.info.weights)) != 1).any():
+        raise GeneratorError(
+            "Pythia gives several weights per event, of variations that this workflow does not keep: remove the "
+            "settings that ask for them, and make a variant of each variation"
+        )
+    weights: Floats = ak.to_numpy(ak.flatten(batch.info.weights)).astype(float)
+    if not np.isfinite(weights).all():
+        raise GeneratorError("Pythia gives a weight that is not a number: enhance less")
+    return weights
 
 
 def seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
@@ -121,8 +142,19 @@ def seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
     return lambda index: seeds.seed(block.seed, block.process, index, stage, stream)
 
 
-def initialise(pythia: Any, block: ResimBlock, source: Any, hook: Any, settings: PythiaSettings) -> None:
-    """Initialise Pythia on a source of hard events; raises :class:`GeneratorError` if it refuses the settings."""
+def initialise(
+    pythia: Any,
+    block: ResimBlock,
+    source: Any,
+    hook: Any,
+    settings: PythiaSettings,
+    again: Callable[[], object],
+) -> None:
+    """Initialise Pythia on a source of hard events.
+
+    Raises :class:`GeneratorError` if it refuses the settings; ``again`` does the same with another Pythia, to hear
+    why.
+    """
     apply_settings(pythia, settings)
     apply_settings(
         pythia,
@@ -135,7 +167,8 @@ def initialise(pythia: Any, block: ResimBlock, source: Any, hook: Any, settings:
     pythia.setUserHooksPtr(hook)
     if not pythia.setLHAupPtr(source) or not pythia.init():
         raise GeneratorError(
-            f"Pythia cannot initialise the variant {block.variant} of {block.process}: see its messages"
+            f"Pythia cannot initialise the variant {block.variant} of {block.process}: {reason(again)}; check "
+            f"variants.{block.variant}.pythia and generator"
         )
 
 
@@ -215,4 +248,4 @@ def _vertices(vertex: ak.Array) -> dict[str, Floats]:
 def no_particles() -> Particles:
     """Return a batch without an event."""
     ints, floats = np.zeros(0, np.int64), np.zeros(0)
-    return Particles(ints, np.zeros(1, np.int64), ints, *([floats] * 8))
+    return Particles(ints, np.zeros(1, np.int64), ints, *([floats] * 9))

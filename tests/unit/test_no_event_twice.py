@@ -1,0 +1,158 @@
+"""A hard event that a process has twice is refused by the merge, whatever its key, weight, shard and split."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rs3l import seeds
+from rs3l.config import Campaign, blocks
+from rs3l.data.jets_file import JetsFile
+from rs3l.data.merge import check_no_event_twice, merge, read_header
+from rs3l.errors import DataError
+from rs3l.paths import CampaignPaths, shard_name
+from rs3l.physics.external import external_shard
+from rs3l.physics.lhe import HardEvent, fingerprint, read_shard
+from rs3l.physics.resim import _metadata, resimulate
+
+Shard = Callable[[str, int, int], Path]
+Events = Callable[[str, int], list[HardEvent]]
+
+
+def write_jets(campaign: Campaign, paths: CampaignPaths, process: str, shards: Sequence[Path]) -> list[Any]:
+    """Write jets of shards of hard events, all of them rows without a jet; return their headers."""
+    headers = []
+    for number, hard in enumerate(shards):
+        info, events = read_shard(hard)
+        block = blocks.resim(campaign, process, "nominal")
+        out = Path(paths.jets(process, "nominal", shard_name(number)))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with JetsFile(out) as file:
+            file.write(no_jets(block, events))
+            file.finish(_metadata(block, info))
+        headers.append(read_header(str(out)))
+    return headers
+
+
+def no_jets(block: blocks.ResimBlock, events: list[HardEvent]) -> pa.Table:
+    """Return the rows of events of which none is simulated."""
+    none = blocks.Chosen(splits=blocks.Splits(train=1.0, val=0.0, test=0.0), only=["test"])
+    return resimulate(block.model_copy(update={"chosen": none}), events)
+
+
+def external(campaign: Campaign, patterns: list[str], events: int, per_shard: int, folder: Path) -> list[Path]:
+    """Return shards of the events of external files."""
+    source = blocks.LheSource(
+        process="qcd", patterns=patterns, accept=[], undecayed=False, events=events, ecm=campaign.generator.ecm
+    )
+    made = []
+    for first in range(0, events, per_shard):
+        block = blocks.LheBlock(
+            seed=campaign.seed, process="qcd", first=first, events=per_shard, anchor="outgoing_parton",
+            decays={}, source=source,
+        )  # fmt: skip
+        made.append(folder / f"{first}.lhe.gz")
+        external_shard(block, made[-1])
+    return made
+
+
+def test_the_fingerprint_is_that_of_the_particles(hard_events: Events) -> None:
+    events = hard_events("qcd", 40)
+    assert len({fingerprint(event) for event in events}) == 40
+    event = events[0]
+    same = HardEvent(**{**vars(event), "index": 7, "weight": 2.0, "scale": 1.0})
+    assert fingerprint(same) == fingerprint(event)
+    first, *others = event.particles
+    moved = (*first[:8], np.nextafter(first[8], 1.0), *first[9:])
+    assert fingerprint(HardEvent(**{**vars(event), "particles": [moved, *others]})) != fingerprint(event)
+
+
+def test_events_that_all_differ_are_taken(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:
+    paths = CampaignPaths(str(tmp_path))
+    shards = write_jets(campaign, paths, "qcd", [hard_shard("qcd", 0, 15), hard_shard("qcd", 15, 25)])
+    check_no_event_twice(paths, "qcd", shards)
+
+
+def test_the_same_seed_twice_is_named(campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes as seeds, of which two coincide: the events are the same to the bit."""
+    from rs3l.physics.hard import generate_shard  # the seeds are changed for it alone
+
+    unique = seeds.seed
+
+    def colliding(campaign_seed: int, process: str, event: int, stage: Any, stream: str) -> int:
+        return unique(campaign_seed, process, 3 if (event, stage) == (17, "hard") else event, stage, stream)
+
+    block = blocks.hard(campaign, "qcd", 0).model_copy(update={"events": 10})
+    hard = [tmp_path / "0.lhe.gz", tmp_path / "1.lhe.gz"]
+    generate_shard(block, hard[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(seeds, "seed", colliding)
+        generate_shard(block.model_copy(update={"first": 10}), hard[1])
+    paths = CampaignPaths(str(tmp_path))
+    shards = write_jets(campaign, paths, "qcd", hard)
+    with pytest.raises(DataError) as error:
+        check_no_event_twice(paths, "qcd", shards)
+    assert "the hard events 3 and 17 of qcd are one and the same" in str(error.value)
+    assert paths.hard("qcd", "0000") in str(error.value) and paths.hard("qcd", "0001") in str(error.value)
+    assert "1 such pairs in all" in str(error.value) and "take it out" in str(error.value)
+
+
+def test_external_events_that_are_there_twice_are_named(
+    campaign: Campaign, hard_shard: Shard, tmp_path: Path
+) -> None:
+    """Two files with other bytes share events, one of which has another weight."""
+    text = gzip.decompress(hard_shard("qcd", 0, 15).read_bytes()).decode()
+    head, *events = text.replace("</LesHouchesEvents>", "").split("<event ")
+    head = head.replace("rs3l ", "made by ")
+    for name, chosen in (("a", events[:10]), ("b", events[9:])):
+        (tmp_path / f"{name}.lhe").write_text(
+            head + "".join("<event " + e for e in chosen) + "</LesHouchesEvents>\n", encoding="utf-8"
+        )
+    paths = CampaignPaths(str(tmp_path))
+    hard = external(campaign, [str(tmp_path / "*.lhe")], 16, 8, tmp_path)
+    shards = write_jets(campaign, paths, "qcd", hard)
+    with pytest.raises(DataError, match=r"hard events 9 and 10 of qcd are one and the same .*processes.qcd.lhe"):
+        check_no_event_twice(paths, "qcd", shards)
+
+
+def test_the_merge_writes_nothing(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:
+    """Jets of every process and variant; the second shard of one holds an event of the first."""
+    values = campaign.model_copy(
+        update={
+            "processes": {"qcd": campaign.processes["qcd"].model_copy(update={"events": 30})},
+            "variants": {name: campaign.variants[name] for name in ("nominal", "seed")},
+            "events_per_shard": 15,
+        }
+    )
+    paths = CampaignPaths(str(tmp_path))
+    info, events = read_shard(hard_shard("qcd", 0, 15))
+    for variant in values.variants:
+        block = blocks.resim(values, "qcd", variant)
+        for number in range(2):
+            moved = [HardEvent(**{**vars(e), "index": 15 * number + i}) for i, e in enumerate(events)]
+            out = Path(paths.jets("qcd", variant, shard_name(number)))
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with JetsFile(out) as file:
+                file.write(no_jets(block, moved))
+                file.finish({**_metadata(block, info), "rs3l.first": str(15 * number)})
+    with pytest.raises(DataError, match=r"hard events \d+ and \d+ of qcd are one and the same.*15 such pairs"):
+        merge(blocks.merge(values), paths.root, 1)
+    assert not Path(paths.dataset).exists()
+
+
+def test_jets_of_another_version_have_no_fingerprint(
+    campaign: Campaign, hard_shard: Shard, tmp_path: Path
+) -> None:
+    paths = CampaignPaths(str(tmp_path))
+    shards = write_jets(campaign, paths, "qcd", [hard_shard("qcd", 0, 15)])
+    table = pq.read_table(shards[0].path)
+    pq.write_table(table.drop_columns(["hard_fingerprint"]), shards[0].path)
+    with pytest.raises(DataError, match="of another version of the workflow"):
+        check_no_event_twice(paths, "qcd", shards)
