@@ -10,9 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
+SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
 
-SCRIPT = Path(__file__).resolve().parents[1] / "workflow" / "scripts" / "report.py"
+from rs3l.config import load_campaign  # noqa: E402
+from rs3l.errors import CampaignError  # noqa: E402
+
+SCRIPT = SCRIPTS / "report.py"
 
 
 def snakemake(*arguments: str) -> int:
@@ -58,8 +62,10 @@ def main() -> None:
     parser.add_argument("--config", default="config/config.yaml")
     parser.add_argument("--cores", default="all")
     args = parser.parse_args()
-    settings = yaml.safe_load(Path(args.config).read_text(encoding="utf-8"))
-    root = Path(settings.get("results", "results")) / settings["campaign"]
+    try:
+        root = Path(load_campaign(args.config).root)
+    except CampaignError as error:
+        sys.exit(f"error: {error}")
     start = time.monotonic()
     code = snakemake("--cores", args.cores, "--logger", "campaign", "--configfile", args.config)
     if code:
