@@ -14,6 +14,8 @@ gc.set_threshold(100_000, 1_000, 1_000)
 
 from rs3l import versions
 from rs3l.config import blocks, methods, parse_campaign
+from rs3l.config.capacity import check_capacity, check_inputs
+from rs3l.config.yaml_file import check_files
 from rs3l.errors import CampaignError
 from rs3l.lhe_inputs import find_files
 from rs3l.paths import (
@@ -32,8 +34,12 @@ from rs3l.paths import (
 from rs3l.physics.generator import check_settings
 
 try:
+    if workflow.is_main_process:
+        check_files(workflow.configfiles)
     CAMPAIGN = parse_campaign(config)
     if workflow.is_main_process:
+        check_capacity(CAMPAIGN)
+        check_inputs(CAMPAIGN)
         check_settings(CAMPAIGN)
 except CampaignError as error:
     raise WorkflowError(str(error)) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rs3l.config.capacity import check_capacity
 from rs3l.config.library import with_library
 from rs3l.config.methods import override_problems
 from rs3l.config.models import Campaign
@@ -32,8 +33,13 @@ def parse_campaign(values: Mapping[str, Any]) -> Campaign:
 
 
 def load_campaign(path: str | Path) -> Campaign:
-    """Return the typed configuration in the YAML file ``path``."""
-    return parse_campaign(read_mapping(path))
+    """Return the typed configuration in the YAML file ``path``.
+
+    Raises :class:`ConfigError` if it is not valid, or asks for more than its events can give.
+    """
+    config = parse_campaign(read_mapping(path))
+    check_capacity(config)
+    return config
 
 
 def _override_lines(config: Campaign) -> list[str]:

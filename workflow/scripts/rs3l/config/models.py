@@ -399,6 +399,12 @@ class Splits(Block):
     val: Fraction = Field(0.10, description="Every choice: best epoch, regularisation.")
     test: Fraction = Field(0.25, description="Results only.")
 
+    def at(self, position: float) -> Split:
+        """Return the split of an event at a position in [0, 1)."""
+        if position < self.train:
+            return "train"
+        return "val" if position < self.train + self.val else "test"
+
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
         if not math.isclose(self.train + self.val + self.test, 1.0, abs_tol=1e-9):

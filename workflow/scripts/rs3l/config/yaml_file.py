@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator
+import sys
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def _text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; name a campaign's configuration (YAML)") from None
+        raise ConfigError(f"{path}: cannot be read: there is no such file; name a campaign's configuration (YAML)") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -106,3 +107,18 @@ def _twice(node: yaml.Node, path: tuple[str, ...], seen: set[int] | None = None)
     elif isinstance(node, yaml.SequenceNode):
         for index, entry in enumerate(node.value):
             yield from _twice(entry, (*path, str(index)), seen)
+
+
+def check_files(paths: Iterable[str | Path]) -> None:
+    """Raise :class:`ConfigError` if :func:`read_mapping` does not take a file; a pipe can be read only once."""
+    for path in paths:
+        if not Path(path).is_fifo():
+            read_mapping(path)
+
+
+def refuse_unreadable(paths: Iterable[str | Path]) -> None:
+    """End the program with the message of :func:`check_files`."""
+    try:
+        check_files(paths)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
