@@ -73,7 +73,9 @@ def test_aliases_of_aliases_are_looked_at_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nope\.yaml: cannot be read: there is no such file; name a campaign's configuration"):
+    with pytest.raises(
+        ConfigError, match=r"nope\.yaml: cannot be read: there is no such file; name a campaign's configuration"
+    ):
         load_campaign(tmp_path / "nope.yaml")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load_campaign(tmp_path)

@@ -45,6 +45,7 @@ except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
+
 EVALUATION_TABLES = (
     "metrics",
     "runs",

@@ -53,7 +53,9 @@ def _text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: cannot be read: there is no such file; name a campaign's configuration (YAML)") from None
+        raise ConfigError(
+            f"{path}: cannot be read: there is no such file; name a campaign's configuration (YAML)"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
