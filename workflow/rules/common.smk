@@ -118,7 +118,7 @@ def lhe_index(wildcards):
 def resim_block(process, variant):
     """Return what the re-simulation of every shard of a process under a variant depends on, as JSON."""
     try:
-        return blocks.resim(CAMPAIGN, process, variant).model_dump_json()
+        return blocks.resim(CAMPAIGN, process, variant).as_json()
     except CampaignError as error:
         raise WorkflowError(str(error)) from None
 
@@ -126,7 +126,7 @@ def resim_block(process, variant):
 @cache
 def together_block(process):
     """Return what the re-simulation of every shard of a process under the variants of one shower depends on, as JSON."""
-    return blocks.together(CAMPAIGN, process).model_dump_json()
+    return blocks.together(CAMPAIGN, process).as_json()
 
 
 def own_variants():
@@ -197,7 +197,7 @@ def ablation_tables(wildcards):
 
 def figures_block():
     """Return what a figure depends on, as JSON."""
-    return blocks.figures(CAMPAIGN).model_dump_json()
+    return blocks.figures(CAMPAIGN).as_json()
 
 
 def loss_name():

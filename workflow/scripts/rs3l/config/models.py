@@ -6,6 +6,7 @@ and radians; every field's description is what ``config/README.md`` shows.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shlex
@@ -74,6 +75,7 @@ Not among them: the thermal model and close packing, which remember the events b
 """
 
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _EXPONENT = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
@@ -117,6 +119,10 @@ class Block(BaseModel):
         """Take 1.2e2 for a number, which YAML 1.1 takes for text, and true for none."""
         field = cls.model_fields[str(info.field_name)]
         return with_numbers(value, field.annotation)
+
+    def as_json(self) -> str:
+        """Return the block as JSON in ASCII alone, which the command line of any locale carries."""
+        return _BEYOND_ASCII.sub(lambda match: json.dumps(match.group())[1:-1], self.model_dump_json())
 
 
 class Generator(Block):
