@@ -52,6 +52,8 @@ def main() -> None:
     print(text(plan(config, costs), args.cores))
     print(f"\n10^6 showers per hour keep {1e6 * per_event / 3600:.1f} cores busy ({1000 * per_event:.1f} ms each)")
     print(f"costs: {costs.how}; {costs.machine}, {costs.date}")
+    if costs.encoders_how:
+        print(f"networks, relative to each other: {costs.encoders_how}")
 
 
 if __name__ == "__main__":

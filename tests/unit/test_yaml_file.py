@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,12 @@ def test_the_project_reads_yaml_in_one_way() -> None:
     files = [*(REPOSITORY / "workflow").rglob("*.py"), *(REPOSITORY / "tools").glob("*.py")]
     own = {path.name for path in files if "yaml.safe_load" in path.read_text(encoding="utf-8")}
     assert own == set() and len(files) > 100
+
+
+@pytest.mark.parametrize("tool", ["demo.py", "plan.py", "status.py"])
+def test_a_tool_names_a_configuration_that_is_not_there(tool: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "tools" / tool), "--config", "nope.yaml"]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=tmp_path)
+    assert result.returncode == 1 and result.stderr.startswith(
+        "error: nope.yaml: cannot be read: there is no such"
+    )
