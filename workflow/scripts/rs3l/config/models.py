@@ -28,7 +28,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from rs3l.paths import SPLITS, Split
 
@@ -76,25 +75,26 @@ Not among them: the thermal model and close packing, which remember the events b
 
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+NO_NUMBER = "true and false are no numbers"
 _EXPONENT = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def with_numbers(value: Any, annotation: Any) -> Any:
     """Return a key's value with the numbers that are text in YAML 1.1 (1.2e2), if the key takes numbers.
 
-    Raises pydantic's error for true and false where a number is expected; it would take them for 1 and 0.
+    Raises ``ValueError`` for true and false where a number is expected; it would take them for 1 and 0.
     """
     kinds = _kinds(annotation)
     if isinstance(value, list):
         inner = [get_args(kind)[0] for kind in kinds if get_origin(kind) is list]
         return [with_numbers(entry, inner[0]) for entry in value] if inner else value
     if isinstance(value, dict) and PythiaSettings in kinds:
-        return {key: with_numbers(entry, float | bool) for key, entry in value.items()}
+        return {k: float(v) if isinstance(v, str) and _EXPONENT.fullmatch(v) else v for k, v in value.items()}
     numeric = bool({int, float} & set(kinds)) and str not in kinds
     if numeric and isinstance(value, str) and _EXPONENT.fullmatch(value):
         return float(value)
     if numeric and isinstance(value, bool) and bool not in kinds:
-        raise PydanticCustomError("bool_as_number", "a number is expected")
+        raise ValueError(NO_NUMBER)
     return value
 
 
@@ -117,8 +117,9 @@ class Block(BaseModel):
     @classmethod
     def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
         """Take 1.2e2 for a number, which YAML 1.1 takes for text, and true for none."""
-        field = cls.model_fields[str(info.field_name)]
-        return with_numbers(value, field.annotation)
+        if not isinstance(value, str | bool | list | dict):
+            return value
+        return with_numbers(value, cls.model_fields[str(info.field_name)].annotation)
 
     def as_json(self) -> str:
         """Return the block as JSON in ASCII alone, which the command line of any locale carries."""

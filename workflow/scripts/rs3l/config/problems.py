@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, Tag
 
 from rs3l.config.docs import blocks_of, number_text, unit_of
-from rs3l.config.models import PATTERNS, Campaign, Pretrain
+from rs3l.config.models import NO_NUMBER, PATTERNS, Campaign, Pretrain
 
 _UNIONS = (types.UnionType, typing.Union)
 _LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
@@ -125,7 +125,9 @@ def _line(problem: Any, where: Place) -> str:
         return f"{head}required, and missing"
     if kind == "invalid_key":
         return f"{head}a key is text, and this is none; write it in quotes"
-    if kind == "value_error" or (kind == "encoder_kind" and isinstance(found, Mapping)):
+    if (kind == "value_error" and NO_NUMBER not in problem["msg"]) or (
+        kind == "encoder_kind" and isinstance(found, Mapping)
+    ):
         return _own_words(head, str(problem["msg"]).removeprefix("Value error, "), found)
     if where.is_key:
         return f"{head}{allowed(where.key_type)} is expected as a key, found {_shown(found)}"
