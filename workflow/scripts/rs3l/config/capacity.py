@@ -56,13 +56,12 @@ def _refuse(problems: Sequence[str]) -> None:
 
 
 def check_inputs(config: Campaign) -> None:
-    """Raise :class:`ConfigError` if a finished model that the configuration names is not there."""
-    settings = {"pretrain.methods": methods.methods(config), "ablations": methods.ablations(config)}
+    """Raise :class:`ConfigError` if a finished model that a method names is not there."""
     _refuse(
         [
-            f"{path}.{name}.model: there is no file {block.model}; make it (import_model.py), or correct the path"
-            for path, blocks in settings.items()
-            for name, block in blocks.items()
+            f"pretrain.methods.{name}.model: there is no file {block.model}; make it (import_model.py), or "
+            "correct the path"
+            for name, block in methods.methods(config).items()
             if block.model is not None and not Path(block.model).is_file()
         ]
     )
