@@ -16,7 +16,7 @@ import platform
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -26,7 +26,7 @@ from usage import usage  # noqa: E402
 
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
 from rs3l.files import write_text  # noqa: E402
-from rs3l.plan import STAGES, Cost, CostTable, measured, peak_memory  # noqa: E402
+from rs3l.plan import STAGES, Cost, CostTable, load_costs, measured, peak_memory  # noqa: E402
 
 UNITS = {
     "hard_process": "hard event",
@@ -125,11 +125,14 @@ def main() -> None:
     args = parser.parse_args()
     config, small = load_campaign(args.config), load_campaign(REPOSITORY / "config" / "test.yaml")
     found = starts(config, args.repeats)
-    heading = {
+    heading: dict[str, Any] = {
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         "how": f"jobs of the campaign {config.campaign}; starts: the quickest of {args.repeats} short jobs",
     }
+    if args.out.exists():  # what encoder_costs.py has measured
+        known = load_costs(args.out)
+        heading |= {"encoders": known.encoders, "encoders_how": known.encoders_how}
     costs = table(found, (config, args.root), (small, args.small)).model_copy(update=heading)
     write_text(args.out, costs.model_dump_json(indent=2) + "\n")
     for stage, (seconds, largest) in found.items():

@@ -59,7 +59,9 @@ def campaign(jobs: int) -> dict[str, Any]:
 def dry_run(folder: Path, *arguments: str) -> tuple[float, float]:
     """Return CPU seconds and peak memory [GB] of a dry run in ``folder``."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "1", *arguments]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+    )
     assert process.stderr is not None
     messages = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -226,7 +226,9 @@ def peak(pairs: int, own: bool) -> dict[str, Any]:
     """Measure the peak memory of a process that computes loss and gradient of ``pairs`` pairs, D = 8."""
     path = [str(REPOSITORY / "benchmarks"), str(REPOSITORY / "workflow" / "scripts")]
     program = PEAK.format(path=path, pairs=pairs, own=own)
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", errors="replace", check=True
+    )
     before, after = (int(value) / 1e9 for value in result.stdout.split())
     return {
         "benchmark": "memory of NT-Xent",

@@ -52,7 +52,11 @@ def snakemake(folder: Path, *arguments: str) -> tuple[str, float]:
     common = ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "config.yaml", "--cores", "64"]
     start = time.monotonic()
     result = subprocess.run(
-        [sys.executable, "instant.py", *arguments, *common], cwd=folder, capture_output=True, text=True
+        [sys.executable, "instant.py", *arguments, *common],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if result.returncode:
         raise SystemExit(result.stdout[-3000:] + result.stderr[-3000:])

@@ -9,13 +9,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from rs3l.errors import CampaignError
-from rs3l.files import write_text
+from rs3l.files import write_text, written
 from rs3l.report.compare import compare
 from rs3l.report.page import comparison_html, comparison_markdown
+from rs3l.streams import speak_any_locale
 
 
 def main() -> None:
     """Print the comparison as Markdown."""
+    speak_any_locale()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("first", help="A: folder with the results of a campaign (results/<campaign>)")
     parser.add_argument("second", help="B: another one")
@@ -28,6 +30,7 @@ def main() -> None:
     print(comparison_markdown(args.first, args.second, tables))
     if args.html:
         write_text(args.html, comparison_html(args.first, args.second, tables))
+        print("\n".join(written()), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
+SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
 
-SCRIPT = Path(__file__).resolve().parents[1] / "workflow" / "scripts" / "report.py"
+from rs3l.config import load_campaign  # noqa: E402
+from rs3l.errors import CampaignError  # noqa: E402
+from rs3l.streams import speak_any_locale  # noqa: E402
+
+SCRIPT = SCRIPTS / "report.py"
 
 
 def snakemake(*arguments: str) -> int:
@@ -34,7 +39,7 @@ def report_is_current(report: Path, root: Path) -> bool:
 def rule_graph(config: str) -> str:
     """Return the graph of the rules for the report; empty, with the cause on stderr, if there is none."""
     command = [sys.executable, "-m", "snakemake", "--rulegraph", "dot", "--configfile", config]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if result.returncode:
         sys.stderr.write(result.stdout + result.stderr)
     return result.stdout if result.returncode == 0 else ""
@@ -46,7 +51,7 @@ def make_report(config: str) -> int:
         rules.write(rule_graph(config))
         rules.flush()
         command = [sys.executable, str(SCRIPT), "--config", config, "--rules", rules.name]
-        result = subprocess.run(command, capture_output=True, text=True)
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if result.returncode:
         sys.stderr.write(result.stdout + result.stderr)
     return result.returncode
@@ -54,12 +59,15 @@ def make_report(config: str) -> int:
 
 def main() -> None:
     """Run the campaign."""
+    speak_any_locale()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="config/config.yaml")
     parser.add_argument("--cores", default="all")
     args = parser.parse_args()
-    settings = yaml.safe_load(Path(args.config).read_text(encoding="utf-8"))
-    root = Path(settings.get("results", "results")) / settings["campaign"]
+    try:
+        root = Path(load_campaign(args.config).root)
+    except CampaignError as error:
+        sys.exit(f"error: {error}")
     start = time.monotonic()
     code = snakemake("--cores", args.cores, "--logger", "campaign", "--configfile", args.config)
     if code:

@@ -10,7 +10,7 @@ sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config.docs import replace_tables  # noqa: E402
 from rs3l.config.schema import schema_text  # noqa: E402
-from rs3l.files import write_text  # noqa: E402
+from rs3l.files import write_text, written  # noqa: E402
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
     config = REPOSITORY / "config"
     write_text(config / "schema.json", schema_text())
     write_text(config / "README.md", replace_tables((config / "README.md").read_text(encoding="utf-8")))
+    print("\n".join(written()))
 
 
 if __name__ == "__main__":

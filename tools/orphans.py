@@ -183,7 +183,7 @@ def end_processes(processes: list[psutil.Process], seconds: float = 10.0) -> Non
 def slurm(*command: str) -> str:
     """Run a command of Slurm; return its output, or raise :class:`OrphanError`."""
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=120)
     except FileNotFoundError:
         raise OrphanError(f"{command[0]} is not on this machine; go to where the campaign was started") from None
     except subprocess.TimeoutExpired:

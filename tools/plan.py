@@ -15,6 +15,7 @@ sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 from rs3l.config import load_campaign  # noqa: E402
 from rs3l.errors import CampaignError  # noqa: E402
 from rs3l.plan import CostTable, load_costs, measured, plan, scaled, text  # noqa: E402
+from rs3l.streams import speak_any_locale  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
@@ -40,6 +41,7 @@ def costs_of(args: argparse.Namespace) -> CostTable:
 
 def main() -> None:
     """Print the plan."""
+    speak_any_locale()
     args = arguments()
     config, costs = load_campaign(args.config), costs_of(args)
     if args.jets is not None:
@@ -50,6 +52,8 @@ def main() -> None:
     print(text(plan(config, costs), args.cores))
     print(f"\n10^6 showers per hour keep {1e6 * per_event / 3600:.1f} cores busy ({1000 * per_event:.1f} ms each)")
     print(f"costs: {costs.how}; {costs.machine}, {costs.date}")
+    if costs.encoders_how:
+        print(f"networks, relative to each other: {costs.encoders_how}")
 
 
 if __name__ == "__main__":

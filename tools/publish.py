@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from rs3l.errors import CampaignError
+from rs3l.files import written
 from rs3l.report.results_page import publish
 
 
@@ -20,6 +21,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         publish(args.campaign, args.folder)
+        print("\n".join(written()))
     except CampaignError as error:
         sys.exit(f"error: {error}")
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 from rs3l.config import load_campaign
 from rs3l.errors import CampaignError
 from rs3l.physics.replay import Replay, replay
+from rs3l.streams import speak_any_locale
 
 VERDICTS = {
     True: "the row of the campaign is the same, to the bit",
@@ -35,6 +36,7 @@ def show(result: Replay, variant: str) -> None:
 
 def main() -> None:
     """Replay one event."""
+    speak_any_locale()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="config/config.yaml", help="the campaign (default: the demo)")
     parser.add_argument("--event", type=int, required=True, help="event_id, as in the data set")

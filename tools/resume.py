@@ -106,7 +106,7 @@ def unrecorded(arguments: list[str], folder: Path, since: float) -> list[str]:
     Nobody has recorded what they were made from, so that Snakemake would not notice a changed setting.
     """
     command = [*SNAKEMAKE, *arguments, "--rerun-incomplete", "--summary"]
-    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    table = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", errors="replace").stdout
     rows = [line.split("\t") for line in table.splitlines()]
     files = [row[0] for row in rows if len(row) == 6 and row[1] != "-" == row[3]]
     return [name for name in files if (folder / name).stat().st_mtime >= since]

@@ -12,10 +12,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 from rs3l.config import load_campaign
 from rs3l.errors import CampaignError
 from rs3l.status import campaign_status, status_text
+from rs3l.streams import speak_any_locale
 
 
 def main() -> None:
     """Print the status of one campaign."""
+    speak_any_locale()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="config/config.yaml", help="the campaign (default: the demo)")
     parser.add_argument("--directory", default=".", help="where Snakemake runs, if elsewhere (default: here)")

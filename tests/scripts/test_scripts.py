@@ -17,7 +17,7 @@ NAMES = sorted(path.name for path in SCRIPTS.glob("*.py"))
 def test_help(name: str) -> None:
     result = run_script(name, "--help")
     assert result.returncode == 0
-    assert result.stdout.startswith("usage: ")
+    assert result.stdout.startswith("usage: ") and "INFO" not in result.stderr
 
 
 def test_hard_process_and_resimulate_by_hand(tmp_path: Path, campaign: Campaign) -> None:
@@ -27,7 +27,7 @@ def test_hard_process_and_resimulate_by_hand(tmp_path: Path, campaign: Campaign)
     (tmp_path / "block.json").write_text(block.model_dump_json(), encoding="utf-8")
     made = run_script("hard_process.py", "--block", str(tmp_path / "block.json"), "--out", str(hard))
     assert made.returncode == 0, made.stderr
-    assert "command: " in made.stderr
+    assert "command: " in made.stderr and f"wrote {hard} (" in made.stderr
     config = ["--config", TEST_CONFIG, "--process", "qcd", "--variant", "seed"]
     direct = ["--block", blocks.resim(campaign, "qcd", "seed").model_dump_json()]
     for arguments, out in zip((config, direct), jets, strict=True):
@@ -43,6 +43,7 @@ def test_hard_process_and_resimulate_by_hand(tmp_path: Path, campaign: Campaign)
         ("hard_process.py", ["--config", TEST_CONFIG, "--process", "top", "--out", "x"], "error: no process 'top'"),
         ("hard_process.py", ["--config", "missing.yaml", "--process", "qcd", "--out", "x"], "error: missing.yaml: cannot be read"),
         ("hard_process.py", ["--block", "{}", "--out", "x"], "error: --block is not a valid HardBlock"),
+        ("hard_process.py", ["--block", "no.json", "--out", "x"], "error: --block: neither JSON nor a file with it: no.json"),
         ("resimulate.py", ["--config", TEST_CONFIG, "--process", "qcd", "--hard", "no.lhe.gz", "--out", "x"], "error: no.lhe.gz: no such file"),
         ("merge.py", ["--config", TEST_CONFIG, "--root", "nowhere"], "error: nowhere/jets/higgs_bb/nominal/0000.parquet: missing"),
     ],

@@ -107,6 +107,41 @@ def test_training_grows_with_epochs_runs_and_network(campaign: Campaign) -> None
     assert units(encoder=DeepSets(hidden=64)) > 2 * units(encoder=DeepSets(hidden=32))
 
 
+def networks(campaign: Campaign, table: CostTable, **methods: object) -> dict[str, plan.Line]:
+    """Return the plan of a campaign whose methods have networks of their own."""
+    pretrain = campaign.pretrain.model_copy(update={"methods": methods, "seeds": 1, "encoder": DeepSets()})
+    return by_stage(campaign.model_copy(update={"pretrain": pretrain}), table)
+
+
+def test_every_stage_costs_the_network_of_its_run(campaign: Campaign) -> None:
+    """EdgeConv, as a method's own encoder, in the training, the latents and the classifiers, and in its baseline."""
+    own = {"encoder": {"kind": "edgeconv"}}
+    times = {"edgeconv": plan.EncoderCost(training=2.0, inference=3.0)}
+    plain, table = simple_table(), simple_table().model_copy(update={"encoders": times})
+    sets, both, timed = (
+        networks(campaign, plain, rs3l={}), networks(campaign, plain, rs3l={}, edge=own),
+        networks(campaign, table, rs3l={}, edge=own),
+    )  # fmt: skip
+    size = plan.network_work(EdgeConv(kind="edgeconv"), 64) / plan.network_work(DeepSets(), 64)
+    assert size > 5
+    for stage, factor in (("pretrain", 2.0), ("embed", 3.0)):
+        first = sets[stage].work.units
+        assert both[stage].work.units == pytest.approx(first * (1 + size))
+        assert timed[stage].work.units == pytest.approx(first * (1 + factor * size))
+        assert timed[stage].work.largest == pytest.approx(first * factor * size)
+    first = sets["finetune"].work.units  # the run and the baseline
+    assert both["finetune"].work.units == pytest.approx(first * (1 + size)) and both["finetune"].work.jobs == 8
+    assert first * (1 + 2 * size) < timed["finetune"].work.units < first * (1 + 3 * size)
+
+
+def test_the_committed_table_knows_every_encoder() -> None:
+    kinds = (DeepSets(), EdgeConv(kind="edgeconv"), Transformer(kind="transformer"))
+    names = [*map(plan.encoder_name, kinds), plan.encoder_name(Transformer(kind="transformer", pairwise=True))]
+    found = load_costs(TABLE).encoders
+    assert list(found) == [names[0], *names[2:], names[1]] and found["deepsets"].training == 1.0
+    assert len({cost.inference for cost in found.values()}) == 4
+
+
 def test_the_shipped_campaigns_can_be_planned() -> None:
     for name in ("config", "test", "paper"):
         config = load_campaign(REPOSITORY / "config" / f"{name}.yaml")

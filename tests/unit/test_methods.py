@@ -121,8 +121,8 @@ def test_the_evaluation_knows_what_each_method_has_seen(test_values: Values) -> 
     ("chosen", "ablations", "expected"),
     [
         ({"rs3l": {"temperture": 1}}, {}, "pretrain.methods.rs3l.temperture: unknown key; did you mean `temperature`?"),
-        ({"rs3l": {"temperature": -1}}, {}, "pretrain.methods.rs3l.temperature: Input should be greater than 0"),
-        (None, {"x": {"encoder": {"hiden": 3}}}, "ablations.x.encoder.deepsets.hiden: unknown key; did you mean `hidden`?"),
+        ({"rs3l": {"temperature": -1}}, {}, "pretrain.methods.rs3l.temperature: a number above 0 is expected, found -1"),
+        (None, {"x": {"encoder": {"hiden": 3}}}, "ablations.x.encoder.hiden: unknown key; did you mean `hidden`?"),
         (None, {"x": {"views": "all"}}, "ablations.x: views: all gives an event more than two views"),
         (None, {"x": {"events": 1.5}}, "ablations.x.events"),
         (None, {"x": {"methods": ["rs3l"]}}, "ablations.x: methods: a method cannot hold methods"),

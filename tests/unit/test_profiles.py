@@ -30,7 +30,7 @@ NAMES = ["default", "local", "slurm"]
 def load(name: str) -> dict[str, Any]:
     value = yaml.safe_load((PROFILES / name / "config.yaml").read_text(encoding="utf-8"))
     assert isinstance(value, dict)
-    return value
+    return {key: entry for key, entry in value.items() if not key.startswith("__")}  # without YTE's own
 
 
 def dry_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,8 @@ gc.set_threshold(100_000, 1_000, 1_000)
 
 from rs3l import versions
 from rs3l.config import blocks, methods, parse_campaign
+from rs3l.config.capacity import check_capacity, check_inputs
+from rs3l.config.yaml_file import check_files
 from rs3l.errors import CampaignError
 from rs3l.lhe_inputs import find_files
 from rs3l.paths import (
@@ -32,13 +34,18 @@ from rs3l.paths import (
 from rs3l.physics.generator import check_settings
 
 try:
+    if workflow.is_main_process:
+        check_files(workflow.configfiles)
     CAMPAIGN = parse_campaign(config)
     if workflow.is_main_process:
+        check_capacity(CAMPAIGN)
+        check_inputs(CAMPAIGN)
         check_settings(CAMPAIGN)
 except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
+
 EVALUATION_TABLES = (
     "metrics",
     "runs",
@@ -111,7 +118,7 @@ def lhe_index(wildcards):
 def resim_block(process, variant):
     """Return what the re-simulation of every shard of a process under a variant depends on, as JSON."""
     try:
-        return blocks.resim(CAMPAIGN, process, variant).model_dump_json()
+        return blocks.resim(CAMPAIGN, process, variant).as_json()
     except CampaignError as error:
         raise WorkflowError(str(error)) from None
 
@@ -119,7 +126,7 @@ def resim_block(process, variant):
 @cache
 def together_block(process):
     """Return what the re-simulation of every shard of a process under the variants of one shower depends on, as JSON."""
-    return blocks.together(CAMPAIGN, process).model_dump_json()
+    return blocks.together(CAMPAIGN, process).as_json()
 
 
 def own_variants():
@@ -190,7 +197,7 @@ def ablation_tables(wildcards):
 
 def figures_block():
     """Return what a figure depends on, as JSON."""
-    return blocks.figures(CAMPAIGN).model_dump_json()
+    return blocks.figures(CAMPAIGN).as_json()
 
 
 def loss_name():

@@ -31,7 +31,7 @@ rule evaluate:
         runtime=more(60),
         disk_mb=more(500),
     params:
-        block=EVALUATION.model_dump_json(),
+        block=EVALUATION.as_json(),
         tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in EVALUATION_TABLES],
     message:
         "evaluate all classifiers"
@@ -56,7 +56,7 @@ use rule evaluate as evaluate_ablations with:
     benchmark:
         PATHS.benchmark("evaluate_ablations")
     params:
-        block=ABLATIONS.model_dump_json(),
+        block=ABLATIONS.as_json(),
         tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in EVALUATION_TABLES],
     message:
         "evaluate the ablations"

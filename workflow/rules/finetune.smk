@@ -26,7 +26,7 @@ rule finetune:
         runtime=more(240),
         disk_mb=more(500),
     params:
-        block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).model_dump_json(),
+        block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).as_json(),
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
     message:
         "classifiers of {wildcards.task} on {wildcards.run}"

@@ -24,7 +24,7 @@ rule index_lhe:
         runtime=120,
         disk_mb=10,
     params:
-        block=lambda wildcards: blocks.lhe_source(CAMPAIGN, wildcards.process).model_dump_json(),
+        block=lambda wildcards: blocks.lhe_source(CAMPAIGN, wildcards.process).as_json(),
     message:
         "external hard events: {wildcards.process}"
     shell:
@@ -55,8 +55,6 @@ rule hard_process:
         disk_mb=200,
         events=CAMPAIGN.events_per_shard,
     params:
-        block=lambda wildcards: blocks.hard(
-            CAMPAIGN, wildcards.process, int(wildcards.shard)
-        ).model_dump_json(),
+        block=lambda wildcards: blocks.hard(CAMPAIGN, wildcards.process, int(wildcards.shard)).as_json(),
     shell:
         "python {input.script:q} --block {params.block:q} --index={input.index:q} --out {output.lhe:q} > {log:q} 2>&1"

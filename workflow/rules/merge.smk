@@ -27,7 +27,7 @@ rule merge:
         runtime=more(120),
         disk_mb=more(2000),
     params:
-        block=blocks.merge(CAMPAIGN).model_dump_json(),
+        block=blocks.merge(CAMPAIGN).as_json(),
         root=lambda wildcards, output: str(Path(output.manifest).parents[1]),
         workers=merge_workers,
     message:

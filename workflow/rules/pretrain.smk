@@ -27,7 +27,7 @@ rule pretrain:
         runtime=more(240),
         disk_mb=more(500),
     params:
-        block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).model_dump_json(),
+        block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).as_json(),
         state=PATHS.training_state(),
         live=PATHS.live_metrics(),
         launcher=launcher,

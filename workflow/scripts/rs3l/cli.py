@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from rs3l.config import Campaign, load_campaign
 from rs3l.config.models import Block
 from rs3l.errors import CampaignError, ConfigError
+from rs3l.files import written
+from rs3l.streams import argument_text, speak_any_locale
 
 B = TypeVar("B", bound=Block)
 
@@ -50,7 +52,7 @@ def block(
     """
     if args.config:
         return cut(load_campaign(args.config))
-    text = args.block if args.block.lstrip().startswith("{") else Path(args.block).read_text(encoding="utf-8")
+    text = _block_text(args.block)
     try:
         values = json.loads(text)
         kind = other[1] if other and other[0] in values else kind
@@ -59,18 +61,32 @@ def block(
         raise ConfigError(f"--block is not a valid {kind.__name__}: {error}") from None
 
 
+def _block_text(argument: str) -> str:
+    """Return the JSON that ``--block`` gives, or that the file holds whose path it gives."""
+    if argument.lstrip().startswith("{"):
+        return argument_text(argument)
+    try:
+        return Path(argument).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--block: neither JSON nor a file with it: {argument}: {error}") from None
+
+
 def run(main: Callable[[], None]) -> None:
-    """Run a script: log the command that replays it; print errors that a user can act on plainly."""
+    """Run a script: log the command that replays it, and what it has written; print errors of users plainly."""
+    speak_any_locale()
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )
-    logging.info("command: %s", shlex.join([sys.executable, *sys.argv]))
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        logging.info("command: %s", shlex.join([sys.executable, *map(argument_text, sys.argv)]))
     signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
+        for line in written():
+            logging.info("%s", line)
     except CampaignError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

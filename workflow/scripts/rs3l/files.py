@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from rs3l.errors import StorageError
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
+_LISTED = 20
+
+WRITTEN: dict[Path, None] = {}
+"""Files and folders that this process has written, in order, for :func:`written`."""
 
 
 @contextlib.contextmanager
@@ -37,6 +41,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
             yield temporary
             _to_disk(temporary)
             temporary.replace(target)
+        WRITTEN[target] = None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -59,6 +64,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                     _to_disk(file)
             temporary.chmod(0o777 & ~_UMASK)
             temporary.replace(target)
+        WRITTEN[target] = None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -95,6 +101,22 @@ def _to_disk(path: Path) -> None:
     path.chmod(0o666 & ~_UMASK)
     with open(path, "rb+") as stream:
         os.fsync(stream.fileno())
+
+
+def written() -> list[str]:
+    """Return what this process has written and is still there: a line each, with its size; of many, the number."""
+    there = [path for path in WRITTEN if path.exists()]
+    if len(there) > _LISTED:
+        return [f"wrote {len(there)} files, {_size(there)}, the last of them {there[-1]}"]
+    return [f"wrote {path} ({_size([path])})" for path in there]
+
+
+def _size(paths: Iterable[Path]) -> str:
+    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    size, units = float(sum(file.stat().st_size for file in files)), ["bytes", "kB", "MB", "GB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}"
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -12,11 +12,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from rs3l.config import blocks, methods
-from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain
+from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain, Transformer
 from rs3l.errors import ConfigError, DataError
 from rs3l.paths import DATASET_FIGURES, figure_names
 
@@ -42,6 +44,17 @@ class Cost(Block):
     jobs: int = Field(ge=1, description="Jobs that were measured.")
 
 
+class EncoderCost(Block):
+    """Time per multiplication of a network, relative to the default DeepSets."""
+
+    training: float = Field(gt=0, description="Forward and backward.")
+    inference: float = Field(gt=0, description="Forward alone.")
+
+
+Encoders = Mapping[str, EncoderCost]
+"""Costs by encoder, as :func:`encoder_name` names it; one that is not there is taken for a DeepSets."""
+
+
 class CostTable(Block):
     """Measured costs of all stages."""
 
@@ -50,6 +63,8 @@ class CostTable(Block):
     how: str
     jets_per_shower: float = Field(gt=0, le=1, description="Showers that give a jet.")
     stages: dict[str, Cost]
+    encoders: dict[str, EncoderCost] = Field({}, description="Of the kinds of networks.")
+    encoders_how: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,10 +119,17 @@ def network_work(encoder: Encoder, constituents: int) -> float:
     return constituents * (FEATURES * w + w * w + encoder.layers * block) + w * h + 2 * h * h + h * encoder.latent
 
 
-def _network(settings: Pretrain) -> float:
-    """Return the size of the network relative to the default one."""
+def encoder_name(encoder: Encoder) -> str:
+    """Return the name of an encoder in the table of costs."""
+    return "transformer, pairwise" if isinstance(encoder, Transformer) and encoder.pairwise else encoder.kind
+
+
+def _network(settings: Pretrain, encoders: Encoders, use: Literal["training", "inference"]) -> float:
+    """Return the time for a jet relative to the default network; a finished model is taken for the base's."""
     usual = network_work(DeepSets(), Pretrain().constituents)
-    return network_work(settings.encoder, settings.constituents) / usual
+    cost = encoders.get(encoder_name(settings.encoder))
+    relative = network_work(settings.encoder, settings.constituents) / usual
+    return relative * (1.0 if cost is None else float(getattr(cost, use)))
 
 
 def _events(config: Campaign, use: str | None = None) -> int:
@@ -145,25 +167,28 @@ def _merge(config: Campaign) -> Work:
     return Work("merge", 1, showers, showers, held=part * len(config.variants), written=showers)
 
 
-def _pretrain(config: Campaign) -> Work:
+_NONE: Encoders = MappingProxyType({})
+
+
+def _pretrain(config: Campaign, encoders: Encoders = _NONE) -> Work:
     runs = [run for run in blocks.runs(config) if blocks.imported_model(config, run) is None]
     train = config.dataset.splits.train * _events(config, "pretrain")
-    passes = [train * _epoch_work(config, blocks.run_settings(config, run)) for run in runs]
+    passes = [train * _epoch_work(config, blocks.run_settings(config, run), encoders) for run in runs]
     held = train * len(blocks.train_variants(config))
     return Work("pretrain", len(runs), sum(passes), max(passes, default=0.0), held=held, written=0)
 
 
-def _epoch_work(config: Campaign, settings: Pretrain) -> float:
+def _epoch_work(config: Campaign, settings: Pretrain, encoders: Encoders) -> float:
     """Return the views of an event that a run sees in all its epochs, times the size of its network."""
     compared = len(methods.variants(config, settings)) if settings.views == "all" else 2
-    return compared * settings.epochs * _network(settings)
+    return compared * settings.epochs * _network(settings, encoders, "training")
 
 
-def _embed(config: Campaign) -> Work:
-    runs = len(blocks.runs(config))
+def _embed(config: Campaign, encoders: Encoders = _NONE) -> Work:
     showers = config.dataset.splits.test * _events(config) * len(config.variants)
-    units = showers * _network(config.pretrain)
-    return Work("embed", runs, units * runs, units, held=showers, written=showers * runs)
+    runs = [blocks.run_settings(config, run) for run in blocks.runs(config)]
+    units = [showers * _network(settings, encoders, "inference") for settings in runs]
+    return Work("embed", len(runs), sum(units), max(units), held=showers, written=showers * len(runs))
 
 
 def _test_showers(config: Campaign, task: str) -> float:
@@ -172,18 +197,20 @@ def _test_showers(config: Campaign, task: str) -> float:
     return config.dataset.splits.test * events * len(config.variants)
 
 
-def _finetune(config: Campaign) -> Work:
-    runs = len(blocks.runs(config)) + len(blocks.baselines(config))
+def _finetune(config: Campaign, encoders: Encoders = _NONE) -> Work:
+    runs = [blocks.run_settings(config, run) for run in (*blocks.runs(config), *blocks.baselines(config))]
     repeats = CLASSIFIERS * config.finetune.repeats
     counts = {task: blocks.task_labels(config, task) for task in config.tasks}
     rows = {task: repeats * len(counts[task]) * _test_showers(config, task) for task in config.tasks}
     labels = {task: repeats * LABEL_PASSES * sum(counts[task]) for task in config.tasks}
-    units = {task: _network(config.pretrain) * (labels[task] + rows[task]) for task in config.tasks}
+    units = [
+        _network(settings, encoders, "training") * labels[task]
+        + _network(settings, encoders, "inference") * rows[task]
+        for task in config.tasks
+        for settings in runs
+    ]
     held = max(_test_showers(config, task) for task in config.tasks) / config.dataset.splits.test
-    total_rows = runs * sum(rows.values())
-    return Work(
-        "finetune", runs * len(rows), runs * sum(units.values()), max(units.values()), held, written=total_rows
-    )
+    return Work("finetune", len(units), sum(units), max(units), held, written=len(runs) * sum(rows.values()))
 
 
 def _evaluate(config: Campaign) -> Work:
@@ -209,12 +236,23 @@ STAGES: Mapping[str, Callable[[Campaign], Work]] = {
     "evaluate": _evaluate,
     "figures": _figures,
 }
-"""Work of each stage, in the order of the campaign."""
+"""Work of each stage, in the order of the campaign, as if all networks took the same time per multiplication."""
+
+_OF_NETWORKS: Mapping[str, Callable[[Campaign, Encoders], Work]] = {
+    "pretrain": _pretrain,
+    "embed": _embed,
+    "finetune": _finetune,
+}
+
+
+def work_of(stage: str, config: Campaign, encoders: Encoders) -> Work:
+    """Return the work of a stage, with the measured times of the networks."""
+    return _OF_NETWORKS[stage](config, encoders) if stage in _OF_NETWORKS else STAGES[stage](config)
 
 
 def plan(config: Campaign, costs: CostTable) -> list[Line]:
     """Return the cost of each stage, in the order of the campaign."""
-    return [_line(work(config), costs.stages[stage]) for stage, work in STAGES.items()]
+    return [_line(work_of(stage, config, costs.encoders), costs.stages[stage]) for stage in STAGES]
 
 
 def _line(work: Work, cost: Cost) -> Line:
@@ -248,7 +286,8 @@ def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
     :class:`DataError` if a stage has no benchmark file.
     """
     stages = {
-        stage: _measured_stage(Path(root), work(config), costs.stages[stage]) for stage, work in STAGES.items()
+        stage: _measured_stage(Path(root), work_of(stage, config, costs.encoders), costs.stages[stage])
+        for stage in STAGES
     }
     return costs.model_copy(
         update={

@@ -137,7 +137,7 @@ def _bounds(metadata: Any) -> str:
     """Return the constraints in the metadata of a field or an ``Annotated`` type, each after a comma."""
     entries = [inner for entry in metadata for inner in (entry, *getattr(entry, "metadata", ()))]
     found = [
-        f"{sign} {_number(getattr(entry, name))}"
+        f"{sign} {number_text(getattr(entry, name))}"
         for entry in entries
         for name, sign in _BOUNDS.items()
         if getattr(entry, name, None) is not None
@@ -147,13 +147,18 @@ def _bounds(metadata: Any) -> str:
     return "".join(f", {text}" for text in dict.fromkeys(found))
 
 
-def _number(value: float) -> str:
-    """Return a bound; large powers of two and ten as powers."""
+def number_text(value: float) -> str:
+    """Return a number in words; large powers of two and ten as powers."""
     for base in (2, 10):
         power = round(math.log(value, base)) if value >= 1e6 else 0
         if power and base**power == value:
             return f"{base}^{power}"
     return f"{value:g}"
+
+
+def unit_of(description: str) -> str:
+    """Return the unit that a description gives in brackets; empty if it gives none."""
+    return _unit(description)[0]
 
 
 def _unit(description: str) -> tuple[str, str]:

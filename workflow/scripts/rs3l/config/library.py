@@ -8,9 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rs3l.config.models import Generator
+from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[4] / "config"
@@ -22,7 +21,7 @@ def library(kind: str) -> dict[str, Any]:
     """Return the entries of all files in ``config/<kind>/``; :class:`ConfigError` if a name is there twice."""
     result: dict[str, Any] = {}
     for path in sorted((FOLDER / kind).glob("*.yaml")):
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entries = read_mapping(path)
         twice = sorted(result.keys() & entries.keys())
         if twice:
             raise ConfigError(f"{path}: {', '.join(twice)} is in another file of this folder, too; rename it")
@@ -33,10 +32,7 @@ def library(kind: str) -> dict[str, Any]:
 @cache
 def tunes() -> dict[str, dict[str, Any]]:
     """Return Pythia's settings of each tune in ``config/tunes/``."""
-    return {
-        path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
-        for path in sorted((FOLDER / "tunes").glob("*.yaml"))
-    }
+    return {path.stem: read_mapping(path) for path in sorted((FOLDER / "tunes").glob("*.yaml"))}
 
 
 def with_library(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,8 +70,10 @@ def _tuned(generator: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entry(path: str, entries: Mapping[str, Any], name: Any, folder: str) -> Any:
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}: the name of an entry of {folder} is expected, found {name!r}")
     if name in entries:
         return entries[name]
-    close = difflib.get_close_matches(str(name), entries, n=1)
+    close = difflib.get_close_matches(name, entries, n=1)
     hint = f"did you mean `{close[0]}`?" if close else f"it has {', '.join(entries)}"
     raise ConfigError(f"{path}: {folder} has no `{name}`; {hint}")

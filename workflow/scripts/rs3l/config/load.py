@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import ValidationError
 
+from rs3l.config.capacity import check_capacity
 from rs3l.config.library import with_library
 from rs3l.config.methods import override_problems
 from rs3l.config.models import Campaign
+from rs3l.config.problems import describe
+from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
 
 
@@ -23,80 +24,29 @@ def parse_campaign(values: Mapping[str, Any]) -> Campaign:
     """
     try:
         config = Campaign.model_validate(with_library(values))
-        lines = [_describe_override(*problem) for problem in override_problems(config)]
+        lines = _override_lines(config)
     except ValidationError as error:
-        lines = [_describe(problem) for problem in error.errors()]
+        lines = describe(error.errors())
     if lines:
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(dict.fromkeys(lines)))
     return config
 
 
 def load_campaign(path: str | Path) -> Campaign:
-    """Return the typed configuration in the YAML file ``path``."""
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a mapping of keys is expected, found {type(values).__name__}")
-    return parse_campaign(values)
+    """Return the typed configuration in the YAML file ``path``.
+
+    Raises :class:`ConfigError` if it is not valid, or asks for more than its events can give.
+    """
+    config = parse_campaign(read_mapping(path))
+    check_capacity(config)
+    return config
 
 
-def _describe_override(path: tuple[str, ...], problem: Any) -> str:
-    if isinstance(problem, str):
-        return f"{'.'.join(path)}: {problem}"
-    return _describe({**problem, "loc": (*path, *problem["loc"])})
-
-
-def _describe(problem: Any) -> str:
-    path = ".".join(str(key) for key in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_suggestion(problem['loc'])}"
-    if problem["type"] == "missing":
-        return f"{path}: required, and missing"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if not path:
-        return message.replace("\n", "\n  ")
-    if isinstance(problem["input"], Mapping):
-        return f"{path}: {message}"
-    return f"{path}: {message} (found {problem['input']!r})"[:400]
-
-
-def _suggestion(location: tuple[str | int, ...]) -> str:
-    known = _known_keys(location[:-1])
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    if close:
-        return f"; did you mean `{close[0]}`?"
-    return f"; known here: {', '.join(sorted(known))}" if known else "; remove it"
-
-
-def _known_keys(location: tuple[str | int, ...]) -> list[str]:
-    """Return the keys of the block at ``location``, descending through mappings by name."""
-    annotation: Any = Campaign
-    for key in _without_override(location):
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            annotation = annotation.model_fields[str(key)].annotation
-        elif key in (kinds := _kinds(annotation)):
-            annotation = kinds[key]
-        else:
-            annotation = getattr(annotation, "__args__", (None,))[-1]
-        if getattr(annotation, "__args__", None) and type(None) in annotation.__args__:
-            annotation = annotation.__args__[0]
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return list(annotation.model_fields)
-    return []
-
-
-def _without_override(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Return the place in the block ``pretrain`` that a key of a method or an ablation overrides."""
-    if location[:2] == ("pretrain", "methods") and len(location) > 2:
-        return "pretrain", *location[3:]
-    if location[:1] == ("ablations",) and len(location) > 1:
-        return "pretrain", *location[2:]
-    return location
-
-
-def _kinds(annotation: Any) -> dict[str | int, Any]:
-    """Return the alternatives of a block that its ``kind`` chooses, by kind."""
-    alternatives = [get_args(kind) for kind in get_args(annotation) if get_origin(kind) is Annotated]
-    return {tag.tag: block for block, *tags in alternatives for tag in tags if isinstance(tag, Tag)}
+def _override_lines(config: Campaign) -> list[str]:
+    """Return what is wrong in methods and ablations, a line for each problem."""
+    problems = list(override_problems(config))
+    texts = [f"{'.'.join(path)}: {problem}" for path, problem in problems if isinstance(problem, str)]
+    others = [
+        {**problem, "loc": (*path, *problem["loc"])} for path, problem in problems if not isinstance(problem, str)
+    ]
+    return [*texts, *describe(others)]

@@ -6,11 +6,16 @@ and radians; every field's description is what ``config/README.md`` shows.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import shlex
 import string
+import types
+import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from functools import cache
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -19,6 +24,7 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -26,15 +32,27 @@ from pydantic import (
 from rs3l.paths import SPLITS, Split
 from rs3l.seeds import PYTHIA_MAX_SEED
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-PythiaKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+:[A-Za-z0-9:()\-+]+$")]
+_NAME = r"^[a-z][a-z0-9_]{0,39}$"
+_PYTHIA_KEY = r"^[A-Za-z0-9]+:[A-Za-z0-9:()\-+]+$"
+_MODEL_PATH = r"^[\w./+@][\w./+@=,-]*\.safetensors$"
+_FOLDER_PATH = r"^[\w./+@][\w./+@=,-]*$"
+PATTERNS = {
+    _NAME: "a name (small letters, digits and _, 40 at most; the first is a letter)",
+    _PYTHIA_KEY: "a setting of Pythia (Group:name)",
+    _MODEL_PATH: "the path of a .safetensors file (letters, digits and . / _ + @ = , -)",
+    _FOLDER_PATH: "the path of a folder (letters, digits and . / _ + @ = , -)",
+}
+"""What each pattern of text means, in words."""
+
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
+PythiaKey = Annotated[str, StringConstraints(pattern=_PYTHIA_KEY)]
 PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
 Overrides = dict[str, Any]
 """Keys of the block `pretrain` that a method or an ablation changes; typed by :mod:`rs3l.config.methods`."""
-ModelPath = Annotated[str, StringConstraints(pattern=r"^[\w./+@][\w./+@=,-]*\.safetensors$")]
+ModelPath = Annotated[str, StringConstraints(pattern=_MODEL_PATH)]
 
 PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process", "folder")
 """What the command of an external generator may name, besides its settings."""
@@ -63,10 +81,56 @@ Not among them: the thermal model and close packing, which remember the events b
 """
 
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+NO_NUMBER = "true and false are no numbers"
+_EXPONENT = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+def with_numbers(value: Any, annotation: Any) -> Any:
+    """Return a key's value with the numbers that are text in YAML 1.1 (1.2e2), if the key takes numbers.
+
+    Raises ``ValueError`` for true and false where a number is expected; it would take them for 1 and 0.
+    """
+    kinds = _kinds(annotation)
+    if isinstance(value, list):
+        inner = [get_args(kind)[0] for kind in kinds if get_origin(kind) is list]
+        return [with_numbers(entry, inner[0]) for entry in value] if inner else value
+    if isinstance(value, dict) and PythiaSettings in kinds:
+        return {k: float(v) if isinstance(v, str) and _EXPONENT.fullmatch(v) else v for k, v in value.items()}
+    numeric = bool({int, float} & set(kinds)) and str not in kinds
+    if numeric and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
+    if numeric and isinstance(value, bool) and bool not in kinds:
+        raise ValueError(NO_NUMBER)
+    return value
+
+
+@cache
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """Return the alternatives of a type, without their constraints."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (types.UnionType, typing.Union):
+        return tuple(inner for kind in get_args(annotation) for inner in _kinds(kind))
+    return (annotation,)
+
+
 class Block(BaseModel):
     """Base of every block: immutable, and a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take 1.2e2 for a number, which YAML 1.1 takes for text, and true for none."""
+        if not isinstance(value, str | bool | list | dict):
+            return value
+        return with_numbers(value, cls.model_fields[str(info.field_name)].annotation)
+
+    def as_json(self) -> str:
+        """Return the block as JSON in ASCII alone, which the command line of any locale carries."""
+        return _BEYOND_ASCII.sub(lambda match: json.dumps(match.group())[1:-1], self.model_dump_json())
 
 
 class Generator(Block):
@@ -365,6 +429,12 @@ class Splits(Block):
     val: Fraction = Field(0.10, description="Every choice: best epoch, regularisation.")
     test: Fraction = Field(0.25, description="Results only.")
 
+    def at(self, position: float) -> Split:
+        """Return the split of an event at a position in [0, 1)."""
+        if position < self.train:
+            return "train"
+        return "val" if position < self.train + self.val else "test"
+
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
         if not math.isclose(self.train + self.val + self.test, 1.0, abs_tol=1e-9):
@@ -657,7 +727,7 @@ class Campaign(Block):
     """A campaign: processes x variants, and what is learned from them."""
 
     campaign: Name = Field(description="Name; results go to <results>/<campaign>.")
-    results: str = Field("results", pattern=r"^[\w./+@][\w./+@=,-]*$", description="Folder of all campaigns.")
+    results: str = Field("results", pattern=_FOLDER_PATH, description="Folder of all campaigns.")
     seed: int = Field(20240311, ge=0, lt=2**63, description="Root of every random number.")
     events_per_shard: int = Field(gt=0, description="Hard events per job; no effect on the data set.")
     share_shower: bool = Field(

@@ -9,7 +9,4 @@ from rs3l.paths import Split
 
 def split_of(seed: int, splits: Splits, process: str, event: int) -> Split:
     """Return the split of a hard event of a campaign with ``seed``."""
-    position = seeds.uniform(seed, process, event, "split")
-    if position < splits.train:
-        return "train"
-    return "val" if position < splits.train + splits.val else "test"
+    return splits.at(seeds.uniform(seed, process, event, "split"))

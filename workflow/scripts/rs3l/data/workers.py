@@ -201,6 +201,8 @@ def squeue(*options: str) -> str | None:
     """Return what squeue prints, or None if Slurm does not answer."""
     command = ["squeue", "--noheader", *options]
     try:
-        return str(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return str(
+            subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True).stdout
+        )
     except (OSError, subprocess.CalledProcessError):
         return None

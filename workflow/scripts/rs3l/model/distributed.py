@@ -240,5 +240,5 @@ def _first_address(nodes: str) -> str:
 
 def _scontrol(kind: str, name: str) -> str:
     command = ["scontrol", "show", kind, name]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True)
     return str(result.stdout)

@@ -120,7 +120,7 @@ def finetune(
     results = list(job.baselines() if encoder is None else job.pretrained(encoder))
     with atomic(predictions) as temporary:
         _write_predictions(temporary, job, results)
-    with atomic(history) as temporary, temporary.open("w", newline="") as stream:
+    with atomic(history) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(HISTORY)
         writer.writerows(_history_line(block, result) for result in results)

@@ -68,7 +68,7 @@ class Folder:
             self._writer.flush()
 
     def _write(self, name: str, group: str, step: int, values: Mapping[str, float]) -> None:
-        with (self.folder / name).open("a") as stream:
+        with (self.folder / name).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"steps": step, **values}) + "\n")
         if self._writer is not None:
             for key, value in values.items():

@@ -14,7 +14,7 @@ from rs3l.errors import DataError
 from rs3l.eval.names import LABELS, SUBJECT_MODES, method_label
 from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.tables import having
-from rs3l.files import write_text
+from rs3l.files import WRITTEN, write_text
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import frame_table
 from rs3l.report.page import markdown_table
@@ -60,6 +60,7 @@ def _copy(files: Iterable[Path], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in files:
         shutil.copyfile(path, folder / path.name)
+        WRITTEN[folder / path.name] = None
 
 
 def renewed(text: str, folder: str | Path) -> str:

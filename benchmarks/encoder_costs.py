@@ -1,0 +1,90 @@
+"""Measure what multiplications leave out of a network's time, for `make plan`: the block `encoders` of costs.json.
+
+The time of a training step and of a forward pass over multiplications (`rs3l.plan.network_work`), relative to the
+default DeepSets on the same random jets. Networks alternate, so that a busy machine disturbs all alike; times are
+CPU times on one thread, and the median over rounds is taken.
+
+    python benchmarks/encoder_costs.py                # prints
+    python benchmarks/encoder_costs.py --write        # renews the block of benchmarks/costs.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import torch
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+
+from costs import machine  # noqa: E402
+from encoders import OTHERS, Batch, own_step, random_batch, timed  # noqa: E402
+
+from rs3l.config.models import EdgeConv, Encoder, Pretrain  # noqa: E402
+from rs3l.files import write_text  # noqa: E402
+from rs3l.model.encoder import new_encoder  # noqa: E402
+from rs3l.model.encoders.base import JetEncoder  # noqa: E402
+from rs3l.plan import EncoderCost, encoder_name, load_costs, network_work  # noqa: E402
+
+TABLE = REPOSITORY / "benchmarks" / "costs.json"
+ENCODERS: list[Encoder] = [*OTHERS.values(), EdgeConv(kind="edgeconv")]
+
+
+@torch.no_grad()
+def forward(encoder: JetEncoder, batch: Batch) -> float:
+    """Run the network on a batch, as the embedding and the scoring of test jets do."""
+    return float(encoder.project(encoder(*batch)).sum())
+
+
+def measure(jets: int, rounds: int, constituents: int) -> dict[str, EncoderCost]:
+    """Return the cost of each encoder relative to the first, the default DeepSets."""
+    generator = torch.Generator().manual_seed(0)
+    networks = [new_encoder(config, constituents, 1) for config in ENCODERS]
+    steps = [own_step(network) for network in networks]
+    seconds: list[list[tuple[float, float]]] = []
+    for _ in range(rounds + 1):
+        batch = random_batch(jets, constituents, generator)
+        row = [
+            (timed(step, batch)[1], timed(lambda b, n=network: forward(n, b), batch)[1])
+            for step, network in zip(steps, networks, strict=True)
+        ]
+        seconds.append(row)
+    return {
+        encoder_name(config): EncoderCost(
+            training=relative([row[i][0] / row[0][0] for row in seconds[1:]], config, constituents),
+            inference=relative([row[i][1] / row[0][1] for row in seconds[1:]], config, constituents),
+        )
+        for i, config in enumerate(ENCODERS)
+    }
+
+
+def relative(ratios: list[float], config: Encoder, constituents: int) -> float:
+    """Return the time of a network over that of the default one, per multiplication."""
+    work = network_work(config, constituents) / network_work(ENCODERS[0], constituents)
+    return float(f"{statistics.median(ratios) / work:.3g}")
+
+
+def main() -> None:
+    """Measure, and print or write the block."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jets", type=int, default=256, help="jets per step (default 256)")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds, after one that warms up (default 15)")
+    parser.add_argument("--constituents", type=int, default=Pretrain().constituents)
+    parser.add_argument("--write", action="store_true", help="renew the block in benchmarks/costs.json")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    found = measure(args.jets, args.rounds, args.constituents)
+    print(json.dumps({name: cost.model_dump() for name, cost in found.items()}, indent=2))
+    if args.write:
+        how = f"benchmarks/encoder_costs.py, {machine()}, {datetime.date.today().isoformat()}"
+        table = load_costs(TABLE).model_copy(update={"encoders": found, "encoders_how": how})
+        write_text(TABLE, table.model_dump_json(indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Whether a campaign has the events, views and files that its settings ask for, before anything is simulated.
+
+Only what cannot work is refused: every hard event is taken to give a jet. A training that finds fewer says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from rs3l import seeds
+from rs3l.config import methods
+from rs3l.config.models import Campaign, Splits, Task
+from rs3l.errors import ConfigError
+from rs3l.paths import SPLITS, Split
+
+EXACT = 5_000
+"""Up to so many events of a process, those of a split are counted; of more, a bound is taken."""
+_SIGMAS = 6.0
+
+_QUARK_TYPES = {1: "q", 2: "q", 3: "q", 4: "c", 5: "b", 6: "top"}
+_GLUON_TYPES = ("g", "g_qq", "g_cc", "g_bb", "g_gg")
+_BOSON_TYPES = {23: ("Z", "Z_qq", "Z_cc", "Z_bb"), 24: ("W",), 25: ("H",), 21: _GLUON_TYPES}
+
+
+@cache
+def most_events(seed: int, splits: Splits, process: str, events: int, split: Split) -> int:
+    """Return how many of the first ``events`` events of a process are in a split: exactly, or at most for many."""
+    if events <= EXACT:
+        places = (splits.at(seeds.uniform(seed, process, event, "split")) for event in range(events))
+        return sum(place == split for place in places)
+    fraction = float(getattr(splits, split))
+    spread = math.sqrt(events * fraction * (1 - fraction))
+    return min(events, math.ceil(events * fraction + _SIGMAS * spread))
+
+
+def capacity_problems(config: Campaign) -> Iterator[str]:
+    """Yield what the campaign asks for and cannot have: a line with key and remedy each."""
+    yield from _twice(config)
+    yield from _splits(config)
+    yield from _views(config)
+    yield from _tasks(config)
+    yield from _training(config)
+
+
+def check_capacity(config: Campaign) -> None:
+    """Raise :class:`ConfigError` that lists the :func:`capacity_problems`."""
+    _refuse(list(capacity_problems(config)))
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems))
+
+
+def check_inputs(config: Campaign) -> None:
+    """Raise :class:`ConfigError` if a finished model that a method names is not there."""
+    _refuse(
+        [
+            f"pretrain.methods.{name}.model: there is no file {block.model}; make it (import_model.py), or "
+            "correct the path"
+            for name, block in methods.methods(config).items()
+            if block.model is not None and not Path(block.model).is_file()
+        ]
+    )
+
+
+def _in_split(config: Campaign, process: str, split: Split) -> int:
+    events = config.processes[process].events
+    return most_events(config.seed, config.dataset.splits, process, events, split)
+
+
+def _twice(config: Campaign) -> Iterator[str]:
+    """Yield the lists that name an entry twice: the second would be run for nothing, or be lost."""
+    lists: dict[str, Iterable[object]] = {
+        "finetune.labels": config.finetune.labels,
+        "finetune.modes": config.finetune.modes,
+        "evaluate.variants": config.evaluate.variants,
+        "evaluate.pair": config.evaluate.pair,
+        "evaluate.efficiencies": config.evaluate.efficiencies,
+        "evaluate.change_efficiencies": config.evaluate.change_efficiencies,
+        "pretrain.methods": config.pretrain.methods,
+        "pretrain.variants": config.pretrain.variants or [],
+        **{f"tasks.{name}.labels": task.labels or [] for name, task in config.tasks.items()},
+    }
+    for path, entries in lists.items():
+        found = list(map(str, entries))
+        if twice := sorted({entry for entry in found if found.count(entry) > 1}):
+            yield f"{path}: {', '.join(twice)} is there twice; name it once"
+
+
+def _splits(config: Campaign) -> Iterator[str]:
+    """Yield the splits without an event of a process that is needed there."""
+    empty = [split for split in SPLITS if getattr(config.dataset.splits, split) == 0]
+    yield from (
+        f"dataset.splits.{split}: 0 leaves it empty, and every campaign needs it; raise it" for split in empty
+    )
+    for process in dict.fromkeys(p for task in config.tasks.values() for p in (task.signal, task.background)):
+        for split in SPLITS:
+            if split not in empty and _in_split(config, process, split) == 0:
+                yield (
+                    f"dataset.splits.{split}: none of the {config.processes[process].events} events of {process} "
+                    f"is in it; raise it, or processes.{process}.events"
+                )
+
+
+def _views(config: Campaign) -> Iterator[str]:
+    variants = config.variants
+    if config.dataset.min_views > len(variants):
+        yield f"dataset.min_views: {config.dataset.min_views} of {len(variants)} variants; lower it"
+    for key, names in (("variants", config.evaluate.variants), ("pair", config.evaluate.pair)):
+        for name in names:
+            if "test" not in variants[name].splits:
+                yield f"evaluate.{key}: {name} has no events of the test split; add test to variants.{name}.splits"
+
+
+def _tasks(config: Campaign) -> Iterator[str]:
+    for name, task in config.tasks.items():
+        yield from (f"tasks.{name}.{problem}" for problem in _type_problems(config, task))
+        most = max(task.labels or config.finetune.labels)
+        key = f"tasks.{name}.labels" if task.labels else "finetune.labels"
+        for process, needed in ((task.signal, most // 2), (task.background, most - most // 2)):
+            there = _in_split(config, process, "train")
+            if needed > there:
+                yield (
+                    f"{key}: {most} labels of the task {name} need {needed} events of {process}, and at most "
+                    f"{there} of its {config.processes[process].events} are in the train split; lower it, or "
+                    f"raise processes.{process}.events or dataset.splits.train"
+                )
+
+
+def _type_problems(config: Campaign, task: Task) -> Iterator[str]:
+    sides = (("signal", task.signal, task.signal_types), ("background", task.background, task.background_types))
+    for side, process, types in sides:
+        possible = anchor_types(config.processes[process].anchor)
+        if unknown := [name for name in types or [] if name not in possible]:
+            yield (
+                f"{side}_types: no jet of {process} has the type {', '.join(unknown)}, by its anchor; possible "
+                f"are {', '.join(possible)}"
+            )
+
+
+def anchor_types(anchor: str | Sequence[int]) -> list[str]:
+    """Return the jet types that an anchor can have (docs/resim.md)."""
+    codes = [*_QUARK_TYPES, 21] if isinstance(anchor, str) else [abs(code) for code in anchor]
+    types = [name for code in codes for name in _BOSON_TYPES.get(code, (_QUARK_TYPES.get(code, str(code)),))]
+    return list(dict.fromkeys([*types, *(map(str, anchor) if not isinstance(anchor, str) else ())]))
+
+
+def _training(config: Campaign) -> Iterator[str]:
+    """Yield batches and numbers of training events that are more than there are."""
+    used = [name for name, process in config.processes.items() if process.use == "pretrain"]
+    there = sum(_in_split(config, name, "train") for name in used)
+    blocks = {
+        "pretrain": config.pretrain,
+        **{f"pretrain.methods.{name}": block for name, block in methods.methods(config).items()},
+        **{f"ablations.{name}": block for name, block in methods.ablations(config).items()},
+    }
+    base = config.pretrain
+    for path, block in blocks.items():
+        own = path == "pretrain"
+        if block.batch > there and (own or block.batch != base.batch):
+            yield f"{path}.batch: {block.batch} of at most {there} training events; {_MORE}"
+        if isinstance(block.events, int) and block.events > there and (own or block.events != base.events):
+            yield f"{path}.events: {block.events} of at most {there} training events; {_MORE}"
+        if block.loss == "sup_con" and len(used) < 2 and (own or base.loss != "sup_con"):
+            yield f"{path}.loss: sup_con tells processes apart, and only {used[0]} has `use: pretrain`; add one"
+
+
+_MORE = "lower it, or raise processes.<name>.events or dataset.splits.train"
