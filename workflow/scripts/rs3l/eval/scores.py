@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rs3l.config.models import Task
 from rs3l.errors import DataError
+from rs3l.eval.names import method_of
 
 COLUMNS = (
     "event_id", "process", "variant", "is_signal", "weight", "mode", "labels", "repeat", "score",
@@ -38,7 +39,7 @@ class Classifier:
     @property
     def method(self) -> str:
         """Pre-training method; ``none``, or ``none_<method>`` for its networks, without pre-training."""
-        return "none" if self.run == "none" else self.run.rpartition("_s")[0]
+        return method_of(self.run)
 
     @property
     def seed(self) -> int:
