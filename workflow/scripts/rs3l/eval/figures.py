@@ -98,8 +98,8 @@ FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
 def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Return one figure.
 
-    Raises :class:`ConfigError` if an input is missing or the task unknown, and :class:`DataError` if a file does not
-    fit the configuration.
+    Raises :class:`ConfigError` if an input is missing or the task unknown, and :class:`DataError` if a file does
+    not fit the configuration.
     """
     needed, function = FIGURES[name]
     for option in needed:
@@ -122,15 +122,11 @@ def _check_manifest(block: FiguresBlock, path: str | Path) -> None:
         known = manifest["processes" if what == "process" else "variants"]
         if missing := [name for name in names if name not in known]:
             raise DataError(
-                f"{path}: no {what} {missing[0]!r} in the data set; it is that of another configuration: run the merge"
+                f"{path}: no {what} {missing[0]!r} in this data set of another configuration; run the merge again"
             )
 
 
 def _shown(block: FiguresBlock) -> FiguresBlock:
-    """Return the block with its free texts as figures show them; names are plain already."""
-    interventions = {
-        name: each.model_copy(update={"changes": [style.text(change) for change in each.changes]})
-        for name, each in block.interventions.items()
-    }
+    """Return the block with its labels as figures show them; names are plain already."""
     labels = {name: style.text(label) for name, label in block.labels.items()}
-    return block.model_copy(update={"labels": labels, "interventions": interventions})
+    return block.model_copy(update={"labels": labels})

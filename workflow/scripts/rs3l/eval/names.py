@@ -1,17 +1,18 @@
 """Names of the methods, for tables and figures: each is (pre-training method, mode of the classifier).
 
 They come from the campaign: its first method is the subject, which is compared with all others; the other methods
-are its peers, the runs ``none`` and ``none_<method>_s0`` the baselines. Each list is made from the names of the runs
-of a block, in their order.
+are its peers, the runs ``none`` and ``none_<method>_s0`` the baselines. Each list is made from the names of the
+runs of a block, in their order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from rs3l.config import methods
 from rs3l.config.blocks import EvaluateBlock, is_baseline
 from rs3l.config.methods import BASELINE
-from rs3l.config.models import VIEW_MODES
+from rs3l.config.models import VIEW_MODES, Campaign, Pretrain
 
 Method = tuple[str, str]
 
@@ -47,7 +48,51 @@ def method_label(method: Method) -> str:
         return mode
     if is_baseline(name):
         return f"{mode} (networks of {name.removeprefix('none_')})"
-    return f"{_METHODS.get(name, name)}, {mode}"
+    return f"{_name(name)}, {mode}"
+
+
+def _name(method: str) -> str:
+    """Return the name of a pre-training method for people: as the campaign writes it, but of known ones."""
+    return _METHODS.get(method, method)
+
+
+def subject_text(config: Campaign) -> str:
+    """Return the name of the subject, for a caption."""
+    return _name(next(iter(methods.methods(config))))
+
+
+def methods_text(config: Campaign) -> str:
+    """Return what each method of a campaign is, for a caption."""
+    found = {_name(name): settings for name, settings in methods.methods(config).items()}
+    return "; ".join(f"*{name}*: {_about(settings, config.pretrain)}" for name, settings in found.items())
+
+
+def _about(settings: Pretrain, base: Pretrain) -> str:
+    """Return the views of a method, and its loss and its network where they are not those of the campaign."""
+    if settings.model is not None:
+        return "a finished model, used as it is"
+    hand_made = settings.views == "hand_made"
+    views = "hand-made views (arXiv:2108.04253, extended)" if hand_made else "re-simulated views"
+    loss = f", loss {settings.loss}" if settings.loss != base.loss else ""
+    network = f", network {settings.encoder.kind}" if settings.encoder.kind != base.encoder.kind else ""
+    return f"pre-trained on {views}{loss}{network}"
+
+
+def losses_text(config: Campaign) -> str:
+    """Return the losses of the methods that are pre-trained here, for a caption; one if all have the same."""
+    found: dict[str, list[str]] = {}
+    for name, settings in methods.methods(config).items():
+        if settings.model is None:
+            found.setdefault(_loss(settings), []).append(_name(name))
+    if len(found) < 2:
+        return "".join(found)
+    return "; ".join(f"{', '.join(names)}: {loss}" for loss, names in found.items())
+
+
+def _loss(settings: Pretrain) -> str:
+    if settings.loss == "vicreg":
+        return settings.loss
+    return f"{settings.loss}, temperature {settings.temperature:g}"
 
 
 def method_of(run: str) -> str:

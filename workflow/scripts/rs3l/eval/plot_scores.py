@@ -64,12 +64,12 @@ def tagger_output(block: FiguresBlock, header: Header, paths: Sequence[str | Pat
     scores = most_labels(block, paths, task)
     methods = _methods(block, scores)
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
-    classes = {block.labels[block.tasks[task].signal]: True, block.labels[block.tasks[task].background]: False}
+    classes = [(block.labels[block.tasks[task].signal], True), (block.labels[block.tasks[task].background], False)]
     figure = style.new_figure(3.3 * len(methods) + 0.6, 8.6, header)
     axes = figure.subplots(4, len(methods), sharey="row", squeeze=False, height_ratios=(2.2, 1, 2.2, 1))
     points = []
     for column, (method, members) in enumerate(methods.items()):
-        for row, (label, is_signal) in enumerate(classes.items()):
+        for row, (label, is_signal) in enumerate(classes):
             shapes = _shapes(scores, members[0], is_signal, variants)
             top, bottom = axes[2 * row : 2 * row + 2, column]
             draw_shapes(top, bottom, shapes, variants)

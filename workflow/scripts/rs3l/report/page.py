@@ -15,6 +15,7 @@ from rs3l import __version__
 from rs3l.config.models import Campaign
 from rs3l.eval.names import method_label
 from rs3l.files import write_text
+from rs3l.markdown import escaped
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import Table, figure_title, frame_table, read_json
 from rs3l.report.graph import graph_svg
@@ -111,7 +112,7 @@ def markdown(config: Campaign, root: str | Path) -> str:
         [
             f"# Campaign {summary['campaign']}",
             "",
-            *(f"- {sentence}" for sentence in headline(summary)),
+            *(f"- {escaped(sentence)}" for sentence in headline(summary)),
             "",
             "## Main results",
             "",
@@ -137,19 +138,19 @@ def markdown(config: Campaign, root: str | Path) -> str:
 
 def _what_is_seen(config: Campaign, paths: CampaignPaths) -> list[str]:
     """Return a list of what is seen in the figures of the results; nothing if there is nothing to say."""
-    lines = [f"- **{figure_title(name)}.** {text}" for name, text in headlines(paths, config)]
+    lines = [f"- **{figure_title(name)}.** {escaped(text)}" for name, text in headlines(paths, config)]
     return ["## What is seen", "", *lines, ""] if lines else []
 
 
 def markdown_table(table: Table) -> list[str]:
     """Return the lines of a table in Markdown."""
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    head, *rows = [[escaped(cell) for cell in row] for row in (table.columns, *table.rows)]
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def comparison_markdown(first: str, second: str, tables: Sequence[Table]) -> str:
     """Return the comparison of two campaigns as Markdown."""
-    lines = ["# Two campaigns", "", f"A: {first}", "", f"B: {second}"]
+    lines = ["# Two campaigns", "", f"A: {escaped(first)}", "", f"B: {escaped(second)}"]
     for table in tables:
         about = [table.about, ""] if table.about else []
         lines += ["", f"## {table.title}", "", *about, *markdown_table(table)]
