@@ -12,7 +12,7 @@ _SPECIAL = re.compile(
 
 
 def escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is, in one line: no markup, no HTML, no cell of a table begins in it."""
+    """Return a text that Markdown shows as it is, in one line: it holds no markup, no HTML, and ends no cell."""
     line = " ".join(str(text).split())
     line = re.sub(r"&(?=#?\w+;)", "&amp;", line)
     line = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line)  # before anything else it is no HTML

@@ -16,8 +16,9 @@ from rs3l.eval.names import SUBJECT_MODES, legend, method_label
 from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.tables import having
 from rs3l.files import write_text
-from rs3l.paths import CampaignPaths
-from rs3l.report.contents import frame_table
+from rs3l.paths import CampaignPaths, figure_names
+from rs3l.report.contents import frame_table, read_json
+from rs3l.report.known import ABLATIONS
 from rs3l.report.page import markdown_table
 from rs3l.report.sections import number
 from rs3l.report.words import Row, counted
@@ -51,10 +52,18 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
     ablations = [Path(paths.ablations(name)) for name in ABLATION_TABLES]
     if all(path.is_file() for path in ablations):
         _copy(ablations, target / "tables" / "ablations")
-    _copy(Path(paths.figure("x")).parent.glob("*.png"), target / "figures")
+    figures = [Path(paths.figure(name, "png")) for name in _figures(paths)]
+    _copy((path for path in figures if path.is_file()), target / "figures")
     page = target / "README.md"
     if page.is_file():
         write_text(page, renewed(page.read_text(encoding="utf-8"), target / "tables"))
+
+
+def _figures(paths: CampaignPaths) -> list[str]:
+    """Return the figures of the campaign as it was evaluated: others may lie beside them from before."""
+    tasks = read_json(paths.summary)["provenance"]["block"]["tasks"]
+    names = figure_names(read_json(paths.manifest)["processes"], tasks)
+    return [*names, ABLATIONS] if Path(paths.ablations_summary).is_file() else names
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:
