@@ -57,13 +57,18 @@ def jets(config: Campaign, process: str, events: int) -> pd.DataFrame:
     return frame[rng.uniform(size=len(frame)) < 0.9].reset_index(drop=True)
 
 
-def write_predictions(config: Campaign, root: Path, events: int = 60) -> tuple[list[Path], list[Path]]:
-    """Write predictions and histories of all tasks and runs; return their paths."""
+def write_predictions(
+    config: Campaign, root: Path, events: int = 60, runs: Sequence[str] = ()
+) -> tuple[list[Path], list[Path]]:
+    """Write predictions and histories of all tasks and some runs (those of the campaign); return their paths."""
     paths = CampaignPaths(str(root))
     predictions, histories = [], []
-    for task, run in itertools.product(config.tasks, [*blocks.runs(config), "none"]):
+    for task, run in itertools.product(config.tasks, runs or blocks.evaluate(config).runs):
         rng = np.random.default_rng(list(f"{task}{run}".encode()))
-        modes = ("scratch", "scratch_views", "random", "n2") if run == "none" else ("probe_h", "probe_z", "tuned")
+        modes = (
+            ("scratch", "scratch_views", "random") if blocks.is_baseline(run) else ("probe_h", "probe_z", "tuned")
+        )
+        modes += ("n2",) if run == "none" else ()
         frames, lines = [], []
         for mode, labels, repeat in itertools.product(modes, config.finetune.labels, range(2)):
             frames.append(_scored(config, task, run, mode, events, rng).assign(labels=labels, repeat=repeat))
@@ -165,16 +170,17 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
     return rows
 
 
-def write_results(config: Campaign, root: Path) -> Path:
+def write_results(config: Campaign, root: Path, qualities: bool = False) -> Path:
     """Write what a finished campaign has: data set, tables, summary, two figures; return its folder."""
     manifest = write_dataset(config, root)
-    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root))
+    latents = write_qualities(config, root) if qualities else []
+    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root), latents)
     (root / "evaluation").mkdir()
     for name, table in result.tables.items():
         table.to_csv(root / "evaluation" / f"{name}.csv", index=False)
     (root / "summary.json").write_text(json.dumps(result.summary), encoding="utf-8")
     write_benchmarks(root / "benchmarks")
-    for run in blocks.runs(config):
+    for run in (run for run in blocks.runs(config) if blocks.imported_model(config, run) is None):
         write_training(root / "models" / run / "metrics.csv")
         entry = {"block": blocks.pretrain(config, run).model_dump(), "versions": {"torch": "2"}, "git": "abc"}
         (root / "models" / run / "provenance.json").write_text(json.dumps(entry), encoding="utf-8")

@@ -1,8 +1,8 @@
 """What of the files of a campaign belongs to its configuration, and what is left from another one.
 
 Names change: a task is renamed, a process or a method removed. Files with the old names stay where they are until
-somebody deletes them. The report shows what the configuration of now defines; :mod:`rs3l.report.left_over` says what
-else lies there.
+somebody deletes them. The report shows what the configuration of now defines; :mod:`rs3l.report.left_over` says
+what else lies there.
 """
 
 from __future__ import annotations
