@@ -41,6 +41,7 @@ def campaign(methods: Any, **values: Any) -> Campaign:
     config = yaml.safe_load((ROOT / "config" / "test.yaml").read_text(encoding="utf-8"))
     config["pretrain"]["methods"] = methods
     config["finetune"]["labels"] = [20, 200]
+    config["tasks"] = {TASK: config["tasks"][TASK]}
     return parse_campaign({**config, **values})
 
 
@@ -64,7 +65,7 @@ class Finished:
 
 
 def finished(config: Campaign, root: Path) -> Finished:
-    return Finished(config, write_results(config, root, qualities=True))
+    return Finished(config, write_results(config, root, qualities=True, events=30))
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +188,7 @@ def test_ablations_are_in_their_tables_and_their_figure(tmp_path: Path) -> None:
     config = campaign({"edgeconv": {"encoder": {"kind": "edgeconv"}}}, ablations=ablations)
     block = blocks.evaluate_ablations(config)
     manifest = write_dataset(config, tmp_path)
-    result = evaluate(block, manifest, *write_predictions(config, tmp_path, 40, block.runs))
+    result = evaluate(block, manifest, *write_predictions(config, tmp_path, 20, block.runs))
     assert {"edgeconv", "fewer", "blind", "none"} <= set(result.tables["roc"]["method"])
     assert "(fewer, frozen, linear on h)" in result.summary["headline"][1]["text"]
     result.tables["metrics"].to_csv(tmp_path / "metrics.csv", index=False)
@@ -223,5 +224,5 @@ def test_the_caption_of_label_efficiency_says_what_each_method_is() -> None:
 
 def test_the_report_of_a_campaign_with_a_finished_model(tmp_path: Path) -> None:
     config = campaign({"rs3l": {}, "published": {"model": "models/published.safetensors"}})
-    text = report(config, write_results(config, tmp_path))
+    text = report(config, write_results(config, tmp_path, events=20))
     assert "published, frozen, linear on h" in text

@@ -162,7 +162,7 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
         row |= {"event_id": view.event_id, "process": view.process, "label": label, "variant": view.variant}
         row |= {"weight": view.weight, "jet_type": label, "parton_pdg_id": 1, "jet_n_constituents": n}
         row |= {"jet_eta": rng.uniform(-2.0, 2.0), "jet_n2": rng.choice([0.2, 0.3, np.nan]), "jet_pt": 310.0 + n}
-        row |= {"jet_mass": MASS[label] + 5.0 * rng.normal(), "jet_phi": 3.1, "parton_phi": -3.1}
+        row |= {"jet_mass": MASS.get(label, 60.0) + 5.0 * rng.normal(), "jet_phi": 3.1, "parton_phi": -3.1}
         row |= {name: [1] * n for name in CANDIDATE_COLUMNS}
         row |= {"cand_pt": np.sort(rng.exponential(10.0, n))[::-1], "cand_phi": rng.uniform(2.8, 3.1, n)}
         row |= {"cand_eta": rng.normal(1.0, 0.2, n), "cand_pdg_id": rng.choice([22, 211, -211, 130, 11], n)}
@@ -170,11 +170,11 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
     return rows
 
 
-def write_results(config: Campaign, root: Path, qualities: bool = False) -> Path:
+def write_results(config: Campaign, root: Path, qualities: bool = False, events: int = 60) -> Path:
     """Write what a finished campaign has: data set, tables, summary, two figures; return its folder."""
     manifest = write_dataset(config, root)
     latents = write_qualities(config, root) if qualities else []
-    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root), latents)
+    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root, events), latents)
     (root / "evaluation").mkdir()
     for name, table in result.tables.items():
         table.to_csv(root / "evaluation" / f"{name}.csv", index=False)
