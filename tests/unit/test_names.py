@@ -13,6 +13,7 @@ import pytest
 import yaml
 from toy_campaign import ROOT, write_dataset, write_predictions, write_results
 
+from conftest import run_script
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.eval import names, style
 from rs3l.eval.evaluate import evaluate
@@ -220,6 +221,14 @@ def test_the_caption_of_label_efficiency_says_what_each_method_is() -> None:
     text = " ".join(caption(campaign(NAMED), f"label_efficiency_{TASK}").striptags().split())
     assert "Methods. edgeconv: pre-trained on re-simulated views, network edgeconv; vicreg: pre-trained" in text
     assert "re-simulated views, loss vicreg. Each is frozen" in text and "JetCLR" not in text
+
+
+def test_a_pretraining_by_hand_is_that_of_the_first_method(tmp_path: Path) -> None:
+    values = campaign(NAMED).model_dump(mode="json", exclude_defaults=True)
+    (tmp_path / "campaign.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    options = [f"--{name}={tmp_path / name}" for name in ("manifest", "state", "model", "metrics", "provenance")]
+    result = run_script("pretrain.py", "--config", str(tmp_path / "campaign.yaml"), *options)
+    assert result.returncode == 1 and "rs3l_s0" not in result.stderr and f"{tmp_path}/manifest" in result.stderr
 
 
 def test_the_report_of_a_campaign_with_a_finished_model(tmp_path: Path) -> None:
