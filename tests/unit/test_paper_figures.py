@@ -96,11 +96,11 @@ def test_the_score_is_squeezed_and_no_jet_is_lost(tmp_path: Path) -> None:
     paths = [path for path in predictions if path.parent.parent.name == "h_vs_qcd"]
     points = draw("tagger_output", BLOCK, HEADER, Inputs(predictions=paths, task="h_vs_qcd")).points
     sums = points.groupby(["method", "mode", "class", "variant"])["fraction"].sum()
-    assert len(sums) == 4 * 2 * 4
+    assert len(sums) == 5 * 2 * 4
     np.testing.assert_allclose(sums, 1.0)
-    assert set(points["method"]) == {"rs3l", "none"}
+    assert set(points["method"]) == {"rs3l", "jetclr", "none"}
     with pytest.raises(DataError, match="no predictions of any method that is shown"):
-        others = [path for path in paths if path.parent.name.startswith("jetclr")]
+        others = [path.parent.with_name("other_s0") / path.name for path in paths]
         draw("tagger_output", BLOCK, HEADER, Inputs(predictions=others, task="h_vs_qcd"))
     nominal = points[(points["variant"] == "nominal") & (points["mode"] == "probe_h")]
     signal, background = (nominal[nominal["class"] == kind] for kind in ("signal", "background"))

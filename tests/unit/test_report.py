@@ -115,18 +115,19 @@ def test_text_of_a_configuration_is_escaped(config: Campaign, results: Path) -> 
 
 
 def test_sections_appear_with_their_files(config: Campaign, copy: Path) -> None:
+    config = config.model_copy(update={"ablations": {"fewer": {"events": 0.5}}})
     assert "ablations" not in Page(report(config, copy)).ids
     (copy / "ablations").mkdir()
     (copy / "ablations" / "summary.json").write_text(
-        json.dumps({"headline": [{"text": "No head is better"}]}), encoding="utf-8"
+        json.dumps({"headline": [{"text": "No ablation is better"}]}), encoding="utf-8"
     )
-    (copy / "ablations" / "by_head.csv").write_text("head,value\n1,0.5\n5,0.6\n", encoding="utf-8")
-    (copy / "evaluation" / "robustness.csv").write_text("variant,distance\nvincia,0.25\n", encoding="utf-8")
+    (copy / "ablations" / "metrics.csv").write_text("method,value\nfewer,0.5\nrs3l,0.6\n", encoding="utf-8")
+    (copy / "evaluation" / "robustness.csv").write_text("variant,distance\nfsr_hi,0.25\n", encoding="utf-8")
     text = report(config, copy)
     robustness = text.split('<section id="robustness">')[1].split("</section>")[0]
     ablations = text.split('<section id="ablations">')[1].split("</section>")[0]
-    assert "<td>vincia</td><td>0.25</td>" in robustness
-    assert "No head is better" in ablations and "<td>5</td><td>0.6</td>" in ablations
+    assert "<td>fsr_hi</td><td>0.25</td>" in robustness
+    assert "No ablation is better" in ablations and "<td>fewer</td><td>0.5</td>" in ablations
 
 
 def test_a_campaign_that_is_not_finished_is_refused(config: Campaign, copy: Path) -> None:

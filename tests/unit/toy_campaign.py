@@ -57,13 +57,18 @@ def jets(config: Campaign, process: str, events: int) -> pd.DataFrame:
     return frame[rng.uniform(size=len(frame)) < 0.9].reset_index(drop=True)
 
 
-def write_predictions(config: Campaign, root: Path, events: int = 60) -> tuple[list[Path], list[Path]]:
-    """Write predictions and histories of all tasks and runs; return their paths."""
+def write_predictions(
+    config: Campaign, root: Path, events: int = 60, runs: Sequence[str] = ()
+) -> tuple[list[Path], list[Path]]:
+    """Write predictions and histories of all tasks and some runs (those of the campaign); return their paths."""
     paths = CampaignPaths(str(root))
     predictions, histories = [], []
-    for task, run in itertools.product(config.tasks, [*blocks.runs(config), "none"]):
+    for task, run in itertools.product(config.tasks, runs or blocks.evaluate(config).runs):
         rng = np.random.default_rng(list(f"{task}{run}".encode()))
-        modes = ("scratch", "scratch_views", "random", "n2") if run == "none" else ("probe_h", "probe_z", "tuned")
+        modes = (
+            ("scratch", "scratch_views", "random") if blocks.is_baseline(run) else ("probe_h", "probe_z", "tuned")
+        )
+        modes += ("n2",) if run == "none" else ()
         frames, lines = [], []
         for mode, labels, repeat in itertools.product(modes, config.finetune.labels, range(2)):
             frames.append(_scored(config, task, run, mode, events, rng).assign(labels=labels, repeat=repeat))
@@ -157,7 +162,7 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
         row |= {"event_id": view.event_id, "process": view.process, "label": label, "variant": view.variant}
         row |= {"weight": view.weight, "jet_type": label, "parton_pdg_id": 1, "jet_n_constituents": n}
         row |= {"jet_eta": rng.uniform(-2.0, 2.0), "jet_n2": rng.choice([0.2, 0.3, np.nan]), "jet_pt": 310.0 + n}
-        row |= {"jet_mass": MASS[label] + 5.0 * rng.normal(), "jet_phi": 3.1, "parton_phi": -3.1}
+        row |= {"jet_mass": MASS.get(label, 60.0) + 5.0 * rng.normal(), "jet_phi": 3.1, "parton_phi": -3.1}
         row |= {name: [1] * n for name in CANDIDATE_COLUMNS}
         row |= {"cand_pt": np.sort(rng.exponential(10.0, n))[::-1], "cand_phi": rng.uniform(2.8, 3.1, n)}
         row |= {"cand_eta": rng.normal(1.0, 0.2, n), "cand_pdg_id": rng.choice([22, 211, -211, 130, 11], n)}
@@ -165,16 +170,17 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
     return rows
 
 
-def write_results(config: Campaign, root: Path) -> Path:
+def write_results(config: Campaign, root: Path, qualities: bool = False, events: int = 60) -> Path:
     """Write what a finished campaign has: data set, tables, summary, two figures; return its folder."""
     manifest = write_dataset(config, root)
-    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root))
+    latents = write_qualities(config, root) if qualities else []
+    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root, events), latents)
     (root / "evaluation").mkdir()
     for name, table in result.tables.items():
         table.to_csv(root / "evaluation" / f"{name}.csv", index=False)
     (root / "summary.json").write_text(json.dumps(result.summary), encoding="utf-8")
     write_benchmarks(root / "benchmarks")
-    for run in blocks.runs(config):
+    for run in (run for run in blocks.runs(config) if blocks.imported_model(config, run) is None):
         write_training(root / "models" / run / "metrics.csv")
         entry = {"block": blocks.pretrain(config, run).model_dump(), "versions": {"torch": "2"}, "git": "abc"}
         (root / "models" / run / "provenance.json").write_text(json.dumps(entry), encoding="utf-8")

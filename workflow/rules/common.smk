@@ -17,6 +17,7 @@ from rs3l.config import blocks, methods, parse_campaign
 from rs3l.config.capacity import check_capacity, check_inputs
 from rs3l.config.yaml_file import check_files
 from rs3l.errors import CampaignError
+from rs3l.eval.names import losses_text, methods_text, subject_text
 from rs3l.lhe_inputs import find_files
 from rs3l.paths import (
     CONFIG_FIGURES,
@@ -200,10 +201,9 @@ def figures_block():
     return blocks.figures(CAMPAIGN).as_json()
 
 
-def loss_name():
-    """Return the loss of the pre-training, for a caption."""
-    block = CAMPAIGN.pretrain
-    return block.loss if block.loss == "vicreg" else f"{block.loss}, temperature {block.temperature:g}"
+def data_figures_block():
+    """Return what a figure without methods depends on, as JSON: one of the data set, or of the configuration."""
+    return blocks.figures(CAMPAIGN, of_data=True).model_dump_json()
 
 
 def all_figures():

@@ -3,7 +3,7 @@
 
 rule pretrain:
     """
-    Pre-train an encoder: views are re-simulations (rs3l) or hand-made augmentations (jetclr).
+    Pre-train an encoder: views are re-simulations or hand-made augmentations.
 
     Wildcards: run (<method>_s<seed>). Checkpoints live in a folder that is no output of this rule, so that a
     failed or cancelled job resumes from them. The resources `tasks` and `gpu`, set by a profile, give the ranks.

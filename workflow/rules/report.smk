@@ -37,7 +37,7 @@ for figure in DATASET_FIGURES:  # a rule each: a caption's file cannot depend on
             disk_mb=more(200),
         params:
             figure=figure,
-            block=figures_block(),
+            block=data_figures_block(),
             energy=ENERGY,
             jets=CAMPAIGN.jets.model_dump(),
         message:
@@ -78,7 +78,7 @@ for figure in CONFIG_FIGURES:
             disk_mb=more(200),
         params:
             figure=figure,
-            block=figures_block(),
+            block=data_figures_block(),
             energy=ENERGY,
         message:
             "figure {params.figure}"
@@ -118,7 +118,7 @@ for figure in PROCESS_FIGURES:
             disk_mb=more(200),
         params:
             figure=figure,
-            block=figures_block(),
+            block=data_figures_block(),
             energy=ENERGY,
             jets=CAMPAIGN.jets.model_dump(),
         message:
@@ -163,7 +163,7 @@ for figure in METRICS_FIGURES:
             figure=figure,
             block=figures_block(),
             energy=ENERGY,
-            loss=loss_name(),
+            loss=losses_text(CAMPAIGN),
         message:
             "figure {params.figure}"
         shell:
@@ -264,7 +264,9 @@ for figure in SCORE_FIGURES:
             f"plot_{figure}"
         input:
             script=script("figure.py"),
-            predictions=[PATHS.predictions(run=run) for run in [*blocks.runs(CAMPAIGN), "none"]],
+            predictions=[
+                PATHS.predictions(run=run) for run in [*blocks.runs(CAMPAIGN), *blocks.baselines(CAMPAIGN)]
+            ],
         output:
             svg=report(
                 PATHS.figure(f"{figure}_{{task}}"),
@@ -375,6 +377,7 @@ rule plot_label_efficiency:
         block=figures_block(),
         energy=ENERGY,
         evaluate=CAMPAIGN.evaluate.model_dump(),
+        methods=methods_text(CAMPAIGN),
     message:
         "figure label_efficiency of {wildcards.task}"
     shell:
@@ -582,6 +585,7 @@ rule plot_ablations:
     params:
         block=figures_block(),
         energy=ENERGY,
+        subject=subject_text(CAMPAIGN),
     message:
         "figure ablations"
     shell:

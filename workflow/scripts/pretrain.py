@@ -18,7 +18,7 @@ from rs3l.model.threads import limit_threads
 def main() -> None:
     """Parse the arguments and pre-train."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--run", default="rs3l_s0", help="with --config: the run (default rs3l_s0)")
+    parser.add_argument("--run", help="with --config: the run (default: the first of the campaign)")
     parser.add_argument("--manifest", required=True, help="manifest of the data set (.json)")
     parser.add_argument("--state", required=True, help="folder of the resumable state, deleted in the end")
     parser.add_argument("--threads", type=int, default=1, help="threads, shared by torchrun's ranks (default 1)")
@@ -33,7 +33,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     live = Folder(args.live, args.tensorboard) if args.live else Nowhere()
-    block = cli.block(args, blocks.PretrainBlock, lambda config: blocks.pretrain(config, args.run))
+    block = cli.block(
+        args, blocks.PretrainBlock, lambda config: blocks.pretrain(config, args.run or blocks.runs(config)[0])
+    )
     with join(args.device) as ranks:
         limit_threads(max(1, args.threads // ranks.sharing))
         if not ranks.first:

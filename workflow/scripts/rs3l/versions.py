@@ -12,5 +12,5 @@ PRETRAIN = 2
 LATENTS = 1
 FINETUNE = 2
 EVALUATE = 3
-FIGURES = 2
+FIGURES = 3
 LHE = 1  # the index of external files

@@ -238,6 +238,7 @@ class FiguresBlock(Block):
     campaign: str
     seed: int
     labels: dict[str, str]
+    runs: list[str] = Field(description="Of the methods (the subject's first) and baselines; none for data alone.")
     variants: list[str]
     interventions: dict[str, Intervention]
     tasks: dict[str, Task]
@@ -557,12 +558,13 @@ def _views(config: Campaign, settings: Pretrain) -> list[str]:
     return ["nominal"] if settings.views == "hand_made" else methods.variants(config, settings)
 
 
-def figures(config: Campaign) -> FiguresBlock:
-    """Return the block of the figures."""
+def figures(config: Campaign, of_data: bool = False) -> FiguresBlock:
+    """Return the block of the figures; with ``of_data`` that of figures which do not depend on the methods."""
     return FiguresBlock(
         campaign=config.campaign,
         seed=config.seed,
         labels={name: p.label for name, p in config.processes.items()},
+        runs=[] if of_data else [*runs(config), *baselines(config)],
         variants=list(config.variants),
         interventions={name: _intervention(variant) for name, variant in config.variants.items()},
         tasks=config.tasks,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rs3l.markdown import escaped
 from rs3l.paths import SPLITS
 
 
@@ -47,7 +48,7 @@ def _front_matter(campaign: str) -> str:
 
 def _origin(manifest: Mapping[str, Any]) -> str:
     if "source" in manifest:
-        return f"Imported from {manifest['source']}."
+        return f"Imported from {escaped(manifest['source'])}."
     return (
         f"Simulated with Pythia {manifest['pythia']}; detector response: {manifest['detector']}; "
         f"campaign seed {manifest['seed']}."
@@ -92,7 +93,7 @@ def _events_table(manifest: Mapping[str, Any]) -> str:
             sigma = f"{process['cross_section_pb']:.4g} ± {process['cross_section_error_pb']:.1g}"
             weights = f"{process['sum_weights']:.6g}"
         rows.append(
-            [name, process["label"], process["use"], str(process["hard_events"]), sigma]
+            [escaped(name), escaped(process["label"]), process["use"], str(process["hard_events"]), sigma]
             + [weights]
             + [str(events[split]) for split in SPLITS]
         )
@@ -103,14 +104,14 @@ def _events_table(manifest: Mapping[str, Any]) -> str:
 def _efficiency_table(manifest: Mapping[str, Any]) -> str:
     rows = [
         [
-            name,
+            escaped(name),
             *(f"{process['matching_efficiency'][variant]:.3f}" for variant in manifest["variants"]),
             f"{process['matching_efficiency_two_variants']:.3f}",
             f"{process['matching_efficiency_all_variants']:.3f}",
         ]
         for name, process in manifest["processes"].items()
     ]
-    return _markdown(["process", *manifest["variants"], "any two", "all"], rows)
+    return _markdown(["process", *map(escaped, manifest["variants"]), "any two", "all"], rows)
 
 
 def _schema_table(schema: Mapping[str, str]) -> str:

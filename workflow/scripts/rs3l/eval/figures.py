@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rs3l.config.blocks import FiguresBlock
-from rs3l.errors import ConfigError
+from rs3l.errors import ConfigError, DataError
 from rs3l.eval import (
     plot_data,
     plot_kinematics,
@@ -96,7 +96,11 @@ FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
 
 
 def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Return one figure; raise :class:`ConfigError` if an input is missing or the task unknown."""
+    """Return one figure.
+
+    Raises :class:`ConfigError` if an input is missing or the task unknown, and :class:`DataError` if a file does
+    not fit the configuration.
+    """
     needed, function = FIGURES[name]
     for option in needed:
         if not getattr(inputs, option):
@@ -105,5 +109,24 @@ def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Draw
         raise ConfigError(f"no task {inputs.task!r} in the configuration; known: {', '.join(block.tasks)}")
     if "process" in needed and inputs.process not in block.labels:
         raise ConfigError(f"no process {inputs.process!r} in the configuration; known: {', '.join(block.labels)}")
+    if "manifest" in needed:
+        _check_manifest(block, inputs.manifest)
     with style.styled():
-        return function(block, header, inputs)
+        return function(_shown(block), header, inputs)
+
+
+def _check_manifest(block: FiguresBlock, path: str | Path) -> None:
+    """Raise :class:`DataError` if the data set is not that of the configuration."""
+    manifest = read_manifest(path)
+    for what, names in (("process", block.labels), ("variant", block.variants)):
+        known = manifest["processes" if what == "process" else "variants"]
+        if missing := [name for name in names if name not in known]:
+            raise DataError(
+                f"{path}: no {what} {missing[0]!r} in this data set of another configuration; run the merge again"
+            )
+
+
+def _shown(block: FiguresBlock) -> FiguresBlock:
+    """Return the block with its labels as figures show them; names are plain already."""
+    labels = {name: style.text(label) for name, label in block.labels.items()}
+    return block.model_copy(update={"labels": labels})

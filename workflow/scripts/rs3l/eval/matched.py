@@ -14,7 +14,7 @@ import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.eval.bootstrap import combine_difference
-from rs3l.eval.names import SUBJECT_MODES, has_seen, headline_efficiency, rejection_name
+from rs3l.eval.names import SUBJECT_MODES, has_seen, headline_efficiency, matched_references, rejection_name
 from rs3l.eval.robustness_table import Counts, changes_of, samples
 from rs3l.eval.spread import Group
 from rs3l.eval.tables import (
@@ -26,9 +26,6 @@ from rs3l.eval.tables import (
     significance,
     spread_columns,
 )
-
-REFERENCES = (("none", "scratch"), ("none", "scratch_views"))
-"""Methods whose rejection with the most labels is matched."""
 
 _COLUMNS = [
     "task", "method", "mode", "labels", "rejection", "rejection_error", "reference_method", "reference_mode",
@@ -60,7 +57,7 @@ def _pairs(result: TaskMetrics, block: EvaluateBlock) -> Iterator[tuple[Group, G
     """Yield the groups of the first method, and of the references with the most labels, that are equally good."""
     groups = result.scores.groups()
     k = _metric(result, block)
-    for mode, reference in itertools.product(SUBJECT_MODES, REFERENCES):
+    for mode, reference in itertools.product(SUBJECT_MODES, matched_references(block.runs, block.subject)):
         own = [group for group in groups if group[:2] == (block.subject, mode)]
         other = [group for group in groups if group[:2] == reference]
         if own and other:

@@ -62,7 +62,7 @@ def jet_types(
     shown = [key for key, shapes in found.items() if shapes["jet_pt"].jets.sum() >= FEWEST_JETS]
     for column, ax in zip(TITLES, axes.flat, strict=True):
         for index, key in enumerate(shown):
-            _draw_type(ax, found[key][column], index, f"{block.labels[key[0]]}: {key[1]}")
+            _draw_type(ax, found[key][column], index, f"{block.labels[key[0]]}: {style.text(key[1])}")
         ax.set_xlabel(TITLES[column])
         _scale(ax, column, [found[key][column] for key in shown])
     for ax in axes[:, 0]:

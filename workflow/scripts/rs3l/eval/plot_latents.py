@@ -145,8 +145,8 @@ def similarity(block: FiguresBlock, header: Header, paths: Sequence[str | Path])
             raise DataError(f"{paths[index]}: no column {VIEWS}…; repeat the pre-training")
         for ax, prefix in zip(axes, (MEANS, VIEWS), strict=True):
             for k, name in enumerate(column for column in columns if column.startswith(prefix)):
-                classes = [block.labels.get(p, p) for p in name.removeprefix(prefix).split(":")]
-                label = f"{run}: {' and '.join(classes)}"
+                classes = [block.labels.get(p, style.text(p)) for p in name.removeprefix(prefix).split(":")]
+                label = f"{style.text(run)}: {' and '.join(classes)}"
                 ax.plot(table["epoch"], table[name], color=_colour(k), ls=style.LINES[index % 4], label=label)
         points.append(
             table[["epoch", *columns]].melt("epoch", var_name="what", value_name="cosine").assign(run=run)

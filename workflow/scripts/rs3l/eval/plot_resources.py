@@ -31,7 +31,7 @@ def resources(header: Header, folder: str | Path) -> Drawing:
     _points(total, points, "core_hours", "Core time of all jobs [h]")
     memory.barh(range(len(points)), points["max_memory_mb"], color=style.BLUE, height=0.6)
     memory.set_xlabel("Peak memory of a job [MB]")
-    names = [f"{rule} ({jobs})" for rule, jobs in zip(points["rule"], points["jobs"], strict=True)]
+    names = [style.text(f"{rule} ({jobs})") for rule, jobs in zip(points["rule"], points["jobs"], strict=True)]
     time.set_yticks(range(len(points)), names)
     time.set_ylim(len(points) - 0.5, -0.5)
     time.tick_params(axis="y", which="minor", left=False, right=False)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
-from rs3l.eval.names import COMPARED, LABELS, headline_efficiency, rejection_name
+from rs3l.eval.names import compared, headline_efficiency, legend, method_label, rejection_name
 from rs3l.eval.style import Drawing, Header
 
 Floats = NDArray[np.float64]
@@ -57,7 +57,7 @@ def training(header: Header, paths: Sequence[str | Path]) -> Drawing:
     figure = style.new_figure(8.6, 3.8, header)
     losses, ranks = figure.subplots(1, 2)
     for index, table in enumerate(tables):
-        colour, run = style.SERIES[index % 8], table["run"].iloc[0]
+        colour, run = style.SERIES[index % 8], style.text(table["run"].iloc[0])
         losses.plot(table["epoch"], table["train_loss"], color=colour, label=f"{run}, training")
         losses.plot(table["epoch"], table["val_loss"], color=colour, ls="--", label=f"{run}, validation")
         ranks.plot(table["epoch"], table["rank"], color=colour, label=run)
@@ -83,7 +83,7 @@ def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> 
         ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
         run = Path(path).parent.name
         ax.locator_params(nbins=5)
-        style.panel_title(ax, run)
+        style.panel_title(ax, style.text(run))
         points.append(table.assign(run=run))
     axes[-1].legend(markerscale=2.5)
     return Drawing(figure, pd.concat(points, ignore_index=True))
@@ -144,16 +144,16 @@ def roc(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Dra
     """Background rejection over signal efficiency, at the fewest and the most labels."""
     table = read_table(path, ["task", "method", "mode", "labels", "efficiency", "value", "error"])
     table = _of_task(path, table, task)
-    counts = sorted(table["labels"].unique())
+    counts, looks = sorted(table["labels"].unique()), style.looks(block.runs)
     figure = style.new_figure(4.3 * len(counts) + 0.4, 4.4, header)
     axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     for count, ax in zip(counts, axes, strict=True):
-        for method in COMPARED:
+        for method in compared(block.runs):
             curve = _of_method(table[table["labels"] == count], method)
             if len(curve):
-                colour, _, line = style.METHODS[method]
+                colour, _, line = style.look(method, looks)
                 x, y, error = (curve[name].to_numpy() for name in ("efficiency", "value", "error"))
-                ax.plot(x, y, color=colour, ls=line, label=LABELS[method])
+                ax.plot(x, y, color=colour, ls=line, label=method_label(method))
                 ax.fill_between(x, np.maximum(y - error, 0.8), y + error, color=colour, alpha=0.15, lw=0)
         ax.set(xlabel=f"{_label(block, task, 'signal')} efficiency", yscale="log", xlim=(0.0, 1.0))
         style.panel_title(ax, f"{count} labels")
@@ -172,16 +172,16 @@ def label_efficiency(block: FiguresBlock, header: Header, path: str | Path, task
     metrics = {rejection_name(efficiency): "rejection", "auc": "AUC"}
     figure = style.new_figure(9.2, 4.8, header)
     axes = figure.subplots(1, 2)
-    shown = []
+    shown = [table.head(0)]
+    methods, looks = compared(block.runs), style.looks(block.runs)
     for metric, ax in zip(metrics, axes, strict=True):
-        for index, method in enumerate(COMPARED):
+        for index, method in enumerate(methods):
             points = _of_method(table[table["metric"] == metric], method).sort_values("labels")
             if len(points):
-                colour, marker, line = style.METHODS[method]
-                x = points["labels"] * 1.03 ** (index - 0.5 * (len(COMPARED) - 1))
-                ax.errorbar(
-                    x, points["value"], points["error"], color=colour, marker=marker, ls=line, label=LABELS[method]
-                )
+                colour, marker, line = style.look(method, looks)
+                x = points["labels"] * 1.03 ** (index - 0.5 * (len(methods) - 1))
+                name = method_label(method)
+                ax.errorbar(x, points["value"], points["error"], color=colour, marker=marker, ls=line, label=name)
                 shown.append(points)
         ax.set(xlabel="Labelled hard events", xscale="log")
         counts = sorted(table["labels"].unique())
@@ -207,13 +207,16 @@ def stability(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
     tasks = [task for task in block.tasks if task in set(table["task"])]
     if not tasks:
         raise DataError(f"{path}: no paired correlation; too few events have a jet under both of evaluate.pair")
+    looks = style.looks(block.runs)
+    shown = [method for method in legend(block.runs) if len(_of_method(table, method))]
     figure = style.new_figure(4.3 * len(tasks) + 0.4, 4.8, header)
     axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for task, ax in zip(tasks, axes, strict=True):
-        for method, (colour, marker, _) in style.METHODS.items():
+        for method in shown:
+            colour, marker, _ = style.look(method, looks)
             for kind, fill in (("signal", colour), ("background", "white")):
                 points = _of_method(table[(table["task"] == task) & (table["class"] == kind)], method)
-                label = LABELS[method] if kind == "signal" else None
+                label = method_label(method) if kind == "signal" else None
                 ax.errorbar(
                     points["auc"], points["value"], points["error"], points["auc_error"],
                     fmt=marker, color=colour, mfc=fill, ms=6, label=label,

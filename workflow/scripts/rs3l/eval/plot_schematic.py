@@ -69,8 +69,9 @@ def _row(ax: Axes, y: int, middle: float, kinds: dict[str, str]) -> None:
 def _name(ax: Axes, y: int, name: str, intervention: Intervention) -> None:
     title = f"jet: {name}" + (" (held out)" if intervention.held_out else "")
     text = "; ".join(intervention.changes)
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     ax.text(7.75, y - (0.14 if text else 0.0), title, weight="bold", size=9.5, va="center")
-    ax.text(7.75, y + 0.2, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…", size=7.5, va="center")
+    ax.text(7.75, y + 0.2, style.text(short), size=7.5, va="center")
 
 
 def _box(ax: Axes, x: float, y: float, text: str, colour: str) -> None:

@@ -17,75 +17,64 @@ from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.histograms import Accumulator, Shapes, add_views
-from rs3l.eval.names import LABELS, Method
+from rs3l.eval.names import Method, method_label, method_of, with_panels
 from rs3l.eval.plot_data import draw_shapes, shape_points
 from rs3l.eval.robustness import scaled
-from rs3l.eval.scores import Classifier, TaskScores, load
+from rs3l.eval.scores import TaskScores, load
 from rs3l.eval.style import Drawing, Header
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
-SHOWN: tuple[Method, ...] = (
-    ("rs3l", "probe_h"),
-    ("rs3l", "tuned"),
-    ("none", "scratch"),
-    ("none", "scratch_views"),
-)
-"""Methods with a panel."""
-
 _EDGES = np.linspace(0.0, 1.0, 26)
-_MODES = sorted({mode for _, mode in SHOWN})
 
 
 def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> TaskScores:
-    """Return the scores of the classifiers in :data:`SHOWN` with the most labels; other files are not read."""
-    shown = [path for path in map(Path, paths) if _run_method(path) in {method for method, _ in SHOWN}]
-    contents = {path: found for path in shown if len(found := _classifiers(path))}
+    """Return the scores of the classifiers with a panel, those with the most labels; other files are not read."""
+    panels = with_panels(block.runs)
+    modes = sorted({mode for _, mode in panels})
+    shown = [path for path in map(Path, paths) if method_of(path.parent.name) in dict(panels)]
+    contents = {path: found for path in shown if len(found := _classifiers(path, modes))}
     if not contents:
-        raise DataError(f"no predictions of any method that is shown: {', '.join(dict(SHOWN))} with {_MODES}")
+        raise DataError(f"no predictions of any method that is shown: {', '.join(dict(panels))} with {modes}")
     labels = max(int(found["labels"].max()) for found in contents.values())
-    filters = [("labels", "==", labels), ("mode", "in", _MODES)]
+    filters = [("labels", "==", labels), ("mode", "in", modes)]
     runs = [path.parent.name for path in contents]
     return load(contents, {task: block.tasks[task]}, runs, filters)[task]
 
 
-def _run_method(path: Path) -> str:
-    return Classifier(path.parent.name, "", 0, 0).method
-
-
-def _classifiers(path: Path) -> pd.DataFrame:
-    """Return mode and labels of the classifiers of a file that are shown."""
+def _classifiers(path: Path, modes: Sequence[str]) -> pd.DataFrame:
+    """Return mode and labels of the classifiers of a file in these modes."""
     try:
         table = pq.read_table(path, columns=["mode", "labels"])
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of predictions: {error}") from None
     found: pd.DataFrame = table.group_by(["mode", "labels"]).aggregate([]).to_pandas()
-    return found[found["mode"].isin(_MODES)]
+    return found[found["mode"].isin(modes)]
 
 
-def _methods(scores: TaskScores) -> dict[Method, list[int]]:
-    """Return the classifiers of each method in :data:`SHOWN`."""
+def _methods(block: FiguresBlock, scores: TaskScores) -> dict[Method, list[int]]:
+    """Return the classifiers of each method with a panel."""
     found = {group[:2]: members for group, members in scores.groups().items()}
-    return {method: found[method] for method in SHOWN if method in found}
+    return {method: found[method] for method in with_panels(block.runs) if method in found}
 
 
 def tagger_output(block: FiguresBlock, header: Header, paths: Sequence[str | Path], task: str) -> Drawing:
     """Distribution of the score of signal and background under every variant, with ratios to the nominal."""
     scores = most_labels(block, paths, task)
-    methods = _methods(scores)
+    methods = _methods(block, scores)
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
-    classes = {block.labels[block.tasks[task].signal]: True, block.labels[block.tasks[task].background]: False}
+    classes = [(block.labels[block.tasks[task].signal], True), (block.labels[block.tasks[task].background], False)]
     figure = style.new_figure(3.3 * len(methods) + 0.6, 8.6, header)
     axes = figure.subplots(4, len(methods), sharey="row", squeeze=False, height_ratios=(2.2, 1, 2.2, 1))
     points = []
     for column, (method, members) in enumerate(methods.items()):
-        for row, (label, is_signal) in enumerate(classes.items()):
+        for row, (label, is_signal) in enumerate(classes):
             shapes = _shapes(scores, members[0], is_signal, variants)
             top, bottom = axes[2 * row : 2 * row + 2, column]
             draw_shapes(top, bottom, shapes, variants)
             style.stack(top, bottom)
-            _titles(top, bottom, column, f"{LABELS[method]}: {label}")
+            _titles(top, bottom, column, f"{method_label(method)}: {label}")
             columns = {"method": method[0], "mode": method[1], "class": "signal" if is_signal else "background"}
             points.append(shape_points(shapes, variants).assign(**columns))
     handles, labels = axes[0, 0].get_legend_handles_labels()

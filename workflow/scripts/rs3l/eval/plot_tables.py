@@ -13,23 +13,11 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
-from rs3l.eval.names import LABELS, Method, headline_efficiency, method_label, rejection_name
+from rs3l.eval.names import headline_efficiency, method_label, methods_of, rejection_name, robust, with_panels
 from rs3l.eval.plot_data import FEWEST_JETS
 from rs3l.eval.plot_results import most_labels, read_table
-from rs3l.eval.plot_scores import SHOWN
 from rs3l.eval.style import Drawing, Header
 
-ROBUST: tuple[Method, ...] = (
-    ("rs3l", "probe_h"),
-    ("rs3l", "tuned"),
-    ("jetclr", "probe_h"),
-    ("none", "scratch"),
-    ("none", "scratch_views"),
-    ("none", "n2"),
-)
-"""Methods of the robustness figure; the table has all."""
-
-_OWN = "rs3l"
 EFFICIENCY = 0.7
 """Signal efficiency of the changes of the mistag rate: the nearest one of the table."""
 
@@ -63,7 +51,7 @@ def robustness(block: FiguresBlock, header: Header, path: str | Path, task: str)
             enough = chosen["background_passing"] >= FEWEST_JETS
             chosen = chosen[(chosen["efficiency"] == efficiency) & enough]
             ax.axvline(0.0, color=style.BLACK, lw=0.8)
-        shown.append(_methods(ax, chosen, variants))
+        shown.append(_methods(ax, chosen, variants, block.runs))
         ax.set_xlabel(panels[quantity, kind], size=9.5)
         if shown[-1].empty:
             style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
@@ -87,9 +75,10 @@ def mistag_change(block: FiguresBlock, header: Header, path: str | Path, task: s
     table = _of_task(path, task, "n_runs", "background_passing")
     table = table[table["quantity"] == "fpr_change_own"].rename(columns={"value": "change"})[_CHANGE]
     methods = dict.fromkeys(zip(table["method"], table["mode"], strict=True))
-    panels = [method for method in SHOWN if method in methods]
+    panels = [method for method in with_panels(block.runs) if method in methods]
     if not panels:
-        raise DataError(f"{path}: no method that is shown: {', '.join(dict(SHOWN))}; make the table again")
+        known = ", ".join(dict(with_panels(block.runs)))
+        raise DataError(f"{path}: no method that is shown: {known}; make the table again")
     variants = [name for name in block.variants if name != "nominal"]
     figure = style.new_figure(3.1 * len(panels) + 0.7, 4.4, header)
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
@@ -97,7 +86,7 @@ def mistag_change(block: FiguresBlock, header: Header, path: str | Path, task: s
     for method, ax in zip(panels, axes, strict=True):
         points = table[(table["method"] == method[0]) & (table["mode"] == method[1])]
         _changes(ax, points, variants)
-        ax.set_title(LABELS[method], loc="left", size=8.5)
+        ax.set_title(method_label(method), loc="left", size=8.5)
         ax.set_xlabel(f"{block.labels[block.tasks[task].signal]} efficiency")
         shown.append(points)
     axes[0].set_ylabel(f"{block.labels[block.tasks[task].background]} mistag rate: variant / nominal - 1")
@@ -123,16 +112,18 @@ def _changes(ax: Axes, points: pd.DataFrame, variants: Sequence[str]) -> None:
     ax.tick_params(axis="x", which="minor", bottom=False, top=False)
 
 
-def _methods(ax: Axes, table: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
+def _methods(ax: Axes, table: pd.DataFrame, variants: Sequence[str], runs: Sequence[str]) -> pd.DataFrame:
     """Draw a point per method and variant; return what is shown."""
     parts = [table.head(0)]
-    for index, method in enumerate(ROBUST):
+    methods, looks = robust(runs), style.looks(runs)
+    step = min(0.12, 0.84 / len(methods))
+    for index, method in enumerate(methods):
         points = table[(table["method"] == method[0]) & (table["mode"] == method[1])]
         points = points[points["variant"].isin(variants)]
         if points.empty:
             continue
-        colour, marker, _ = style.METHODS.get(method, (style.GREY, "P", ":"))
-        y = _places(points["variant"], variants) + 0.12 * (index - 0.5 * (len(ROBUST) - 1))
+        colour, marker, _ = style.look(method, looks)
+        y = _places(points["variant"], variants) + step * (index - 0.5 * (len(methods) - 1))
         x, error = points["value"], points["error"]
         ax.errorbar(x, y, xerr=error, fmt=marker, color=colour, ms=4.5, label=method_label(method))
         parts.append(points)
@@ -146,7 +137,7 @@ def _places(names: Iterable[str], order: Sequence[str]) -> NDArray[np.float64]:
 
 def _rows(ax: Axes, names: Sequence[str]) -> None:
     """Name the rows of a figure of points, from the top."""
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), [style.text(name) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.tick_params(axis="y", which="minor", left=False, right=False)
     for panel in ax.get_shared_y_axes().get_siblings(ax):
@@ -164,6 +155,7 @@ def ablations(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
     if not tasks:
         raise DataError(f"{path}: no {metric} of any task; make the table again")
     groups = sorted(set(zip(table["mode"], table["method"], strict=True)))
+    own = methods_of(block.runs)[0]
     names = [method_label((method, mode)) for mode, method in groups]
     figure = style.new_figure(3.6 * len(tasks) + 2.6, 1.6 + 0.3 * len(groups), header)
     axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
@@ -171,7 +163,7 @@ def ablations(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
         for y, (mode, method) in enumerate(groups):
             chosen = (table["task"] == task) & (table["mode"] == mode) & (table["method"] == method)
             for row in table[chosen].itertuples():
-                colour = style.BLUE if method == _OWN else style.BLACK
+                colour = style.BLUE if method == own else style.BLACK
                 ax.errorbar(row.value, y, xerr=row.error, fmt="o", color=colour)
         most = table.loc[table["task"] == task, "labels"].max()
         style.panel_title(ax, f"{task}, {most:,} labels")
@@ -203,7 +195,7 @@ def latent_quality(block: FiguresBlock, header: Header, path: str | Path) -> Dra
             y = _places(points["subject"], subjects) + 0.6 * ((index + 0.5) / len(spaces) - 0.5)
             ax.errorbar(
                 points["value"], y, xerr=points["error"], fmt=style.MARKERS[index % 8], ms=4.5,
-                color=style.SERIES[index % 8], label=f"{method}, {space}",
+                color=style.SERIES[index % 8], label=style.text(f"{method}, {space}"),
             )  # fmt: skip
         _rows(ax, subjects if len(subjects) > 1 else [""])
         ax.set_xlabel(titles[quantity])

@@ -20,6 +20,7 @@ from rs3l.config.blocks import is_baseline
 from rs3l.config.models import Task
 from rs3l.errors import DataError
 from rs3l.eval.bootstrap import Estimate, combine_all
+from rs3l.eval.names import method_of
 from rs3l.eval.spread import Group, Runs
 
 COLUMNS = (
@@ -46,7 +47,7 @@ class Classifier:
     @property
     def method(self) -> str:
         """Pre-training method; ``none``, or ``none_<method>`` for its networks, without pre-training."""
-        return "none" if self.run == "none" else self.run.rpartition("_s")[0]
+        return method_of(self.run)
 
     @property
     def seed(self) -> int:

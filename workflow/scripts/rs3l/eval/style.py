@@ -6,9 +6,10 @@ Figures are made without pyplot: no display is needed, and no state is shared.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from rs3l import __version__
-from rs3l.eval.names import Method
+from rs3l.eval.names import Method, baselines_of, methods_of
 from rs3l.files import atomic, write_text
 
 Floats = NDArray[np.float64]
@@ -38,18 +39,70 @@ SERIES = (BLACK, BLUE, VERMILION, SKY, GREEN, PURPLE, ORANGE, GREY)
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
-METHODS: dict[Method, tuple[str, str, str]] = {
-    ("rs3l", "probe_h"): (BLUE, "o", "-"),
-    ("rs3l", "probe_z"): (PURPLE, "P", "-."),
-    ("rs3l", "tuned"): (SKY, "s", "--"),
-    ("jetclr", "probe_h"): (VERMILION, "^", "-"),
-    ("jetclr", "probe_z"): (YELLOW, "X", "-."),
-    ("jetclr", "tuned"): (ORANGE, "v", "--"),
-    ("none", "scratch"): (BLACK, "D", "-"),
-    ("none", "scratch_views"): (GREEN, "*", "--"),
-    ("none", "random"): (GREY, "x", ":"),
-}
-"""Colour, marker and line of each method, the same in every figure."""
+Look = tuple[str, str, str]
+"""Colour, marker and line."""
+
+_OTHER = (GREY, "P", ":")
+_FAMILIES = (
+    {"probe_h": (BLUE, "o", "-"), "probe_z": (PURPLE, "P", "-."), "tuned": (SKY, "s", "--")},
+    {"probe_h": (VERMILION, "^", "-"), "probe_z": (YELLOW, "X", "-."), "tuned": (ORANGE, "v", "--")},
+    *(
+        {"probe_h": (colour, first, "-"), "probe_z": (colour, second, "-."), "tuned": (colour, third, "--")}
+        for colour, first, second, third in (
+            ("#882255", "D", "h", "d"), ("#999933", "<", "p", ">"), ("#332288", "H", "*", "X"),
+            ("#A0522D", "P", "s", "^"), ("#117733", "v", "o", "D"), ("#AA4499", "s", "X", "o"),
+        )
+    ),
+)  # fmt: skip
+"""Looks of the modes of each method, in the campaign's order; beyond the last, again with other lines."""
+
+_RESERVED = {"rs3l": 0, "jetclr": 1}
+"""Methods that look the same in every campaign."""
+
+_SUPERVISED = {"scratch": (BLACK, "D", "-"), "scratch_views": (GREEN, "*", "--"), "random": (GREY, "x", ":")}
+
+
+def looks(runs: Sequence[str]) -> dict[Method, Look]:
+    """Return how each method of a campaign looks, in all of its figures the same."""
+    found = {}
+    for name, place in _places(methods_of(runs)).items():
+        family, again = _FAMILIES[place % len(_FAMILIES)], place // len(_FAMILIES)
+        found.update({(name, mode): _shifted(look, again) for mode, look in family.items()})
+    for again, name in enumerate(baselines_of(runs)):
+        found.update({(name, mode): _shifted(look, again) for mode, look in _SUPERVISED.items()})
+    return found
+
+
+def look(method: Method, known: Mapping[Method, Look]) -> Look:
+    """Return how a method looks: among those ``known``, or as any other."""
+    return known.get(method, _OTHER)
+
+
+def _places(names: Sequence[str]) -> dict[str, int]:
+    """Return which family each method has: those that are reserved theirs, others the next free one."""
+    taken = {_RESERVED[name] for name in names if name in _RESERVED}
+    free = (place for place in count() if place not in taken)
+    return {name: _RESERVED[name] if name in _RESERVED else next(free) for name in names}
+
+
+def _shifted(look: Look, again: int) -> Look:
+    """Return a look with the next marker and line, ``again`` times."""
+    colour, marker, line = look
+    if not again:
+        return look
+    start = MARKERS.index(marker) if marker in MARKERS else 0
+    step = again + again // len(LINES)  # so that marker and line together come back late
+    return colour, MARKERS[(start + step) % len(MARKERS)], LINES[(LINES.index(line) + again) % len(LINES)]
+
+
+def text(label: str) -> str:
+    """Return a label of the configuration as matplotlib shows it to the letter.
+
+    A dollar sign begins no formula, a line break is a space, and a leading underscore does not hide it in legends.
+    """
+    shown = " ".join(str(label).split()).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -93,7 +146,7 @@ class Header:
     def text(self) -> str:
         """The right-hand side of the header."""
         energy = "" if self.ecm is None else rf"   $\sqrt{{s}}$ = {self.ecm / 1000:g} TeV"
-        return f"{self.campaign}{energy}"
+        return f"{text(self.campaign)}{energy}"
 
 
 @contextmanager

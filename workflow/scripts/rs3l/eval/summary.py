@@ -9,12 +9,19 @@ from typing import Any
 import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.eval.names import Method, headline_efficiency, method_label, rejection_name
+from rs3l.eval.names import (
+    Method,
+    baseline_of,
+    baselines_of,
+    headline_efficiency,
+    method_label,
+    methods_of,
+    peer_of,
+    rejection_name,
+)
 from rs3l.eval.spread import unknown
 from rs3l.eval.tables import having
 from rs3l.provenance import provenance
-
-_OTHERS: tuple[Method, ...] = (("none", "scratch"), ("jetclr", "probe_h"), ("none", "random"))
 
 Tables = Mapping[str, pd.DataFrame]
 Number = dict[str, Any]
@@ -57,7 +64,12 @@ def summarise(block: EvaluateBlock, manifest: Mapping[str, Any], tables: Tables)
 
 
 def _headline_methods(block: EvaluateBlock) -> tuple[Method, ...]:
-    return (block.subject, "probe_h"), *_OTHERS
+    peers = [(name, "probe_h") for name in methods_of(block.runs)[1:]]
+    return (block.subject, "probe_h"), (_baseline(block), "scratch"), *peers, (_baseline(block), "random")
+
+
+def _baseline(block: EvaluateBlock) -> str:
+    return baseline_of(block.subject, baselines_of(block.runs))
 
 
 def _method_entry(
@@ -109,7 +121,7 @@ def _headline(
     rejection = f"Rejection of {background} at {efficiency:.0%} {signal} efficiency with {labels} labels"
     first, second = block.evaluate.pair
     pairing = f"Score correlation of the same {signal} event showered twice ({first}, {second}), {labels} labels"
-    scratch, peer = ("none", "scratch"), _peer(entries)
+    scratch, peer = (_baseline(block), "scratch"), _peer(block, entries)
     return [
         _sentence(rejection, "rejection", entries, scratch),
         _sentence(rejection, "rejection", entries, peer),
@@ -117,10 +129,12 @@ def _headline(
     ]
 
 
-def _peer(entries: Mapping[Method, dict[str, Any]]) -> Method:
-    """Return hand-made views as the peer, or the random network where they were not run."""
-    peer = ("jetclr", "probe_h")
-    return peer if entries[peer]["rejection"] is not None else ("none", "random")
+def _peer(block: EvaluateBlock, entries: Mapping[Method, dict[str, Any]]) -> Method:
+    """Return the peer of the subject, or the random network where there is none."""
+    peer = peer_of(block)
+    if peer is None or entries[peer, "probe_h"]["rejection"] is None:
+        return _baseline(block), "random"
+    return peer, "probe_h"
 
 
 def _sentence(

@@ -24,7 +24,7 @@ from rs3l.errors import DataError, TrainingError
 from rs3l.eval import student
 from rs3l.eval.bootstrap import Estimate, combine_difference, drawn
 from rs3l.eval.metrics import auc_and_background_efficiency, rejection
-from rs3l.eval.names import COMPARED, SUBJECT_MODES, has_seen, is_reference, rejection_name
+from rs3l.eval.names import SUBJECT_MODES, compared, has_seen, is_reference, rejection_name
 from rs3l.eval.scores import TaskScores
 from rs3l.eval.spread import Group, Lent, lending
 from rs3l.eval.stability import rank_shift, spearman
@@ -379,8 +379,9 @@ def roc_table(
         jet_counts = drawn(counts[scores.task], scores.event[chosen])
         labels = [group[2] for group in scores.groups()]
         rates: dict[Group, Floats] = {}
+        shown = compared(classifier.run for classifier in scores.classifiers)
         for group, members in scores.groups().items():
-            if group[:2] in COMPARED and group[2] in (min(labels), max(labels)):
+            if group[:2] in shown and group[2] in (min(labels), max(labels)):
                 found = [
                     auc_and_background_efficiency(
                         scores.scores[i][chosen], scores.is_signal[chosen], jet_counts, ROC_EFFICIENCIES

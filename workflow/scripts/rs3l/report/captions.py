@@ -18,6 +18,7 @@ from markupsafe import Markup
 from rs3l.config import blocks
 from rs3l.config.models import Campaign
 from rs3l.eval.figures import FIGURES
+from rs3l.eval.names import losses_text, methods_text, subject_text
 
 FOLDER = Path(__file__).resolve().parents[3] / "report"
 """``workflow/report``: a file for each kind of figure."""
@@ -69,11 +70,11 @@ def _snakemake(config: Campaign, item: str) -> SimpleNamespace:
     params: dict[str, Any] = {
         "jets": config.jets.model_dump(),
         "evaluate": config.evaluate.model_dump(),
-        "loss": f"{config.pretrain.loss}, temperature {config.pretrain.temperature:g}",
+        "loss": losses_text(config),
+        "methods": methods_text(config),
+        "subject": subject_text(config),
         "run": blocks.runs(config)[0],
         "energy": f"{config.generator.ecm:g}",
     }
-    if config.pretrain.loss == "vicreg":
-        params["loss"] = "vicreg"
     wildcards = SimpleNamespace(task=item, process=item)
     return SimpleNamespace(params=SimpleNamespace(**params), wildcards=wildcards, config=config.model_dump())

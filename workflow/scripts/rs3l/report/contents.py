@@ -16,8 +16,10 @@ from markupsafe import Markup
 
 from rs3l.config.models import Campaign
 from rs3l.errors import DataError
+from rs3l.eval.evaluate import TABLES
 from rs3l.eval.plot_results import read_table
 from rs3l.paths import CampaignPaths
+from rs3l.report import known
 from rs3l.report.captions import caption, kind_and_item, plain
 from rs3l.report.seen import seen
 
@@ -109,16 +111,16 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def pictures(config: Campaign, paths: CampaignPaths) -> dict[str, list[Picture]]:
-    """Return the figures of the campaign by section, in the order of the stages."""
+    """Return the figures that the configuration defines by section, in the order of the stages."""
     found: dict[str, list[Picture]] = {name: [] for name in SECTIONS}
     kinds = list(_SECTION_OF)
-    files = {path.stem for path in Path(paths.figure("x")).parent.glob("*.svg")}
+    files = [name for name in known.figures(config) if Path(paths.figure(name)).is_file()]
 
     def order(name: str) -> tuple[str, int, str]:
         kind, item = kind_and_item(name)
         return item, kinds.index(kind) if kind in kinds else len(kinds), name
 
-    for name in sorted(files, key=order):
+    for name in sorted((name for name in files if known.is_shown(config, paths, name)), key=order):
         found[section_of(kind_and_item(name)[0])].append(_picture(config, paths, name))
     return found
 
@@ -149,20 +151,20 @@ def data_uri(kind: str, path: str | Path) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def tables(folder: Path, about: Mapping[str, str] = MappingProxyType({})) -> dict[str, list[Table]]:
-    """Return the CSV tables of a folder by section; ``about``: what is said of some of them."""
+def tables(
+    folder: Path, names: known.Known, about: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, list[Table]]:
+    """Return the tables of an evaluation in a folder by section; ``about``: what is said of some of them.
+
+    Lines with other ``names`` than those of the configuration are left out.
+    """
     found: dict[str, list[Table]] = {name: [] for name in SECTIONS}
-    for path in sorted(folder.glob("*.csv")):
-        found["provenance" if path.stem == "training" else section_of(path.stem)].append(
-            csv_table(path, f"{folder.name}/{path.name}", about.get(path.stem, ""))
-        )
+    for path in sorted(folder / f"{name}.csv" for name in TABLES):
+        if path.is_file():
+            frame, title = names.rows(read_table(path)), f"{folder.name}/{path.name}"
+            table = frame_table(f"{folder.name}-{path.stem}", title, frame, about.get(path.stem, ""))
+            found["provenance" if path.stem == "training" else section_of(path.stem)].append(table)
     return found
-
-
-def csv_table(path: Path, title: str, about: str = "") -> Table:
-    """Return a CSV file as a table."""
-    frame = read_table(path)
-    return frame_table(f"{path.parent.name}-{path.stem}", title, frame, about)
 
 
 def frame_table(name: str, title: str, frame: pd.DataFrame, about: str = "", is_open: bool = False) -> Table:

@@ -15,9 +15,12 @@ from rs3l import __version__
 from rs3l.config.models import Campaign
 from rs3l.eval.names import method_label
 from rs3l.files import write_text
+from rs3l.markdown import escaped
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import Table, figure_title, frame_table, read_json
 from rs3l.report.graph import graph_svg
+from rs3l.report.known import is_of
+from rs3l.report.left_over import left_over
 from rs3l.report.sections import dataset_table, lacking, number, sections
 from rs3l.report.seen import headlines
 
@@ -46,8 +49,9 @@ def report(config: Campaign, root: str | Path, rules: str = "") -> str:
         "report.html.j2",
         config=config,
         summary=summary,
-        headline=headline(summary),
-        methods=methods_table(summary),
+        headline=headline(summary) if is_of(config, summary) else [],
+        methods=methods_table(summary) if is_of(config, summary) else None,
+        left_over=left_over(config, paths),
         graph=f"data:image/svg+xml;base64,{picture}" if picture else "",
         sections=sections(config, paths),
     )
@@ -104,22 +108,14 @@ def markdown(config: Campaign, root: str | Path) -> str:
     """Return the summary of a campaign as Markdown: headline numbers, results, data set, provenance."""
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
-    results = methods_table(summary)
-    counts = dataset_table(read_json(paths.manifest))
+    counts = dataset_table(read_json(paths.manifest), config)
     made = summary["provenance"]
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     return "\n".join(
         [
             f"# Campaign {summary['campaign']}",
             "",
-            *(f"- {sentence}" for sentence in headline(summary)),
-            "",
-            "## Main results",
-            "",
-            results.about,
-            "",
-            *markdown_table(results),
-            "",
+            *(_main_results(summary) if is_of(config, summary) else []),
             *_what_is_seen(config, paths),
             "## Data set",
             "",
@@ -127,6 +123,7 @@ def markdown(config: Campaign, root: str | Path) -> str:
             "",
             *markdown_table(counts),
             "",
+            *_not_shown(config, paths),
             "## Provenance",
             "",
             f"Seed {config.seed}; variants {', '.join(config.variants)}; {summary['classifiers']} classifiers; "
@@ -136,21 +133,33 @@ def markdown(config: Campaign, root: str | Path) -> str:
     )
 
 
+def _main_results(summary: Mapping[str, Any]) -> list[str]:
+    table = methods_table(summary)
+    sentences = [f"- {escaped(sentence)}" for sentence in headline(summary)]
+    return [*sentences, "", "## Main results", "", table.about, "", *markdown_table(table), ""]
+
+
+def _not_shown(config: Campaign, paths: CampaignPaths) -> list[str]:
+    """Return a list of what lies in the folder and is not shown; nothing if there is none."""
+    lines = [f"- {escaped(text)}" for text in left_over(config, paths)]
+    return ["## Not shown", "", *lines, ""] if lines else []
+
+
 def _what_is_seen(config: Campaign, paths: CampaignPaths) -> list[str]:
     """Return a list of what is seen in the figures of the results; nothing if there is nothing to say."""
-    lines = [f"- **{figure_title(name)}.** {text}" for name, text in headlines(paths, config)]
+    lines = [f"- **{figure_title(name)}.** {escaped(text)}" for name, text in headlines(paths, config)]
     return ["## What is seen", "", *lines, ""] if lines else []
 
 
 def markdown_table(table: Table) -> list[str]:
     """Return the lines of a table in Markdown."""
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    head, *rows = [[escaped(cell) for cell in row] for row in (table.columns, *table.rows)]
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def comparison_markdown(first: str, second: str, tables: Sequence[Table]) -> str:
     """Return the comparison of two campaigns as Markdown."""
-    lines = ["# Two campaigns", "", f"A: {first}", "", f"B: {second}"]
+    lines = ["# Two campaigns", "", f"A: {escaped(first)}", "", f"B: {escaped(second)}"]
     for table in tables:
         about = [table.about, ""] if table.about else []
         lines += ["", f"## {table.title}", "", *about, *markdown_table(table)]

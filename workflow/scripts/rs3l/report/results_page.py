@@ -10,13 +10,15 @@ from typing import Any
 import pandas as pd
 
 from rs3l.config.blocks import is_baseline
+from rs3l.config.methods import BASELINE
 from rs3l.errors import DataError
-from rs3l.eval.names import LABELS, SUBJECT_MODES, method_label
+from rs3l.eval.names import SUBJECT_MODES, legend, method_label
 from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.tables import having
 from rs3l.files import WRITTEN, write_text
-from rs3l.paths import CampaignPaths
-from rs3l.report.contents import frame_table
+from rs3l.paths import CampaignPaths, figure_names
+from rs3l.report.contents import frame_table, read_json
+from rs3l.report.known import ABLATIONS
 from rs3l.report.page import markdown_table
 from rs3l.report.sections import number
 from rs3l.report.words import Row, counted, sigma
@@ -50,10 +52,18 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
     ablations = [Path(paths.ablations(name)) for name in ABLATION_TABLES]
     if all(path.is_file() for path in ablations):
         _copy(ablations, target / "tables" / "ablations")
-    _copy(Path(paths.figure("x")).parent.glob("*.png"), target / "figures")
+    figures = [Path(paths.figure(name, "png")) for name in _figures(paths)]
+    _copy((path for path in figures if path.is_file()), target / "figures")
     page = target / "README.md"
     if page.is_file():
         write_text(page, renewed(page.read_text(encoding="utf-8"), target / "tables"))
+
+
+def _figures(paths: CampaignPaths) -> list[str]:
+    """Return the figures of the campaign as it was evaluated: others may lie beside them from before."""
+    tasks = read_json(paths.summary)["provenance"]["block"]["tasks"]
+    names = figure_names(read_json(paths.manifest)["processes"], tasks)
+    return [*names, ABLATIONS] if Path(paths.ablations_summary).is_file() else names
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:
@@ -100,10 +110,12 @@ def _wide(rows: Iterable[tuple[str, str, str]], head: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index").fillna("").rename_axis(head).reset_index()
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the lines of a table, methods in the order of the figures' legends."""
+def _records(folder: Path, table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the lines of a table in ``folder``, methods in the order of legends, the subject first."""
     records = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-    order = {method: index for index, method in enumerate(LABELS)}
+    subject = read_table(folder / "differences.csv", ["method"])["method"].unique()
+    names = [name if name == BASELINE else f"{name}_s0" for name in (*subject, *table["method"].unique())]
+    order = {method: index for index, method in enumerate(legend(names))}
     return sorted(records, key=lambda row: order.get((row["method"], row["mode"]), len(order)))
 
 
@@ -126,22 +138,22 @@ def _significant(text: str, row: Row) -> str:
 
 def metrics(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return a metric of all methods: a line per method, a column per number of labels."""
-    return _metrics(_read(folder, "metrics", task=task, metric=metric))
+    return _metrics(folder, _read(folder, "metrics", task=task, metric=metric))
 
 
-def _metrics(table: pd.DataFrame) -> pd.DataFrame:
-    return _wide([(_method(row), _labels(row), number(row)) for row in _records(table)], "method")
+def _metrics(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
+    return _wide([(_method(row), _labels(row), number(row)) for row in _records(folder, table)], "method")
 
 
 def ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return the ratio of a rejection over that of each reference, and in brackets its significance."""
-    return _ratios(_read(folder, "differences", task=task, metric=metric))
+    return _ratios(folder, _read(folder, "differences", task=task, metric=metric))
 
 
-def _ratios(table: pd.DataFrame) -> pd.DataFrame:
+def _ratios(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
     cells = [
         (_pair(row, "/"), _labels(row), _significant(number(row, "ratio", "ratio_error"), row))
-        for row in _records(table)
+        for row in _records(folder, table)
     ]
     return _wide(cells, "ratio of rejections")
 
@@ -152,27 +164,27 @@ def _pair(row: Row, sign: str) -> str:
 
 def differences(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return the difference of a metric to each reference, and in brackets its significance."""
-    rows = _records(_read(folder, "differences", task=task, metric=metric))
+    rows = _records(folder, _read(folder, "differences", task=task, metric=metric))
     cells = [(_pair(row, "−"), _labels(row), _significant(number(row), row)) for row in rows]
     return _wide(cells, "difference")
 
 
 def savings(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return how many labels the network from scratch needs per label of each method, for the same metric."""
-    rows = _records(_read(folder, "savings", task=task, metric=metric))
+    rows = _records(folder, _read(folder, "savings", task=task, metric=metric))
     return _wide([(_method(row), _labels(row), _saving(row)) for row in rows], "method")
 
 
 def pretrained(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return :func:`metrics` of what is pre-trained alone."""
     table = _read(folder, "metrics", task=task, metric=metric)
-    return _metrics(table[~table["method"].map(is_baseline) & table["mode"].isin(SUBJECT_MODES)])
+    return _metrics(folder, table[~table["method"].map(is_baseline) & table["mode"].isin(SUBJECT_MODES)])
 
 
 def pretrained_ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return :func:`ratios` over what is pre-trained alone."""
     table = _read(folder, "differences", task=task, metric=metric)
-    return _ratios(table[~table["reference_method"].map(is_baseline)])
+    return _ratios(folder, table[~table["reference_method"].map(is_baseline)])
 
 
 def _saving(row: Row) -> str:
@@ -183,7 +195,7 @@ def _saving(row: Row) -> str:
 
 def matched(folder: Path, task: str) -> pd.DataFrame:
     """Return Wasserstein distances of the first method and of a supervised network that rejects as well."""
-    return pd.DataFrame([_matched_row(row) for row in _records(_read(folder, "matched", task=task))])
+    return pd.DataFrame([_matched_row(row) for row in _records(folder, _read(folder, "matched", task=task))])
 
 
 def _matched_row(row: Row) -> dict[str, str]:
@@ -204,7 +216,7 @@ def correlations(folder: Path, task: str, side: str) -> pd.DataFrame:
     """Return the rank correlation of the scores of one event under the nominal and each variant, and the AUC."""
     table = _read(folder, "stability", task=task, quantity="spearman", first="nominal", **{"class": side})
     cells = []
-    for row in _records(most_labels(table)):
+    for row in _records(folder, most_labels(table)):
         cells.append((_method(row), "AUC", number(row, "auc", "auc_error")))
         cells.append((_method(row), _variant(row, "second"), number(row)))
     return _wide(cells, "method")

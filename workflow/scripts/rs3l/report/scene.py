@@ -10,10 +10,11 @@ import pandas as pd
 from rs3l.config import blocks, methods
 from rs3l.config.models import Campaign
 from rs3l.errors import DataError
-from rs3l.eval.names import Method, headline_efficiency, rejection_name
+from rs3l.eval.names import Method, baseline_of, headline_efficiency, peer_of, rejection_name
 from rs3l.eval.plot_results import read_table
 from rs3l.eval.tables import having
 from rs3l.paths import CampaignPaths
+from rs3l.report.known import Known
 from rs3l.report.words import Row
 
 KEY = ["task", "method", "mode", "labels"]
@@ -33,8 +34,8 @@ class Scene:
         return read_table(self.paths.figure(figure, "csv"), columns)
 
     def table(self, name: str, *columns: str) -> pd.DataFrame:
-        """Return a table of the evaluation."""
-        return read_table(self.paths.evaluation(name), columns)
+        """Return a table of the evaluation, without the lines of tasks and methods that there are no more."""
+        return Known.of(self.config).rows(read_table(self.paths.evaluation(name), columns))
 
     def of_task(self, name: str, *columns: str) -> pd.DataFrame:
         """Return the lines of this task in a table; raise :class:`DataError` if there are none."""
@@ -58,14 +59,13 @@ class Scene:
 
     @property
     def peer(self) -> Method | None:
-        """The campaign's second method, frozen."""
-        others = list(methods.methods(self.config))[1:]
-        return (others[0], "probe_h") if others else None
+        """The method that the subject is compared with, frozen."""
+        other = peer_of(blocks.evaluate(self.config))
+        return (other, "probe_h") if other else None
 
     def scratch(self, table: pd.DataFrame, column: str = "method") -> Method:
         """Return the network from scratch: that with the networks of the subject, if it has its own."""
-        own = f"{methods.BASELINE}_{self.subject[0]}"
-        return (own if own in set(table[column]) else methods.BASELINE), "scratch"
+        return baseline_of(self.subject[0], set(table[column])), "scratch"
 
     @property
     def efficiency(self) -> float:

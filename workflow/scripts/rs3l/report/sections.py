@@ -29,6 +29,7 @@ from rs3l.report.contents import (
     tables,
     versions,
 )
+from rs3l.report.known import Known, is_of
 from rs3l.report.seen import seen
 from rs3l.report.words import sigma
 
@@ -46,20 +47,21 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
     figures = pictures(config, paths)
     extra = {
         "simulation": _simulation(config),
-        "dataset": [dataset_table(read_json(paths.manifest))],
+        "dataset": [dataset_table(read_json(paths.manifest), config)],
         "pretraining": _pretraining(config, paths),
         "tasks": _results(config, paths),
         "provenance": _provenance(config, paths),
     }
     calibrated = seen("calibration", "", paths, config)  # no figure shows it
-    found = tables(Path(paths.evaluation()).parent, {"calibration": f"Seen: {calibrated}" if calibrated else ""})
-    ablations = [table for group in tables(Path(paths.root) / "ablations").values() for table in group]
+    about = {"calibration": f"Seen: {calibrated}" if calibrated else ""}
+    found = tables(Path(paths.evaluation()).parent, Known.of(config), about)
+    ablations = _ablations(config, paths)
     result = []
     for name, title in SECTIONS.items():
         shown = [*extra.get(name, []), *found[name], *(ablations if name == "ablations" else [])]
         section = Section(name, title, figures[name], shown)
         if name == "ablations":
-            section = replace(section, text=_ablation_text(paths))
+            section = replace(section, text=_ablation_text(config, paths))
         if name == "provenance":
             section = replace(section, code=[("Configuration, with all defaults", configuration(config))])
         result.append(section)
@@ -105,10 +107,12 @@ def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.
     return pd.DataFrame(rows)
 
 
-def dataset_table(manifest: Mapping[str, Any]) -> Table:
-    """Return the counts of the data set, a line per process."""
+def dataset_table(manifest: Mapping[str, Any], config: Campaign) -> Table:
+    """Return the counts of the data set, a line per process of the configuration."""
     rows = []
     for name, process in manifest["processes"].items():
+        if name not in config.processes:
+            continue
         files = [file for file in manifest["files"] if file["process"] == name]
         matching = process["matching_efficiency"]
         rows.append(
@@ -181,7 +185,8 @@ def _pretraining(config: Campaign, paths: CampaignPaths) -> list[Table]:
 
 
 def _results(config: Campaign, paths: CampaignPaths) -> list[Table]:
-    metrics, differences = (read_table(paths.evaluation(name)) for name in ("metrics", "differences"))
+    names = Known.of(config)
+    metrics, differences = (names.rows(read_table(paths.evaluation(name))) for name in ("metrics", "differences"))
     efficiency = headline_efficiency(config.evaluate.efficiencies)
     rejection = rejection_name(efficiency)
     result = []
@@ -195,9 +200,19 @@ def _results(config: Campaign, paths: CampaignPaths) -> list[Table]:
     return result
 
 
-def _ablation_text(paths: CampaignPaths) -> list[str]:
-    path = Path(paths.root) / "ablations" / "summary.json"
-    return [entry["text"] for entry in read_json(path)["headline"]] if path.is_file() else []
+def _ablations(config: Campaign, paths: CampaignPaths) -> list[Table]:
+    if not config.ablations:
+        return []
+    found = tables(Path(paths.ablations()).parent, Known.of(config, ablations=True))
+    return [table for group in found.values() for table in group]
+
+
+def _ablation_text(config: Campaign, paths: CampaignPaths) -> list[str]:
+    path = Path(paths.ablations_summary)
+    if not config.ablations or not path.is_file():
+        return []
+    summary = read_json(path)
+    return [entry["text"] for entry in summary["headline"]] if is_of(config, summary, ablations=True) else []
 
 
 def _provenance(config: Campaign, paths: CampaignPaths) -> list[Table]:
@@ -206,7 +221,8 @@ def _provenance(config: Campaign, paths: CampaignPaths) -> list[Table]:
     entries = [{"what": what, **read_json(path)} for what, path in made if Path(path).is_file()]
     entries.append({"what": "evaluate", **read_json(paths.summary)["provenance"]})
     seeds = [{"what": "campaign", "seed": config.seed}]
-    seeds += [{"what": run, "seed": blocks.pretrain(config, run).seed} for run in blocks.runs(config)]
+    trained = [run for run in blocks.runs(config) if blocks.imported_model(config, run) is None]
+    seeds += [{"what": run, "seed": blocks.pretrain(config, run).seed} for run in trained]
     result = [
         frame_table("versions", "Versions and commits", versions(entries), "By stage.", is_open=True),
         frame_table(

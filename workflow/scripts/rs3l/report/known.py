@@ -1,0 +1,89 @@
+"""What of the files of a campaign belongs to its configuration, and what is left from another one.
+
+Names change: a task is renamed, a process or a method removed. Files with the old names stay where they are until
+somebody deletes them. The report shows what the configuration of now defines; :mod:`rs3l.report.left_over` says
+what else lies there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from rs3l.config import blocks
+from rs3l.config.models import Campaign
+from rs3l.errors import DataError
+from rs3l.eval.names import baselines_of, methods_of
+from rs3l.eval.plot_results import read_table
+from rs3l.paths import CampaignPaths, figure_names
+
+ABLATIONS = "ablations"
+"""The figure of the ablations, and the folder of their tables."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The names that the cells of a table may hold, by column; a column that is not here may hold any."""
+
+    cells: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, config: Campaign, ablations: bool = False) -> Known:
+        """Return the names of a configuration: of its evaluation, or of that of its ablations."""
+        runs = (blocks.evaluate_ablations(config) if ablations else blocks.evaluate(config)).runs
+        variants = frozenset(config.variants)
+        methods = frozenset([*methods_of(runs), *baselines_of(runs)])
+        return cls(
+            {
+                "task": frozenset(config.tasks),
+                "process": frozenset(config.processes),
+                "run": frozenset(runs),
+                **dict.fromkeys(("method", "reference_method"), methods),
+                **dict.fromkeys(("variant", "first", "second"), variants),
+                "what": variants | {"any two", "all"},
+            }
+        )
+
+    def foreign(self, table: pd.DataFrame) -> dict[str, list[str]]:
+        """Return the cells of each column that hold another name; cells with numbers name nothing."""
+        found = {}
+        for column, names in self.cells.items():
+            if column in table.columns:
+                texts = [cell for cell in table[column].unique() if isinstance(cell, str) and cell]
+                found[column] = [text for text in texts if text not in names]
+        return {column: cells for column, cells in found.items() if cells}
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the lines of a table without other names."""
+        for column, cells in self.foreign(table).items():
+            table = table[~table[column].isin(cells)]
+        return table
+
+
+def figures(config: Campaign) -> list[str]:
+    """Return the names of the figures that the configuration defines, those of the ablations too."""
+    return [*figure_names(config.processes, config.tasks), *([ABLATIONS] if config.ablations else [])]
+
+
+def is_shown(config: Campaign, paths: CampaignPaths, figure: str) -> bool:
+    """Return whether a figure is one of the configuration, and its points name nothing else."""
+    return figure in figures(config) and not foreign_points(config, paths, figure)
+
+
+def foreign_points(config: Campaign, paths: CampaignPaths, figure: str) -> dict[str, list[str]]:
+    """Return what the points of a figure name that the configuration does not have."""
+    try:
+        points = read_table(paths.figure(figure, "csv"))
+    except DataError:
+        return {}
+    return Known.of(config, figure == ABLATIONS).foreign(points)
+
+
+def is_of(config: Campaign, summary: Mapping[str, Any], ablations: bool = False) -> bool:
+    """Return whether a summary is about a task and methods that the configuration has."""
+    names = Known.of(config, ablations).cells
+    methods = {entry["method"] for entry in summary.get("methods", [])}
+    return summary.get("task", next(iter(config.tasks))) in names["task"] and methods <= names["method"]
