@@ -26,6 +26,7 @@ from rs3l.paths import (
     SCORE_FIGURES,
     SPLITS,
     CampaignPaths,
+    checksum_of,
     figure_names,
     shard_name,
 )

@@ -14,6 +14,7 @@ rule pretrain:
     output:
         model=PATHS.model(),
         metrics=PATHS.model_metrics(),
+        checksum=checksum_of(PATHS.model_metrics()),
         provenance=PATHS.model_provenance(),
     log:
         PATHS.log("pretrain", "{run}"),

@@ -8,9 +8,9 @@ and what depends on it.
 HARD = 2
 RESIM = 4
 MERGE = 2
-PRETRAIN = 2
-LATENTS = 1
-FINETUNE = 2
+PRETRAIN = 3
+LATENTS = 2
+FINETUNE = 3
 EVALUATE = 2
 FIGURES = 2
 LHE = 1  # the index of external files

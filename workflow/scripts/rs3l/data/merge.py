@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from rs3l import seeds
 from rs3l.config.blocks import MergeBlock
 from rs3l.data.card import card_text
-from rs3l.data.checksum import VALUES, ValuesDigest, is_sealed
+from rs3l.data.checksum import VALUES, ValuesDigest, is_sealed, sealed_json
 from rs3l.data.parquet import parquet_options
 from rs3l.data.schema import Status, dataset_schema, jets_schema
 from rs3l.data.splits import split_of
@@ -85,8 +85,8 @@ def merge(block: MergeBlock, root: str, workers: int, jobs: Jobs | None = None) 
     ]
     manifest = _manifest(block, shards, compute(tasks, workers, jobs))
     write_text(paths.card, card_text(manifest))
-    write_json(paths.merge_provenance, _provenance(block, shards))
-    write_json(paths.manifest, manifest)
+    write_json(paths.merge_provenance, sealed_json(_provenance(block, shards)))
+    write_json(paths.manifest, sealed_json(manifest))
     logging.info("%s: %d files", paths.manifest, len(manifest["files"]))
     return manifest
 

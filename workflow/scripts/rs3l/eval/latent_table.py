@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs3l.config.blocks import EvaluateBlock, is_baseline
+from rs3l.data.checksum import intact_parquet
 from rs3l.errors import DataError
 from rs3l.eval.bootstrap import combine
 from rs3l.eval.tables import ESTIMATE_COLUMNS, Row, estimate_columns
@@ -57,7 +58,7 @@ def _files(paths: Sequence[str | Path], block: EvaluateBlock) -> list[Path]:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        table: pd.DataFrame = pq.read_table(path).to_pandas()
+        table: pd.DataFrame = pq.read_table(intact_parquet(path)).to_pandas()
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of latent quality: {error}") from None
     method, _, seed = path.parent.name.rpartition("_s")

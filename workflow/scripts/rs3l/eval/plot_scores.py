@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
+from rs3l.data.checksum import intact_parquet
 from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.histograms import Accumulator, Shapes, add_views
@@ -57,7 +58,7 @@ def _run_method(path: Path) -> str:
 def _classifiers(path: Path) -> pd.DataFrame:
     """Return mode and labels of the classifiers of a file that are shown."""
     try:
-        table = pq.read_table(path, columns=["mode", "labels"])
+        table = pq.read_table(intact_parquet(path), columns=["mode", "labels"])
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of predictions: {error}") from None
     found: pd.DataFrame = table.group_by(["mode", "labels"]).aggregate([]).to_pandas()

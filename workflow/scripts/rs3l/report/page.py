@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from rs3l import __version__
 from rs3l.config.models import Campaign
+from rs3l.data.manifest import read_counts
 from rs3l.eval.names import method_label
 from rs3l.files import write_text
 from rs3l.paths import CampaignPaths
@@ -104,7 +105,7 @@ def markdown(config: Campaign, root: str | Path) -> str:
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
     results = methods_table(summary)
-    counts = dataset_table(read_json(paths.manifest))
+    counts = dataset_table(read_counts(paths.manifest))
     made = summary["provenance"]
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     return "\n".join(
