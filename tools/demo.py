@@ -12,12 +12,14 @@ from pathlib import Path
 
 import yaml
 
+import hang_up
+
 SCRIPT = Path(__file__).resolve().parents[1] / "workflow" / "scripts" / "report.py"
 
 
 def snakemake(*arguments: str) -> int:
-    """Run Snakemake and return its exit code; Ctrl-C reaches it, and it ends its jobs."""
-    process = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments])
+    """Run Snakemake and return its exit code; on Ctrl-C, or if the terminal closes, it ends its jobs."""
+    process = hang_up.start([sys.executable, "-m", "snakemake", *arguments])
     while True:
         try:
             return process.wait()

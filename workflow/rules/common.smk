@@ -88,6 +88,16 @@ def launcher(wildcards, threads, resources):
     return torchrun if ranks > 1 else "python"
 
 
+def devices(wildcards, resources):
+    """
+    Return what a training must find: the GPUs that its job asks for, as many as the resource `gpu` says.
+
+    The resource `device=cpu` says that the CPU is meant all the same, e.g. to try a profile where GPUs are declared only.
+    """
+    gpus = f"--gpus {resources.gpu} " if resources.get("gpu") else ""
+    return gpus + (f"--device {resources.device} " if resources.get("device") else "")
+
+
 def merge_workers(wildcards, threads, resources):
     """Return the workers of the merge: processes in its own job, or Slurm jobs as large as it, if a profile asks."""
     if resources.get("dask_jobs"):

@@ -69,6 +69,8 @@ def run(main: Callable[[], None]) -> None:
     )
     logging.info("command: %s", shlex.join([sys.executable, *sys.argv]))
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGHUP, _terminate)
     try:
         main()
     except CampaignError as error:
@@ -78,5 +80,8 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _terminate(number: int, frame: object) -> None:
-    """End by an exception, so that temporary files are removed: a cancelled job gets SIGTERM."""
+    """End by an exception, so that temporary files are removed.
+
+    A cancelled job gets SIGTERM, and a terminal that closes sends SIGHUP.
+    """
     sys.exit("error: terminated")

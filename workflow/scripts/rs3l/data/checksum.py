@@ -77,9 +77,10 @@ def _pieces(array: pa.Array) -> Iterator[Any]:
         yield pc.binary_length(values).to_numpy(zero_copy_only=False)
         yield _characters(values)
     else:
-        array = values.to_numpy(zero_copy_only=False)
-        assert array.dtype != object, f"no checksum of a column of type {values.type}"
-        yield array
+        numbers = values.to_numpy(zero_copy_only=False)
+        if numbers.dtype == object:
+            raise ValueError(f"no checksum of a column of type {values.type}")
+        yield numbers
 
 
 def _characters(values: pa.StringArray) -> Any:
@@ -109,15 +110,15 @@ class SealedWriter:
     """Writes a Parquet file (zstd) in pieces, a row group or more each, and its checksums in its metadata."""
 
     def __init__(self, path: str | Path, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._schema = schema.remove_metadata()
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._digest = ValuesDigest()
         self._digest.update(schema.empty_table())
 
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
-        """Write rows."""
+        """Write rows, without the metadata of their schema."""
         self._digest.update(table)
-        self._writer.write_table(table, row_group_size=row_group_size)
+        self._writer.write_table(table.replace_schema_metadata(None), row_group_size=row_group_size)
 
     def __enter__(self) -> Self:
         return self
@@ -143,10 +144,8 @@ def intact_parquet(path: str | Path) -> Path:
     digest = ValuesDigest()
     try:
         with pq.ParquetFile(path) as file:
-            found = (file.metadata.metadata or {}).items()
-            entries = {key.decode(): value.decode() for key, value in found if key.startswith(b"rs3l.")}
-            schema = file.schema_arrow
-            digest.update(schema.empty_table())
+            expected = _expected(path, file)
+            digest.update(file.schema_arrow.empty_table())
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 table.validate(full=True)
@@ -155,13 +154,20 @@ def intact_parquet(path: str | Path) -> Path:
         raise DataError(f"{path}: missing; run the step that makes it") from None
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         raise DataError(f"{path}: truncated or damaged ({error}); delete it and run again") from None
-    if not {HEADER, VALUES, COLUMNS} & entries.keys():
-        raise DataError(f"{path}: holds no checksum of this version of the workflow; delete it and run again")
-    if not is_sealed(entries) or entries.get(COLUMNS) != _columns(schema):
-        raise DataError(f"{path}: its header is damaged; delete it and run again")
-    if entries.get(VALUES) != digest.hexdigest():
+    if expected != digest.hexdigest():
         raise DataError(f"{path}: its values were changed after it was written; delete it and run again")
     return Path(path)
+
+
+def _expected(path: str | Path, file: pq.ParquetFile) -> str:
+    """Return the checksum of the values in the header of a file, once the header is known to be right."""
+    found = (file.metadata.metadata or {}).items()
+    entries = {key.decode(): value.decode() for key, value in found if key.startswith(b"rs3l.")}
+    if not {HEADER, VALUES, COLUMNS} & entries.keys():
+        raise DataError(f"{path}: holds no checksum of this version of the workflow; delete it and run again")
+    if not is_sealed(entries) or entries.get(COLUMNS) != _columns(file.schema_arrow):
+        raise DataError(f"{path}: its header is damaged; delete it and run again")
+    return entries.get(VALUES, "")
 
 
 def _columns(schema: pa.Schema) -> str:
