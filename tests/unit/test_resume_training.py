@@ -8,11 +8,12 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from test_distributed import SCRIPTS, command, environment
 from test_pretrain import block, no_alarm, train  # noqa: F401 (a fixture)
 
@@ -66,6 +67,62 @@ def test_stopped_within_an_epoch(tmp_path: Path, manifest: Path, loop: str, meth
     assert [p.read_bytes() for p in outputs(parts)[:2]] == [p.read_bytes() for p in whole[:2]]
     assert not (parts / "state").exists()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "handlers are put back"
+
+
+@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.parametrize("loop", ["in memory", "stream, buckets"])
+@pytest.mark.parametrize("first", [1, 2])
+def test_stopped_after_every_step(tmp_path: Path, manifest: Path, loop: str, first: int) -> None:
+    """From 2 or 3 on, every other one: also after the last step of an epoch, and of the training.
+
+    A signal within one step stops the training after the next.
+    """
+    own = settings(loop)
+    whole = train(tmp_path / "whole", manifest, own)
+    for at in range(first, 21, 2):
+        epoch, step = divmod(at, 7)
+        with pytest.raises(StoppedError, match=f"in epoch {epoch + 1}, after step {step + 1} of 7;"):
+            pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=Running(live=KillAt(at)))
+    pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path))
+    assert [p.read_bytes() for p in outputs(tmp_path)[:2]] == [p.read_bytes() for p in whole[:2]]
+    assert not (tmp_path / "state").exists()
+
+
+MALFORMED: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+    lambda state: {},
+    lambda state: {**state, "rows": None},
+    lambda state: {**state, "rows": [1]},
+    lambda state: {**state, "losses": "ab"},
+    lambda state: {**state, "places": []},
+    lambda state: {**state, "places": [{"generator": None}]},
+    lambda state: {**state, "places": [{"generator": None, "feed": {}}]},
+    lambda state: {**state, "encoder": {}},
+    lambda state: {**state, "optimizer": {"state": {}}},
+    lambda state: {**state, "schedule": None},
+    lambda state: {name: value for name, value in state.items() if name != "schedule"},
+]
+
+
+def test_a_malformed_state_is_named(tmp_path: Path, manifest: Path) -> None:
+    own = settings("stream")
+    checkpoint = Checkpoint(tmp_path, own, "a")
+    trainer = Trainer(own, manifest, checkpoint)
+    trainer._save()
+    state = checkpoint.load()
+    assert state is not None
+    trainer._resume()
+    for change in MALFORMED:
+        checkpoint.save(change(state))
+        with pytest.raises(DataError, match=r"\.pt: cannot be resumed from .*delete it"):
+            trainer._resume()
+
+
+def test_a_state_of_an_older_version_is_named(tmp_path: Path, manifest: Path) -> None:
+    """It has no checksum at its end."""
+    checkpoint = Checkpoint(tmp_path, settings("stream"), "a")
+    torch.save({"rows": [], "losses": []}, checkpoint.path)
+    with pytest.raises(DataError, match=r"\.pt: cannot be resumed from .*another version.*delete it"):
+        checkpoint.load()
 
 
 @pytest.mark.usefixtures("no_alarm")
@@ -155,7 +212,7 @@ def test_a_real_signal_to_a_real_process(tmp_path: Path, manifest: Path, loop: s
     own = settings(loop, batch=8, epochs=12, learning_rate=1e-2)
     whole, parts = (Script(tmp_path / name, own, manifest, ranks) for name in ("whole", "parts"))
     whole.finish()
-    numbers = [signal.SIGTERM, signal.SIGINT] if ranks == 1 else [signal.SIGTERM]
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP] if ranks == 1 else [signal.SIGTERM]
     within = [parts.stop_after(20 + 40 * i, number) for i, number in enumerate(numbers)]
     assert any(within), "at least one within an epoch"
     parts.finish()

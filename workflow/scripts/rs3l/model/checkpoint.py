@@ -47,7 +47,7 @@ class Checkpoint:
 
     def unusable(self, error: BaseException) -> DataError:
         """Return the error of a state that is there and cannot be used."""
-        text = f"no {error}" if isinstance(error, KeyError) else str(error)
+        text = f"no {error}" if isinstance(error, KeyError) else (str(error).splitlines() or [repr(error)])[0]
         return DataError(f"{self.path}: cannot be resumed from ({text}); delete it, and the training begins anew")
 
     def delete(self) -> None:

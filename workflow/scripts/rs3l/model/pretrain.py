@@ -338,7 +338,7 @@ class Trainer:
             self.encoder.load_state_dict(state["encoder"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise self.checkpoint.unusable(error) from None
         self.rows, self.losses = state["rows"], state["losses"]
         logging.info(
