@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -33,15 +34,15 @@ LOOPS: dict[str, dict[str, Any]] = {
 
 
 class KillAt(Nowhere):
-    """Sends this process a SIGTERM within a step."""
+    """Sends this process a signal within a step."""
 
-    def __init__(self, step: int) -> None:
-        self.at = step
+    def __init__(self, step: int, number: signal.Signals = signal.SIGTERM) -> None:
+        self.at, self.number = step, number
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Send it."""
         if step == self.at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
 
 def settings(loop: str, **changes: Any) -> PretrainBlock:
@@ -86,6 +87,21 @@ def test_stopped_after_every_step(tmp_path: Path, manifest: Path, loop: str, fir
     pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path))
     assert [p.read_bytes() for p in outputs(tmp_path)[:2]] == [p.read_bytes() for p in whole[:2]]
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_a_terminal_that_closes_stops_a_training_unless_that_is_ignored(tmp_path: Path, manifest: Path) -> None:
+    own, running = settings("in memory", epochs=1), Running(live=KillAt(2, signal.SIGHUP))
+    with pytest.raises(StoppedError, match="stopped by SIGHUP in epoch 1, after step 3 of 7"):
+        pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=running)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    shutil.rmtree(tmp_path / "state")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=running)
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert outputs(tmp_path)[0].exists()
 
 
 MALFORMED: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
@@ -212,7 +228,7 @@ def test_a_real_signal_to_a_real_process(tmp_path: Path, manifest: Path, loop: s
     own = settings(loop, batch=8, epochs=12, learning_rate=1e-2)
     whole, parts = (Script(tmp_path / name, own, manifest, ranks) for name in ("whole", "parts"))
     whole.finish()
-    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP] if ranks == 1 else [signal.SIGTERM]
+    numbers = [signal.SIGTERM, signal.SIGINT] if ranks == 1 else [signal.SIGTERM]
     within = [parts.stop_after(20 + 40 * i, number) for i, number in enumerate(numbers)]
     assert any(within), "at least one within an epoch"
     parts.finish()

@@ -167,7 +167,7 @@ def _expected(path: str | Path, file: pq.ParquetFile) -> str:
         raise DataError(f"{path}: holds no checksum of this version of the workflow; delete it and run again")
     if not is_sealed(entries) or entries.get(COLUMNS) != _columns(file.schema_arrow):
         raise DataError(f"{path}: its header is damaged; delete it and run again")
-    return entries.get(VALUES, "")
+    return str(entries.get(VALUES, ""))
 
 
 def _columns(schema: pa.Schema) -> str:
