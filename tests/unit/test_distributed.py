@@ -140,7 +140,7 @@ def test_the_script_under_torchrun(tmp_path: Path, manifest: Path) -> None:
     settings = block(epochs=20, learning_rate=1e-2).model_dump_json()
     result = launch(2, SCRIPTS / "pretrain.py", f"--block={settings}", f"--manifest={manifest}", *outputs)
     assert result.returncode == 0, result.stderr[-4000:]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics", "model", "provenance"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics", "metrics.sha256", "model", "provenance"]
     assert result.stderr.count("epoch 20/20") == 1, "the first rank alone reports"
 
 
