@@ -13,6 +13,7 @@ from pathlib import Path
 SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+import hang_up  # noqa: E402
 from rs3l.config import load_campaign  # noqa: E402
 from rs3l.errors import CampaignError  # noqa: E402
 from rs3l.streams import speak_any_locale  # noqa: E402
@@ -21,8 +22,8 @@ SCRIPT = SCRIPTS / "report.py"
 
 
 def snakemake(*arguments: str) -> int:
-    """Run Snakemake and return its exit code; Ctrl-C reaches it, and it ends its jobs."""
-    process = subprocess.Popen([sys.executable, "-m", "snakemake", *arguments])
+    """Run Snakemake and return its exit code; on Ctrl-C, or if the terminal closes, it ends its jobs."""
+    process = hang_up.start([sys.executable, "-m", "snakemake", *arguments])
     while True:
         try:
             return process.wait()

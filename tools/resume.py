@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hang_up
 import orphans
 from orphans import OrphanError, Run
 
@@ -138,7 +139,7 @@ def resume(arguments: list[str], *, await_jobs: bool, any_host: bool) -> int:
             settle(arguments, folder, run.started if run else float("inf"), await_jobs)
             say(f"unlocking {folder}")
             subprocess.run([*SNAKEMAKE, *arguments, "--unlock"], check=True, stdout=subprocess.DEVNULL)
-        process = subprocess.Popen([*SNAKEMAKE, *arguments, "--rerun-incomplete"], pass_fds=[lock])
+        process = hang_up.start([*SNAKEMAKE, *arguments, "--rerun-incomplete"], pass_fds=[lock])
         return wait(process)
 
 

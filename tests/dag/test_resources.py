@@ -47,6 +47,22 @@ def test_the_launcher_of_a_training(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        ([], ""),
+        (["pretrain:gpu=0"], ""),
+        (["pretrain:gpu=2"], "--gpus 2 "),
+        (["pretrain:gpu=1", "pretrain:device=cpu"], "--gpus 1 --device cpu "),
+    ],
+)
+def test_the_devices_of_a_training(
+    tmp_path: Path, test_values: dict[str, Any], options: list[str], expected: str
+) -> None:
+    output = commands(Snakemake(tmp_path, copy.deepcopy(test_values)), "models", options)
+    assert set(re.findall(r"pretrain\.py --block '.*' (.*)--manifest", output)) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
         ([], "--workers 2"),
         (["merge:dask_jobs=5", "merge:mem_mb=3000", "merge:runtime=90"], "--jobs 5 --memory 3000 --minutes 90"),
     ],
@@ -59,5 +75,11 @@ def test_the_workers_of_the_merge(
 
 
 def test_they_rerun_nothing(finished: Snakemake) -> None:
-    resources = ["pretrain:tasks=2", "pretrain:mpi=srun", "merge:dask_jobs=3"]
+    resources = [
+        "pretrain:tasks=2",
+        "pretrain:mpi=srun",
+        "pretrain:gpu=2",
+        "pretrain:device=cpu",
+        "merge:dask_jobs=3",
+    ]
     assert finished.planned("all", "--set-resources", *resources, "--set-threads", "pretrain=2") == {}

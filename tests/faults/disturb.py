@@ -102,7 +102,7 @@ def results(snakemake: Snakemake) -> dict[str, Any]:
         str(path.relative_to(root)): path.read_bytes()
         for folder in ("dataset", "evaluation")
         for path in sorted((root / folder).rglob("*"))
-        if path.is_file() and path.name != "provenance.json" and not path.name.startswith(".")
+        if path.is_file() and path.name != "provenance.json" and "/." not in str(path.relative_to(root))
     }
     summary = json.loads((root / "summary.json").read_text(encoding="utf-8"))
     del summary["provenance"]["git"]

@@ -59,7 +59,7 @@ def working(rule: str) -> Condition:
 STAGES: dict[str, Condition] = {
     "hard process": some("hard/*/*.lhe.gz"),
     "re-simulation": some("jets/*/*/*.parquet", 3),
-    "merge": some("dataset/*/*.parquet"),
+    "merge": some("dataset/.new.*/dataset/*/*.parquet"),
     "pre-training": some("state/*/*.pt"),
     "fine-tuning": working("finetune"),
     "evaluation": working("evaluate"),
@@ -118,14 +118,18 @@ def demo(folder: Path) -> Process:
 
 
 def test_interrupted_demo_goes_on(undisturbed: Snakemake, tiny_values: Values, tmp_path: Path) -> None:
-    """Ctrl-C reaches every process of the terminal: all end, nothing is left, the same command goes on."""
+    """Ctrl-C reaches every process of the terminal: all end, nothing is left, the same command goes on.
+
+    If the terminal closes, in place of the second Ctrl-C, all is the same.
+    """
     folder = checkout(tmp_path / "checkout")
     interrupted = Snakemake(folder, tiny_values, folder)
-    for stage in ("re-simulation", "merge", "pre-training"):
+    numbers = {"re-simulation": signal.SIGINT, "merge": signal.SIGHUP, "pre-training": signal.SIGINT}
+    for stage, number in numbers.items():
         process = demo(folder)
         try:
             wait_until(lambda middle=STAGES[stage]: middle(folder / ROOT, 0), process)
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, number)
             assert process.wait(timeout=120) != 0
             wait_until(lambda left=process.pid: not members(left), seconds=20)
         finally:

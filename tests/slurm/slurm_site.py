@@ -89,7 +89,7 @@ class Clone:
     """A fresh clone with a campaign, and an empty home folder beside it."""
 
     def __init__(self, parent: Path, values: Values) -> None:
-        """Clone the last commit of this repository into ``parent``."""
+        """Clone the last commit of this repository into ``parent``; its devices are declared only."""
         self.folder, self.home = parent / "clone", parent / "home"
         self.home.mkdir(parents=True)
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(self.folder)], check=True)
@@ -97,6 +97,7 @@ class Clone:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.root = self.folder / "results" / str(values["campaign"])
         self.configure(values)
+        self.edit_profile(lambda profile: profile["set-resources"]["pretrain"].update(device="cpu"))
 
     def configure(self, values: Values) -> None:
         """Write the configuration."""

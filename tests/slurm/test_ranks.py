@@ -89,8 +89,8 @@ def test_tasks_of_slurm_on_two_nodes(site: Clone) -> None:
 
 
 def test_torchrun_with_the_devices_of_one_node(site: Clone) -> None:
-    """The devices are declared only, and torch sees no GPU: two ranks on the CPU."""
-    clone = without_models(site, gpu=2, slurm_partition="gpu")
+    """The devices are declared only, and torch sees no GPU: two ranks on the CPU, on purpose."""
+    clone = without_models(site, gpu=2, device="cpu", slurm_partition="gpu")
     clone.run(MODEL)
     assert_trained_by(2, clone, "rs3l_s0")
     (job,) = jobs(clone)
@@ -99,7 +99,7 @@ def test_torchrun_with_the_devices_of_one_node(site: Clone) -> None:
 
 
 def test_tasks_of_slurm_with_a_device_each(site: Clone) -> None:
-    clone = without_models(site, mpi="srun", tasks=2, gpu=2, tasks_per_gpu=1, slurm_partition="gpu")
+    clone = without_models(site, mpi="srun", tasks=2, gpu=2, tasks_per_gpu=1, device="cpu", slurm_partition="gpu")
     clone.run(MODEL)
     assert_trained_by(2, clone, "rs3l_s0")
     (job,) = jobs(clone)

@@ -159,7 +159,14 @@ def write_benchmarks(root: Path, config: Campaign, seconds: float) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"cpu_time": seconds, "max_rss": 200.0}) + "\n", encoding="utf-8")
     (root / "dataset").mkdir()
-    (root / "dataset" / "manifest.json").write_text(json.dumps({"files": [{"rows": 960}]}), encoding="utf-8")
+    files = [{"path": "x", "split": "train", "process": "qcd", "events": 240, "rows": 960, "sha256": ""}]
+    manifest = {
+        "format": 1,
+        "variants": {},
+        "processes": {"qcd": {"label": "QCD", "use": "pretrain"}},
+        "files": files,
+    }
+    (root / "dataset" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def test_the_costs_of_a_campaign_add_up_to_what_it_took(campaign: Campaign, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_the_script_under_torchrun(tmp_path: Path, manifest: Path) -> None:
     settings = block(epochs=20, learning_rate=1e-2).model_dump_json()
     result = launch(2, SCRIPTS / "pretrain.py", f"--block={settings}", f"--manifest={manifest}", *outputs)
     assert result.returncode == 0, result.stderr[-4000:]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics", "model", "provenance"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics", "metrics.sha256", "model", "provenance"]
     assert result.stderr.count("epoch 20/20") == 1, "the first rank alone reports"
 
 
@@ -223,3 +223,26 @@ def test_a_gpu_that_is_not_there() -> None:
     assert choose_device(None, 0).type == choose_device("cpu", 0).type == "cpu"
     with pytest.raises(ConfigError, match="--device cuda: .* sees no GPU"):
         choose_device("cuda", 0)
+    with pytest.raises(ConfigError, match=r"resource gpu=2 of the rule pretrain: torch .* sees 0 GPUs on .*gpu=0"):
+        choose_device(None, 0, 2, 2)
+    assert choose_device("cpu", 0, 2, 2).type == "cpu", "on purpose"
+
+
+def test_fewer_gpus_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two may be hidden or broken: torchrun's ranks would share the other."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ConfigError, match=r"resource gpu=2 .* sees 1 GPUs on .*, and 2 are needed there"):
+        choose_device(None, 1, 2, 2)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_script_refuses_gpus_that_are_not_there(tmp_path: Path, manifest: Path) -> None:
+    outputs = [f"--{name}={tmp_path / name}" for name in ("state", "model", "metrics", "provenance")]
+    arguments = [f"--block={block(epochs=20, learning_rate=1e-2).model_dump_json()}", f"--manifest={manifest}"]
+    script = SCRIPTS / "pretrain.py"
+    result = launch(1, script, *arguments, *outputs, "--gpus=1")
+    assert result.returncode == 1 and "error: resource gpu=1 of the rule pretrain" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    result = launch(1, script, *arguments, *outputs, "--gpus=1", "--device=cpu")
+    assert result.returncode == 0, result.stderr[-4000:]

@@ -64,12 +64,51 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, how: str) -> No
     assert list((tmp_path / "new").iterdir()) == []
 
 
+def test_a_full_disk_is_named_whatever_library_writes(tmp_path: Path) -> None:
+    """Some hide the cause in errors of their own: a training's state, a model, predictions."""
+    code = f"""
+import resource
+from pathlib import Path
+import numpy as np, pyarrow as pa, torch
+from test_pretrain import block
+from rs3l.config.models import DeepSets
+from rs3l.data.checksum import write_sealed
+from rs3l.errors import StorageError
+from rs3l.files import atomic
+from rs3l.model.checkpoint import Checkpoint
+from rs3l.model.encoder import new_encoder, save_encoder
+
+def predictions(path):
+    with atomic(path) as temporary:
+        write_sealed(temporary, pa.table({{"x": np.random.default_rng(0).uniform(size=10**5)}}))
+
+folder = Path("{tmp_path}/new")
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+for write in (
+    lambda: Checkpoint(folder, block(), "a").save({{"x": torch.zeros(10**5)}}),
+    lambda: save_encoder(new_encoder(DeepSets(), 16, 3), folder / "model"),
+    lambda: predictions(folder / "predictions"),
+):
+    try:
+        write()
+    except StorageError as error:
+        print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SCRIPTS), str(Path(__file__).parent)])}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3, result.stderr
+    assert all(line.startswith(f"{tmp_path}/new/") for line in lines)
+    assert all("cannot be written (File too large); free space" in line for line in lines)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="input"), atomic(tmp_path / "file"):
         (tmp_path / "input").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_cancelled_script_leaves_no_temporary(tmp_path: Path, number: int) -> None:
     code = (
         "import time\nfrom rs3l import cli\nfrom rs3l.files import atomic\n"

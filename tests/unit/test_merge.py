@@ -15,7 +15,7 @@ import pytest
 from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import MergeBlock
-from rs3l.data.checksum import VALUES, sealed, values_sha256
+from rs3l.data.checksum import VALUES, sealed, sealed_json, values_sha256
 from rs3l.data.merge import find_shards, merge, merge_part
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, dataset_schema
 from rs3l.data.splits import split_of
@@ -143,7 +143,7 @@ def test_the_manifest_counts_what_is_in_the_files(
 ) -> None:
     block, paths = jets(16)
     manifest = merge(block, paths.root, 1)
-    assert json.loads(Path(paths.manifest).read_text(encoding="utf-8")) == manifest
+    assert json.loads(Path(paths.manifest).read_text(encoding="utf-8")) == sealed_json(manifest)
     keys: dict[str, set[int]] = {split: set() for split in SPLITS}
     for file in manifest["files"]:
         path = Path(paths.dataset) / file["path"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from forked import start
 from test_distributed import FOLDER, launch
 from test_pretrain import block, no_alarm, train  # noqa: F401 (a fixture)
@@ -32,15 +34,15 @@ LOOPS: dict[str, dict[str, Any]] = {
 
 
 class KillAt(Nowhere):
-    """Sends this process a SIGTERM within a step."""
+    """Sends this process a signal within a step."""
 
-    def __init__(self, step: int) -> None:
-        self.at = step
+    def __init__(self, step: int, number: signal.Signals = signal.SIGTERM) -> None:
+        self.at, self.number = step, number
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Send it."""
         if step == self.at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
 
 def settings(loop: str, **changes: Any) -> PretrainBlock:
@@ -66,6 +68,77 @@ def test_stopped_within_an_epoch(tmp_path: Path, manifest: Path, loop: str, meth
     assert [p.read_bytes() for p in outputs(parts)[:2]] == [p.read_bytes() for p in whole[:2]]
     assert not (parts / "state").exists()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "handlers are put back"
+
+
+@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.parametrize("loop", ["in memory", "stream, buckets"])
+@pytest.mark.parametrize("first", [1, 2])
+def test_stopped_after_every_step(tmp_path: Path, manifest: Path, loop: str, first: int) -> None:
+    """From 2 or 3 on, every other one: also after the last step of an epoch, and of the training.
+
+    A signal within one step stops the training after the next.
+    """
+    own = settings(loop)
+    whole = train(tmp_path / "whole", manifest, own)
+    for at in range(first, 21, 2):
+        epoch, step = divmod(at, 7)
+        with pytest.raises(StoppedError, match=f"in epoch {epoch + 1}, after step {step + 1} of 7;"):
+            pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=Running(live=KillAt(at)))
+    pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path))
+    assert [p.read_bytes() for p in outputs(tmp_path)[:2]] == [p.read_bytes() for p in whole[:2]]
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_a_terminal_that_closes_stops_a_training_unless_that_is_ignored(tmp_path: Path, manifest: Path) -> None:
+    own, running = settings("in memory", epochs=1), Running(live=KillAt(2, signal.SIGHUP))
+    with pytest.raises(StoppedError, match="stopped by SIGHUP in epoch 1, after step 3 of 7"):
+        pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=running)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    shutil.rmtree(tmp_path / "state")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=running)
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert outputs(tmp_path)[0].exists()
+
+
+MALFORMED: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+    lambda state: {},
+    lambda state: {**state, "rows": None},
+    lambda state: {**state, "rows": [1]},
+    lambda state: {**state, "losses": "ab"},
+    lambda state: {**state, "places": []},
+    lambda state: {**state, "places": [{"generator": None}]},
+    lambda state: {**state, "places": [{"generator": None, "feed": {}}]},
+    lambda state: {**state, "encoder": {}},
+    lambda state: {**state, "optimizer": {"state": {}}},
+    lambda state: {**state, "schedule": None},
+    lambda state: {name: value for name, value in state.items() if name != "schedule"},
+]
+
+
+def test_a_malformed_state_is_named(tmp_path: Path, manifest: Path) -> None:
+    own = settings("stream")
+    checkpoint = Checkpoint(tmp_path, own, "a")
+    trainer = Trainer(own, manifest, checkpoint)
+    trainer._save()
+    state = checkpoint.load()
+    assert state is not None
+    trainer._resume()
+    for change in MALFORMED:
+        checkpoint.save(change(state))
+        with pytest.raises(DataError, match=r"\.pt: cannot be resumed from .*delete it"):
+            trainer._resume()
+
+
+def test_a_state_of_an_older_version_is_named(tmp_path: Path, manifest: Path) -> None:
+    """It has no checksum at its end."""
+    checkpoint = Checkpoint(tmp_path, settings("stream"), "a")
+    torch.save({"rows": [], "losses": []}, checkpoint.path)
+    with pytest.raises(DataError, match=r"\.pt: cannot be resumed from .*another version.*delete it"):
+        checkpoint.load()
 
 
 @pytest.mark.usefixtures("no_alarm")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -85,6 +86,20 @@ def test_the_keys_are_gone_afterwards(tmp_path: Path) -> None:
 
 def test_outside_of_a_job() -> None:
     assert own_job({}) == {"job_name": "rs3l-merge"}
+
+
+def test_workers_of_this_machine_that_are_killed_are_named() -> None:
+    """As the memory limit of the workers, or of the machine, kills them."""
+    tasks = [dask.delayed(kill_this_worker)()]
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        pytest.raises(WorkerError, match=r"cost several worker processes their life .*use fewer workers"),
+    ):
+        compute(tasks, 1)
+
+
+def kill_this_worker() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_without_slurm_the_cause_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from rs3l.config import blocks, load_campaign
 from rs3l.config.models import Campaign
+from rs3l.data.checksum import write_sealed
 from rs3l.data.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
 from rs3l.eval import style
 from rs3l.eval.evaluate import evaluate
@@ -111,7 +112,7 @@ def _predictions_table(frame: pd.DataFrame, path: Path) -> None:
         "weight": pa.float64(), "mode": pa.string(), "labels": pa.int32(), "repeat": pa.int16(),
         "score": pa.float32(),
     }  # fmt: skip
-    pq.write_table(pa.Table.from_pandas(frame[list(kinds)], pa.schema(kinds), preserve_index=False), path)
+    write_sealed(path, pa.Table.from_pandas(frame[list(kinds)], pa.schema(kinds), preserve_index=False))
 
 
 def write_dataset(config: Campaign, root: Path, events: int = 40) -> Path:
@@ -202,7 +203,7 @@ def write_latents(config: Campaign, path: Path, events: int = 40) -> Path:
         {**columns, "z": pa.array(list(z), pa.list_(pa.float32(), 8)), "jet_mass": mass, "jet_pt": mass}
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
+    write_sealed(path, table)
     return path
 
 
@@ -215,8 +216,8 @@ def write_qualities(config: Campaign, root: Path, replicas: int = 20) -> list[Pa
         lines = [dict(zip(("space", "quantity", "subject"), key, strict=True)) for key in keys]
         values = [{"n": 50, "classes": 0, "values": rng.normal(2.0, 0.1, replicas + 1)} for _ in lines]
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(
-            pa.Table.from_pylist([{**line, **value} for line, value in zip(lines, values, strict=True)]), path
+        write_sealed(
+            path, pa.Table.from_pylist([{**line, **value} for line, value in zip(lines, values, strict=True)])
         )
     return paths
 

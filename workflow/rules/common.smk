@@ -29,6 +29,7 @@ from rs3l.paths import (
     SCORE_FIGURES,
     SPLITS,
     CampaignPaths,
+    checksum_of,
     figure_names,
     shard_name,
 )
@@ -93,6 +94,16 @@ def launcher(wildcards, threads, resources):
     ranks = resources.get("gpu") or resources.get("tasks") or 1
     torchrun = f"python -m torch.distributed.run --standalone --nproc-per-node={ranks}"
     return torchrun if ranks > 1 else "python"
+
+
+def devices(wildcards, resources):
+    """
+    Return what a training must find: the GPUs that its job asks for, as many as the resource `gpu` says.
+
+    The resource `device=cpu` says that the CPU is meant all the same, e.g. to try a profile where GPUs are declared only.
+    """
+    gpus = f"--gpus {resources.gpu} " if resources.get("gpu") else ""
+    return gpus + (f"--device {resources.device} " if resources.get("device") else "")
 
 
 def merge_workers(wildcards, threads, resources):

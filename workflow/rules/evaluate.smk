@@ -18,6 +18,7 @@ rule evaluate:
         qualities=qualities(EVALUATION.runs),
     output:
         **{table: PATHS.evaluation(table) for table in EVALUATION_TABLES},
+        checksums=[checksum_of(PATHS.evaluation(table)) for table in EVALUATION_TABLES],
         summary=PATHS.summary,
     log:
         PATHS.log("evaluate"),
@@ -50,6 +51,7 @@ use rule evaluate as evaluate_ablations with:
         qualities=qualities(ABLATIONS.runs),
     output:
         **{table: PATHS.ablations(table) for table in EVALUATION_TABLES},
+        checksums=[checksum_of(PATHS.ablations(table)) for table in EVALUATION_TABLES],
         summary=PATHS.ablations_summary,
     log:
         PATHS.log("evaluate_ablations"),

@@ -14,6 +14,7 @@ rule finetune:
     output:
         predictions=PATHS.predictions(),
         history=PATHS.histories(),
+        checksum=checksum_of(PATHS.histories()),
     log:
         PATHS.log("finetune", "{task}", "{run}"),
     benchmark:

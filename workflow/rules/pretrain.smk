@@ -6,7 +6,7 @@ rule pretrain:
     Pre-train an encoder: views are re-simulations or hand-made augmentations.
 
     Wildcards: run (<method>_s<seed>). Checkpoints live in a folder that is no output of this rule, so that a
-    failed or cancelled job resumes from them. The resources `tasks` and `gpu`, set by a profile, give the ranks.
+    failed or cancelled job resumes from them. The resources `tasks`, `gpu` and `device`, set by a profile, give the ranks.
     """
     input:
         script=script("pretrain.py"),
@@ -14,6 +14,7 @@ rule pretrain:
     output:
         model=PATHS.model(),
         metrics=PATHS.model_metrics(),
+        checksum=checksum_of(PATHS.model_metrics()),
         provenance=PATHS.model_provenance(),
     log:
         PATHS.log("pretrain", "{run}"),
@@ -31,10 +32,11 @@ rule pretrain:
         state=PATHS.training_state(),
         live=PATHS.live_metrics(),
         launcher=launcher,
+        devices=devices,
     message:
         "pre-train {wildcards.run}"
     shell:
-        "{params.launcher} {input.script:q} --block {params.block:q} --manifest {input.manifest:q} --state {params.state:q} "
+        "{params.launcher} {input.script:q} --block {params.block:q} {params.devices}--manifest {input.manifest:q} --state {params.state:q} "
         "--live {params.live:q} --threads {threads} --model {output.model:q} --metrics {output.metrics:q} "
         "--provenance {output.provenance:q} > {log:q} 2>&1"
 

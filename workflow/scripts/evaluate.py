@@ -2,8 +2,9 @@
 
 from rs3l import cli
 from rs3l.config import blocks
+from rs3l.data.checksum import sealed_json, write_checked
 from rs3l.eval.evaluate import TABLES, evaluate
-from rs3l.files import write_json, write_text
+from rs3l.files import write_json
 
 
 def main() -> None:
@@ -26,8 +27,8 @@ def main() -> None:
     block = cli.block(args, blocks.EvaluateBlock, blocks.evaluate)
     result = evaluate(block, args.manifest, args.predictions, args.histories, args.qualities)
     for table in TABLES:
-        write_text(getattr(args, table), result.tables[table].to_csv(index=False, float_format="%.7g"))
-    write_json(args.summary, result.summary)
+        write_checked(getattr(args, table), result.tables[table].to_csv(index=False, float_format="%.7g"))
+    write_json(args.summary, sealed_json(result.summary))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--state", required=True, help="folder of the resumable state, deleted in the end")
     parser.add_argument("--threads", type=int, default=1, help="threads, shared by torchrun's ranks (default 1)")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda if there is a GPU, else cpu")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the job asked for: fewer are an error")
     parser.add_argument("--model", required=True, help="weights to write (.safetensors)")
     parser.add_argument("--metrics", required=True, help="loss and diagnostics per epoch to write (.csv)")
     parser.add_argument("--provenance", required=True, help="settings and versions to write (.json)")
@@ -36,7 +37,7 @@ def main() -> None:
     block = cli.block(
         args, blocks.PretrainBlock, lambda config: blocks.pretrain(config, args.run or blocks.runs(config)[0])
     )
-    with join(args.device) as ranks:
+    with join(args.device, args.gpus) as ranks:
         limit_threads(max(1, args.threads // ranks.sharing))
         if not ranks.first:
             logging.getLogger().setLevel(logging.WARNING)

@@ -83,6 +83,8 @@ def run(main: Callable[[], None]) -> None:
     if not {"-h", "--help"} & set(sys.argv[1:]):
         logging.info("command: %s", shlex.join([sys.executable, *map(argument_text, sys.argv)]))
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGHUP, _terminate)
     try:
         main()
         for line in written():
@@ -94,5 +96,8 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _terminate(number: int, frame: object) -> None:
-    """End by an exception, so that temporary files are removed: a cancelled job gets SIGTERM."""
+    """End by an exception, so that temporary files are removed.
+
+    A cancelled job gets SIGTERM, and a terminal that closes sends SIGHUP.
+    """
     sys.exit("error: terminated")

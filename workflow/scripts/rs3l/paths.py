@@ -38,6 +38,11 @@ def shard_name(shard: int) -> str:
     return f"{shard:04d}"
 
 
+def checksum_of(path: str) -> str:
+    """Return the file beside a file of text that holds its SHA-256."""
+    return f"{path}.sha256"
+
+
 def figure_jobs(processes: Iterable[str], tasks: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the figures of a campaign: the name of each, and the process or task where there is one of each."""
     plain = (*CONFIG_FIGURES, *DATASET_FIGURES, *TRAINING_FIGURES, *RESULT_FIGURES)

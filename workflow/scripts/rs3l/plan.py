@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 
 from rs3l.config import blocks, methods
 from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain, Transformer
+from rs3l.data.manifest import read_manifest
 from rs3l.errors import ConfigError, DataError
 from rs3l.paths import DATASET_FIGURES, figure_names
 
@@ -358,7 +359,7 @@ def _size(root: Path, stage: str) -> int:
 
 
 def _jets_per_shower(config: Campaign, root: Path) -> float:
-    manifest = json.loads((root / "dataset" / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_manifest(root / "dataset" / "manifest.json")
     jets = sum(int(file["rows"]) for file in manifest["files"])
     return jets / (_events(config) * len(config.variants))
 

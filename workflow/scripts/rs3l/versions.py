@@ -8,9 +8,9 @@ and what depends on it.
 HARD = 3
 RESIM = 5
 MERGE = 2
-PRETRAIN = 2
-LATENTS = 1
-FINETUNE = 2
+PRETRAIN = 3
+LATENTS = 2
+FINETUNE = 3
 EVALUATE = 3
 FIGURES = 3
 LHE = 1  # the index of external files

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from rs3l import seeds
 from rs3l.data.card import card_text
+from rs3l.data.checksum import sealed_json
 from rs3l.data.dataset_writer import DatasetWriter
 from rs3l.data.import_source import (
     BLOCK_EVENTS,
@@ -67,7 +68,7 @@ def import_hdf5(files: Sequence[str | Path], out: str | Path, options: ImportOpt
             raise DataError(f"no event with a jet in {names}: no jet pT, or no candidate pT, is above zero")
         write_text(folder / "card.md", card_text(manifest))
         write_json(folder / "provenance.json", _provenance(sources, options))
-        write_json(folder / "manifest.json", manifest)
+        write_json(folder / "manifest.json", sealed_json(manifest))
     logging.info("%s: %d files; left out: %s", out, len(manifest["files"]), dict(left_out))
     return manifest
 

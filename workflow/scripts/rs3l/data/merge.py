@@ -25,8 +25,9 @@ import pyarrow.parquet as pq
 from rs3l import seeds
 from rs3l.config.blocks import MergeBlock
 from rs3l.data.card import card_text
-from rs3l.data.checksum import VALUES, ValuesDigest, is_sealed
+from rs3l.data.checksum import VALUES, ValuesDigest, is_sealed, sealed_json
 from rs3l.data.parquet import parquet_options
+from rs3l.data.replace import new_splits
 from rs3l.data.schema import FINGERPRINT, SHOWER_WEIGHT, Status, dataset_schema, jets_schema
 from rs3l.data.splits import split_of
 from rs3l.data.survival import Moments, moments, survival
@@ -73,23 +74,25 @@ class PartResult:
 def merge(block: MergeBlock, root: str, workers: int, jobs: Jobs | None = None) -> dict[str, Any]:
     """Write the data set under ``root`` with local ``workers`` or as Slurm ``jobs``; return its manifest.
 
-    Raises :class:`DataError`, before anything is written, for a shard that is missing, damaged, of another
-    campaign or of another version of Pythia, and for a hard event that a process has twice; and from a task for
-    rows that are not the expected hard events.
+    An older data set there is replaced as a whole in the end. Raises :class:`DataError`, before anything is
+    written, for a shard that is missing, damaged, of another campaign or of another version of Pythia, for a hard
+    event that a process has twice, and if the older one has files of others beside it; and from a task for rows
+    that are not the expected hard events.
     """
     paths = CampaignPaths(root)
     shards = find_shards(block, paths)
     for process, by_variant in shards.items():
         check_no_event_twice(paths, process, by_variant["nominal"])
-    tasks = [
-        dask.delayed(merge_part)(block, root, process, part, shards[process])
-        for process in block.processes
-        for part in range(_n_parts(block, process))
-    ]
-    manifest = _manifest(block, shards, compute(tasks, workers, jobs))
+    with new_splits(paths) as new:
+        tasks = [
+            dask.delayed(merge_part)(block, new, process, part, shards[process])
+            for process in block.processes
+            for part in range(_n_parts(block, process))
+        ]
+        manifest = _manifest(block, shards, compute(tasks, workers, jobs))
     write_text(paths.card, card_text(manifest))
-    write_json(paths.merge_provenance, _provenance(block, shards))
-    write_json(paths.manifest, manifest)
+    write_json(paths.merge_provenance, sealed_json(_provenance(block, shards)))
+    write_json(paths.manifest, sealed_json(manifest))
     logging.info("%s: %d files", paths.manifest, len(manifest["files"]))
     return manifest
 

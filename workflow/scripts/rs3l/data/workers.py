@@ -46,15 +46,25 @@ def compute(tasks: Sequence[Any], workers: int, jobs: Jobs | None = None) -> lis
     """Return the results of Dask tasks, from ``workers`` processes of this machine or from Slurm ``jobs``.
 
     The first error of a task is raised as it is. Raises :class:`WorkerError` if worker jobs cannot be
-    submitted or keep dying.
+    submitted, or workers keep dying.
     """
     logging.getLogger("distributed").setLevel(logging.WARNING)
     if jobs is None:
-        with local_cluster(workers) as cluster, Client(cluster):
-            return list(dask.compute(*tasks))
+        return _compute_here(tasks, workers)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what it reports is raised as well
     with lost_workers_are_forgotten(), slurm_cluster(jobs, os.environ) as cluster, Client(cluster) as client:
         return Crew(cluster, jobs).results(client.compute(list(tasks)))
+
+
+def _compute_here(tasks: Sequence[Any], workers: int) -> list[Any]:
+    try:
+        with local_cluster(workers) as cluster, Client(cluster):
+            return list(dask.compute(*tasks))
+    except KilledWorker as error:
+        raise WorkerError(
+            f"a task has cost several worker processes their life ({error}); most likely the memory ran out: use "
+            "fewer workers (threads of the rule), or lower dataset.events_per_part or raise mem_mb of the rule"
+        ) from None
 
 
 def local_cluster(workers: int) -> LocalCluster:

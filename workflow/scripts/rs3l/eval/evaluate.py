@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.errors import DataError
+from rs3l.data.manifest import read_manifest
 from rs3l.eval import tables
 from rs3l.eval.bootstrap import replicas
 from rs3l.eval.calibration import calibration_table
@@ -71,14 +70,3 @@ def evaluate(
         "roc": tables.roc_table(results, counts, block.evaluate),
     }
     return Evaluation(tables=found, summary=summarise(block, read_manifest(manifest), found))
-
-
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Return the manifest of the data set; raise :class:`DataError` if it is not one."""
-    try:
-        manifest = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no manifest of a data set: {error}; run the merge") from None
-    if not isinstance(manifest, dict) or not {"files", "processes", "variants"} <= manifest.keys():
-        raise DataError(f"{path}: no manifest of a data set; run the merge again")
-    return manifest

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rs3l.config.blocks import FiguresBlock
+from rs3l.data.manifest import read_counts, read_manifest
 from rs3l.errors import ConfigError, DataError
 from rs3l.eval import (
     plot_data,
@@ -19,7 +20,6 @@ from rs3l.eval import (
     plot_tables,
     style,
 )
-from rs3l.eval.evaluate import read_manifest
 from rs3l.eval.style import Drawing, Header
 
 
@@ -63,7 +63,7 @@ FIGURES: dict[str, tuple[tuple[str, ...], Draw]] = {
         ("manifest",),
         lambda b, h, i: plot_data.event_views(b, h, i.manifest, read_manifest(i.manifest)),
     ),
-    "matching": (("manifest",), lambda b, h, i: plot_data.matching(b, h, read_manifest(i.manifest))),
+    "matching": (("manifest",), lambda b, h, i: plot_data.matching(b, h, read_counts(i.manifest))),
     "survival": (("manifest",), lambda b, h, i: plot_data.survival(b, h, i.manifest, read_manifest(i.manifest))),
     "training": (("training",), lambda b, h, i: plot_results.training(h, i.training)),
     "latent": (("latents",), lambda b, h, i: plot_results.latent(b, h, i.latents)),

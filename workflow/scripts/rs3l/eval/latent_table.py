@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import EvaluateBlock, is_baseline
+from rs3l.data.checksum import intact_parquet
 from rs3l.errors import DataError
 from rs3l.eval.bootstrap import Estimate, combine_all
 from rs3l.eval.spread import Group, Runs
@@ -75,7 +76,7 @@ def _files(paths: Sequence[str | Path], block: EvaluateBlock) -> list[Path]:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        table: pd.DataFrame = pq.read_table(path).to_pandas()
+        table: pd.DataFrame = pq.read_table(intact_parquet(path)).to_pandas()
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of latent quality: {error}") from None
     method, _, seed = path.parent.name.rpartition("_s")

@@ -14,6 +14,7 @@ from matplotlib.ticker import LogFormatter
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
+from rs3l.data.checksum import intact_parquet, intact_text
 from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.names import compared, headline_efficiency, legend, method_label, rejection_name
@@ -31,7 +32,7 @@ _LATENT_EVENTS = 3
 def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Return a CSV table; raise :class:`DataError` if it cannot be read or lacks one of ``columns``."""
     try:
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(intact_text(path), keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
     if missing := [name for name in columns if name not in table.columns]:
@@ -42,7 +43,7 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats]:
     """Return event_id, process and variant of the test jets, and z on the unit sphere [N, D]."""
     try:
-        table = pq.read_table(path, columns=["event_id", "process", "variant", "z"])
+        table = pq.read_table(intact_parquet(path), columns=["event_id", "process", "variant", "z"])
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of latents: {error}") from None
     z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)

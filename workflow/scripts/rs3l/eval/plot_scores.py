@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
+from rs3l.data.checksum import intact_parquet
 from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.histograms import Accumulator, Shapes, add_views
@@ -46,7 +47,7 @@ def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> 
 def _classifiers(path: Path, modes: Sequence[str]) -> pd.DataFrame:
     """Return mode and labels of the classifiers of a file in these modes."""
     try:
-        table = pq.read_table(path, columns=["mode", "labels"])
+        table = pq.read_table(intact_parquet(path), columns=["mode", "labels"])
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of predictions: {error}") from None
     found: pd.DataFrame = table.group_by(["mode", "labels"]).aggregate([]).to_pandas()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rs3l.config.blocks import is_baseline
 from rs3l.config.models import Task
+from rs3l.data.checksum import intact_parquet
 from rs3l.errors import DataError
 from rs3l.eval.bootstrap import Estimate, combine_all
 from rs3l.eval.names import method_of
@@ -120,8 +121,8 @@ def load(
 
     ``filters`` choose classifiers, as pyarrow's do: ``("labels", "==", 100)``; what they leave out is not read.
 
-    Raises :class:`DataError` if a task or run is missing or unknown, if two classifiers were not scored on
-    the same jets, if a score is not finite, or if the classes do not fit the task.
+    Raises :class:`DataError` if a file was damaged, if a task or run is missing or unknown, if two classifiers
+    were not scored on the same jets, if a score is not finite, or if the classes do not fit the task.
     """
     found: dict[str, dict[str, Path]] = {task: {} for task in tasks}
     wanted = list(runs)
@@ -140,7 +141,7 @@ def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters)
     classifiers: list[Classifier] = []
     blocks: list[NDArray[np.float32]] = []
     jets: pd.DataFrame | None = None
-    for path in paths:
+    for path in map(intact_parquet, paths):
         head, scores = _read(path, definition, filters)
         blocks += scores.values()
         classifiers += [Classifier(path.parent.name, *key) for key in scores]

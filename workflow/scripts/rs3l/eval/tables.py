@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.config.models import Evaluate
+from rs3l.data.checksum import intact_text
 from rs3l.errors import DataError, TrainingError
 from rs3l.eval import student
 from rs3l.eval.bootstrap import Estimate, combine_difference, drawn
@@ -437,7 +438,7 @@ def training_table(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 def _history(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(intact_text(path))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
     if missing := [name for name in HISTORY_COLUMNS if name not in table.columns]:

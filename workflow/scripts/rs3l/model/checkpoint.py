@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from rs3l.config.blocks import PretrainBlock
 from rs3l.errors import DataError
 from rs3l.files import atomic
 
+DIGEST_BYTES = hashlib.sha256().digest_size
+
 
 class Checkpoint:
     """The resumable state of one block on one data set: a file named by the hash of both."""
@@ -22,18 +25,30 @@ class Checkpoint:
         self.path = Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
     def save(self, values: Mapping[str, Any]) -> None:
-        """Write the state atomically."""
-        with atomic(self.path) as temporary:
-            torch.save(dict(values), temporary)
+        """Write the state atomically, its SHA-256 at its end. Raises :class:`StorageError` if the disk is full."""
+        stream = io.BytesIO()
+        torch.save(dict(values), stream)
+        content = stream.getvalue()
+        with atomic(self.path) as temporary:  # not by torch, whose errors do not say that the disk is full
+            temporary.write_bytes(content + hashlib.sha256(content).digest())
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state, or None if there is none; a damaged file is a :class:`DataError`."""
+        """Return the state, or None if there is none; raises :class:`DataError` for one that is not as written."""
         if not self.path.is_file():
             return None
         try:
-            return dict(torch.load(self.path, weights_only=True, map_location="cpu"))
+            content = self.path.read_bytes()
+            content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+            if hashlib.sha256(content).digest() != digest:
+                raise ValueError("its SHA-256 is not that at its end: it was damaged, or made by another version")
+            return dict(torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
         except Exception as error:
-            raise DataError(f"{self.path}: cannot be resumed from ({error}); delete it") from None
+            raise self.unusable(error) from None
+
+    def unusable(self, error: BaseException) -> DataError:
+        """Return the error of a state that is there and cannot be used."""
+        text = f"no {error}" if isinstance(error, KeyError) else (str(error).splitlines() or [repr(error)])[0]
+        return DataError(f"{self.path}: cannot be resumed from ({text}); delete it, and the training begins anew")
 
     def delete(self) -> None:
         """Remove the state, and its folder if that is empty then."""

@@ -15,6 +15,7 @@ import contextlib
 import gc
 import importlib
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -166,11 +167,19 @@ def find_place(environment: Mapping[str, str]) -> Place:
     return Place(0, 1, 0, 1)
 
 
-def choose_device(name: str | None, local: int) -> torch.device:
+def choose_device(name: str | None, local: int, gpus: int = 0, sharing: int = 1) -> torch.device:
     """Return the device ``name`` (cpu, cuda) of this rank; by default a GPU if it has one.
 
-    Raises :class:`ConfigError` if a GPU is asked for and none is visible.
+    ``gpus``: how many the job asked for; ``sharing``: ranks beside each other that need one each. Raises
+    :class:`ConfigError` if GPUs are asked for and fewer are visible, unless ``name`` says that the CPU is meant.
     """
+    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus and name != "cpu" and visible < sharing:
+        raise ConfigError(
+            f"resource gpu={gpus} of the rule pretrain: torch {torch.__version__} sees {visible} GPUs on "
+            f"{platform.node()}, and {sharing} are needed there; ask for GPUs that exist, with a CUDA build of "
+            "torch; or set gpu=0 (ranks on the CPU: tasks=N); or device=cpu beside it, to use the CPU all the same"
+        )
     if name == "cpu" or (name is None and not torch.cuda.is_available()):
         return CPU
     if not torch.cuda.is_available():
@@ -184,13 +193,14 @@ def choose_device(name: str | None, local: int) -> torch.device:
 
 
 @contextlib.contextmanager
-def join(device: str | None = None) -> Iterator[Ranks]:
+def join(device: str | None = None, gpus: int = 0) -> Iterator[Ranks]:
     """Join the ranks of this training, if a launcher started several; yield this process's place.
 
-    Raises :class:`ConfigError` if the GPU asked for, or the node to meet on, cannot be found.
+    ``gpus``: how many the job asked for. Raises :class:`ConfigError` if the GPU asked for, or the node to meet on,
+    cannot be found.
     """
     place = find_place(os.environ)
-    chosen = choose_device(device, place.local)
+    chosen = choose_device(device, place.local, gpus, place.sharing)
     if place.size == 1:
         yield Ranks(device=chosen)
         return

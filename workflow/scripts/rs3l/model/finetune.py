@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rs3l.config.blocks import FinetuneBlock
 from rs3l.config.models import VIEW_MODES
+from rs3l.data.checksum import SealedWriter, write_checked
 from rs3l.data.store import Floats, Ints, JetStore, name_column, read_manifest
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic
@@ -120,15 +121,12 @@ def finetune(
     results = list(job.baselines() if encoder is None else job.pretrained(encoder))
     with atomic(predictions) as temporary:
         _write_predictions(temporary, job, results)
-    with atomic(history) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(HISTORY)
-        writer.writerows(_history_line(block, result) for result in results)
+    write_checked(history, _history(block, results))
 
 
 def _checked(path: str | Path, block: FinetuneBlock) -> JetEncoder:
     """Return the encoder in ``path``, which is that of the configuration, unless it is a finished one."""
-    encoder = load_encoder(path)
+    encoder = load_encoder(path, given=block.encoder is None)
     if block.encoder is None:
         return encoder
     found = (encoder.config, encoder.constituents, encoder.displacement)
@@ -401,6 +399,14 @@ class Frozen:
         return Result(mode, draw.labels, draw.repeat, fit, probe.logits(test))
 
 
+def _history(block: FinetuneBlock, results: Sequence[Result]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(HISTORY)
+    writer.writerows(_history_line(block, result) for result in results)
+    return stream.getvalue()
+
+
 def _history_line(block: FinetuneBlock, result: Result) -> list[str | int | float]:
     fit = result.fit
     head: list[str | int | float] = [block.name, block.run, result.mode, result.labels, result.repeat]
@@ -411,7 +417,7 @@ def _history_line(block: FinetuneBlock, result: Result) -> list[str | int | floa
 def _write_predictions(path: Path, job: Job, results: Sequence[Result]) -> None:
     """Write one row group per classifier."""
     schema = predictions_schema()
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with SealedWriter(path, schema) as writer:
         for result in results:
             writer.write_table(_predictions(job, result, schema))
 

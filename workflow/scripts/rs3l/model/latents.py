@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from rs3l.data.checksum import write_sealed
 from rs3l.data.foreign_jets import read_jets
 from rs3l.data.store import JetStore, load_views, name_column, read_manifest
 from rs3l.errors import DataError
@@ -70,4 +71,4 @@ def write_latents(latents: EmbeddedJets, path: str | Path) -> None:
         }
     )
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        write_sealed(temporary, table)

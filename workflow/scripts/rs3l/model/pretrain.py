@@ -11,7 +11,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
+from rs3l.data.checksum import sealed_json, write_checked
 from rs3l.data.features import features
 from rs3l.data.store import Ints, JetBatch
 from rs3l.errors import DataError, StoppedError, TrainingError
-from rs3l.files import sha256, write_json, write_text
+from rs3l.files import sha256, write_json
 from rs3l.model.checkpoint import Checkpoint
 from rs3l.model.distributed import Ranks
 from rs3l.model.encoder import new_encoder, save_encoder
@@ -109,9 +110,10 @@ def pretrain(
     if not ranks.first:
         return
     save_encoder(trainer.encoder, model)
-    write_text(metrics, _csv(trainer.rows))
+    write_checked(metrics, _csv(trainer.rows))
     made_from = {"block": block.model_dump(), "manifest_sha256": checksum}
-    write_json(provenance_path, provenance(**made_from, ranks=ranks.size, device=ranks.device.type))
+    made_by = provenance(**made_from, ranks=ranks.size, device=ranks.device.type)
+    write_json(provenance_path, sealed_json(made_by))
     trainer.checkpoint.delete()
 
 
@@ -322,22 +324,35 @@ class Trainer:
         )
 
     def _resume(self) -> None:
+        """Go to where the state is, if there is one; raises :class:`DataError` if it cannot be used."""
         state = self.checkpoint.load()
-        if not self.ranks.agree(0 if state is None else len(state["rows"]) * self.steps + len(state["losses"])):
+        if not self.ranks.agree(0 if state is None else self._check_rows(state)):
             raise DataError(
                 f"{self.checkpoint.path}: the ranks see different states of the training; the folder must be "
                 "on a file system that all nodes share"
             )
         if state is None:
             return
-        self._take_place(state["places"])
-        self.encoder.load_state_dict(state["encoder"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        try:
+            self._take_place(state["places"])
+            self.encoder.load_state_dict(state["encoder"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise self.checkpoint.unusable(error) from None
         self.rows, self.losses = state["rows"], state["losses"]
         logging.info(
             "resuming after epoch %d, step %d: %s", len(self.rows), len(self.losses), self.checkpoint.path
         )
+
+    def _check_rows(self, state: Mapping[str, Any]) -> int:
+        """Return the steps that a state says were taken, after a look at what says so."""
+        rows: Any = state.get("rows")
+        losses: Any = state.get("losses")
+        lists = isinstance(rows, list) and isinstance(losses, list)
+        if not lists or {type(row) for row in rows} - {dict} or {type(loss) for loss in losses} - {float}:
+            raise self.checkpoint.unusable(ValueError("it is not that of this training"))
+        return len(rows) * self.steps + len(losses)
 
     def _take_place(self, places: Sequence[dict[str, Any]]) -> None:
         """Go to this rank's place; from memory, it is the same for all ranks, whatever their number."""
@@ -370,7 +385,10 @@ class Trainer:
         )  # fmt: skip
 
     def _speed(self) -> str:
+        """Return the speed; a process that has resumed at the end of an epoch has taken no step yet."""
         rate = self.rate.steps(self.done)
+        if rate == 0:
+            return "no step since it was resumed"
         left = (self.block.epochs * self.steps - self.done) / rate
         return f"{rate * self.batch:.0f} events/s, {left:.0f} s left"
 
@@ -382,7 +400,7 @@ class Rate:
         self.first, self.started = first, time.monotonic()
 
     def steps(self, done: int) -> float:
-        """Return the rate after step ``done``, which is not ``first``."""
+        """Return the rate after step ``done``; 0 before the first of this process."""
         return (done - self.first) / max(time.monotonic() - self.started, 1e-9)
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 
+from rs3l.data.checksum import write_sealed
 from rs3l.data.observables import load_columns
 from rs3l.data.store import JetStore, load_views, read_manifest
 from rs3l.files import atomic
@@ -82,7 +82,7 @@ def write_latents_and_quality(
     lines = list(quality(manifest, encoder, test, seed, replicas))
     columns = {name: [getattr(line, name) for line in lines] for name in Line.__dataclass_fields__}
     with atomic(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+        write_sealed(temporary, pa.table(columns))
 
 
 def quality(

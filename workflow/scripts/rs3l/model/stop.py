@@ -9,8 +9,8 @@ import time
 from types import FrameType, TracebackType
 from typing import Self
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-"""A cancelled job gets the first, Ctrl-C sends the second."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""A cancelled job gets the first, Ctrl-C sends the second, a terminal that closes the third."""
 
 
 class StopRequest:
@@ -26,7 +26,8 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            noted = [number for number in SIGNALS if not _hang_up_is_ignored(number)]
+            self._before = {number: signal.signal(number, self._note) for number in noted}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
@@ -36,6 +37,11 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.name = signal.Signals(number).name
         logging.info("%s: stops after this step", self.name)
+
+
+def _hang_up_is_ignored(number: int) -> bool:
+    """Return whether this is SIGHUP and nobody wants to hear of it, as after nohup."""
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 class Timer:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rs3l.data.manifest import read_counts
 from rs3l.errors import DataError
 from rs3l.eval.names import method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
@@ -145,7 +146,7 @@ def _significance(row: Mapping[Any, Any]) -> str:
 
 def counts_table(a: CampaignPaths, b: CampaignPaths) -> pd.DataFrame:
     """Return hard events, jets and matching efficiency of each process in both campaigns."""
-    counts = [_counts(read_json(paths.manifest)) for paths in (a, b)]
+    counts = [_counts(read_counts(paths.manifest)) for paths in (a, b)]
     names = dict.fromkeys([*counts[0], *counts[1]])
     rows = [
         {"process": process, "what": what, "A": counts[0].get((process, what), MISSING),

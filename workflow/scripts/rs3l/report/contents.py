@@ -15,6 +15,7 @@ import yaml
 from markupsafe import Markup
 
 from rs3l.config.models import Campaign
+from rs3l.data.checksum import check_json
 from rs3l.errors import DataError
 from rs3l.eval.evaluate import TABLES
 from rs3l.eval.plot_results import read_table
@@ -105,9 +106,11 @@ def section_of(name: str) -> str:
 def read_json(path: str | Path) -> dict[str, Any]:
     """Return a JSON file of the campaign; raise :class:`DataError` if it is missing or damaged."""
     try:
-        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        value = dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); run the campaign to its end first") from None
+    check_json(path, value)
+    return value
 
 
 def pictures(config: Campaign, paths: CampaignPaths) -> dict[str, list[Picture]]:

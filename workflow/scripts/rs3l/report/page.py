@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from rs3l import __version__
 from rs3l.config.models import Campaign
+from rs3l.data.manifest import read_counts
 from rs3l.eval.names import method_label
 from rs3l.files import write_text
 from rs3l.markdown import escaped
@@ -108,7 +109,7 @@ def markdown(config: Campaign, root: str | Path) -> str:
     """Return the summary of a campaign as Markdown: headline numbers, results, data set, provenance."""
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
-    counts = dataset_table(read_json(paths.manifest), config)
+    counts = dataset_table(read_counts(paths.manifest), config)
     made = summary["provenance"]
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     return "\n".join(

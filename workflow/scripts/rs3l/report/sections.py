@@ -11,6 +11,7 @@ import pandas as pd
 
 from rs3l.config import blocks
 from rs3l.config.models import Campaign, PtHat
+from rs3l.data.manifest import read_counts
 from rs3l.errors import DataError
 from rs3l.eval.names import headline_efficiency, method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
@@ -47,7 +48,7 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
     figures = pictures(config, paths)
     extra = {
         "simulation": _simulation(config),
-        "dataset": [dataset_table(read_json(paths.manifest), config)],
+        "dataset": [dataset_table(read_counts(paths.manifest), config)],
         "pretraining": _pretraining(config, paths),
         "tasks": _results(config, paths),
         "provenance": _provenance(config, paths),
