@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +165,17 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
     return rows
 
 
-def write_results(config: Campaign, root: Path) -> Path:
-    """Write what a finished campaign has: data set, tables, summary, two figures; return its folder."""
+def write_results(
+    config: Campaign, root: Path, spoil: Callable[[list[Path]], None] = lambda histories: None
+) -> Path:
+    """Write what a finished campaign has: data set, tables, summary, two figures; return its folder.
+
+    ``spoil`` may change the histories before they are evaluated.
+    """
     manifest = write_dataset(config, root)
-    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root))
+    predictions, histories = write_predictions(config, root)
+    spoil(histories)
+    result = evaluate(blocks.evaluate(config), manifest, predictions, histories, write_qualities(config, root))
     (root / "evaluation").mkdir()
     for name, table in result.tables.items():
         table.to_csv(root / "evaluation" / f"{name}.csv", index=False)

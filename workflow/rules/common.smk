@@ -87,6 +87,16 @@ def launcher(wildcards, threads, resources):
     return torchrun if ranks > 1 else "python"
 
 
+def on_collapse(wildcards, threads):
+    """Return what a collapse does. Whoever asks for the threads, too, is no setting to Snakemake: a change re-runs nothing."""
+    return blocks.on_collapse(CAMPAIGN, wildcards.run)
+
+
+def on_undertrained(wildcards, threads):
+    """Return what an under-trained classifier does; a change re-runs nothing, either."""
+    return blocks.on_undertrained(CAMPAIGN, wildcards.run)
+
+
 def merge_workers(wildcards, threads, resources):
     """Return the workers of the merge: processes in its own job, or Slurm jobs as large as it, if a profile asks."""
     if resources.get("dask_jobs"):

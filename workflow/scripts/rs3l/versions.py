@@ -11,6 +11,6 @@ MERGE = 2
 PRETRAIN = 2
 LATENTS = 1
 FINETUNE = 2
-EVALUATE = 2
+EVALUATE = 3
 FIGURES = 2
 LHE = 1  # the index of external files

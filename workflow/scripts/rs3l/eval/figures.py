@@ -106,4 +106,4 @@ def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Draw
     if "process" in needed and inputs.process not in block.labels:
         raise ConfigError(f"no process {inputs.process!r} in the configuration; known: {', '.join(block.labels)}")
     with style.styled():
-        return function(block, header, inputs)
+        return style.footnote(function(block, header, inputs))

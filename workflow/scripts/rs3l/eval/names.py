@@ -46,7 +46,12 @@ def method_label(method: Method) -> str:
         return mode
     if is_baseline(name):
         return f"{mode} (networks of {name.removeprefix('none_')})"
-    return f"{_METHODS.get(name, name)}, {mode}"
+    return f"{short_label(name)}, {mode}"
+
+
+def short_label(name: str) -> str:
+    """Return the name of a pre-training method, for people."""
+    return _METHODS.get(name, name)
 
 
 LABELS: dict[Method, str] = {

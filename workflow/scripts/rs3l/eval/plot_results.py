@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
+from rs3l.eval.marks import counts_of, mark_of
 from rs3l.eval.names import COMPARED, LABELS, headline_efficiency, rejection_name
 from rs3l.eval.style import Drawing, Header
 
@@ -53,11 +54,11 @@ def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats]:
 def training(header: Header, paths: Sequence[str | Path]) -> Drawing:
     """Losses and effective rank of the latents after each epoch of every pre-training run."""
     columns = ["epoch", "train_loss", "val_loss", "rank"]
-    tables = [read_table(path, columns)[columns].assign(run=Path(path).parent.name) for path in paths]
+    tables = [_epochs(path, columns).assign(run=Path(path).parent.name) for path in paths]
     figure = style.new_figure(8.6, 3.8, header)
     losses, ranks = figure.subplots(1, 2)
     for index, table in enumerate(tables):
-        colour, run = style.SERIES[index % 8], table["run"].iloc[0]
+        colour, run = style.SERIES[index % 8], table["run"].iloc[0] + mark_of(table.tail(1))
         losses.plot(table["epoch"], table["train_loss"], color=colour, label=f"{run}, training")
         losses.plot(table["epoch"], table["val_loss"], color=colour, ls="--", label=f"{run}, validation")
         ranks.plot(table["epoch"], table["rank"], color=colour, label=run)
@@ -68,6 +69,13 @@ def training(header: Header, paths: Sequence[str | Path]) -> Drawing:
         ax.legend(fontsize=7.5)
         ax.xaxis.get_major_locator().set_params(integer=True)
     return Drawing(figure, pd.concat(tables, ignore_index=True))
+
+
+def _epochs(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    """Return these columns of the metrics of a run; of one that collapsed, also how many alarms say so."""
+    table = read_table(path, columns)
+    alarms = counts_of(table.tail(1))["collapsed"]
+    return table[columns].assign(**({"collapsed": alarms} if alarms else {}))
 
 
 def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> Drawing:
@@ -82,11 +90,17 @@ def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> 
         ax.set_xlabel(f"Component 1 ({fractions[0]:.0%} of the variance)")
         ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
         run = Path(path).parent.name
+        table = table.assign(run=run, **({"collapsed": 1} if is_collapsed(path) else {}))
         ax.locator_params(nbins=5)
-        style.panel_title(ax, run)
-        points.append(table.assign(run=run))
+        style.panel_title(ax, run + mark_of(table))
+        points.append(table)
     axes[-1].legend(markerscale=2.5)
     return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def is_collapsed(path: str | Path) -> bool:
+    """Return whether a file of latents or predictions is marked: its pre-training collapsed."""
+    return b"collapsed" in (pq.read_schema(path).metadata or {})
 
 
 def _components(path: str | Path) -> tuple[pd.DataFrame, Floats]:
@@ -153,7 +167,7 @@ def roc(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Dra
             if len(curve):
                 colour, _, line = style.METHODS[method]
                 x, y, error = (curve[name].to_numpy() for name in ("efficiency", "value", "error"))
-                ax.plot(x, y, color=colour, ls=line, label=LABELS[method])
+                ax.plot(x, y, color=colour, ls=line, label=LABELS[method] + mark_of(curve))
                 ax.fill_between(x, np.maximum(y - error, 0.8), y + error, color=colour, alpha=0.15, lw=0)
         ax.set(xlabel=f"{_label(block, task, 'signal')} efficiency", yscale="log", xlim=(0.0, 1.0))
         style.panel_title(ax, f"{count} labels")
@@ -180,8 +194,9 @@ def label_efficiency(block: FiguresBlock, header: Header, path: str | Path, task
                 colour, marker, line = style.METHODS[method]
                 x = points["labels"] * 1.03 ** (index - 0.5 * (len(COMPARED) - 1))
                 ax.errorbar(
-                    x, points["value"], points["error"], color=colour, marker=marker, ls=line, label=LABELS[method]
-                )
+                    x, points["value"], points["error"], color=colour, marker=marker, ls=line,
+                    label=LABELS[method] + mark_of(points),
+                )  # fmt: skip
                 shown.append(points)
         ax.set(xlabel="Labelled hard events", xscale="log")
         counts = sorted(table["labels"].unique())
@@ -213,7 +228,7 @@ def stability(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
         for method, (colour, marker, _) in style.METHODS.items():
             for kind, fill in (("signal", colour), ("background", "white")):
                 points = _of_method(table[(table["task"] == task) & (table["class"] == kind)], method)
-                label = LABELS[method] if kind == "signal" else None
+                label = LABELS[method] + mark_of(points) if kind == "signal" else None
                 ax.errorbar(
                     points["auc"], points["value"], points["error"], points["auc_error"],
                     fmt=marker, color=colour, mfc=fill, ms=6, label=label,

@@ -66,6 +66,13 @@ def save_encoder(encoder: JetEncoder, path: str | Path, **extra: object) -> None
         safetensors.torch.save_file(state, temporary, metadata={"rs3l": json.dumps(header)})
 
 
+def signs_in(path: str | Path) -> list[str]:
+    """Return the signs of collapse that a model file is marked with: none, unless its pre-training has warned."""
+    with safetensors.safe_open(path, framework="pt") as stream:
+        header = json.loads((stream.metadata() or {}).get("rs3l", "{}"))
+    return [str(sign) for sign in header.get("collapsed", [])]
+
+
 def load_encoder(path: str | Path) -> JetEncoder:
     """Return the encoder in ``path``; raise :class:`DataError` if it is missing, damaged or foreign."""
     if not Path(path).is_file():

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from rs3l import __version__
 from rs3l.config.models import Campaign
+from rs3l.eval.marks import warnings
 from rs3l.eval.names import method_label
 from rs3l.files import write_text
 from rs3l.paths import CampaignPaths
@@ -47,6 +48,7 @@ def report(config: Campaign, root: str | Path, rules: str = "") -> str:
         config=config,
         summary=summary,
         headline=headline(summary),
+        warnings=warnings(summary),
         methods=methods_table(summary),
         graph=f"data:image/svg+xml;base64,{picture}" if picture else "",
         sections=sections(config, paths),
@@ -113,6 +115,7 @@ def markdown(config: Campaign, root: str | Path) -> str:
             "",
             *(f"- {sentence}" for sentence in headline(summary)),
             "",
+            *[line for warning in warnings(summary) for line in (f"**{warning}**", "")],
             "## Main results",
             "",
             results.about,

@@ -12,10 +12,12 @@ import pandas as pd
 from rs3l.config import blocks
 from rs3l.config.models import Campaign, PtHat
 from rs3l.errors import DataError
+from rs3l.eval.marks import SIGNS, footnote, mark, warnings, with_counts
 from rs3l.eval.names import headline_efficiency, method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
 from rs3l.eval.plot_results import read_table
 from rs3l.eval.summary import format_number
+from rs3l.eval.tables import having
 from rs3l.paths import SPLITS, CampaignPaths
 from rs3l.report.contents import (
     SECTIONS,
@@ -59,9 +61,10 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
 
 
 def number(row: Mapping[str, Any], value: str = "value", error: str = "error") -> str:
-    """Return value and error of a line of a table as text."""
+    """Return value and error of a line of a table as text, with the marks of its method (or its reference)."""
     limit = {"lower_limit": bool(row["lower_limit"])} if "lower_limit" in row else {}
-    return format_number({"value": float(row[value]), "error": float(row[error]), **limit}).replace("+-", "±")
+    text = format_number({"value": float(row[value]), "error": float(row[error]), **limit}).replace("+-", "±")
+    return text + mark(row, "reference_" if value.startswith("reference_") else "")
 
 
 def results_table(metrics: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
@@ -74,6 +77,12 @@ def results_table(metrics: pd.DataFrame, task: str, metric: str) -> pd.DataFrame
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("method").reset_index()
 
 
+def difference(row: Mapping[Any, Any], value: str = "value", error: str = "error") -> str:
+    """Return value and error of the line of a comparison as text, with the marks of both sides."""
+    text = number({"value": row[value], "error": row[error]})
+    return text + mark({name: row.get(name, 0) + row.get(f"reference_{name}", 0) for name in SIGNS})
+
+
 def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
     """Return the paired differences of one metric, with their significance."""
     chosen = differences[(differences["task"] == task) & (differences["metric"] == metric)]
@@ -82,7 +91,7 @@ def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.
             "method": method_label((str(row["method"]), str(row["mode"]))),
             "minus": method_label((str(row["reference_method"]), str(row["reference_mode"]))),
             "labels": row["labels"],
-            "difference": number({k: row[k] for k in ("value", "error")}),
+            "difference": difference(row),
             "significance": f"{row['value'] / row['error']:+.1f} σ" if row["error"] > 0 else "",
         }
         for row in chosen.to_dict("records")
@@ -158,10 +167,12 @@ def _pretraining(config: Campaign, paths: CampaignPaths) -> list[Table]:
     for run in blocks.runs(config):
         path = Path(paths.model_metrics(run))
         if path.is_file():
-            rows.append({"run": run, **read_table(path).iloc[-1].to_dict()})
+            last = read_table(path).iloc[-1].to_dict()
+            rows.append({"run": f"{run}{mark({'collapsed': last.get('collapsed', 0)})}", **last})
     if not rows:
         return []
     about = "Metrics after the last epoch of every run; docs/pretrain.md explains them."
+    about = f"{about} {footnote(with_counts(pd.DataFrame(rows)))}".rstrip()
     return [frame_table("runs", "Last epoch", pd.DataFrame(rows), about, is_open=True)]
 
 
@@ -173,16 +184,21 @@ def _results(config: Campaign, paths: CampaignPaths) -> list[Table]:
     for task in dict.fromkeys(metrics["task"]):
         for metric, what in ((rejection, f"rejection at {efficiency:.0%} signal efficiency"), ("auc", "AUC")):
             shown = results_table(metrics, task, metric)
-            result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, is_open=True))
+            about = footnote(having(metrics, {"task": task, "metric": metric}))
+            result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, about, is_open=True))
         paired = significance_table(differences, task, rejection)
         title = f"{task}: paired differences of the rejection"
-        result.append(frame_table(f"{task}-paired", title, paired, _SIGNIFICANT))
+        about = f"{_SIGNIFICANT} {footnote(having(differences, {'task': task}))}".rstrip()
+        result.append(frame_table(f"{task}-paired", title, paired, about))
     return result
 
 
 def _ablation_text(paths: CampaignPaths) -> list[str]:
     path = Path(paths.root) / "ablations" / "summary.json"
-    return [entry["text"] for entry in read_json(path)["headline"]] if path.is_file() else []
+    if not path.is_file():
+        return []
+    summary = read_json(path)
+    return [*(entry["text"] for entry in summary["headline"]), *warnings(summary)]
 
 
 def _provenance(config: Campaign, paths: CampaignPaths) -> list[Table]:
