@@ -167,7 +167,7 @@ def roc(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Dra
             if len(curve):
                 colour, _, line = style.METHODS[method]
                 x, y, error = (curve[name].to_numpy() for name in ("efficiency", "value", "error"))
-                ax.plot(x, y, color=colour, ls=line, label=LABELS[method] + mark_of(curve))
+                ax.plot(x, y, color=colour, ls=line, label=LABELS[method] + mark_of(_of_method(table, method)))
                 ax.fill_between(x, np.maximum(y - error, 0.8), y + error, color=colour, alpha=0.15, lw=0)
         ax.set(xlabel=f"{_label(block, task, 'signal')} efficiency", yscale="log", xlim=(0.0, 1.0))
         style.panel_title(ax, f"{count} labels")
@@ -228,7 +228,7 @@ def stability(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
         for method, (colour, marker, _) in style.METHODS.items():
             for kind, fill in (("signal", colour), ("background", "white")):
                 points = _of_method(table[(table["task"] == task) & (table["class"] == kind)], method)
-                label = LABELS[method] + mark_of(points) if kind == "signal" else None
+                label = LABELS[method] + mark_of(_of_method(table, method)) if kind == "signal" else None
                 ax.errorbar(
                     points["auc"], points["value"], points["error"], points["auc_error"],
                     fmt=marker, color=colour, mfc=fill, ms=6, label=label,

@@ -210,7 +210,8 @@ def latent_quality(block: FiguresBlock, header: Header, path: str | Path) -> Dra
             y = _places(points["subject"], subjects) + 0.6 * ((index + 0.5) / len(spaces) - 0.5)
             ax.errorbar(
                 points["value"], y, xerr=points["error"], fmt=style.MARKERS[index % 8], ms=4.5,
-                color=style.SERIES[index % 8], label=f"{method}, {space}{mark_of(points)}",
+                color=style.SERIES[index % 8],
+                label=f"{method}, {space}{mark_of(having(table, {'method': method}))}",
             )  # fmt: skip
         _rows(ax, subjects if len(subjects) > 1 else [""])
         ax.set_xlabel(titles[quantity])

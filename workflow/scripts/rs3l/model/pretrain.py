@@ -429,16 +429,20 @@ def signs_of_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
 
     VICReg has no loss of guessing. SupCon is meant to gather each class at a point, so that its rank is low.
     """
-    chance = math.log(2 * batch - 1)
-    rank_alarm = min(RANK_ALARM, RANK_ALARM_FRACTION * block.encoder.latent)
+    chance, least = math.log(2 * batch - 1), rank_alarm(block)
     signs = []
     if block.loss != "vicreg" and not row["train_loss"] <= chance - LOSS_MARGIN:
         signs.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
     if not row["spread"] >= SPREAD_ALARM:
         signs.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
-    if block.loss != "sup_con" and not row["rank"] >= rank_alarm:
-        signs.append(f"RankMe {row['rank']:.2f} < {rank_alarm:.2f}")
+    if block.loss != "sup_con" and not row["rank"] >= least:
+        signs.append(f"RankMe {row['rank']:.2f} < {least:.2f}")
     return signs
+
+
+def rank_alarm(block: PretrainBlock) -> float:
+    """Return the RankMe below which the latents of an encoder are collapsed."""
+    return min(RANK_ALARM, RANK_ALARM_FRACTION * block.encoder.latent)
 
 
 def _csv(lines: Iterable[Row]) -> str:
