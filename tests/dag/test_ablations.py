@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,25 @@ def test_without_ablations_there_is_nothing_to_do(tmp_path: Path, test_values: V
 def test_a_missing_model_is_named(tmp_path: Path, test_values: Values) -> None:
     result = Snakemake(tmp_path, with_ablations(test_values))("ablations", "--dry-run", check=False)
     assert result.returncode != 0 and "published.safetensors" in result.stdout
+
+
+def test_ablations_warn_where_the_campaign_stops(tmp_path: Path, test_values: Values) -> None:
+    snakemake = Snakemake(tmp_path, with_ablations(test_values))
+    (tmp_path / "published.safetensors").touch()
+    commands = snakemake("ablations", "--dry-run", "--printshellcmds").stdout.splitlines()
+    said = {
+        re.findall(r"models/(\w+)/model", line)[0]: re.findall(r"--on-collapse (\w+)", line)[0]
+        for line in commands
+        if "--on-collapse" in line
+    }
+    assert said == {"rs3l_s0": "stop", "seed_only_s0": "warn", "blind_s0": "warn"}
+    judged = {
+        re.findall(r"h_vs_qcd/(\w+)/history", line)[0]: re.findall(r"--on-undertrained (\w+)", line)[0]
+        for line in commands
+        if "--on-undertrained" in line and "h_vs_qcd/" in line
+    }
+    warned = ("seed_only_s0", "blind_s0", "published_s0", "none_blind_s0")
+    assert judged == {"rs3l_s0": "stop", "none": "stop", **dict.fromkeys(warned, "warn")}
 
 
 def test_methods_by_name_are_part_of_the_campaign(tmp_path: Path, test_values: Values) -> None:

@@ -91,6 +91,18 @@ def test_changing_the_training_simulates_nothing(configured: Any) -> None:
     assert not {"hard_process", "resimulate", "merge"} & set(planned)
 
 
+def test_what_failures_do_reruns_nothing(configured: Any) -> None:
+    """What a collapse or an under-trained classifier does changes no result."""
+
+    def change(values: Values) -> None:
+        values["pretrain"]["on_collapse"] = values["finetune"]["on_undertrained"] = "warn"
+
+    snakemake = configured(change)
+    assert snakemake.planned() == {}
+    forced = ("models", "--forcerun", "pretrain", "--dry-run", "--printshellcmds")
+    assert snakemake(*forced).stdout.count("--on-collapse warn") == 2
+
+
 def test_forcing_a_rule_reruns_it_and_what_follows(finished: Snakemake) -> None:
     planned = finished.planned("all", "--forcerun", "evaluate")
     assert planned["evaluate"] == 1

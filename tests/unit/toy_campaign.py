@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,11 +171,22 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
     return rows
 
 
-def write_results(config: Campaign, root: Path, qualities: bool = False, events: int = 60) -> Path:
-    """Write what a finished campaign has: data set, tables, summary, two figures; return its folder."""
+def write_results(
+    config: Campaign,
+    root: Path,
+    qualities: bool = False,
+    events: int = 60,
+    spoil: Callable[[list[Path]], None] = lambda histories: None,
+) -> Path:
+    """Write what a finished campaign has: data set, tables, summary, two figures; return its folder.
+
+    ``spoil`` may change the histories before they are evaluated.
+    """
     manifest = write_dataset(config, root)
     latents = write_qualities(config, root) if qualities else []
-    result = evaluate(blocks.evaluate(config), manifest, *write_predictions(config, root, events), latents)
+    predictions, histories = write_predictions(config, root, events)
+    spoil(histories)
+    result = evaluate(blocks.evaluate(config), manifest, predictions, histories, latents)
     (root / "evaluation").mkdir()
     for name, table in result.tables.items():
         table.to_csv(root / "evaluation" / f"{name}.csv", index=False)

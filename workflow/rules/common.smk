@@ -106,6 +106,16 @@ def devices(wildcards, resources):
     return gpus + (f"--device {resources.device} " if resources.get("device") else "")
 
 
+def on_collapse(wildcards, threads):
+    """Return what a collapse does. Whoever asks for the threads, too, is no setting to Snakemake: a change re-runs nothing."""
+    return blocks.on_collapse(CAMPAIGN, wildcards.run)
+
+
+def on_undertrained(wildcards, threads):
+    """Return what an under-trained classifier does; a change re-runs nothing, either."""
+    return blocks.on_undertrained(CAMPAIGN, wildcards.run)
+
+
 def merge_workers(wildcards, threads, resources):
     """Return the workers of the merge: processes in its own job, or Slurm jobs as large as it, if a profile asks."""
     if resources.get("dask_jobs"):

@@ -29,8 +29,10 @@ rule finetune:
     params:
         block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).as_json(),
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
+        on_undertrained=on_undertrained,
     message:
         "classifiers of {wildcards.task} on {wildcards.run}"
     shell:
         "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} {params.model} "
-        "--threads {threads} --predictions {output.predictions:q} --history {output.history:q} > {log:q} 2>&1"
+        "--threads {threads} --predictions {output.predictions:q} --history {output.history:q} "
+        "--on-undertrained {params.on_undertrained} > {log:q} 2>&1"

@@ -33,12 +33,13 @@ rule pretrain:
         live=PATHS.live_metrics(),
         launcher=launcher,
         devices=devices,
+        on_collapse=on_collapse,
     message:
         "pre-train {wildcards.run}"
     shell:
         "{params.launcher} {input.script:q} --block {params.block:q} {params.devices}--manifest {input.manifest:q} --state {params.state:q} "
         "--live {params.live:q} --threads {threads} --model {output.model:q} --metrics {output.metrics:q} "
-        "--provenance {output.provenance:q} > {log:q} 2>&1"
+        "--provenance {output.provenance:q} --on-collapse {params.on_collapse} > {log:q} 2>&1"
 
 
 rule embed:

@@ -16,8 +16,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads (default 1)")
     parser.add_argument("--predictions", required=True, help="scores of the test jets to write (.parquet)")
     parser.add_argument("--history", required=True, help="one line per classifier to write (.csv)")
+    parser.add_argument(
+        "--on-undertrained", choices=["stop", "warn"], help="default: the configuration's; else stop"
+    )
     args = parser.parse_args()
     block = cli.block(args, blocks.FinetuneBlock, lambda config: blocks.finetune(config, args.task, args.run))
+    if args.on_undertrained:
+        settings = block.finetune.model_copy(update={"on_undertrained": args.on_undertrained})
+        block = block.model_copy(update={"finetune": settings})
     limit_threads(args.threads)
     finetune(block, args.manifest, args.model, args.predictions, args.history)
 

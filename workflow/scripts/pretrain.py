@@ -32,11 +32,14 @@ def main() -> None:
     parser.add_argument(
         "--checkpoint-minutes", type=float, default=10.0, help="between two states within an epoch (default 10)"
     )
+    parser.add_argument("--on-collapse", choices=["stop", "warn"], help="default: the configuration's; else stop")
     args = parser.parse_args()
     live = Folder(args.live, args.tensorboard) if args.live else Nowhere()
     block = cli.block(
         args, blocks.PretrainBlock, lambda config: blocks.pretrain(config, args.run or blocks.runs(config)[0])
     )
+    if args.on_collapse:
+        block = block.model_copy(update={"on_collapse": args.on_collapse})
     with join(args.device, args.gpus) as ranks:
         limit_threads(max(1, args.threads // ranks.sharing))
         if not ranks.first:

@@ -7,9 +7,9 @@ read the same block, as JSON from the rule or cut out of a configuration file by
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_serializer
 
 from rs3l import versions
 from rs3l.config import methods
@@ -34,6 +34,7 @@ from rs3l.config.models import (
     Splits,
     Task,
     Variant,
+    Verdict,
     VicReg,
 )
 from rs3l.errors import ConfigError
@@ -187,6 +188,7 @@ class PretrainBlock(Block):
     events: int | float | None = None
     displacement: bool = True
     loop: Loop = Loop()
+    on_collapse: Verdict = Field("stop", exclude=True, description="No result depends on it: it is not dumped.")
 
 
 class FinetuneBlock(Block):
@@ -202,6 +204,10 @@ class FinetuneBlock(Block):
     constituents: int | None
     displacement: bool = True
     finetune: Finetune
+
+    @field_serializer("finetune", mode="wrap")
+    def _what_results_depend_on(self, value: Finetune, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: entry for key, entry in handler(value).items() if key != "on_undertrained"}
 
     @property
     def baseline(self) -> bool:
@@ -486,7 +492,19 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         events=block.events,
         displacement=block.displacement,
         loop=block.loop,
+        on_collapse=on_collapse(config, run),
     )
+
+
+def on_collapse(config: Campaign, run: str) -> Verdict:
+    """Return what a collapse of a run does; that of an ablation ends no other's tables."""
+    return "warn" if run in ablation_runs(config) else run_settings(config, run).on_collapse
+
+
+def on_undertrained(config: Campaign, run: str) -> Verdict:
+    """Return what an under-trained classifier of a run does, with or without pre-training."""
+    apart = run in (*ablation_runs(config), *ablation_baselines(config))
+    return "warn" if apart else config.finetune.on_undertrained
 
 
 def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
@@ -495,7 +513,11 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
     _known("run", run, every_run(config))
     block = run_settings(config, run)
     imported = imported_model(config, run) is not None
-    modes = [mode for mode in config.finetune.modes if mode in _modes(run)]
+    changes = {
+        "modes": [mode for mode in config.finetune.modes if mode in _modes(run)],
+        "labels": task_labels(config, task),
+        "on_undertrained": on_undertrained(config, run),
+    }
     return FinetuneBlock(
         seed=config.seed,
         name=task,
@@ -505,7 +527,7 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
         encoder=None if imported else block.encoder,
         constituents=None if imported else block.constituents,
         displacement=block.displacement,
-        finetune=config.finetune.model_copy(update={"modes": modes, "labels": task_labels(config, task)}),
+        finetune=config.finetune.model_copy(update=changes),
     )
 
 

@@ -86,6 +86,8 @@ def override_problems(config: Campaign) -> Iterator[tuple[Path, Any]]:
             yield from ((path, problem) for problem in error.errors())
             continue
         yield from ((path, text) for text in _problems(config, name, changes, settings))
+        if path[0] == "ablations" and "on_collapse" in changes:
+            yield path, "on_collapse: an ablation always warns, for it must not end the others; remove it"
     for name in sorted(set(config.ablations) & set(method_overrides(config))):
         yield ("ablations", name), "is a method of pretrain.methods, too; rename it"
     yield from ((("pretrain",), text) for text in _base_problems(config))

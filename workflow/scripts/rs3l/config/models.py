@@ -50,6 +50,7 @@ PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
+Verdict = Literal["stop", "warn"]
 Overrides = dict[str, Any]
 """Keys of the block `pretrain` that a method or an ablation changes; typed by :mod:`rs3l.config.methods`."""
 ModelPath = Annotated[str, StringConstraints(pattern=_MODEL_PATH)]
@@ -628,6 +629,12 @@ class Pretrain(Block):
     constituents: int = Field(64, gt=0, description="Candidates per jet that the networks see, by descending pT.")
     hand_made: HandMadeViews = HandMadeViews()
     loop: Loop = Loop()
+    on_collapse: Verdict = Field(
+        "stop",
+        description="What a collapse does (docs/pretrain.md). stop: the run ends with an error. warn: it goes on, "
+        "marked wherever its numbers appear. Ablations always warn. A loss that is not finite always stops. "
+        "A change re-runs nothing.",
+    )
 
     @model_validator(mode="after")
     def _loss_takes_the_views(self) -> Self:
@@ -697,7 +704,13 @@ class Finetune(Block):
     patience: int = Field(10, ge=1, description="Epochs without a better validation loss before a training stops.")
     min_steps: int = Field(100, ge=0, description="Optimiser steps before a training may stop.")
     max_epochs: int = Field(
-        400, ge=2, description="A training whose best epoch is still its last here is an error."
+        400, ge=2, description="A training that may not stop here yet is under-trained, which is an error."
+    )
+    on_undertrained: Verdict = Field(
+        "stop",
+        description="What an under-trained network does. stop: an error, for such a baseline flatters its rivals. "
+        "warn: its best epoch is used, and marked wherever its numbers appear. Ablations always warn. A change "
+        "re-runs nothing.",
     )
 
 

@@ -15,6 +15,7 @@ from rs3l.eval import tables
 from rs3l.eval.bootstrap import replicas
 from rs3l.eval.calibration import calibration_table
 from rs3l.eval.latent_table import latents_table
+from rs3l.eval.marks import marked
 from rs3l.eval.matched import matched_table
 from rs3l.eval.robustness_table import robustness_table
 from rs3l.eval.savings import savings_table
@@ -48,7 +49,8 @@ def evaluate(
     ``predictions`` and ``histories`` lie in ``{task}/{run}/``, one each per task and run of the block; they
     hold the test split only; ``qualities`` in ``{run}/``, one per pre-trained run, or none at all. Raises
     :class:`DataError` if a file is missing or does not fit, and :class:`~rs3l.errors.TrainingError` if a
-    classifier was best in its last epoch.
+    classifier was best in its last epoch and its history does not say so. What a history says to have failed is
+    marked in every table (:func:`rs3l.eval.marks.marked`).
     """
     training = tables.training_table(histories)
     scores = load(predictions, block.tasks, block.runs)
@@ -69,4 +71,5 @@ def evaluate(
         "training": training,
         "roc": tables.roc_table(results, counts, block.evaluate),
     }
+    found = {name: marked(table, training) for name, table in found.items()}
     return Evaluation(tables=found, summary=summarise(block, read_manifest(manifest), found))

@@ -112,7 +112,7 @@ def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Draw
     if "manifest" in needed:
         _check_manifest(block, inputs.manifest)
     with style.styled():
-        return function(_shown(block), header, inputs)
+        return style.footnote(function(_shown(block), header, inputs))
 
 
 def _check_manifest(block: FiguresBlock, path: str | Path) -> None:

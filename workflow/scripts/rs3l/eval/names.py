@@ -48,22 +48,22 @@ def method_label(method: Method) -> str:
         return mode
     if is_baseline(name):
         return f"{mode} (networks of {name.removeprefix('none_')})"
-    return f"{_name(name)}, {mode}"
+    return f"{short_label(name)}, {mode}"
 
 
-def _name(method: str) -> str:
+def short_label(method: str) -> str:
     """Return the name of a pre-training method for people: as the campaign writes it, but of known ones."""
     return _METHODS.get(method, method)
 
 
 def subject_text(config: Campaign) -> str:
     """Return the name of the subject, for a caption."""
-    return _name(next(iter(methods.methods(config))))
+    return short_label(next(iter(methods.methods(config))))
 
 
 def methods_text(config: Campaign) -> str:
     """Return what each method of a campaign is, for a caption."""
-    found = {_name(name): settings for name, settings in methods.methods(config).items()}
+    found = {short_label(name): settings for name, settings in methods.methods(config).items()}
     return "; ".join(f"*{name}*: {_about(settings, config.pretrain)}" for name, settings in found.items())
 
 
@@ -83,7 +83,7 @@ def losses_text(config: Campaign) -> str:
     found: dict[str, list[str]] = {}
     for name, settings in methods.methods(config).items():
         if settings.model is None:
-            found.setdefault(_loss(settings), []).append(_name(name))
+            found.setdefault(_loss(settings), []).append(short_label(name))
     if len(found) < 2:
         return "".join(found)
     return "; ".join(f"{', '.join(names)}: {loss}" for loss, names in found.items())

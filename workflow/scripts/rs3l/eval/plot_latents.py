@@ -18,6 +18,7 @@ from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.histograms import Accumulator, add_views
+from rs3l.eval.marks import counts_of, mark_of
 from rs3l.eval.plot_data import draw_shapes, shape_points
 from rs3l.eval.plot_results import read_latents, read_table
 from rs3l.eval.style import Drawing, Header
@@ -146,11 +147,11 @@ def similarity(block: FiguresBlock, header: Header, paths: Sequence[str | Path])
         for ax, prefix in zip(axes, (MEANS, VIEWS), strict=True):
             for k, name in enumerate(column for column in columns if column.startswith(prefix)):
                 classes = [block.labels.get(p, style.text(p)) for p in name.removeprefix(prefix).split(":")]
-                label = f"{style.text(run)}: {' and '.join(classes)}"
+                label = f"{style.text(run)}{mark_of(table.tail(1))}: {' and '.join(classes)}"
                 ax.plot(table["epoch"], table[name], color=_colour(k), ls=style.LINES[index % 4], label=label)
-        points.append(
-            table[["epoch", *columns]].melt("epoch", var_name="what", value_name="cosine").assign(run=run)
-        )
+        collapsed = {"collapsed": 1} if counts_of(table.tail(1))["collapsed"] else {}
+        cosines = table[["epoch", *columns]].melt("epoch", var_name="what", value_name="cosine")
+        points.append(cosines.assign(run=run, **collapsed))
     axes[0].set(xlabel="Epoch", ylabel="Cosine of the mean latents of two classes")
     axes[1].set(xlabel="Epoch", ylabel="Mean cosine of two views of one event")
     for ax in axes:

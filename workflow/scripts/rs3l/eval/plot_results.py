@@ -17,6 +17,7 @@ from rs3l.config.blocks import FiguresBlock
 from rs3l.data.checksum import intact_parquet, intact_text
 from rs3l.errors import DataError
 from rs3l.eval import style
+from rs3l.eval.marks import counts_of, mark_of
 from rs3l.eval.names import compared, headline_efficiency, legend, method_label, rejection_name
 from rs3l.eval.style import Drawing, Header
 
@@ -54,11 +55,11 @@ def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats]:
 def training(header: Header, paths: Sequence[str | Path]) -> Drawing:
     """Losses and effective rank of the latents after each epoch of every pre-training run."""
     columns = ["epoch", "train_loss", "val_loss", "rank"]
-    tables = [read_table(path, columns)[columns].assign(run=Path(path).parent.name) for path in paths]
+    tables = [_epochs(path, columns).assign(run=Path(path).parent.name) for path in paths]
     figure = style.new_figure(8.6, 3.8, header)
     losses, ranks = figure.subplots(1, 2)
     for index, table in enumerate(tables):
-        colour, run = style.SERIES[index % 8], style.text(table["run"].iloc[0])
+        colour, run = style.SERIES[index % 8], style.text(table["run"].iloc[0]) + mark_of(table.tail(1))
         losses.plot(table["epoch"], table["train_loss"], color=colour, label=f"{run}, training")
         losses.plot(table["epoch"], table["val_loss"], color=colour, ls="--", label=f"{run}, validation")
         ranks.plot(table["epoch"], table["rank"], color=colour, label=run)
@@ -69,6 +70,13 @@ def training(header: Header, paths: Sequence[str | Path]) -> Drawing:
         ax.legend(fontsize=7.5)
         ax.xaxis.get_major_locator().set_params(integer=True)
     return Drawing(figure, pd.concat(tables, ignore_index=True))
+
+
+def _epochs(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    """Return these columns of the metrics of a run; of one that collapsed, also how many alarms say so."""
+    table = read_table(path, columns)
+    alarms = counts_of(table.tail(1))["collapsed"]
+    return table[columns].assign(**({"collapsed": alarms} if alarms else {}))
 
 
 def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> Drawing:
@@ -83,11 +91,17 @@ def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> 
         ax.set_xlabel(f"Component 1 ({fractions[0]:.0%} of the variance)")
         ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
         run = Path(path).parent.name
+        table = table.assign(run=run, **({"collapsed": 1} if is_collapsed(path) else {}))
         ax.locator_params(nbins=5)
-        style.panel_title(ax, style.text(run))
-        points.append(table.assign(run=run))
+        style.panel_title(ax, style.text(run) + mark_of(table))
+        points.append(table)
     axes[-1].legend(markerscale=2.5)
     return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def is_collapsed(path: str | Path) -> bool:
+    """Return whether a file of latents or predictions is marked: its pre-training collapsed."""
+    return b"collapsed" in (pq.read_schema(path).metadata or {})
 
 
 def _components(path: str | Path) -> tuple[pd.DataFrame, Floats]:
@@ -154,7 +168,8 @@ def roc(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Dra
             if len(curve):
                 colour, _, line = style.look(method, looks)
                 x, y, error = (curve[name].to_numpy() for name in ("efficiency", "value", "error"))
-                ax.plot(x, y, color=colour, ls=line, label=method_label(method))
+                label = method_label(method) + mark_of(_of_method(table, method))
+                ax.plot(x, y, color=colour, ls=line, label=label)
                 ax.fill_between(x, np.maximum(y - error, 0.8), y + error, color=colour, alpha=0.15, lw=0)
         ax.set(xlabel=f"{_label(block, task, 'signal')} efficiency", yscale="log", xlim=(0.0, 1.0))
         style.panel_title(ax, f"{count} labels")
@@ -181,7 +196,7 @@ def label_efficiency(block: FiguresBlock, header: Header, path: str | Path, task
             if len(points):
                 colour, marker, line = style.look(method, looks)
                 x = points["labels"] * 1.03 ** (index - 0.5 * (len(methods) - 1))
-                name = method_label(method)
+                name = method_label(method) + mark_of(points)
                 ax.errorbar(x, points["value"], points["error"], color=colour, marker=marker, ls=line, label=name)
                 shown.append(points)
         ax.set(xlabel="Labelled hard events", xscale="log")
@@ -217,7 +232,7 @@ def stability(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
             colour, marker, _ = style.look(method, looks)
             for kind, fill in (("signal", colour), ("background", "white")):
                 points = _of_method(table[(table["task"] == task) & (table["class"] == kind)], method)
-                label = method_label(method) if kind == "signal" else None
+                label = method_label(method) + mark_of(_of_method(table, method)) if kind == "signal" else None
                 ax.errorbar(
                     points["auc"], points["value"], points["error"], points["auc_error"],
                     fmt=marker, color=colour, mfc=fill, ms=6, label=label,

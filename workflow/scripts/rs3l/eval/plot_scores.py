@@ -18,8 +18,10 @@ from rs3l.data.checksum import intact_parquet
 from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.histograms import Accumulator, Shapes, add_views
+from rs3l.eval.marks import mark
 from rs3l.eval.names import Method, method_label, method_of, with_panels
 from rs3l.eval.plot_data import draw_shapes, shape_points
+from rs3l.eval.plot_results import is_collapsed
 from rs3l.eval.robustness import scaled
 from rs3l.eval.scores import TaskScores, load
 from rs3l.eval.style import Drawing, Header
@@ -64,6 +66,7 @@ def tagger_output(block: FiguresBlock, header: Header, paths: Sequence[str | Pat
     """Distribution of the score of signal and background under every variant, with ratios to the nominal."""
     scores = most_labels(block, paths, task)
     methods = _methods(block, scores)
+    collapsed = {Path(path).parent.name for path in paths if is_collapsed(path)}
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
     classes = [(block.labels[block.tasks[task].signal], True), (block.labels[block.tasks[task].background], False)]
     figure = style.new_figure(3.3 * len(methods) + 0.6, 8.6, header)
@@ -75,9 +78,10 @@ def tagger_output(block: FiguresBlock, header: Header, paths: Sequence[str | Pat
             top, bottom = axes[2 * row : 2 * row + 2, column]
             draw_shapes(top, bottom, shapes, variants)
             style.stack(top, bottom)
-            _titles(top, bottom, column, f"{method_label(method)}: {label}")
             columns = {"method": method[0], "mode": method[1], "class": "signal" if is_signal else "background"}
-            points.append(shape_points(shapes, variants).assign(**columns))
+            marks = {"collapsed": 1} if scores.classifiers[members[0]].run in collapsed else {}
+            _titles(top, bottom, column, f"{method_label(method)}{mark(marks)}: {label}")
+            points.append(shape_points(shapes, variants).assign(**columns, **marks))
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=8)
     return Drawing(figure, pd.concat(points, ignore_index=True))

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
+from rs3l.eval.marks import SIGNS, mark_of, with_counts
 from rs3l.eval.names import headline_efficiency, method_label, methods_of, rejection_name, robust, with_panels
 from rs3l.eval.plot_data import FEWEST_JETS
 from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.style import Drawing, Header
+from rs3l.eval.tables import having
 
 EFFICIENCY = 0.7
 """Signal efficiency of the changes of the mistag rate: the nearest one of the table."""
@@ -73,7 +75,8 @@ def _of_task(path: str | Path, task: str, *columns: str) -> pd.DataFrame:
 def mistag_change(block: FiguresBlock, header: Header, path: str | Path, task: str) -> Drawing:
     """Relative change of the false-positive rate under each variant, at a threshold of each variant's own."""
     table = _of_task(path, task, "n_runs", "background_passing")
-    table = table[table["quantity"] == "fpr_change_own"].rename(columns={"value": "change"})[_CHANGE]
+    table = table[table["quantity"] == "fpr_change_own"].rename(columns={"value": "change"})
+    table = with_counts(table)[[*_CHANGE, *SIGNS]]
     methods = dict.fromkeys(zip(table["method"], table["mode"], strict=True))
     panels = [method for method in with_panels(block.runs) if method in methods]
     if not panels:
@@ -86,7 +89,7 @@ def mistag_change(block: FiguresBlock, header: Header, path: str | Path, task: s
     for method, ax in zip(panels, axes, strict=True):
         points = table[(table["method"] == method[0]) & (table["mode"] == method[1])]
         _changes(ax, points, variants)
-        ax.set_title(method_label(method), loc="left", size=8.5)
+        ax.set_title(method_label(method) + mark_of(points), loc="left", size=8.5)
         ax.set_xlabel(f"{block.labels[block.tasks[task].signal]} efficiency")
         shown.append(points)
     axes[0].set_ylabel(f"{block.labels[block.tasks[task].background]} mistag rate: variant / nominal - 1")
@@ -125,7 +128,8 @@ def _methods(ax: Axes, table: pd.DataFrame, variants: Sequence[str], runs: Seque
         colour, marker, _ = style.look(method, looks)
         y = _places(points["variant"], variants) + step * (index - 0.5 * (len(methods) - 1))
         x, error = points["value"], points["error"]
-        ax.errorbar(x, y, xerr=error, fmt=marker, color=colour, ms=4.5, label=method_label(method))
+        label = method_label(method) + mark_of(points)
+        ax.errorbar(x, y, xerr=error, fmt=marker, color=colour, ms=4.5, label=label)
         parts.append(points)
     return pd.concat(parts, ignore_index=True)
 
@@ -156,7 +160,10 @@ def ablations(block: FiguresBlock, header: Header, path: str | Path) -> Drawing:
         raise DataError(f"{path}: no {metric} of any task; make the table again")
     groups = sorted(set(zip(table["mode"], table["method"], strict=True)))
     own = methods_of(block.runs)[0]
-    names = [method_label((method, mode)) for mode, method in groups]
+    names = [
+        method_label((method, mode)) + mark_of(having(table, {"method": method, "mode": mode}))
+        for mode, method in groups
+    ]
     figure = style.new_figure(3.6 * len(tasks) + 2.6, 1.6 + 0.3 * len(groups), header)
     axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for task, ax in zip(tasks, axes, strict=True):
@@ -195,7 +202,8 @@ def latent_quality(block: FiguresBlock, header: Header, path: str | Path) -> Dra
             y = _places(points["subject"], subjects) + 0.6 * ((index + 0.5) / len(spaces) - 0.5)
             ax.errorbar(
                 points["value"], y, xerr=points["error"], fmt=style.MARKERS[index % 8], ms=4.5,
-                color=style.SERIES[index % 8], label=style.text(f"{method}, {space}"),
+                color=style.SERIES[index % 8],
+                label=style.text(f"{method}, {space}") + mark_of(having(table, {'method': method})),
             )  # fmt: skip
         _rows(ax, subjects if len(subjects) > 1 else [""])
         ax.set_xlabel(titles[quantity])

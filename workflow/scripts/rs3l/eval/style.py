@@ -22,6 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from rs3l import __version__
+from rs3l.eval import marks
 from rs3l.eval.names import Method, baselines_of, methods_of
 from rs3l.files import atomic, write_text
 
@@ -165,6 +166,14 @@ def new_figure(width: float, height: float, header: Header) -> Figure:
     figure.text(1.0 - margin, top, header.text, size=9, ha="right", va="top")
     figure.text(1.0 - margin, 0.03 / height, f"rs3l {__version__}", size=6, color=GREY, ha="right", va="bottom")
     return figure
+
+
+def footnote(drawing: Drawing) -> Drawing:
+    """Say below a figure what the marks of its points mean, if they have some."""
+    if text := marks.footnote(drawing.points):
+        width, height = drawing.figure.get_size_inches()
+        drawing.figure.text(0.12 / width, 0.03 / height, text, size=6, va="bottom")
+    return drawing
 
 
 def panel_title(ax: Axes, text: str) -> None:

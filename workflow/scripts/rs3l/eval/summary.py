@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
+from rs3l.eval.marks import SIGNS, collapsed_runs, mark, undertrained
 from rs3l.eval.names import (
     Method,
     baseline_of,
@@ -58,6 +59,8 @@ def summarise(block: EvaluateBlock, manifest: Mapping[str, Any], tables: Tables)
             "bootstrap_replicas": block.evaluate.bootstrap,
         },
         "classifiers": len(tables["training"]),
+        "collapsed": collapsed_runs(tables["training"]),
+        "undertrained": undertrained(tables["training"]),
         "dataset": _dataset(manifest),
         "provenance": provenance(version=block.version, block=block.model_dump(mode="json")),
     }
@@ -104,7 +107,7 @@ def _number(table: pd.DataFrame, key: Mapping[str, Any]) -> Number | None:
     if "lower_limit" in found.columns:
         result["lower_limit"] = bool(row["lower_limit"])
     result |= {name: str(row[name]) for name in ("seed_spread", "repeat_spread") if name in found.columns}
-    return result
+    return {**result, **{name: int(row[name]) for name in SIGNS if row.get(name, 0)}}
 
 
 def _headline(
@@ -155,9 +158,11 @@ def _sentence(
 
 
 def format_number(number: Number | None) -> str:
-    """Return ``value +- error``, rounded to two digits of the error; ``> value`` alone for a lower limit."""
-    if number is None:
-        return "not measured"
+    """Return ``value +- error`` (two digits of the error), or ``> value`` for a lower limit, and its marks."""
+    return "not measured" if number is None else f"{_rounded(number)}{mark(number)}"
+
+
+def _rounded(number: Number) -> str:
     value, error = number["value"], number["error"]
     if number.get("lower_limit"):
         return f"> {value:.3g}"

@@ -417,15 +417,17 @@ def _roc_rows(result: TaskMetrics, rates: Mapping[Group, Floats]) -> list[Row]:
 def training_table(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Return ``training.csv``: the histories of all classifiers, one line each, with ``converged``.
 
-    ``converged``: the best epoch (by validation loss) is not the last. An under-trained baseline would
-    flatter its rivals: :class:`TrainingError` if a classifier has not converged. Classifiers without epochs
-    (``epochs`` 0 or empty) are solved exactly, and count as converged.
+    ``converged``: the training ended by itself, and its best epoch (by validation loss) is not the last. An
+    under-trained baseline would flatter its rivals: :class:`TrainingError` if a classifier has not converged and
+    its history does not say so. Classifiers without epochs (``epochs`` 0 or empty) are solved exactly, and count
+    as converged. ``collapsed``: signs of collapse of the pre-training, or empty.
     """
     table = pd.concat([_history(Path(path)) for path in paths], ignore_index=True)
     iterative = table["epochs"].fillna(0) > 0
-    table["converged"] = ~iterative | (table["best_epoch"] < table["epochs"])
-    if not table["converged"].all():
-        bad = table.loc[~table["converged"]]
+    said = table["converged"]
+    table["converged"] = said & (~iterative | (table["best_epoch"] < table["epochs"]))
+    if not (table["converged"] | ~said).all():
+        bad = table.loc[said & ~table["converged"]]
         names = "; ".join(
             f"{r.task}/{r.run} {r.mode}, {r.labels} labels, repeat {r.repeat}" for r in bad.head(5).itertuples()
         )
@@ -443,7 +445,10 @@ def _history(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
     if missing := [name for name in HISTORY_COLUMNS if name not in table.columns]:
         raise DataError(f"{path}: columns {', '.join(missing)} are missing; repeat the fine-tuning")
-    return table
+    signs = ["" if sign != sign else str(sign) for sign in table.get("collapsed", [""] * len(table))]
+    return table.assign(
+        converged=table.get("converged", True), collapsed=pd.Series(signs, table.index, dtype=object)
+    )
 
 
 def group_columns(task: str, group: Group) -> Row:

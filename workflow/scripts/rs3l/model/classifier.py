@@ -6,6 +6,7 @@ Shapes: B jets, N padded candidates, F = 15 features. Masks: True = real candida
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -158,6 +159,7 @@ class Fit:
     val_auc: float
     c: float | None = None
     note: str = ""
+    converged: bool = True
 
 
 class Training:
@@ -184,14 +186,16 @@ class Training:
     def run(self, validation: Validation) -> Fit:
         """Train; leave the classifier at its best epoch.
 
-        Raises :class:`TrainingError` if ``max_epochs`` end before the best epoch is ``patience`` old.
+        If ``max_epochs`` end before the best epoch is ``patience`` old, it has not ``converged``: a
+        :class:`TrainingError`, unless ``on_undertrained`` is ``warn``.
         """
         best = Fit(0, 0, 0, *validation.metrics(self.classifier))
         weights = copy.deepcopy(self.classifier.state_dict())
         epoch = 0
-        while not self._may_stop(epoch, best.best_epoch):
+        while not (converged := self._may_stop(epoch, best.best_epoch)):
             if epoch == self.settings.max_epochs:
-                raise self._too_short(best.best_epoch)
+                self._too_short(best.best_epoch)
+                break
             epoch += 1
             self._epoch(epoch)
             loss, auc = validation.metrics(self.classifier)
@@ -199,7 +203,8 @@ class Training:
                 best = Fit(epoch, epoch, 0, loss, auc)
                 weights = copy.deepcopy(self.classifier.state_dict())
         self.classifier.load_state_dict(weights)
-        return Fit(best.best_epoch, epoch, epoch * self.steps_per_epoch, best.val_loss, best.val_auc)
+        steps = epoch * self.steps_per_epoch
+        return Fit(best.best_epoch, epoch, steps, best.val_loss, best.val_auc, converged=converged)
 
     def _may_stop(self, epoch: int, best_epoch: int) -> bool:
         enough = epoch * self.steps_per_epoch >= self.settings.min_steps
@@ -226,11 +231,19 @@ class Training:
         logits: Tensor = self.classifier(features(jets), jets.mask)
         return logits
 
-    def _too_short(self, best_epoch: int) -> TrainingError:
-        return TrainingError(
+    def _too_short(self, best_epoch: int) -> None:
+        """Raise :class:`TrainingError`, or warn, as the settings say."""
+        text = (
             f"after {self.settings.max_epochs} epochs on {len(self.data.rows)} jets the best one is epoch "
             f"{best_epoch}, fewer than {self.settings.patience} (finetune.patience) ago: the network is "
-            "under-trained; raise finetune.max_epochs or finetune.learning_rate"
+            "under-trained"
+        )
+        if self.settings.on_undertrained == "warn":
+            logging.warning("%s; finetune.on_undertrained: warn, it is used as it is", text)
+            return
+        raise TrainingError(
+            f"{text}; raise finetune.max_epochs or finetune.learning_rate, or go on with what there is, marked: "
+            "finetune.on_undertrained: warn"
         )
 
 

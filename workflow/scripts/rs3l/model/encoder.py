@@ -80,6 +80,13 @@ def save_encoder(encoder: JetEncoder, path: str | Path, **extra: object) -> None
         temporary.write_bytes(safetensors.torch.save(state, metadata={"rs3l": json.dumps(header)}))
 
 
+def signs_in(path: str | Path) -> list[str]:
+    """Return the signs of collapse that a model file is marked with: none, unless its pre-training has warned."""
+    with safetensors.safe_open(path, framework="pt") as stream:
+        header = json.loads((stream.metadata() or {}).get("rs3l", "{}"))
+    return [str(sign) for sign in header.get("collapsed", [])]
+
+
 def load_encoder(path: str | Path, given: bool = True) -> JetEncoder:
     """Return the encoder in ``path`` once its checksum is known to be right.
 

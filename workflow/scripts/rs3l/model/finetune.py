@@ -45,7 +45,7 @@ from rs3l.model.classifier import (
     supervised,
     tuned,
 )
-from rs3l.model.encoder import embed, load_encoder, new_encoder
+from rs3l.model.encoder import embed, load_encoder, new_encoder, signs_in
 from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.high_level import N2, fit_cut, fit_trees
 from rs3l.model.probe import Array, Probe, fit_probe
@@ -60,10 +60,10 @@ FROZEN = ("probe_h", "probe_z", "mlp_h", "mlp_z")
 
 HISTORY = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
-    "c", "note",
+    "c", "note", "converged", "collapsed",
 )  # fmt: skip
 """Columns of the history. Probes have no epochs; their steps are iterations, ``c`` their inverse
-regularisation strength."""
+regularisation strength. ``collapsed``: the signs of collapse that the model file is marked with."""
 
 
 def predictions_schema() -> pa.Schema:
@@ -117,11 +117,12 @@ def finetune(
     if (model is None) != block.baseline:
         raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
     encoder = None if model is None else _checked(model, block)
+    collapsed = "" if model is None else "; ".join(signs_in(model))
     job = Job(block, manifest, _constituents(block, encoder))
     results = list(job.baselines() if encoder is None else job.pretrained(encoder))
     with atomic(predictions) as temporary:
-        _write_predictions(temporary, job, results)
-    write_checked(history, _history(block, results))
+        _write_predictions(temporary, job, results, collapsed)
+    write_checked(history, _history(block, results, collapsed))
 
 
 def _checked(path: str | Path, block: FinetuneBlock) -> JetEncoder:
@@ -399,11 +400,12 @@ class Frozen:
         return Result(mode, draw.labels, draw.repeat, fit, probe.logits(test))
 
 
-def _history(block: FinetuneBlock, results: Sequence[Result]) -> str:
+def _history(block: FinetuneBlock, results: Sequence[Result], collapsed: str) -> str:
+    """Return the history as CSV; ``collapsed`` are the signs of a collapse of the encoder."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(HISTORY)
-    writer.writerows(_history_line(block, result) for result in results)
+    writer.writerows([*_history_line(block, result), collapsed] for result in results)
     return stream.getvalue()
 
 
@@ -411,12 +413,14 @@ def _history_line(block: FinetuneBlock, result: Result) -> list[str | int | floa
     fit = result.fit
     head: list[str | int | float] = [block.name, block.run, result.mode, result.labels, result.repeat]
     head += [fit.best_epoch, fit.epochs, fit.steps, f"{fit.val_loss:.6g}", f"{fit.val_auc:.6g}"]
-    return [*head, "" if fit.c is None else f"{fit.c:g}", fit.note]
+    return [*head, "" if fit.c is None else f"{fit.c:g}", fit.note, fit.converged]
 
 
-def _write_predictions(path: Path, job: Job, results: Sequence[Result]) -> None:
-    """Write one row group per classifier."""
+def _write_predictions(path: Path, job: Job, results: Sequence[Result], collapsed: str) -> None:
+    """Write one row group per classifier; the signs of a collapse of the encoder go to the file's metadata."""
     schema = predictions_schema()
+    if collapsed:
+        schema = schema.with_metadata({"collapsed": collapsed})
     with SealedWriter(path, schema) as writer:
         for result in results:
             writer.write_table(_predictions(job, result, schema))

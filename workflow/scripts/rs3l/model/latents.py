@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,8 +58,8 @@ def embed_test_jets(manifest: str | Path, encoder: JetEncoder) -> EmbeddedJets:
     return EmbeddedJets(store, *embed(encoder, store, store.rows()))
 
 
-def write_latents(latents: EmbeddedJets, path: str | Path) -> None:
-    """Write z of the test jets, with what figures need to know of them."""
+def write_latents(latents: EmbeddedJets, path: str | Path, signs: Sequence[str] = ()) -> None:
+    """Write z of the test jets, with what figures need to know of them, and the ``signs`` of a collapse."""
     store, _, z = latents
     table = pa.table(
         {
@@ -70,5 +71,7 @@ def write_latents(latents: EmbeddedJets, path: str | Path) -> None:
             "jet_pt": store.jet_pt,
         }
     )
+    if signs:
+        table = table.replace_schema_metadata({"collapsed": "; ".join(signs)})
     with atomic(path) as temporary:
         write_sealed(temporary, table)

@@ -20,7 +20,7 @@ from rs3l.data.features import features
 from rs3l.data.store import RAW, JetBatch
 from rs3l.errors import ConfigError
 from rs3l.files import atomic, sha256
-from rs3l.model.encoder import load_encoder
+from rs3l.model.encoder import load_encoder, signs_in
 from rs3l.model.encoders.base import JetEncoder
 
 INPUTS = JetBatch._fields
@@ -73,6 +73,7 @@ def export_onnx(model: str | Path, path: str | Path) -> None:
             "constituents": encoder.constituents,
             "columns": RAW,
             "model_sha256": sha256(model),
+            **({"collapsed": signs} if (signs := signs_in(model)) else {}),
         }
     )
     with atomic(path) as temporary:

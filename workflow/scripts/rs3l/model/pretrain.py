@@ -11,7 +11,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -99,19 +99,19 @@ def pretrain(
     the last epoch: the one-cycle schedule ends at a vanishing learning rate, and the validation loss of
     every epoch is in the metrics. All ``ranks`` call this; the first writes. Raises :class:`StoppedError`
     after SIGTERM or SIGINT: the same call goes on, with the result of an uninterrupted one. Raises
-    :class:`TrainingError` if the loss is not finite, the latent space has collapsed, or the batch is too
-    small for the ranks.
+    :class:`TrainingError` if the loss is not finite, the batch is too small for the ranks, or the latent space
+    has collapsed; unless ``block.on_collapse`` is ``warn``: then the model and its provenance say ``collapsed``.
     """
     preflight(ranks)
     checksum = sha256_of_manifest(manifest)
     trainer = Trainer(block, manifest, Checkpoint(state, block, checksum), ranks, running)
     trainer.run()
-    refuse_collapse(block, trainer.rows[-1], trainer.batch)
+    signs = judge_collapse(block, trainer.rows[-1], trainer.batch)
     if not ranks.first:
         return
-    save_encoder(trainer.encoder, model)
-    write_checked(metrics, _csv(trainer.rows))
-    made_from = {"block": block.model_dump(), "manifest_sha256": checksum}
+    save_encoder(trainer.encoder, model, **({"collapsed": signs} if signs else {}))
+    write_checked(metrics, _csv(_judged(block, row, trainer.batch) for row in trainer.rows))
+    made_from = {"block": block.model_dump(), "manifest_sha256": checksum, "collapsed": signs}
     made_by = provenance(**made_from, ranks=ranks.size, device=ranks.device.type)
     write_json(provenance_path, sealed_json(made_by))
     trainer.checkpoint.delete()
@@ -198,7 +198,7 @@ class Trainer:
                 self.losses, self._generator = [], None
                 self._save()
                 self._report()
-                if self._collapsed():
+                if self.block.on_collapse == "stop" and self._collapsed():
                     refuse_collapse(self.block, self.rows[-1], self.batch)
 
     def _epoch(self, epoch: int, stop: StopRequest) -> Row:
@@ -247,10 +247,8 @@ class Trainer:
         loss, flags = self.ranks.totals(share, *flags)
         self.losses.append(loss)
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} in epoch {len(self.rows) + 1}, step {len(self.losses)}; lower "
-                "pretrain.learning_rate or raise pretrain.temperature"
-            )
+            step = f"epoch {len(self.rows) + 1}, step {len(self.losses)}"
+            raise TrainingError(_not_finite(f"the loss is {loss} in {step}"))
         self.live.step(self.done, {"loss": loss, "learning_rate": rate})
         self._progress(loss)
         return flags
@@ -292,11 +290,17 @@ class Trainer:
             rows = pairs[:, start : start + size]
             own = self._latents(self.val, rows, generator, self.ranks.part(size))
             latents = self.ranks.gather(own, self.ranks.rows(rows >= 0), rows.size)
-            losses.append(self.loss(latents, self._groups(codes(self.val.store, rows))).item())
+            losses.append(self._finite(self.loss(latents, self._groups(codes(self.val.store, rows))).item()))
             values.append(diagnose(latents)._asdict())
             similarities.add(latents.double().cpu().numpy(), self.val.store.process[rows[0]])
         means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
         return {"val_loss": float(np.mean(losses)), **means, **similarities.row()}
+
+    def _finite(self, loss: float) -> float:
+        """Return a validation loss; the last step of an epoch can spoil the weights, and no other tells."""
+        if not math.isfinite(loss):
+            raise TrainingError(_not_finite(f"the validation loss is {loss} after epoch {len(self.rows) + 1}"))
+        return loss
 
     def _check_batch(self) -> None:
         smallest = min(self.batch, len(self.val.events.count))
@@ -404,15 +408,38 @@ class Rate:
         return (done - self.first) / max(time.monotonic() - self.started, 1e-9)
 
 
+def _not_finite(what: str) -> str:
+    return f"{what}; lower pretrain.learning_rate or raise pretrain.temperature"
+
+
 def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
     """Raise :class:`TrainingError` if an epoch's metrics show a collapsed or untrained encoder."""
     if signs := signs_of_collapse(block, row, batch):
-        when = f" in epoch {row['epoch']} of {block.epochs}" if "epoch" in row else ""
         raise TrainingError(
-            f"pre-training ({block.method}) collapsed{when}: {'; '.join(signs)}. "
-            "Change pretrain.learning_rate, pretrain.temperature or pretrain.batch; "
-            "raise pretrain.epochs if the loss was still falling"
+            f"{_collapse(block, row, signs)}. Change pretrain.learning_rate, pretrain.temperature or "
+            "pretrain.batch; raise pretrain.epochs if the loss was still falling; or go on with what there is, "
+            "marked: pretrain.on_collapse: warn"
         )
+
+
+def judge_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
+    """Return the signs of collapse in an epoch's metrics, with a warning; refuse them, as the block says."""
+    signs = signs_of_collapse(block, row, batch)
+    if signs and block.on_collapse == "stop":
+        refuse_collapse(block, row, batch)
+    elif signs:
+        logging.warning("%s; it is used all the same (pretrain.on_collapse: warn)", _collapse(block, row, signs))
+    return signs
+
+
+def _collapse(block: PretrainBlock, row: Row, signs: Sequence[str]) -> str:
+    when = f" in epoch {row['epoch']} of {block.epochs}" if "epoch" in row else ""
+    return f"pre-training ({block.method}) collapsed{when}: {'; '.join(signs)}"
+
+
+def _judged(block: PretrainBlock, row: Row, batch: int) -> Row:
+    """Return a line of the metrics with the number of alarms that it sets off."""
+    return {**row, "collapsed": len(signs_of_collapse(block, row, batch))}
 
 
 def signs_of_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
@@ -420,20 +447,24 @@ def signs_of_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
 
     VICReg has no loss of guessing. SupCon is meant to gather each class at a point, so that its rank is low.
     """
-    chance = math.log(2 * batch - 1)
-    rank_alarm = min(RANK_ALARM, RANK_ALARM_FRACTION * block.encoder.latent)
+    chance, least = math.log(2 * batch - 1), rank_alarm(block)
     signs = []
     if block.loss != "vicreg" and not row["train_loss"] <= chance - LOSS_MARGIN:
         signs.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
     if not row["spread"] >= SPREAD_ALARM:
         signs.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
-    if block.loss != "sup_con" and not row["rank"] >= rank_alarm:
-        signs.append(f"RankMe {row['rank']:.2f} < {rank_alarm:.2f}")
+    if block.loss != "sup_con" and not row["rank"] >= least:
+        signs.append(f"RankMe {row['rank']:.2f} < {least:.2f}")
     return signs
 
 
-def _csv(rows: Sequence[Row]) -> str:
-    stream = io.StringIO()
+def rank_alarm(block: PretrainBlock) -> float:
+    """Return the RankMe below which the latents of an encoder are collapsed."""
+    return min(RANK_ALARM, RANK_ALARM_FRACTION * block.encoder.latent)
+
+
+def _csv(lines: Iterable[Row]) -> str:
+    stream, rows = io.StringIO(), list(lines)
     writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

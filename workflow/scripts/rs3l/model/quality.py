@@ -22,7 +22,7 @@ from rs3l.data.checksum import write_sealed
 from rs3l.data.observables import load_columns
 from rs3l.data.store import JetStore, load_views, read_manifest
 from rs3l.files import atomic
-from rs3l.model.encoder import embed, load_encoder
+from rs3l.model.encoder import embed, load_encoder, signs_in
 from rs3l.model.encoders.base import JetEncoder
 from rs3l.model.latents import EmbeddedJets, embed_test_jets, write_latents
 from rs3l.seeds import keyed_hash
@@ -76,7 +76,7 @@ def write_latents_and_quality(
     """
     encoder = load_encoder(model)
     test = embed_test_jets(manifest, encoder)
-    write_latents(test, latents)
+    write_latents(test, latents, signs_in(model))
     if path is None:
         return
     lines = list(quality(manifest, encoder, test, seed, replicas))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from rs3l.data.manifest import read_counts
 from rs3l.errors import DataError
+from rs3l.eval.marks import SIGNS, with_counts
 from rs3l.eval.names import method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
 from rs3l.eval.plot_results import read_table
@@ -105,15 +106,16 @@ def metrics_table(a: CampaignPaths, b: CampaignPaths) -> pd.DataFrame:
     """Return AUC and headline rejection of every method that both campaigns have, with the difference B - A."""
     shown = ["auc", rejection_name(read_json(a.summary)["signal_efficiency"])]
     columns = [*_KEY, "value", "error", "lower_limit"]
-    known = [*columns, *SPREAD_COLUMNS]  # older tables have no such columns
-    first, second = (read_table(paths.evaluation("metrics"), columns).reindex(columns=known) for paths in (a, b))
+    known = [*columns, *SPREAD_COLUMNS, *SIGNS]  # older tables lack some
+    tables = (with_counts(read_table(paths.evaluation("metrics"), columns)) for paths in (a, b))
+    first, second = (table.reindex(columns=known) for table in tables)
     both = first.merge(second, on=_KEY, suffixes=("_a", "_b"))
     rows = [_metric(row) for row in both[both["metric"].isin(shown)].to_dict("records")]
     return pd.DataFrame(rows)
 
 
 def _metric(row: Mapping[Any, Any]) -> dict[str, Any]:
-    sides = [{key: row[f"{key}_{side}"] for key in ("value", "error", "lower_limit")} for side in "ab"]
+    sides = [{key: row[f"{key}_{side}"] for key in ("value", "error", "lower_limit", *SIGNS)} for side in "ab"]
     difference = row["value_b"] - row["value_a"]
     error = float(np.hypot(row["error_a"], row["error_b"]))
     measured = not (row["lower_limit_a"] or row["lower_limit_b"])

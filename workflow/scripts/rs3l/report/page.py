@@ -14,6 +14,7 @@ from markupsafe import Markup
 from rs3l import __version__
 from rs3l.config.models import Campaign
 from rs3l.data.manifest import read_counts
+from rs3l.eval.marks import warnings
 from rs3l.eval.names import method_label
 from rs3l.files import write_text
 from rs3l.markdown import escaped
@@ -51,6 +52,7 @@ def report(config: Campaign, root: str | Path, rules: str = "") -> str:
         config=config,
         summary=summary,
         headline=headline(summary) if is_of(config, summary) else [],
+        warnings=warnings(summary) if is_of(config, summary) else [],
         methods=methods_table(summary) if is_of(config, summary) else None,
         left_over=left_over(config, paths),
         graph=f"data:image/svg+xml;base64,{picture}" if picture else "",
@@ -137,7 +139,8 @@ def markdown(config: Campaign, root: str | Path) -> str:
 def _main_results(summary: Mapping[str, Any]) -> list[str]:
     table = methods_table(summary)
     sentences = [f"- {escaped(sentence)}" for sentence in headline(summary)]
-    return [*sentences, "", "## Main results", "", table.about, "", *markdown_table(table), ""]
+    marks = [line for warning in warnings(summary) for line in (f"**{escaped(warning)}**", "")]
+    return [*sentences, "", *marks, "## Main results", "", table.about, "", *markdown_table(table), ""]
 
 
 def _not_shown(config: Campaign, paths: CampaignPaths) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from rs3l.config.blocks import is_baseline
 from rs3l.config.methods import BASELINE
 from rs3l.errors import DataError
+from rs3l.eval.marks import mark
 from rs3l.eval.names import SUBJECT_MODES, legend, method_label
 from rs3l.eval.plot_results import most_labels, read_table
 from rs3l.eval.tables import having
@@ -20,7 +21,7 @@ from rs3l.paths import CampaignPaths, figure_names
 from rs3l.report.contents import frame_table, read_json
 from rs3l.report.known import ABLATIONS
 from rs3l.report.page import markdown_table
-from rs3l.report.sections import number
+from rs3l.report.sections import difference, number
 from rs3l.report.words import Row, counted, sigma
 
 TABLES = ("metrics", "differences", "savings", "stability", "robustness", "matched", "calibration", "latents")
@@ -152,7 +153,7 @@ def ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
 
 def _ratios(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
     cells = [
-        (_pair(row, "/"), _labels(row), _significant(number(row, "ratio", "ratio_error"), row))
+        (_pair(row, "/"), _labels(row), _significant(difference(row, "ratio", "ratio_error"), row))
         for row in _records(folder, table)
     ]
     return _wide(cells, "ratio of rejections")
@@ -165,7 +166,7 @@ def _pair(row: Row, sign: str) -> str:
 def differences(folder: Path, task: str, metric: str) -> pd.DataFrame:
     """Return the difference of a metric to each reference, and in brackets its significance."""
     rows = _records(folder, _read(folder, "differences", task=task, metric=metric))
-    cells = [(_pair(row, "−"), _labels(row), _significant(number(row), row)) for row in rows]
+    cells = [(_pair(row, "−"), _labels(row), _significant(difference(row), row)) for row in rows]
     return _wide(cells, "difference")
 
 
@@ -189,8 +190,8 @@ def pretrained_ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
 
 def _saving(row: Row) -> str:
     if isinstance(row["limit"], str) and row["limit"]:
-        return f"{'>' if row['limit'] == 'more' else '<'} {row['value']:.3g}"
-    return number(row)
+        return f"{'>' if row['limit'] == 'more' else '<'} {row['value']:.3g}{mark(row)}"
+    return difference(row)
 
 
 def matched(folder: Path, task: str) -> pd.DataFrame:
@@ -208,7 +209,7 @@ def _matched_row(row: Row) -> dict[str, str]:
         "supervised": f"{_method(row, 'reference_')}, {_labels(row, 'reference_')}",
         "its rejection": number(row, "reference_rejection", "reference_rejection_error"),
         "its distance": number(row, "reference_value", "reference_error"),
-        "difference": _significant(number(row, "difference", "difference_error"), row),
+        "difference": _significant(difference(row, "difference", "difference_error"), row),
     }
 
 

@@ -13,11 +13,13 @@ from rs3l.config import blocks
 from rs3l.config.models import Campaign, PtHat
 from rs3l.data.manifest import read_counts
 from rs3l.errors import DataError
+from rs3l.eval.marks import SIGNS, footnote, mark, warnings, with_counts
 from rs3l.eval.names import headline_efficiency, method_label, rejection_name
 from rs3l.eval.plot_resources import resource_table
 from rs3l.eval.plot_results import read_table
 from rs3l.eval.spread import WORDS, unknown
 from rs3l.eval.summary import format_number
+from rs3l.eval.tables import having
 from rs3l.paths import SPLITS, CampaignPaths
 from rs3l.report.contents import (
     SECTIONS,
@@ -34,7 +36,7 @@ from rs3l.report.known import Known, is_of
 from rs3l.report.seen import seen
 from rs3l.report.words import sigma
 
-LACKING = "†"
+LACKING = "§"
 """Stands beside a value whose error lacks the spread of pre-trainings, or of draws of the labels."""
 
 _SIGNIFICANT = (
@@ -70,10 +72,11 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
 
 
 def number(row: Mapping[str, Any], value: str = "value", error: str = "error") -> str:
-    """Return value and error of a line of a table as text."""
+    """Return value and error of a line of a table as text, with the marks of its method (or its reference)."""
     limit = {"lower_limit": bool(row["lower_limit"])} if "lower_limit" in row else {}
     text = format_number({"value": float(row[value]), "error": float(row[error]), **limit}).replace("+-", "±")
-    return f"{text} {LACKING}" if "±" in text and (value, error) == ("value", "error") and unknown(row) else text
+    lacks = f" {LACKING}" if "±" in text and (value, error) == ("value", "error") and unknown(row) else ""
+    return text + lacks + mark(row, "reference_" if value.startswith("reference_") else "")
 
 
 def lacking(table: pd.DataFrame) -> str:
@@ -92,6 +95,12 @@ def results_table(metrics: pd.DataFrame, task: str, metric: str) -> pd.DataFrame
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("method").reset_index()
 
 
+def difference(row: Mapping[Any, Any], value: str = "value", error: str = "error") -> str:
+    """Return value and error of the line of a comparison as text, with the marks of both sides."""
+    text = number({"value": row[value], "error": row[error]})
+    return text + mark({name: row.get(name, 0) + row.get(f"reference_{name}", 0) for name in SIGNS})
+
+
 def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
     """Return the paired differences of one metric, with their significance."""
     chosen = differences[(differences["task"] == task) & (differences["metric"] == metric)]
@@ -100,7 +109,7 @@ def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.
             "method": method_label((str(row["method"]), str(row["mode"]))),
             "minus": method_label((str(row["reference_method"]), str(row["reference_mode"]))),
             "labels": row["labels"],
-            "difference": number({k: row[k] for k in ("value", "error")}),
+            "difference": difference(row),
             "significance": sigma({str(k): v for k, v in row.items()}),
         }
         for row in chosen.to_dict("records")
@@ -178,10 +187,12 @@ def _pretraining(config: Campaign, paths: CampaignPaths) -> list[Table]:
     for run in blocks.runs(config):
         path = Path(paths.model_metrics(run))
         if path.is_file():
-            rows.append({"run": run, **read_table(path).iloc[-1].to_dict()})
+            last = read_table(path).iloc[-1].to_dict()
+            rows.append({"run": f"{run}{mark({'collapsed': last.get('collapsed', 0)})}", **last})
     if not rows:
         return []
     about = "Metrics after the last epoch of every run; docs/pretrain.md explains them."
+    about = f"{about} {footnote(with_counts(pd.DataFrame(rows)))}".rstrip()
     return [frame_table("runs", "Last epoch", pd.DataFrame(rows), about, is_open=True)]
 
 
@@ -194,10 +205,13 @@ def _results(config: Campaign, paths: CampaignPaths) -> list[Table]:
     for task in dict.fromkeys(metrics["task"]):
         for metric, what in ((rejection, f"rejection at {efficiency:.0%} signal efficiency"), ("auc", "AUC")):
             shown = results_table(metrics, task, metric)
-            result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, lacking(shown), is_open=True))
+            notes = [lacking(shown), footnote(having(metrics, {"task": task, "metric": metric}))]
+            about = " ".join(note for note in notes if note)
+            result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, about, is_open=True))
         paired = significance_table(differences, task, rejection)
         title = f"{task}: paired differences of the rejection"
-        result.append(frame_table(f"{task}-paired", title, paired, _SIGNIFICANT))
+        about = f"{_SIGNIFICANT} {footnote(having(differences, {'task': task}))}".rstrip()
+        result.append(frame_table(f"{task}-paired", title, paired, about))
     return result
 
 
@@ -213,7 +227,9 @@ def _ablation_text(config: Campaign, paths: CampaignPaths) -> list[str]:
     if not config.ablations or not path.is_file():
         return []
     summary = read_json(path)
-    return [entry["text"] for entry in summary["headline"]] if is_of(config, summary, ablations=True) else []
+    if not is_of(config, summary, ablations=True):
+        return []
+    return [*(entry["text"] for entry in summary["headline"]), *warnings(summary)]
 
 
 def _provenance(config: Campaign, paths: CampaignPaths) -> list[Table]:

@@ -7,10 +7,14 @@ tables have them; otherwise errors are added in quadrature, and the sentence say
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 from rs3l.config.models import Campaign
 from rs3l.errors import DataError
+from rs3l.eval.marks import SIGNS, collapsed_methods, legend
+from rs3l.eval.names import short_label
 from rs3l.paths import CampaignPaths
 from rs3l.report import seen_data, seen_results, seen_training
 from rs3l.report.scene import Scene
@@ -54,9 +58,20 @@ def seen(kind: str, item: str, paths: CampaignPaths, config: Campaign) -> str:
     if kind not in SEEN:
         return ""
     try:
-        return SEEN[kind](Scene(item, paths, config)).strip()
+        text = SEEN[kind](Scene(item, paths, config)).strip()
     except DataError:  # a table that is missing, or of another version
         return ""
+    return f"{text} {_marks(text, paths)}".strip() if text else ""
+
+
+def _marks(text: str, paths: CampaignPaths) -> str:
+    """Return what a sentence must not leave unsaid: which of its methods collapsed, and what its signs mean."""
+    found = [Path(path) for path in (paths.summary, paths.ablations_summary) if Path(path).is_file()]
+    summaries = [json.loads(path.read_text(encoding="utf-8")) for path in found]
+    collapsed = dict.fromkeys(method for summary in summaries for method in collapsed_methods(summary))
+    named = [method for method in collapsed if method in text or short_label(method) in text]
+    about = f"{SIGNS['collapsed']} Collapsed in pre-training, and used all the same: {', '.join(named)}."
+    return f"{about if named else ''} {legend(text.replace(SIGNS['collapsed'], ''))}".strip()
 
 
 def headlines(paths: CampaignPaths, config: Campaign) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rs3l.eval import student
+from rs3l.eval.marks import mark
 from rs3l.eval.spread import effective_dof, unknown
 from rs3l.eval.summary import format_number
 
@@ -47,8 +48,8 @@ def measured(value: float, error: float) -> str:
 def of_row(row: Row) -> str:
     """Return value and error of a line of a table; of a lower limit ``> value``."""
     if row.get("lower_limit"):
-        return f"> {plain(row['value'])}"
-    return measured(float(row["value"]), float(row["error"]))
+        return f"> {plain(row['value'])}{mark(row)}"
+    return measured(float(row["value"]), float(row["error"])) + mark(row)
 
 
 def lacks(row: Row) -> str:
