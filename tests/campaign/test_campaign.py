@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from conftest import Snakemake
+from rs3l.config import parse_campaign
+from rs3l.paths import CampaignPaths
+from rs3l.report.left_over import left_over
 
 pytestmark = pytest.mark.campaign
 Values = dict[str, Any]
@@ -64,6 +67,11 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Send SIGKILL to Snakemake and to every job of it."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def test_all_that_the_campaign_made_is_in_its_report(finished: Snakemake, test_values: Values) -> None:
+    paths = CampaignPaths(str(finished.folder / "results" / "test"))
+    assert left_over(parse_campaign(test_values), paths) == []
 
 
 def test_killed_and_resumed_gives_the_same_bytes(finished: Snakemake, test_values: Values, tmp_path: Path) -> None:
