@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from conftest import Snakemake, wait_until
+from rs3l.config import parse_campaign
+from rs3l.paths import CampaignPaths
+from rs3l.report.left_over import left_over
 
 pytestmark = pytest.mark.campaign
 Values = dict[str, Any]
@@ -75,6 +78,11 @@ def kill_after(snakemake: Snakemake, jobs: int) -> None:
     wait_until(lambda: len(list(snakemake.folder.glob(shards))) >= jobs or process.poll() is not None)
     assert process.poll() is None
     kill_group(process)
+
+
+def test_all_that_the_campaign_made_is_in_its_report(finished: Snakemake, test_values: Values) -> None:
+    paths = CampaignPaths(str(finished.folder / "results" / "test"))
+    assert left_over(parse_campaign(test_values), paths) == []
 
 
 def test_killed_and_resumed_gives_the_same_bytes(finished: Snakemake, test_values: Values, tmp_path: Path) -> None:

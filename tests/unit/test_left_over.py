@@ -93,11 +93,13 @@ def test_a_process_and_a_variant_that_were_removed(copy: Path) -> None:
     config = parse_campaign(values(processes=processes, tasks=tasks, variants=variants))
     figure(copy, "jet_variations_w_qq")
     figure(copy, "jet_variations_qcd", "process,variant\nqcd,nominal\nqcd,fsr_hi\n")
+    figure(copy, "similarity", "epoch,what,cosine,run\n1,cosine_means:qcd:w_qq,0.1,rs3l_s0\n")
     figure(copy, "latent_corner", "process,first,second\nqcd,1,2\n")
     found = named(config, copy)
     assert found["figures/jet_variations_w_qq.svg"] == "the configuration has no process w_qq"
     assert found["figures/jet_variations_qcd.svg"] == "the configuration has no variant fsr_hi; draw it again"
-    assert "process w_qq; no what fsr_hi" in found["figures/matching.svg"]
+    assert "process w_qq; no variant fsr_hi" in found["figures/matching.svg"]
+    assert found["figures/similarity.svg"] == "the configuration has no process w_qq; draw it again"
     assert (
         found["dataset, in part"]
         == "the configuration has no process w_qq; no variant fsr_hi; run the merge again"

@@ -20,6 +20,9 @@ from rs3l.eval.names import baselines_of, methods_of
 from rs3l.eval.plot_results import read_table
 from rs3l.paths import CampaignPaths, figure_names
 
+TOGETHER = ("any two", "all")
+"""Rows of the matching figure that are no variant."""
+
 ABLATIONS = "ablations"
 """The figure of the ablations, and the folder of their tables."""
 
@@ -43,7 +46,6 @@ class Known:
                 "run": frozenset(runs),
                 **dict.fromkeys(("method", "reference_method"), methods),
                 **dict.fromkeys(("variant", "first", "second"), variants),
-                "what": variants | {"any two", "all"},
             }
         )
 
@@ -74,11 +76,21 @@ def is_shown(config: Campaign, paths: CampaignPaths, figure: str) -> bool:
 
 
 def foreign_points(config: Campaign, paths: CampaignPaths, figure: str) -> dict[str, list[str]]:
-    """Return what the points of a figure name that the configuration does not have."""
+    """Return what the points of a figure name that the configuration does not have; nothing without points."""
     try:
         points = read_table(paths.figure(figure, "csv"))
     except DataError:
         return {}
+    return foreign_names(config, figure, points)
+
+
+def foreign_names(config: Campaign, figure: str, points: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the names in the points of a figure that the configuration does not have, by what they are of."""
+    if figure == "matching" and "what" in points.columns:
+        points = points[~points["what"].isin(TOGETHER)].rename(columns={"what": "variant"})
+    if figure == "similarity" and "what" in points.columns:  # cosine_views:process, cosine_means:process:process
+        processes = points["what"].str.split(":").str[1:].explode()
+        points = pd.DataFrame({"process": processes})
     return Known.of(config, figure == ABLATIONS).foreign(points)
 
 
