@@ -30,17 +30,19 @@ CAMPAIGNS = ("finished", "undisturbed")
 """Fixtures that run a whole campaign."""
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give each worker of pytest-xdist whole files, and all tests on a finished campaign to one."""
+    item.add_marker(pytest.mark.xdist_group(campaign_of(item) or item.nodeid.split("::")[0]))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each worker of pytest-xdist whole files, and all tests on a finished campaign to one, which begins with them."""
+    """Begin with the tests on a finished campaign, which take longest."""
+    items.sort(key=lambda item: campaign_of(item) is None)
 
-    def group(item: pytest.Item) -> str:
-        fixtures = getattr(item, "fixturenames", ())
-        return next((name for name in CAMPAIGNS if name in fixtures), item.nodeid.split("::")[0])
 
-    items.sort(key=lambda item: group(item) not in CAMPAIGNS)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
+def campaign_of(item: pytest.Item) -> str | None:
+    """Return the campaign that a test needs finished, if it needs one."""
+    return next((name for name in CAMPAIGNS if name in getattr(item, "fixturenames", ())), None)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
