@@ -17,7 +17,7 @@ RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger camp
   $(if $(AWAIT),--await) $(if $(ANY_HOST),--any-host)
 
 # `make test`: a worker of pytest-xdist per core; PYTEST: more options of pytest.
-WORKERS = -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+WORKERS = -n auto --maxprocesses 4 --no-loadscope-reorder
 PYTEST ?=
 
 # `make test-processor`: default, avx2 or avx512, of which torch takes the best by itself.

@@ -26,23 +26,35 @@ SCRIPTS = REPOSITORY / "workflow" / "scripts"
 HANGS = 600
 """Seconds after which what a test waits for will not come. Nothing is expected to be faster than that."""
 
-CAMPAIGNS = ("finished", "undisturbed")
-"""Fixtures that run a whole campaign."""
+ON_A_CAMPAIGN = (
+    "campaign", "conda", "faults", "report", "slurm",
+    "dag/test_ablations.py", "dag/test_rerun.py", "dag/test_resources.py",
+)  # fmt: skip
+"""Folders and files whose tests look at the finished campaign: one worker of pytest-xdist has them all."""
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give each worker of pytest-xdist whole files, and all tests on a finished campaign to one."""
-    item.add_marker(pytest.mark.xdist_group(campaign_of(item) or item.nodeid.split("::")[0]))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker whole files, and one of them all the tests on a finished campaign."""
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::")[0]
+            return "on a campaign" if is_on_a_campaign(REPOSITORY / path) else path
+
+    return Files(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests on a finished campaign, which take longest."""
-    items.sort(key=lambda item: campaign_of(item) is None)
+    items.sort(key=lambda item: not is_on_a_campaign(item.path))
+    astray = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
+    assert all(map(is_on_a_campaign, astray)), f"for ON_A_CAMPAIGN: {astray}"
 
 
-def campaign_of(item: pytest.Item) -> str | None:
-    """Return the campaign that a test needs finished, if it needs one."""
-    return next((name for name in CAMPAIGNS if name in getattr(item, "fixturenames", ())), None)
+def is_on_a_campaign(path: Path) -> bool:
+    """Return whether tests in ``path`` look at the finished campaign."""
+    return path.relative_to(REPOSITORY / "tests").as_posix().startswith(ON_A_CAMPAIGN)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
