@@ -13,4 +13,4 @@ LATENTS = 1
 FINETUNE = 2
 EVALUATE = 2
 FIGURES = 2
-LHE = 1  # the index of external files
+LHE = 2  # the index of external files

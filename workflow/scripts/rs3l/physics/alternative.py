@@ -131,7 +131,7 @@ class Alternative:
         )
 
     def _aligned(self, particles: Particles) -> int:
-        """Count the events with half the anchor's pT within a jet radius of it."""
+        """Count the events with half the anchor's pT within a jet radius of it, or without a direction."""
         anchors = [find_anchor(self._events[i], self._block.anchor) for i in particles.position.tolist()]
         sizes = np.diff(particles.offsets)
         event = np.repeat(np.arange(len(anchors)), sizes)
@@ -139,9 +139,11 @@ class Alternative:
         transverse = np.hypot(particles.px, particles.py)
         with np.errstate(divide="ignore", invalid="ignore"):
             d_eta = np.arcsinh(particles.pz / transverse) - eta
+            fraction = transverse / pt
         near = np.hypot(d_eta, wrap(np.arctan2(particles.py, particles.px) - phi)) < self._block.jets.radius
-        share = np.bincount(event[near], (transverse / pt)[near], len(anchors))
-        return int((share > 0.5).sum())
+        share = np.bincount(event[near], fraction[near], len(anchors))
+        unknown = [not anchor.has_direction for anchor in anchors]
+        return int((unknown | (share > 0.5)).sum())
 
     def _check(self, aligned: int, total: int) -> None:
         if not total:
