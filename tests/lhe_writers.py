@@ -102,6 +102,7 @@ STYLES = {
     "pythia": (PYTHIA, 3, 17),
 }
 """Head, weighting strategy, and decimals of the momenta."""
+WEIGHTS_IN_PB = 4
 
 
 def head(style: str, events: int, **changes: object) -> str:
@@ -129,7 +130,12 @@ def write_lhe(
     edit: Callable[[str], str] = lambda text: text,
     **changes: object,
 ) -> Path:
-    """Write a file, gzipped if its name says so; ``edit`` changes its text, ``changes`` the values of its head."""
+    """Write a file, gzipped if its name says so; ``edit`` changes its text, ``changes`` the values of its head.
+
+    Where the weights are in pb (strategy -4), the cross-section is their mean, if it is not given.
+    """
+    if abs(STYLES[style][1]) == WEIGHTS_IN_PB:
+        changes.setdefault("sigma", sum(event.weight for event in events) / len(events))
     text = head(style, len(events), **changes) + "".join(event_text(style, event) for event in events)
     data = edit(text + "</LesHouchesEvents>\n").encode("latin-1")
     path.parent.mkdir(parents=True, exist_ok=True)

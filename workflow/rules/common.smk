@@ -15,7 +15,7 @@ gc.set_threshold(100_000, 1_000, 1_000)
 from rs3l import versions
 from rs3l.config import blocks, methods, parse_campaign
 from rs3l.errors import CampaignError
-from rs3l.lhe_inputs import find_files
+from rs3l.lhe_inputs import find_files, refuse_replaced, split_inputs, stamps
 from rs3l.paths import (
     CONFIG_FIGURES,
     DATASET_FIGURES,
@@ -94,12 +94,25 @@ def merge_workers(wildcards, threads, resources):
     return f"--workers {threads}"
 
 
-def lhe_files(wildcards):
-    """Return the external files of a process."""
+@cache
+def lhe_paths(process):
+    """Return the external files of a process: inputs, and those whose names would be wildcards."""
     try:
-        return find_files(wildcards.process, CAMPAIGN.processes[wildcards.process].lhe_patterns)
+        files = find_files(process, CAMPAIGN.processes[process].lhe_patterns)
+        refuse_replaced(process, PATHS.lhe_index(process), files)
     except CampaignError as error:
         raise WorkflowError(str(error)) from None
+    return split_inputs(files)
+
+
+def lhe_files(wildcards):
+    """Return the external files of a process that can be inputs."""
+    return lhe_paths(wildcards.process)[0]
+
+
+def lhe_stamps(wildcards):
+    """Return size and time of the other external files of a process."""
+    return stamps(lhe_paths(wildcards.process)[1])
 
 
 def lhe_index(wildcards):

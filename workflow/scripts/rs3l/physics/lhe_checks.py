@@ -60,6 +60,7 @@ def _problems(event: HardEvent, text: str, source: LheSource) -> Iterator[str]:
     yield from _numbers(event)
     yield from _beams(event, source.ecm)
     yield from _codes(event, source.declared)
+    yield from _ancestors(event)
     yield from _statuses(event)
     yield from _mothers(event)
     yield from _conserved(event)
@@ -102,10 +103,24 @@ def _codes(event: HardEvent, declared: Collection[int]) -> Iterator[str]:
             )
 
 
+def _ancestors(event: HardEvent) -> Iterator[str]:
+    """The mothers of each particle are in the event, and lead to its beginning: Pythia would never find it."""
+    left = {position: {m for m in p[2:4] if m} for position, p in enumerate(event.particles, 1)}
+    if any(not 1 <= m <= len(event.particles) for mothers in left.values() for m in mothers):
+        yield "the mother of a particle is not in the event; get or generate the file again"
+    while done := [position for position, mothers in left.items() if not mothers & left.keys()]:
+        for position in done:
+            del left[position]
+    if left:
+        first = min(left)
+        yield (
+            f"particle {first} ({event.particles[first - 1][0]}) is its own ancestor, or comes from one that is: "
+            "correct the mothers"
+        )
+
+
 def _statuses(event: HardEvent) -> Iterator[str]:
     mothers = {m for p in event.particles for m in p[2:4]}
-    if not 0 <= min(mothers) <= max(mothers) <= len(event.particles):
-        yield "the mother of a particle is not in the event; get or generate the file again"
     for position, p in enumerate(event.particles, 1):
         if p[1] not in (INCOMING, FINAL, *_DECAYED):
             why = _STATUS.get(p[1], "which means nothing here")
@@ -135,20 +150,13 @@ def _mothers(event: HardEvent) -> Iterator[str]:
                 f"particle {position} ({p[0]}) has the mothers {p[2]} and {p[3]}: write 1 and 2, the incoming "
                 "ones, or the one particle whose decay it is from"
             )
-    yield from _families(particles)
+    yield from _only_daughters(particles)
 
 
-def _families(particles: Sequence[Particle]) -> Iterator[str]:
+def _only_daughters(particles: Sequence[Particle]) -> Iterator[str]:
     daughters: dict[int, list[int]] = {}
     for position, p in enumerate(particles, 1):
-        if p[1] != INCOMING:
-            daughters.setdefault(p[2], []).append(position)
-    found, left = 2, [*daughters.get(1, []), *daughters.get(2, [])]
-    while left:
-        found += 1
-        left += daughters.get(left.pop(), [])
-    if found < len(particles):
-        yield "a particle is its own ancestor: its mothers do not lead back to the collision; correct the mothers"
+        daughters.setdefault(p[2], []).append(position)
     for mother, (first, *others) in daughters.items():
         if not others and particles[first - 1][2:4] == (mother, mother):
             yield (
