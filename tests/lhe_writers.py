@@ -5,10 +5,15 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from rs3l.config.blocks import LheSource
 from rs3l.physics.lhe import HardEvent, Particle
 
 ECM = 13000.0
+COLUMNS = (
+    "id", "status", "mother1", "mother2", "colour", "anticolour", "px", "py", "pz", "e", "m", "life", "spin",
+)  # fmt: skip
 RUN_CARD = """  {events} = nevents ! Number of unweighted events requested
   {ickkw}        = ickkw            ! 0 no matching, 1 MLM
   {ktdurham}     = ktdurham
@@ -121,6 +126,24 @@ def event_text(style: str, event: HardEvent) -> str:
     first = f" {len(event.particles)} 1 {event.weight:.17g} {event.scale:.17g} {couplings}"
     lines = ["<event>", first, *(_line(p, decimals) for p in event.particles)]
     return "\n".join([*lines, *_TAILS[style](event), "</event>\n"])
+
+
+def lhe_source(*patterns: Path | str, events: int, **changes: Any) -> LheSource:
+    """Return the block of a process ``qcd`` with the files of ``patterns``."""
+    values = {
+        "accept": [],
+        "undecayed": False,
+        "anchor": "outgoing_parton",
+        "anchor_choice": "unique",
+        "declared": [],
+    }
+    values |= {"process": "qcd", "patterns": [str(p) for p in patterns], "events": events, "ecm": ECM, **changes}
+    return LheSource.model_validate(values)
+
+
+def changed(particle: Particle, **values: float) -> Particle:
+    """Return a particle with new values of some of its columns."""
+    return tuple({**dict(zip(COLUMNS, particle, strict=True)), **values}.values())  # type: ignore[return-value]
 
 
 def write_lhe(

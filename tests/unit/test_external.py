@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pylhe
 import pytest
 
-from lhe_writers import event_text, head, write_lhe
+from lhe_writers import changed as put
+from lhe_writers import event_text, head, lhe_source, write_lhe
 from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import LheBlock, LheSource, ResimBlock
@@ -35,22 +36,8 @@ Edit = Callable[[str], str]
 N = 12
 
 
-def source(
-    *patterns: Path | str, events: int = N, accept: tuple[str, ...] = (), anchor: Any = "outgoing_parton"
-) -> LheSource:
-    return LheSource.model_validate(
-        {
-            "process": "qcd",
-            "patterns": [str(p) for p in patterns],
-            "accept": accept,
-            "undecayed": False,
-            "events": events,
-            "ecm": 13000.0,
-            "anchor": anchor,
-            "anchor_choice": "unique",
-            "declared": [],
-        }
-    )
+def source(*patterns: Path | str, events: int = N, **changes: Any) -> LheSource:
+    return lhe_source(*patterns, events=events, **changes)
 
 
 def shard_block(of: LheSource, first: int, events: int) -> LheBlock:
@@ -331,26 +318,6 @@ Change = Callable[[HardEvent], dict[str, Any]]
 def particles(change: Callable[[Particle], Any]) -> Change:
     """Change every particle of an event."""
     return lambda event: {"particles": [change(p) for p in event.particles]}
-
-
-def put(p: Particle, **values: float) -> Particle:
-    """Return a particle with new values."""
-    names = (
-        "id",
-        "status",
-        "mother1",
-        "mother2",
-        "colour",
-        "anticolour",
-        "px",
-        "py",
-        "pz",
-        "e",
-        "m",
-        "life",
-        "spin",
-    )
-    return tuple({**dict(zip(names, p, strict=True)), **values}.values())  # type: ignore[return-value]
 
 
 def undecayed(event: HardEvent) -> dict[str, Any]:
