@@ -39,6 +39,24 @@ except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
+
+
+@cache
+def lhe_paths(process):
+    """Return the external files of a process: inputs, and those whose names would be wildcards."""
+    try:
+        files = find_files(process, CAMPAIGN.processes[process].lhe_patterns)
+        refuse_replaced(process, PATHS.lhe_index(process), files)
+    except CampaignError as error:
+        raise WorkflowError(str(error)) from None
+    return split_inputs(files)
+
+
+# Not by the rule alone: where its index exists, Snakemake does without missing inputs.
+if workflow.is_main_process:
+    for name in CAMPAIGN.processes:
+        lhe_paths(name)
+
 EVALUATION_TABLES = (
     "metrics",
     "runs",
@@ -92,17 +110,6 @@ def merge_workers(wildcards, threads, resources):
     if resources.get("dask_jobs"):
         return f"--jobs {resources.dask_jobs} --memory {resources.mem_mb} --minutes {resources.runtime}"
     return f"--workers {threads}"
-
-
-@cache
-def lhe_paths(process):
-    """Return the external files of a process: inputs, and those whose names would be wildcards."""
-    try:
-        files = find_files(process, CAMPAIGN.processes[process].lhe_patterns)
-        refuse_replaced(process, PATHS.lhe_index(process), files)
-    except CampaignError as error:
-        raise WorkflowError(str(error)) from None
-    return split_inputs(files)
 
 
 def lhe_files(wildcards):

@@ -62,7 +62,7 @@ def refuse_replaced(process: str, index: str | Path, files: Sequence[str]) -> No
         if not same_size or (stat.st_ctime_ns > made.st_ctime_ns and sha256(path) != known[path]["sha256"]):
             raise ConfigError(
                 f"processes.{process}.lhe: {path} was replaced after {index} was made, by a file that is not "
-                f"newer: delete {index} to make its events anew, or put the old file back"
+                "newer: put the old file back, or `touch` this one, and its events are made anew"
             )
 
 

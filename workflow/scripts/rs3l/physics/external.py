@@ -388,8 +388,8 @@ def _check_unchanged(block: LheBlock, file: LheFile) -> None:
 
 def _replaced(block: LheBlock, file: LheFile) -> DataError:
     return DataError(
-        f"{file.path}: changed, replaced or removed since its index was made; put it back, or delete the index "
-        f"(hard/{block.process}/files.json in the folder of the results) and run again"
+        f"{file.path}: changed, replaced or removed since its index was made (another SHA-256): put the old "
+        f"file back, or `touch` this one and run again: the index of {block.process} is made anew"
     )
 
 
