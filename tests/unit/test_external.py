@@ -495,6 +495,10 @@ def test_missing_files_and_events(hard_events: Events, tmp_path: Path) -> None:
     write_lhe(path, hard_events("qcd", N)[:9])
     with pytest.raises(DataError, match="a.lhe: changed, replaced or removed since its index"):
         external_shard(shard_block(source(path), 0, 5), tmp_path / "0000.lhe.gz", index)
+    other = write_lhe(path, hard_events("qcd", N)).read_bytes().replace(b"nevents ! Number", b"nevents ! number")
+    path.write_bytes(other)  # of the same size
+    with pytest.raises(DataError, match="a.lhe: changed, replaced or removed since its index .*`touch` this one"):
+        external_shard(shard_block(source(path), 0, 5), tmp_path / "0000.lhe.gz", index)
     assert list(tmp_path.iterdir()) == [path]
 
 

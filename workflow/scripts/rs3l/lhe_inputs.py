@@ -24,10 +24,9 @@ def find_files(process: str, patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         matches = _matches(pattern)
         if not matches:
-            what = "no file matches" if glob.has_magic(pattern) else "there is no file"
             raise ConfigError(
-                f"processes.{process}.lhe: {what} {pattern!r} (from {Path.cwd()}); correct the path, or put the "
-                "file there"
+                f"processes.{process}.{_nothing(pattern)} (from {Path.cwd()}); correct the path, or put the file "
+                "there"
             )
         found.update(matches)
     return sorted(found)
@@ -64,6 +63,10 @@ def refuse_replaced(process: str, index: str | Path, files: Sequence[str]) -> No
                 f"processes.{process}.lhe: {path} was replaced after {index} was made, by a file that is not "
                 "newer: put the old file back, or `touch` this one, and its events are made anew"
             )
+
+
+def _nothing(pattern: str) -> str:
+    return f"lhe: no file matches {pattern!r}" if glob.has_magic(pattern) else f"lhe: there is no file {pattern!r}"
 
 
 def _matches(pattern: str) -> list[str]:
