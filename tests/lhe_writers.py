@@ -5,10 +5,15 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from rs3l.config.blocks import LheSource
 from rs3l.physics.lhe import HardEvent, Particle
 
 ECM = 13000.0
+COLUMNS = (
+    "id", "status", "mother1", "mother2", "colour", "anticolour", "px", "py", "pz", "e", "m", "life", "spin",
+)  # fmt: skip
 RUN_CARD = """  {events} = nevents ! Number of unweighted events requested
   {ickkw}        = ickkw            ! 0 no matching, 1 MLM
   {ktdurham}     = ktdurham
@@ -102,6 +107,7 @@ STYLES = {
     "pythia": (PYTHIA, 3, 17),
 }
 """Head, weighting strategy, and decimals of the momenta."""
+WEIGHTS_IN_PB = 4
 
 
 def head(style: str, events: int, **changes: object) -> str:
@@ -122,6 +128,24 @@ def event_text(style: str, event: HardEvent) -> str:
     return "\n".join([*lines, *_TAILS[style](event), "</event>\n"])
 
 
+def lhe_source(*patterns: Path | str, events: int, **changes: Any) -> LheSource:
+    """Return the block of a process ``qcd`` with the files of ``patterns``."""
+    values = {
+        "accept": [],
+        "undecayed": False,
+        "anchor": "outgoing_parton",
+        "anchor_choice": "unique",
+        "declared": [],
+    }
+    values |= {"process": "qcd", "patterns": [str(p) for p in patterns], "events": events, "ecm": ECM, **changes}
+    return LheSource.model_validate(values)
+
+
+def changed(particle: Particle, **values: float) -> Particle:
+    """Return a particle with new values of some of its columns."""
+    return tuple({**dict(zip(COLUMNS, particle, strict=True)), **values}.values())  # type: ignore[return-value]
+
+
 def write_lhe(
     path: Path,
     events: Sequence[HardEvent],
@@ -129,7 +153,12 @@ def write_lhe(
     edit: Callable[[str], str] = lambda text: text,
     **changes: object,
 ) -> Path:
-    """Write a file, gzipped if its name says so; ``edit`` changes its text, ``changes`` the values of its head."""
+    """Write a file, gzipped if its name says so; ``edit`` changes its text, ``changes`` the values of its head.
+
+    Where the weights are in pb (strategy -4), the cross-section is their mean, if it is not given.
+    """
+    if abs(STYLES[style][1]) == WEIGHTS_IN_PB:
+        changes.setdefault("sigma", sum(event.weight for event in events) / len(events))
     text = head(style, len(events), **changes) + "".join(event_text(style, event) for event in events)
     data = edit(text + "</LesHouchesEvents>\n").encode("latin-1")
     path.parent.mkdir(parents=True, exist_ok=True)

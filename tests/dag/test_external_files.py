@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from conftest import REPOSITORY, Snakemake
 from lhe_writers import write_lhe
 from rs3l.data.schema import Status
+from rs3l.files import sha256
 from rs3l.physics.lhe import HardEvent, read_shard
 
 
@@ -58,6 +60,48 @@ def test_missing_and_damaged_files_stop_with_their_name(snakemake: Snakemake) ->
         path.unlink()
     result = snakemake("hard", check=False)
     assert "processes.qcd.lhe: no file matches 'in put/*.lhe*'" in result.stdout + result.stderr
+
+
+def test_a_file_that_is_gone_or_replaced_stops_the_dry_run(snakemake: Snakemake, hard_events: Any) -> None:
+    """Even when all that is made of it is there, and Snakemake by itself would find nothing to do."""
+    folder = snakemake.folder / "in put"
+    values = yaml.safe_load((snakemake.folder / "config.yaml").read_text(encoding="utf-8"))
+    values["processes"]["qcd"]["lhe"] = ["in put/a.lhe.gz", "in put/b.lhe"]
+    snakemake.configure(values)
+    snakemake("hard")
+    assert snakemake.planned("hard") == {}
+    index = snakemake.folder / "results" / "test" / "hard" / "qcd" / "files.json"
+    whole = (folder / "b.lhe").read_bytes()
+    (folder / "b.lhe").unlink()
+    result = snakemake("hard", "--dry-run", check=False)
+    assert "processes.qcd.lhe: there is no file 'in put/b.lhe'" in result.stdout + result.stderr
+    write_lhe(folder / "b.lhe", hard_events("qcd", 24)[12:])
+    os.utime(folder / "b.lhe", ns=(0, index.stat().st_mtime_ns - 10**9))
+    result = snakemake("hard", "--dry-run", check=False)
+    remedy = "was replaced after results/test/hard/qcd/files.json was made, by a file that is not newer: put"
+    assert f"in put/b.lhe {remedy}" in result.stdout + result.stderr
+    (folder / "b.lhe").touch()
+    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 3, "hard": 1}
+    (folder / "b.lhe").write_bytes(whole[:-1] + b" \n")
+    snakemake("hard")
+    assert json.loads(index.read_text(encoding="utf-8"))["files"][1]["sha256"] == sha256(folder / "b.lhe")
+
+
+def test_paths_with_brackets_and_braces_are_taken_as_they_are(snakemake: Snakemake, hard_events: Any) -> None:
+    """Snakemake takes {x} for a wildcard: such a file is no input, but its change is seen all the same."""
+    values = yaml.safe_load((snakemake.folder / "config.yaml").read_text(encoding="utf-8"))
+    values["processes"]["qcd"]["lhe"] = ["run [1]/a.lhe", "s{x}/{process}.lhe"]
+    snakemake.configure(values)
+    events = hard_events("qcd", 24)
+    write_lhe(snakemake.folder / "run [1]" / "a.lhe", events[:11])
+    write_lhe(snakemake.folder / "s{x}" / "{process}.lhe", events[11:])
+    snakemake("hard")
+    folder = snakemake.folder / "results" / "test" / "hard" / "qcd"
+    found = [event for i in range(3) for event in read_shard(folder / f"{i:04d}.lhe.gz")[1]]
+    assert [event.scale for event in found] == [event.scale for event in events[:20]]
+    assert snakemake.planned("hard") == {}
+    write_lhe(snakemake.folder / "s{x}" / "{process}.lhe", events[12:])
+    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 3, "hard": 1}
 
 
 def test_an_external_generator_is_a_variant_and_an_edit_of_its_files_runs_it_again(

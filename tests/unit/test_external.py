@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pylhe
 import pytest
 
-from lhe_writers import event_text, head, write_lhe
+from lhe_writers import changed as put
+from lhe_writers import event_text, head, lhe_source, write_lhe
 from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import LheBlock, LheSource, ResimBlock
@@ -35,21 +36,12 @@ Edit = Callable[[str], str]
 N = 12
 
 
-def source(*patterns: Path | str, events: int = N, accept: tuple[str, ...] = ()) -> LheSource:
-    return LheSource.model_validate(
-        {
-            "process": "qcd",
-            "patterns": [str(p) for p in patterns],
-            "accept": accept,
-            "undecayed": False,
-            "events": events,
-            "ecm": 13000.0,
-        }
-    )
+def source(*patterns: Path | str, events: int = N, **changes: Any) -> LheSource:
+    return lhe_source(*patterns, events=events, **changes)
 
 
-def shard_block(of: LheSource, first: int, events: int, anchor: Any = "outgoing_parton") -> LheBlock:
-    return LheBlock(seed=7, process="qcd", first=first, events=events, anchor=anchor, decays={}, source=of)
+def shard_block(of: LheSource, first: int, events: int) -> LheBlock:
+    return LheBlock(seed=7, process="qcd", first=first, events=events, decays={}, source=of)
 
 
 def external(values: dict[str, Any], patterns: Any, process: str = "qcd", **changes: Any) -> Campaign:
@@ -75,7 +67,8 @@ def test_what_generators_write_is_read(hard_events: Events, tmp_path: Path, styl
     info = external_shard(block, tmp_path / "0000.lhe.gz")
     again, found = read_shard(tmp_path / "0000.lhe.gz")
     assert (again.process, again.seed, again.first, again.events, again.pythia) == ("qcd", 7, 0, N, "")
-    assert again.cross_section == info.cross_section == pytest.approx((6.5, 0.03))
+    sigma = np.mean([event.weight for event in events]) if style == "powheg" else 6.5
+    assert again.cross_section == info.cross_section == pytest.approx((sigma, 0.03))
     for expected, event in zip(events, found, strict=True):
         assert event.index == expected.index
         assert (event.weight, event.scale) == (expected.weight, expected.scale)
@@ -252,10 +245,10 @@ def test_events_with_and_without_another_parton_are_a_merged_sample(hard_events:
     events = [*hard_events("qcd", 6), *hard_events("higgs_bb", 6)]
     path = write_lhe(tmp_path / "a.lhe", events)
     with pytest.raises(DataError, match=r"a sample of several multiplicities .*`lhe_accept: \[merged\]`"):
-        make_index(source(path))
-    assert make_index(source(path, events=6)).files[0].kinds == []
+        make_index(source(path, anchor=[23]))
+    assert make_index(source(path, events=6, anchor=[23])).files[0].kinds == []
     powheg = write_lhe(tmp_path / "b.lhe", events, "powheg")
-    assert make_index(source(powheg, accept=("powheg",))).files[0].kinds == ["powheg"]
+    assert make_index(source(powheg, accept=("powheg",), anchor=[23])).files[0].kinds == ["powheg"]
 
 
 @pytest.mark.parametrize("style", ["powheg", "madgraph"])
@@ -325,26 +318,6 @@ Change = Callable[[HardEvent], dict[str, Any]]
 def particles(change: Callable[[Particle], Any]) -> Change:
     """Change every particle of an event."""
     return lambda event: {"particles": [change(p) for p in event.particles]}
-
-
-def put(p: Particle, **values: float) -> Particle:
-    """Return a particle with new values."""
-    names = (
-        "id",
-        "status",
-        "mother1",
-        "mother2",
-        "colour",
-        "anticolour",
-        "px",
-        "py",
-        "pz",
-        "e",
-        "m",
-        "life",
-        "spin",
-    )
-    return tuple({**dict(zip(names, p, strict=True)), **values}.values())  # type: ignore[return-value]
 
 
 def undecayed(event: HardEvent) -> dict[str, Any]:
@@ -434,9 +407,9 @@ def strip_decays(event: HardEvent) -> HardEvent:
 def test_an_anchor_that_is_not_there_names_file_and_event(hard_events: Events, tmp_path: Path) -> None:
     path = write_lhe(tmp_path / "a.lhe", hard_events("qcd", N))
     with pytest.raises(
-        DataError, match=r"a.lhe: event 3: hard event 3 has 0 particles that match the anchor \[25\]"
+        DataError, match=r"a.lhe: event 0: hard event 0 has 0 particles that match the anchor \[25\]"
     ):
-        external_shard(shard_block(source(path), 3, 4, [25]), tmp_path / "0000.lhe.gz")
+        external_shard(shard_block(source(path, anchor=[25]), 3, 4), tmp_path / "0000.lhe.gz")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -497,7 +470,7 @@ def test_files_must_be_one_sample(hard_events: Events, tmp_path: Path) -> None:
     cases: dict[str, tuple[list[HardEvent], dict[str, Any], str]] = {
         "same.lhe": (events[:6], {}, "the same bytes as"),
         "sigma.lhe": (events[6:], {"sigma": 8.0}, "cross-sections 8 and 6.5 pb"),
-        "strategy.lhe": (events[6:], {"strategy": -4}, "weighting strategies -4 and 3"),
+        "strategy.lhe": (events[6:], {"strategy": -2}, "weighting strategies -2 and 3"),
         "process.lhe": (events[6:], {"edit": other_process}, r"subprocesses \[2\] and \[1\]"),
     }
     for name, (some, changes, expected) in cases.items():
@@ -514,13 +487,17 @@ def test_missing_files_and_events(hard_events: Events, tmp_path: Path) -> None:
     path = write_lhe(tmp_path / "a.lhe", hard_events("qcd", N))
     with pytest.raises(DataError, match="a.lhe: 12 events in all, and processes.qcd.events asks for 13"):
         make_index(source(path, events=13))
-    with pytest.raises(DataError, match="no.lhe: no such file"):
+    with pytest.raises(ConfigError, match="processes.qcd.lhe: there is no file .*no.lhe"):
         make_index(source(tmp_path / "no.lhe"))
     with pytest.raises(ConfigError, match=r"processes.qcd.lhe: no file matches .*\*.lhe.gz"):
         find_files("qcd", [str(path), str(tmp_path / "*.lhe.gz")])
     index = make_index(source(path))
     write_lhe(path, hard_events("qcd", N)[:9])
-    with pytest.raises(DataError, match="a.lhe: changed or removed since its index was made"):
+    with pytest.raises(DataError, match="a.lhe: changed, replaced or removed since its index"):
+        external_shard(shard_block(source(path), 0, 5), tmp_path / "0000.lhe.gz", index)
+    other = write_lhe(path, hard_events("qcd", N)).read_bytes().replace(b"nevents ! Number", b"nevents ! number")
+    path.write_bytes(other)  # of the same size
+    with pytest.raises(DataError, match="a.lhe: changed, replaced or removed since its index .*`touch` this one"):
         external_shard(shard_block(source(path), 0, 5), tmp_path / "0000.lhe.gz", index)
     assert list(tmp_path.iterdir()) == [path]
 

@@ -18,7 +18,7 @@ from rs3l.config.capacity import check_capacity, check_inputs
 from rs3l.config.yaml_file import check_files
 from rs3l.errors import CampaignError
 from rs3l.eval.names import losses_text, methods_text, subject_text
-from rs3l.lhe_inputs import find_files
+from rs3l.lhe_inputs import find_files, refuse_replaced, split_inputs, stamps
 from rs3l.paths import (
     CONFIG_FIGURES,
     DATASET_FIGURES,
@@ -47,6 +47,23 @@ except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
 PATHS = CampaignPaths(CAMPAIGN.root)
+
+
+@cache
+def lhe_paths(process):
+    """Return the external files of a process: inputs, and those whose names would be wildcards."""
+    try:
+        files = find_files(process, CAMPAIGN.processes[process].lhe_patterns)
+        refuse_replaced(process, PATHS.lhe_index(process), files)
+    except CampaignError as error:
+        raise WorkflowError(str(error)) from None
+    return split_inputs(files)
+
+
+# Not by the rule alone: where its index exists, Snakemake does without missing inputs.
+if workflow.is_main_process:
+    for name in CAMPAIGN.processes:
+        lhe_paths(name)
 
 EVALUATION_TABLES = (
     "metrics",
@@ -124,11 +141,13 @@ def merge_workers(wildcards, threads, resources):
 
 
 def lhe_files(wildcards):
-    """Return the external files of a process."""
-    try:
-        return find_files(wildcards.process, CAMPAIGN.processes[wildcards.process].lhe_patterns)
-    except CampaignError as error:
-        raise WorkflowError(str(error)) from None
+    """Return the external files of a process that can be inputs."""
+    return lhe_paths(wildcards.process)[0]
+
+
+def lhe_stamps(wildcards):
+    """Return size and time of the other external files of a process."""
+    return stamps(lhe_paths(wildcards.process)[1])
 
 
 def lhe_index(wildcards):
@@ -224,7 +243,7 @@ def figures_block():
 
 def data_figures_block():
     """Return what a figure without methods depends on, as JSON: one of the data set, or of the configuration."""
-    return blocks.figures(CAMPAIGN, of_data=True).model_dump_json()
+    return blocks.figures(CAMPAIGN, of_data=True).as_json()
 
 
 def all_figures():

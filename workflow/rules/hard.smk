@@ -25,6 +25,7 @@ rule index_lhe:
         disk_mb=10,
     params:
         block=lambda wildcards: blocks.lhe_source(CAMPAIGN, wildcards.process).as_json(),
+        braces=lhe_stamps,
     message:
         "external hard events: {wildcards.process}"
     shell:

@@ -3,25 +3,84 @@
 from __future__ import annotations
 
 import glob
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from rs3l.errors import ConfigError
+from rs3l.files import sha256
+
+_WILDCARD = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*(\{\d+(,\d+)?\}[^{}]*)*)?\}")
+"""What Snakemake takes for a wildcard in the path of an input."""
 
 
 def find_files(process: str, patterns: Sequence[str]) -> list[str]:
-    """Return the sorted files of a process; raises :class:`ConfigError` for a pattern without a file."""
+    """Return the sorted files of a process; raises :class:`ConfigError` for a path or pattern without a file.
+
+    A path that exists is taken as it is, whatever is in its name; so is the part of a pattern that exists.
+    """
     found: set[str] = set()
     for pattern in patterns:
         matches = _matches(pattern)
         if not matches:
-            raise ConfigError(f"processes.{process}.lhe: no file matches {pattern!r} (from {Path.cwd()})")
+            raise ConfigError(
+                f"processes.{process}.{_nothing(pattern)} (from {Path.cwd()}); correct the path, or put the file "
+                "there"
+            )
         found.update(matches)
     return sorted(found)
 
 
+def split_inputs(files: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the files that can be inputs of a rule, and those whose names Snakemake takes for wildcards."""
+    braces = [file for file in files if _WILDCARD.search(file)]
+    return [file for file in files if file not in braces], braces
+
+
+def stamps(files: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Return path, size [bytes] and time [ns] of files that cannot be inputs: these show a change."""
+    return [(file, stat.st_size, stat.st_mtime_ns) for file in files for stat in [Path(file).stat()]]
+
+
+def refuse_replaced(process: str, index: str | Path, files: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` for a file that was replaced after it was indexed and does not look newer.
+
+    Nothing would run then. Only what has another size, or came to its place after the index, is read.
+    """
+    try:
+        known = {file["path"]: file for file in json.loads(Path(index).read_text(encoding="utf-8"))["files"]}
+        made = Path(index).stat()
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # the rule index_lhe, or the job that reads it, will say what is wrong
+    for path in files:
+        stat = Path(path).stat()
+        if path not in known or stat.st_mtime_ns > made.st_mtime_ns:
+            continue
+        same_size = stat.st_size == known[path]["bytes"]
+        if not same_size or (stat.st_ctime_ns > made.st_ctime_ns and sha256(path) != known[path]["sha256"]):
+            raise ConfigError(
+                f"processes.{process}.lhe: {path} was replaced after {index} was made, by a file that is not "
+                "newer: put the old file back, or `touch` this one, and its events are made anew"
+            )
+
+
+def _nothing(pattern: str) -> str:
+    return f"lhe: no file matches {pattern!r}" if glob.has_magic(pattern) else f"lhe: there is no file {pattern!r}"
+
+
 def _matches(pattern: str) -> list[str]:
-    """Return the files of a pattern; a plain path is returned as it is, so that a missing file is named."""
-    if not glob.has_magic(pattern):
+    """Return the files of a pattern."""
+    if Path(pattern).is_file():
         return [pattern]
-    return glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    found = glob.glob(_with_literal_folders(pattern), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute one
+    return [path for path in found if Path(path).is_file()]
+
+
+def _with_literal_folders(pattern: str) -> str:
+    """Return a pattern in which the longest folder that exists stands for itself."""
+    folder, slash, rest = pattern.rpartition("/")
+    while folder and not Path(folder).is_dir():
+        folder, slash, more = folder.rpartition("/")
+        rest = f"{more}/{rest}"
+    return glob.escape(folder) + slash + rest

@@ -13,4 +13,4 @@ LATENTS = 2
 FINETUNE = 3
 EVALUATE = 3
 FIGURES = 3
-LHE = 1  # the index of external files
+LHE = 2  # the index of external files

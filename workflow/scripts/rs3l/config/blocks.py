@@ -65,6 +65,9 @@ class LheSource(Block):
     undecayed: bool = Field(description="Whether events may have resonances that are not decayed.")
     events: int = Field(gt=0)
     ecm: float
+    anchor: Literal["outgoing_parton"] | list[int]
+    anchor_choice: Literal["unique", "alternate"]
+    declared: list[int] = Field(description="Particles that the settings declare: Pythia may know none of them.")
 
 
 class LheBlock(Block):
@@ -75,8 +78,6 @@ class LheBlock(Block):
     process: str
     first: int = Field(ge=0)
     events: int = Field(gt=0)
-    anchor: Literal["outgoing_parton"] | list[int]
-    anchor_choice: Literal["unique", "alternate"] = "unique"
     decays: PythiaSettings = Field(description="Of resonances that are not decayed; empty if there are none.")
     source: LheSource
 
@@ -339,7 +340,15 @@ def lhe_source(config: Campaign, process: str) -> LheSource:
         undecayed=bool(block.pythia),
         events=block.events,
         ecm=config.generator.ecm,
+        anchor=block.anchor,
+        anchor_choice=block.anchor_choice,
+        declared=_declared({**config.generator.pythia, **config.variants["nominal"].pythia}),
     )
+
+
+def _declared(settings: PythiaSettings) -> list[int]:
+    """Return the codes of the particles that settings like ``5000001:new`` are about."""
+    return sorted({int(code) for code, _, _ in (key.partition(":") for key in settings) if code.isdigit()})
 
 
 def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
@@ -355,8 +364,6 @@ def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
             process=process,
             first=first,
             events=shard_events(config, process, shard),
-            anchor=block.anchor,
-            anchor_choice=block.anchor_choice,
             decays={**config.generator.pythia, **block.pythia} if block.pythia else {},
             source=lhe_source(config, process),
         )

@@ -198,7 +198,8 @@ class Process(Block):
     lhe: str | list[str] = Field(
         [],
         description="Hard events from Les Houches files instead of Pythia: a path, a pattern, or a list of them, "
-        "relative to the working directory. The first `events` events of the sorted files are used.",
+        "relative to the working directory; an existing path is taken as it is. The first `events` events of the "
+        "sorted files are used.",
     )
     lhe_accept: list[SampleKind] = Field(
         [],

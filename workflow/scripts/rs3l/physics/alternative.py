@@ -137,7 +137,7 @@ class Alternative:
         )  # fmt: skip
 
     def _aligned(self, particles: Particles) -> int:
-        """Count the events with half the anchor's pT within a jet radius of it."""
+        """Count the events with half the anchor's pT within a jet radius of it, or without a direction."""
         block, events = self._block, (self._events[i] for i in particles.position.tolist())
         anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
         sizes = np.diff(particles.offsets)
@@ -146,9 +146,11 @@ class Alternative:
         transverse = np.hypot(particles.px, particles.py)
         with np.errstate(divide="ignore", invalid="ignore"):
             d_eta = np.arcsinh(particles.pz / transverse) - eta
+            fraction = transverse / pt
         near = np.hypot(d_eta, wrap(np.arctan2(particles.py, particles.px) - phi)) < self._block.jets.radius
-        share = np.bincount(event[near], (transverse / pt)[near], len(anchors))
-        return int((share > 0.5).sum())
+        share = np.bincount(event[near], fraction[near], len(anchors))
+        unknown = [not anchor.has_direction for anchor in anchors]
+        return int((unknown | (share > 0.5)).sum())
 
     def _check(self, aligned: int, total: int) -> None:
         if not total:

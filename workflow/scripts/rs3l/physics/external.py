@@ -27,17 +27,20 @@ from rs3l.physics.decays import decayed
 from rs3l.physics.generator import installed_version
 from rs3l.physics.lhe import HardEvent, ShardInfo, outgoing, write_shard
 from rs3l.physics.lhe_checks import check_event
-from rs3l.physics.lhe_files import Head, read_event, read_head, scan
+from rs3l.physics.lhe_files import Head, read_event, read_head, scan, unique
 from rs3l.physics.lhe_kinds import Label, check_kinds, kinds, labels
-from rs3l.physics.matching import find_anchor
+from rs3l.physics.matching import Anchor, find_anchor
 
 _PROTON = 2212
 _PARTONS = (1, 2, 3, 4, 5, 21)
 _STRATEGIES = (1, 2, 3, 4)
-_WEIGHTS_IN_PB = (1, 4)
 _SAME_BEAM = 1e-4
+_NOTHING = 1e-9
+"""Sum of the weights, relative to that of their sizes, that is no more than the rounding of zero."""
 _SAME_RUNS = 0.1
 """Largest relative difference of cross-sections, or of constant weights, between the files of one sample."""
+_SIGMAS = 4
+"""And of a cross-section and a mean of weights, in errors of the mean, if that is more."""
 
 
 class LheFile(Block):
@@ -55,6 +58,9 @@ class LheFile(Block):
     cross_section_error_pb: float
     smallest_weight: float = Field(description="Of |XWGTUP|.")
     largest_weight: float
+    sum_of_weights: float = Field(description="Of XWGTUP, with their signs.")
+    sum_of_sizes: float = Field(description="Of |XWGTUP|.")
+    along_the_beam: int = Field(description="Events whose anchor has no transverse momentum: they have no jet.")
     weights: list[str] = Field(description="Identifiers of the additional weights.")
 
 
@@ -145,17 +151,20 @@ class _Tally:
     def __init__(self) -> None:
         self.events = self.used = 0
         self.smallest, self.largest = math.inf, 0.0
-        self.sum = self.sum_of_squares = 0.0
+        self.sum = self.sizes = self.sum_of_squares = 0.0
+        self.along_the_beam = 0
         self.multiplicities: set[int] = set()
         self.labels: set[Label] = set()
 
-    def add(self, event: HardEvent, text: str) -> None:
+    def add(self, event: HardEvent, text: str, anchor: Anchor | None) -> None:
         """Count an event that is used."""
         self.labels |= labels(text)
+        self.along_the_beam += anchor is not None and not anchor.has_direction
         size = abs(event.weight)
         self.used += 1
         self.smallest, self.largest = min(self.smallest, size), max(self.largest, size)
         self.sum += event.weight
+        self.sizes += size
         self.sum_of_squares += size**2
         self.multiplicities.add(sum(abs(p[0]) in _PARTONS for p in outgoing(event)))
 
@@ -175,10 +184,10 @@ def _examine(source: LheSource, path: str, wanted: int) -> LheFile:
     for text in texts:
         first = first or text
         if tally.used < wanted:
+            event = read_event(path, tally.events, text, source.events - wanted + tally.events, head.weight_ids)
             where = f"{path}: event {tally.events}"
-            event = read_event(path, tally.events, text, tally.events, head.weight_ids)
-            check_event(where, event, source.ecm, source.undecayed)
-            tally.add(event, text)
+            check_event(where, event, text, source)
+            tally.add(event, text, _anchor(source, where, event))
         tally.events += 1
     found = kinds(head.text, first, tally.events, tally.multiplicities, tally.labels)
     check_kinds(path, head.text, found, source.accept)
@@ -196,21 +205,63 @@ def _examine(source: LheSource, path: str, wanted: int) -> LheFile:
         cross_section_error_pb=error,
         smallest_weight=min(tally.smallest, tally.largest),
         largest_weight=tally.largest,
+        sum_of_weights=tally.sum,
+        sum_of_sizes=tally.sizes,
+        along_the_beam=tally.along_the_beam,
         weights=head.weight_ids,
     )
 
 
+def _anchor(source: LheSource, where: str, event: HardEvent) -> Anchor | None:
+    """Return the anchor of an event; one that is not decayed yet may have none."""
+    try:
+        return find_anchor(event, source.anchor, source.anchor_choice)
+    except DataError as error:
+        if source.undecayed:
+            return None
+        raise DataError(f"{where}: {error}") from None
+
+
 def _cross_section(path: str, head: Head, tally: _Tally) -> tuple[float, float]:
-    """Return the cross-section of the ``<init>`` block; some POWHEG files write -1 and leave it to the weights."""
-    sigma, error = head.cross_section
-    if math.isfinite(sigma) and math.isfinite(error) and sigma > 0:
-        return sigma, error
-    if abs(head.init.weightingStrategy) in _WEIGHTS_IN_PB and tally.used and tally.sum:
-        return tally.mean_weight
-    raise DataError(
-        f"{path}: no usable <init> block: the cross-section XSECUP is {sigma:g} pb; it is needed to weigh the "
-        "jets. Write it into the file"
-    )
+    """Return cross-section and error [pb] as IDWTUP says (hep-ph/0109068, table 1).
+
+    +-1: the weights are in pb, their mean is the cross-section, and XSECUP is not used. +-2 and +-3: it is XSECUP.
+    +-4: the mean of the weights, too; XSECUP is more precise where it is given. Some generators normalise the
+    weights to a sum of XSECUP instead. POWHEG writes -1 for some processes, and leaves it to the weights.
+    """
+    strategy, (sigma, error) = abs(head.init.weightingStrategy), head.cross_section
+    usable = math.isfinite(sigma) and math.isfinite(error) and sigma > 0
+    if strategy in (1, 4) and tally.used and (strategy == 1 or not usable):
+        mean, spread = tally.mean_weight
+        if usable and not _agree((sigma, error), (mean, spread)):
+            logging.warning("%s: XSECUP is %g pb; used is the mean of the weights, %g pb", path, sigma, mean)
+        return mean, spread
+    if not usable:
+        raise DataError(
+            f"{path}: no usable <init> block: the cross-section XSECUP is {sigma:g} pb; it is needed to weigh the "
+            "jets. Write it into the file"
+        )
+    if strategy == 4 and tally.used:
+        _check_mean(path, head, tally)
+    return sigma, error
+
+
+def _check_mean(path: str, head: Head, tally: _Tally) -> None:
+    """Raise :class:`DataError` unless XSECUP is the mean of the weights in pb, or their sum over the file."""
+    mean, spread = tally.mean_weight
+    means = (mean, spread), (mean * tally.events, spread * tally.events)
+    if not any(_agree(head.cross_section, value) for value in means):
+        raise DataError(
+            f"{path}: the cross-section XSECUP is {head.cross_section[0]:g} pb, the mean of the weights XWGTUP "
+            f"{mean:g} +- {spread:g} pb, and IDWTUP = {head.init.weightingStrategy} says that they are the same: "
+            "one is wrong. Correct XSECUP (-1: take the mean), or IDWTUP (3: the weights are not in pb)"
+        )
+
+
+def _agree(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Return whether two cross-sections with their errors may be the same."""
+    difference, error = abs(one[0] - other[0]), math.hypot(one[1], other[1])
+    return difference <= max(_SAME_RUNS * max(abs(one[0]), abs(other[0])), _SIGMAS * error)
 
 
 def _check_init(source: LheSource, path: str, head: Head) -> None:
@@ -244,6 +295,43 @@ def _check_one_sample(index: LheIndex) -> None:
             raise DataError(
                 f"{file.path}: not of one sample with {first.path}: {difference}; make a process of its own of it"
             )
+    _check_sum(index)
+    _check_directions(index)
+
+
+def _check_sum(index: LheIndex) -> None:
+    """Raise :class:`DataError` if the weights add up to nothing, or to the wrong side of it."""
+    names = ", ".join(file.path for file in index.files)
+    total, sizes = (
+        math.fsum(getattr(f, name) for f in index.files) for name in ("sum_of_weights", "sum_of_sizes")
+    )
+    if abs(total) <= _NOTHING * sizes:
+        raise DataError(
+            f"{names}: the weights XWGTUP of the events add up to {total:g}: nothing can be normalised by that. "
+            "Get or generate the files again"
+        )
+    sigma = index.cross_section[0]
+    if total * sigma < 0:
+        raise DataError(
+            f"{names}: the weights XWGTUP add up to {total:g}, and the cross-section is {sigma:g} pb: every jet "
+            "would count with the wrong sign. Take more events, or correct the files"
+        )
+
+
+def _check_directions(index: LheIndex) -> None:
+    """Raise :class:`DataError` if no event can have a jet, and say how many can have none."""
+    names = ", ".join(file.path for file in index.files)
+    none, used = (sum(getattr(file, name) for file in index.files) for name in ("along_the_beam", "used"))
+    if none == used:
+        raise DataError(
+            f"{names}: in all {used} events the anchor {index.source.anchor} moves along the beam, as at leading "
+            "order in gg -> H or pp -> Z: it has no direction that a jet could be near. Generate it with a parton "
+            f"that it recoils against, or change processes.{index.source.process}.anchor"
+        )
+    if none:
+        logging.warning(
+            "%s: in %d of %d events the anchor moves along the beam: these have no jet", names, none, used
+        )
 
 
 def _differences(first: LheFile, other: LheFile) -> Iterator[str]:
@@ -251,7 +339,8 @@ def _differences(first: LheFile, other: LheFile) -> Iterator[str]:
         yield f"subprocesses {other.subprocesses} and {first.subprocesses}"
     if other.strategy != first.strategy:
         yield f"weighting strategies {other.strategy} and {first.strategy}"
-    if not math.isclose(other.cross_section_pb, first.cross_section_pb, rel_tol=_SAME_RUNS):
+    one, two = ((f.cross_section_pb, f.cross_section_error_pb) for f in (first, other))
+    if not _agree(one, two):
         yield f"cross-sections {other.cross_section_pb:g} and {first.cross_section_pb:g} pb"
     if all(f.smallest_weight == f.largest_weight for f in (first, other)) and not math.isclose(
         other.largest_weight, first.largest_weight, rel_tol=_SAME_RUNS
@@ -278,23 +367,30 @@ def _events(block: LheBlock, pieces: Sequence[Piece]) -> Iterator[HardEvent]:
     """Yield the events of a shard, checked: each file is read up to the last of them."""
     index = block.first
     for file, start, stop in pieces:
-        _check_unchanged(file)
+        _check_unchanged(block, file)
         texts = scan(file.path)
         next(texts)
         read = 0
         for position, text in enumerate(itertools.islice(texts, start, stop), start):
             event = read_event(file.path, position, text, index, file.weights)
-            check_event(f"{file.path}: event {position}", event, block.source.ecm, block.source.undecayed)
+            check_event(f"{file.path}: event {position}", event, text, block.source)
             yield event
             index, read = index + 1, read + 1
         if read != stop - start:
-            raise DataError(f"{file.path}: ends before event {stop}, after its index was made; run again")
+            raise _replaced(block, file)
 
 
-def _check_unchanged(file: LheFile) -> None:
-    size = Path(file.path).stat().st_size if Path(file.path).exists() else 0
-    if size != file.bytes:
-        raise DataError(f"{file.path}: changed or removed since its index was made; run the rule index_lhe again")
+def _check_unchanged(block: LheBlock, file: LheFile) -> None:
+    """Raise :class:`DataError` unless the file is the one that was indexed, whatever its time and size."""
+    if not Path(file.path).is_file() or sha256(file.path) != file.sha256:
+        raise _replaced(block, file)
+
+
+def _replaced(block: LheBlock, file: LheFile) -> DataError:
+    return DataError(
+        f"{file.path}: changed, replaced or removed since its index was made (another SHA-256): put the old "
+        f"file back, or `touch` this one and run again: the index of {block.process} is made anew"
+    )
 
 
 def _anchored(block: LheBlock, pieces: Sequence[Piece], events: Iterable[HardEvent]) -> Iterator[HardEvent]:
@@ -302,7 +398,7 @@ def _anchored(block: LheBlock, pieces: Sequence[Piece], events: Iterable[HardEve
     origin = [(file.path, position) for file, start, stop in pieces for position in range(start, stop)]
     for (path, position), event in zip(origin, events, strict=True):
         try:
-            find_anchor(event, block.anchor, block.anchor_choice)
+            find_anchor(event, block.source.anchor, block.source.anchor_choice)
         except DataError as error:
             raise DataError(f"{path}: event {position}: {error}") from None
         yield event
@@ -315,7 +411,11 @@ def _header(block: LheBlock, pieces: Sequence[Piece]) -> pylhe.LHEHeader | None:
     if not declared:
         return None
     try:
-        return pylhe.LHEHeader.fromstring(f"<header>{declared}</header>")
+        header = pylhe.LHEHeader.fromstring(f"<header>{declared}</header>")
+        weights = list(header.initrwgt.iter_weights())
+        for weight, name in zip(weights, unique(tuple(w.id for w in weights)), strict=True):
+            weight.id = name
+        return header
     except (ElementTree.ParseError, AttributeError):
         logging.warning("%s: its <initrwgt> block is no XML; the weights keep their names only", path)
         return None

@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable, Sequence
 from rs3l.config.models import SampleKind
 from rs3l.errors import DataError
 
-_NUMBER = r"([-+]?[\d.]+(?:[eEdD][-+]?\d+)?)"
+# Possessive and within a line: a head of many megabytes is searched once for each.
+_NUMBER = r"([-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eEdD][-+]?\d{1,3})?)"
 _MERGED_KEYS = ("ickkw", "ktdurham", "ptlund", "nqmatch")
-_SHOWER = re.compile(r"^\s*'?(\w+)'?\s*=\s*parton_shower\b", re.MULTILINE)
-_LABEL = re.compile(r"\b(npLO|npNLO)\s*=\s*[\"']\s*(-?\d+)")
+_SHOWER = re.compile(r"^[ \t]*+'?(\w++)'?[ \t]*+=[ \t]*+parton_shower\b", re.MULTILINE)
+_LABEL = re.compile(r"\b(npLO|npNLO)\s*+=\s*+[\"']\s*+(-?\d{1,9})")
 _DECLARED = (
-    re.compile(r"Number of Events\s*:\s*(\d+)"),
-    re.compile(r"^\s*numevts\s+(\d+)", re.MULTILINE),
+    re.compile(r"Number of Events[ \t]*+:[ \t]*+(\d{1,18})"),
+    re.compile(r"^[ \t]*+numevts[ \t]++(\d{1,18})", re.MULTILINE),
 )
 
 _REASONS: dict[SampleKind, str] = {
@@ -90,5 +91,7 @@ def matched_shower(head: str) -> str | None:
 
 def _card_value(head: str, key: str) -> float:
     """Return the value of a key in a run card, ``value = key`` or ``key = value``; -1 if it is not there."""
-    match = re.search(rf"^\s*{_NUMBER}\s*=\s*{key}\b|^\s*{key}\s*=\s*{_NUMBER}", head, re.MULTILINE)
+    blank = r"[ \t]*+"
+    line = rf"^{blank}(?:{_NUMBER}{blank}={blank}{key}\b|{key}{blank}={blank}{_NUMBER})"
+    match = re.search(line, head, re.MULTILINE)
     return float(re.sub("[dD]", "e", match[1] or match[2])) if match else -1.0

@@ -14,12 +14,17 @@ from rs3l.physics.jet_types import hard_type
 from rs3l.physics.lhe import FINAL, INCOMING, HardEvent, Particle
 
 _QUARKS_AND_GLUON = (1, 2, 3, 4, 5, 21)
+_ALONG_THE_BEAM = 1e-6
+"""Of the energy: a smaller pT is what the written digits leave of none."""
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """The hard particle: PDG code, kinematics [GeV], and the type of its jet (``rs3l.physics.jet_types``)."""
+    """The hard particle: PDG code, kinematics [GeV], and the type of its jet (``rs3l.physics.jet_types``).
+
+    One along the beam, as in every leading-order gg -> H, has an infinite ``eta``: no jet is near it.
+    """
 
     pdg_id: int
     pt: float
@@ -27,6 +32,11 @@ class Anchor:
     phi: float
     energy: float
     jet_type: str
+
+    @property
+    def has_direction(self) -> bool:
+        """Whether it moves across the beam, so that a jet can be near it."""
+        return self.pt > _ALONG_THE_BEAM * self.energy
 
 
 def find_anchor(
@@ -66,7 +76,7 @@ def nearest(
     """Return for each event [E] the position of the jet nearest to its anchor, or -1 if none is within ``radius``.
 
     Jets [J] are flat, ``jet_event`` [J] ascending; anchors ``eta``, ``phi`` [E]. Of equal distances, the
-    first jet.
+    first jet. An infinite ``eta`` has no jet within the radius.
     """
     result = np.full(len(eta), -1, np.int64)
     distance = np.hypot(jet_eta - eta[jet_event], wrap(jet_phi - phi[jet_event]))
@@ -93,4 +103,5 @@ def _anchor(event: HardEvent, position: int) -> Anchor:
     code, (px, py, pz, energy) = event.particles[position][0], event.particles[position][6:10]
     daughters = [p[0] for p in event.particles if p[2] == position + 1]
     pt = math.hypot(px, py)
-    return Anchor(code, pt, math.asinh(pz / pt), math.atan2(py, px), energy, hard_type(code, daughters))
+    eta = math.asinh(pz / pt) if pt else math.copysign(math.inf, pz)
+    return Anchor(code, pt, eta, math.atan2(py, px), energy, hard_type(code, daughters))

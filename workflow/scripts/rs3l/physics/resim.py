@@ -143,7 +143,11 @@ def _anchors(block: ResimBlock, events: Sequence[HardEvent]) -> list[Anchor]:
 
 def _gluons(anchors: Sequence[Anchor]) -> dict[int, tuple[float, float]]:
     """Return the directions of the anchors that are gluons, by position."""
-    return {i: (anchor.eta, anchor.phi) for i, anchor in enumerate(anchors) if anchor.pdg_id == GLUON}
+    return {i: (anchor.eta, anchor.phi) for i, anchor in enumerate(anchors) if _splits(anchor)}
+
+
+def _splits(anchor: Anchor) -> bool:
+    return anchor.pdg_id == GLUON and anchor.has_direction
 
 
 def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: int | None) -> None:
@@ -165,10 +169,21 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
 def _checked(views: Sequence[ResimBlock], events: Iterator[HardEvent]) -> Iterator[HardEvent]:
     """Return the same events, once the first have shown that the variants are what they say."""
     head = list(islice(events, EFFECT_EVENTS))
+    check_directions(views[0], head)
     for view in views:
         check_effect(view, head)
     check_shared(views, head)
     return chain(head, events)
+
+
+def check_directions(block: ResimBlock, events: Sequence[HardEvent]) -> None:
+    """Raise :class:`DataError` if no anchor of ``events`` moves across the beam: there will be no jet."""
+    if events and not any(anchor.has_direction for anchor in _anchors(block, events)):
+        raise DataError(
+            f"processes.{block.process}: in the first {len(events)} hard events the anchor {block.anchor} moves "
+            "along the beam, as at leading order in gg -> H or pp -> Z: it has no direction that a jet could be "
+            "near. Choose a process in which it recoils against a parton, or another `anchor`"
+        )
 
 
 def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
