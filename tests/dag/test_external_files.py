@@ -71,7 +71,6 @@ def test_a_file_that_is_gone_or_replaced_stops_the_dry_run(snakemake: Snakemake,
     snakemake("hard")
     assert snakemake.planned("hard") == {}
     index = snakemake.folder / "results" / "test" / "hard" / "qcd" / "files.json"
-    whole = (folder / "b.lhe").read_bytes()
     (folder / "b.lhe").unlink()
     result = snakemake("hard", "--dry-run", check=False)
     assert "processes.qcd.lhe: there is no file 'in put/b.lhe'" in result.stdout + result.stderr
@@ -81,8 +80,6 @@ def test_a_file_that_is_gone_or_replaced_stops_the_dry_run(snakemake: Snakemake,
     remedy = "was replaced after results/test/hard/qcd/files.json was made, by a file that is not newer: put"
     assert f"in put/b.lhe {remedy}" in result.stdout + result.stderr
     (folder / "b.lhe").touch()
-    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 3, "hard": 1}
-    (folder / "b.lhe").write_bytes(whole[:-1] + b" \n")
     snakemake("hard")
     assert json.loads(index.read_text(encoding="utf-8"))["files"][1]["sha256"] == sha256(folder / "b.lhe")
 
