@@ -29,10 +29,17 @@ def start(snakemake: Snakemake, *arguments: str) -> Process:
     return launch(snakemake.command(*arguments), snakemake.folder, snakemake.environment())
 
 
+def listen() -> None:
+    """Let SIGINT and SIGHUP end this process."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def launch(command: list[str], folder: Path, environment: dict[str, str]) -> Process:
     """Start a command in a session of its own; its messages are appended to ``output.txt`` in ``folder``.
 
-    It listens to Ctrl-C even if the tests, run in the background of a shell, do not.
+    It listens to Ctrl-C and to a terminal that closes even if the tests, run in the background of a shell or by
+    nohup, do not.
     """
     with open(folder / "output.txt", "ab") as output:
         return subprocess.Popen(
@@ -42,7 +49,7 @@ def launch(command: list[str], folder: Path, environment: dict[str, str]) -> Pro
             start_new_session=True,
             stdout=output,
             stderr=output,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=listen,
         )
 
 

@@ -124,7 +124,7 @@ def test_a_cancelled_script_leaves_no_temporary(tmp_path: Path, number: int) -> 
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in the background of a shell
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # ignored in the background of a shell, by nohup
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

@@ -92,15 +92,16 @@ def test_stopped_after_every_step(tmp_path: Path, manifest: Path, loop: str, fir
 @pytest.mark.usefixtures("no_alarm")
 def test_a_terminal_that_closes_stops_a_training_unless_that_is_ignored(tmp_path: Path, manifest: Path) -> None:
     own, running = settings("in memory", epochs=1), Running(live=KillAt(2, signal.SIGHUP))
-    with pytest.raises(StoppedError, match="stopped by SIGHUP in epoch 1, after step 3 of 7"):
-        pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=running)
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-    shutil.rmtree(tmp_path / "state")
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        with pytest.raises(StoppedError, match="stopped by SIGHUP in epoch 1, after step 3 of 7"):
+            pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=running)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        shutil.rmtree(tmp_path / "state")
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
         pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=running)
     finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, before)
     assert outputs(tmp_path)[0].exists()
 
 
