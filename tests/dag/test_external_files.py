@@ -27,8 +27,9 @@ def snakemake(tmp_path: Path, test_values: dict[str, Any], hard_events: Any) -> 
     values["processes"] = {
         "qcd": {"label": "QCD", "events": 20, "lhe": "in put/*.lhe*", "anchor": "outgoing_parton"}
     }
-    values["processes"]["higgs_bb"] = {**test_values["processes"]["higgs_bb"], "events": 8}
+    values["processes"]["higgs_bb"] = {**test_values["processes"]["higgs_bb"], "events": 16}
     values["tasks"] = {"h_vs_qcd": test_values["tasks"]["h_vs_qcd"]}
+    values["pretrain"]["batch"], values["finetune"]["labels"] = 4, [10]
     events = hard_events("qcd", 24)
     write_lhe(tmp_path / "in put" / "a.lhe.gz", events[:11])
     write_lhe(tmp_path / "in put" / "b.lhe", events[11:])
@@ -36,7 +37,7 @@ def snakemake(tmp_path: Path, test_values: dict[str, Any], hard_events: Any) -> 
 
 
 def test_shards_are_made_from_files_and_remade_when_one_changes(snakemake: Snakemake, hard_events: Any) -> None:
-    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 4, "hard": 1}
+    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 5, "hard": 1}
     snakemake("hard")
     folder = snakemake.folder / "results" / "test" / "hard" / "qcd"
     found: list[HardEvent] = [event for i in range(3) for event in read_shard(folder / f"{i:04d}.lhe.gz")[1]]

@@ -50,13 +50,13 @@ def no_jets(block: blocks.ResimBlock, events: list[HardEvent]) -> pa.Table:
 def external(campaign: Campaign, patterns: list[str], events: int, per_shard: int, folder: Path) -> list[Path]:
     """Return shards of the events of external files."""
     source = blocks.LheSource(
-        process="qcd", patterns=patterns, accept=[], undecayed=False, events=events, ecm=campaign.generator.ecm
-    )
+        process="qcd", patterns=patterns, accept=[], undecayed=False, events=events, ecm=campaign.generator.ecm,
+        anchor="outgoing_parton", anchor_choice="unique", declared=[],
+    )  # fmt: skip
     made = []
     for first in range(0, events, per_shard):
         block = blocks.LheBlock(
-            seed=campaign.seed, process="qcd", first=first, events=per_shard, anchor="outgoing_parton",
-            decays={}, source=source,
+            seed=campaign.seed, process="qcd", first=first, events=per_shard, decays={}, source=source,
         )  # fmt: skip
         made.append(folder / f"{first}.lhe.gz")
         external_shard(block, made[-1])

@@ -76,10 +76,11 @@ def test_decays_in_the_wrong_order_say_that_no_channel_is_open(campaign: Campaig
     kept = [p if p[0] != 25 else (p[0], 1, *p[2:]) for p in event.particles if p[2] != higgs]
     event = HardEvent(**{**vars(event), "particles": kept})
     source = blocks.LheSource(
-        process="x", patterns=["x.lhe"], accept=[], undecayed=True, events=1, ecm=campaign.generator.ecm
-    )
+        process="x", patterns=["x.lhe"], accept=[], undecayed=True, events=1, ecm=campaign.generator.ecm,
+        anchor=[25], anchor_choice="unique", declared=[],
+    )  # fmt: skip
     right = {"25:onMode": False, "25:onIfAny": "5"}
-    block = LheBlock(seed=1, process="x", first=0, events=1, anchor=[25], decays=right, source=source)
+    block = LheBlock(seed=1, process="x", first=0, events=1, decays=right, source=source)
     assert len(list(decayed(block, [event]))) == 1
     wrong = block.model_copy(update={"decays": dict(reversed(right.items()))})
     with pytest.raises(GeneratorError, match="Pythia says: .*no open decay channel.* = 25.*The order of its"):
