@@ -60,7 +60,7 @@ def lhe_paths(process):
     return split_inputs(files)
 
 
-# Not by the rule alone: where its index exists, Snakemake does without missing inputs.
+# As inputs alone they would not be asked for: where the index exists, Snakemake does without them.
 if workflow.is_main_process:
     for name in CAMPAIGN.processes:
         lhe_paths(name)
