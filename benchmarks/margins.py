@@ -62,7 +62,8 @@ def capabilities() -> list[str]:
 
 def environment(capability: str, threads: int) -> dict[str, str]:
     """Return the environment of a process that computes like another processor."""
-    return {**os.environ, "ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": str(threads)}
+    own = {"ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
+    return {**os.environ, **own}
 
 
 def lines_of(capability: str, threads: int, args: argparse.Namespace) -> Iterator[Line]:

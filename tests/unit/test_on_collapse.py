@@ -256,7 +256,6 @@ def test_a_collapsed_ablation_keeps_the_tables_of_the_others(
     tmp_path: Path, test_values: Values, toy_manifest: Path
 ) -> None:
     changes = {
-        "pretrain": {"epochs": 20, "learning_rate": 0.01},
         "ablations": {"flat": {"learning_rate": FLAT}, "cold": {"temperature": 0.2}},
         "finetune": {"modes": ["probe_h", "random"], "labels": [20], "repeats": 1},
     }
