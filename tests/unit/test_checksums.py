@@ -129,7 +129,7 @@ def quality(folder: Path) -> Kind:
 
 
 def history(folder: Path) -> Kind:
-    lines = [f"h_vs_qcd,rs3l_s0,probe_h,20,{repeat},3,10,300,0.5,0.9,," for repeat in range(5)]
+    lines = [f"h_vs_qcd,rs3l_s0,probe_h,20,{repeat},3,10,300,0.5,0.9,,,True," for repeat in range(5)]
     write_checked(folder / "history.csv", "\n".join([",".join(HISTORY), *lines, ""]))
     return Kind(folder / "history.csv", lambda path: training_table([path]), 150)
 

@@ -445,6 +445,8 @@ def _history(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
     if missing := [name for name in HISTORY_COLUMNS if name not in table.columns]:
         raise DataError(f"{path}: columns {', '.join(missing)} are missing; repeat the fine-tuning")
+    if "converged" in table and table["converged"].dtype != bool:
+        raise DataError(f"{path}: converged is neither True nor False somewhere; repeat the fine-tuning")
     signs = ["" if sign != sign else str(sign) for sign in table.get("collapsed", [""] * len(table))]
     return table.assign(
         converged=table.get("converged", True), collapsed=pd.Series(signs, table.index, dtype=object)
