@@ -10,6 +10,8 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -38,8 +40,19 @@ class Ranks:
         return next((p.exitcode for p in self.processes if p.exitcode), 0)
 
 
+@cache
+def _start_server() -> None:
+    """Start the server with the path of this process: Python 3.11 does not hand it over for what is imported first."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+
+
 def start(ranks: int, script: Path, arguments: Sequence[str], log: Path) -> Ranks:
     """Start a script as so many ranks, with the variables that torchrun would set."""
+    _start_server()
     places = [_place(rank, ranks) for rank in range(ranks)]
     port = {"MASTER_PORT": str(_free_port())} if ranks > 1 else {}
     log.touch()
