@@ -35,4 +35,4 @@ rule finetune:
     shell:
         "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} {params.model} "
         "--threads {threads} --predictions {output.predictions:q} --history {output.history:q} "
-        "--on-undertrained {params.on_undertrained} > {log:q} 2>&1"
+        "--on-undertrained {params.on_undertrained:q} > {log:q} 2>&1"

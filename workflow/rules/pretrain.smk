@@ -39,7 +39,7 @@ rule pretrain:
     shell:
         "{params.launcher} {input.script:q} --block {params.block:q} {params.devices}--manifest {input.manifest:q} --state {params.state:q} "
         "--live {params.live:q} --threads {threads} --model {output.model:q} --metrics {output.metrics:q} "
-        "--provenance {output.provenance:q} --on-collapse {params.on_collapse} > {log:q} 2>&1"
+        "--provenance {output.provenance:q} --on-collapse {params.on_collapse:q} > {log:q} 2>&1"
 
 
 rule embed:

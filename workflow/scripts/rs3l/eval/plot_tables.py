@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.eval import style
-from rs3l.eval.marks import SIGNS, mark_of, with_counts
+from rs3l.eval.marks import SIGNS, mark_of
 from rs3l.eval.names import headline_efficiency, method_label, methods_of, rejection_name, robust, with_panels
 from rs3l.eval.plot_data import FEWEST_JETS
 from rs3l.eval.plot_results import most_labels, read_table
@@ -76,7 +76,7 @@ def mistag_change(block: FiguresBlock, header: Header, path: str | Path, task: s
     """Relative change of the false-positive rate under each variant, at a threshold of each variant's own."""
     table = _of_task(path, task, "n_runs", "background_passing")
     table = table[table["quantity"] == "fpr_change_own"].rename(columns={"value": "change"})
-    table = with_counts(table)[[*_CHANGE, *SIGNS]]
+    table = table[[*_CHANGE, *(column for column in SIGNS if column in table)]]
     methods = dict.fromkeys(zip(table["method"], table["mode"], strict=True))
     panels = [method for method in with_panels(block.runs) if method in methods]
     if not panels:
