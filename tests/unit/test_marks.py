@@ -7,10 +7,12 @@ from pathlib import Path
 
 import matplotlib.text
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from toy_campaign import campaign, write_latents, write_results, write_training
 
 from rs3l.config import blocks
+from rs3l.data.checksum import COLLAPSED, write_sealed
 from rs3l.eval.figures import Inputs, draw
 from rs3l.eval.marks import footnote, mark, marked, warnings
 from rs3l.eval.style import Drawing, Header
@@ -39,7 +41,7 @@ def spoil(histories: list[Path]) -> None:
 
 @pytest.fixture(scope="module")
 def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_results(campaign(), tmp_path_factory.mktemp("spoiled"), spoil)
+    return write_results(campaign(), tmp_path_factory.mktemp("spoiled"), qualities=True, spoil=spoil)
 
 
 def table(root: Path, name: str) -> pd.DataFrame:
@@ -158,9 +160,7 @@ def inputs(spoiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 def sign(path: Path) -> None:
     """Mark a file as its stage does."""
-    import pyarrow.parquet as pq
-
-    pq.write_table(pq.read_table(path).replace_schema_metadata({"collapsed": SIGNS}), path)
+    write_sealed(path, pq.read_table(path).replace_schema_metadata({COLLAPSED: SIGNS}))
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_a_dead_encoder_is_embedded_and_tested(tmp_path: Path, manifest: Path) -
     lines = history_of(tmp_path, manifest, model, settings)
     assert {line["collapsed"] for line in lines} == {"RankMe 1.00 < 1.50"}
     for path in (latents, tmp_path / "predictions.parquet"):
-        assert pq.read_schema(path).metadata[b"collapsed"] == b"RankMe 1.00 < 1.50"
+        assert pq.read_metadata(path).metadata[b"rs3l.collapsed"] == b"RankMe 1.00 < 1.50"
     assert {line["val_auc"] for line in lines if line["mode"].startswith("probe")} == {"0.5"}
 
 

@@ -29,6 +29,8 @@ HEADER = "rs3l.header_sha256"
 """Entry of the metadata: checksum of all other entries."""
 COLUMNS = "rs3l.columns"
 """Entry of the metadata: names and types of the columns."""
+COLLAPSED = "rs3l.collapsed"
+"""Entry of the metadata: signs that the pre-training behind the values collapsed."""
 JSON = "sha256"
 """Entry of a JSON file: checksum of all other entries."""
 
@@ -107,10 +109,15 @@ def _header_sha256(metadata: Mapping[str, str]) -> str:
 
 
 class SealedWriter:
-    """Writes a Parquet file (zstd) in pieces, a row group or more each, and its checksums in its metadata."""
+    """Writes a Parquet file (zstd) in pieces, a row group or more each, and its checksums in its metadata.
+
+    Of the metadata of ``schema``, the project's own entries (``rs3l.…``) are kept, and sealed with the rest.
+    """
 
     def __init__(self, path: str | Path, schema: pa.Schema) -> None:
         self._schema = schema.remove_metadata()
+        found = (schema.metadata or {}).items()
+        self._own = {key.decode(): value.decode() for key, value in found if key.startswith(b"rs3l.")}
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._digest = ValuesDigest()
         self._digest.update(schema.empty_table())
@@ -125,7 +132,7 @@ class SealedWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if kind is None:
-            entries = {COLUMNS: _columns(self._schema), VALUES: self._digest.hexdigest()}
+            entries = {**self._own, COLUMNS: _columns(self._schema), VALUES: self._digest.hexdigest()}
             self._writer.add_key_value_metadata(sealed(entries))
         self._writer.close()
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogFormatter
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
-from rs3l.data.checksum import intact_parquet, intact_text
+from rs3l.data.checksum import COLLAPSED, intact_parquet, intact_text
 from rs3l.errors import DataError
 from rs3l.eval import style
 from rs3l.eval.marks import counts_of, mark_of
@@ -101,7 +101,7 @@ def latent(block: FiguresBlock, header: Header, paths: Sequence[str | Path]) -> 
 
 def is_collapsed(path: str | Path) -> bool:
     """Return whether a file of latents or predictions is marked: its pre-training collapsed."""
-    return b"collapsed" in (pq.read_schema(path).metadata or {})
+    return COLLAPSED.encode() in (pq.read_metadata(path).metadata or {})
 
 
 def _components(path: str | Path) -> tuple[pd.DataFrame, Floats]:

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from rs3l.config.blocks import FinetuneBlock
 from rs3l.config.models import VIEW_MODES
-from rs3l.data.checksum import SealedWriter, write_checked
+from rs3l.data.checksum import COLLAPSED, SealedWriter, write_checked
 from rs3l.data.store import Floats, Ints, JetStore, name_column, read_manifest
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic
@@ -420,7 +420,7 @@ def _write_predictions(path: Path, job: Job, results: Sequence[Result], collapse
     """Write one row group per classifier; the signs of a collapse of the encoder go to the file's metadata."""
     schema = predictions_schema()
     if collapsed:
-        schema = schema.with_metadata({"collapsed": collapsed})
+        schema = schema.with_metadata({COLLAPSED: collapsed})
     with SealedWriter(path, schema) as writer:
         for result in results:
             writer.write_table(_predictions(job, result, schema))

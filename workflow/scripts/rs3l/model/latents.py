@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from rs3l.data.checksum import write_sealed
+from rs3l.data.checksum import COLLAPSED, write_sealed
 from rs3l.data.foreign_jets import read_jets
 from rs3l.data.store import JetStore, load_views, name_column, read_manifest
 from rs3l.errors import DataError
@@ -72,6 +72,6 @@ def write_latents(latents: EmbeddedJets, path: str | Path, signs: Sequence[str] 
         }
     )
     if signs:
-        table = table.replace_schema_metadata({"collapsed": "; ".join(signs)})
+        table = table.replace_schema_metadata({COLLAPSED: "; ".join(signs)})
     with atomic(path) as temporary:
         write_sealed(temporary, table)
