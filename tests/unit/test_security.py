@@ -101,7 +101,7 @@ def test_every_path_in_a_rule_is_quoted() -> None:
         "params.seed",
         "params.bootstrap",
     }
-    numbers_and_names |= {"params.launcher", "params.workers"}
+    numbers_and_names |= {"params.launcher", "params.workers", "params.devices"}  # the last quotes what it takes
     assert {field for field in plain if not field.startswith("resources.")} <= numbers_and_names
 
 

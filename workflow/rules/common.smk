@@ -1,6 +1,7 @@
 """Configuration, paths and the lists of files that the rules share."""
 
 import gc
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -120,7 +121,7 @@ def devices(wildcards, resources):
     The resource `device=cpu` says that the CPU is meant all the same, e.g. to try a profile where GPUs are declared only.
     """
     gpus = f"--gpus {resources.gpu} " if resources.get("gpu") else ""
-    return gpus + (f"--device {resources.device} " if resources.get("device") else "")
+    return gpus + (f"--device {shlex.quote(str(resources.device))} " if resources.get("device") else "")
 
 
 def on_collapse(wildcards, threads):

@@ -153,6 +153,8 @@ def number_text(value: float) -> str:
         power = round(math.log(value, base)) if value >= 1e6 else 0
         if power and base**power == value:
             return f"{base}^{power}"
+    if value == int(value) and abs(value) >= 1e6:
+        return f"{int(value):,}"
     return f"{value:g}"
 
 
