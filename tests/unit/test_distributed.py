@@ -240,7 +240,7 @@ def test_fewer_gpus_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_script_refuses_gpus_that_are_not_there(tmp_path: Path, manifest: Path) -> None:
     outputs = [f"--{name}={tmp_path / name}" for name in ("state", "model", "metrics", "provenance")]
-    arguments = [f"--block={block(epochs=20, learning_rate=1e-2).model_dump_json()}", f"--manifest={manifest}"]
+    arguments = [f"--block={block(epochs=4).model_dump_json()}", f"--manifest={manifest}", "--on-collapse=warn"]
     script = SCRIPTS / "pretrain.py"
     result = launch(1, script, *arguments, *outputs, "--gpus=1")
     assert result.returncode == 1 and "error: resource gpu=1 of the rule pretrain" in result.stderr

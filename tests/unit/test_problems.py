@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import Any
 
 import pytest
+from test_config import changed
 
 from rs3l.config import parse_campaign
 from rs3l.errors import ConfigError
 
 Values = dict[str, Any]
 NAME = "a name (small letters, digits and _, 40 at most; the first is a letter)"
-
-
-def changed(values: Values, path: str, value: Any) -> Values:
-    """Return a copy of ``values`` with the key at ``path``, whose parts are apart by /, set."""
-    result = copy.deepcopy(values)
-    target = result
-    *parents, last = path.split("/")
-    for key in parents:
-        target = target.setdefault(key, {})
-    target[last] = value
-    return result
 
 
 def message(values: Values) -> str:
