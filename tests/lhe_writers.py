@@ -146,6 +146,12 @@ def changed(particle: Particle, **values: float) -> Particle:
     return tuple({**dict(zip(COLUMNS, particle, strict=True)), **values}.values())  # type: ignore[return-value]
 
 
+def before_decays(event: HardEvent) -> HardEvent:
+    """Return an event of two outgoing particles before the decays of its resonances."""
+    kept = [changed(p, status=1) if p[1] == 2 else p for p in event.particles[:4]]
+    return HardEvent(**{**vars(event), "particles": kept})
+
+
 def write_lhe(
     path: Path,
     events: Sequence[HardEvent],

@@ -49,7 +49,7 @@ def leading_order(index: int, rapidity: float = 0.4) -> HardEvent:
 
 def mixed(events: list[HardEvent]) -> list[HardEvent]:
     """Return the events with every second one at leading order."""
-    return [leading_order(e.index) if i % 2 else e for i, e in enumerate(events)]
+    return [leading_order(e.index, 0.1 * i) if i % 2 else e for i, e in enumerate(events)]
 
 
 @pytest.mark.parametrize(("rapidity", "eta"), [(0.4, math.inf), (-0.4, -math.inf), (0.0, math.inf)])
@@ -70,7 +70,7 @@ def test_what_rounding_leaves_of_no_momentum_is_no_direction() -> None:
 
 
 def test_a_sample_without_directions_is_refused_by_the_index(tmp_path: Path) -> None:
-    path = write_lhe(tmp_path / "a.lhe", [leading_order(i) for i in range(N)])
+    path = write_lhe(tmp_path / "a.lhe", [leading_order(i, 0.1 * i) for i in range(N)])
     with pytest.raises(DataError, match=r"a.lhe: in all 6 events the anchor \[25\] moves along the beam"):
         make_index(lhe_source(path, events=N, anchor=[25]))
     assert make_index(lhe_source(path, events=N, anchor=[5], anchor_choice="alternate")).files[0].used == N

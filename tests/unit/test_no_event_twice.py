@@ -1,8 +1,7 @@
-"""A hard event that a process has twice is refused by the merge, whatever its key, weight, shard and split."""
+"""A hard event that a process has twice is refused, whatever its key, weight, shard, file and split."""
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lhe_writers import before_decays, lhe_source, write_lhe
 from rs3l import seeds
 from rs3l.config import Campaign, blocks
 from rs3l.data.jets_file import JetsFile
 from rs3l.data.merge import check_no_event_twice, merge, read_header
 from rs3l.errors import DataError
 from rs3l.paths import CampaignPaths, shard_name
-from rs3l.physics.external import external_shard
+from rs3l.physics.external import make_index
 from rs3l.physics.lhe import HardEvent, fingerprint, read_shard
 from rs3l.physics.resim import _metadata, resimulate
 
@@ -45,22 +45,6 @@ def no_jets(block: blocks.ResimBlock, events: list[HardEvent]) -> pa.Table:
     """Return the rows of events of which none is simulated."""
     none = blocks.Chosen(splits=blocks.Splits(train=1.0, val=0.0, test=0.0), only=["test"])
     return resimulate(block.model_copy(update={"chosen": none}), events)
-
-
-def external(campaign: Campaign, patterns: list[str], events: int, per_shard: int, folder: Path) -> list[Path]:
-    """Return shards of the events of external files."""
-    source = blocks.LheSource(
-        process="qcd", patterns=patterns, accept=[], undecayed=False, events=events, ecm=campaign.generator.ecm,
-        anchor="outgoing_parton", anchor_choice="unique", declared=[],
-    )  # fmt: skip
-    made = []
-    for first in range(0, events, per_shard):
-        block = blocks.LheBlock(
-            seed=campaign.seed, process="qcd", first=first, events=per_shard, decays={}, source=source,
-        )  # fmt: skip
-        made.append(folder / f"{first}.lhe.gz")
-        external_shard(block, made[-1])
-    return made
 
 
 def test_the_fingerprint_is_that_of_the_particles(hard_events: Events) -> None:
@@ -101,25 +85,33 @@ def test_the_same_seed_twice_is_named(campaign: Campaign, tmp_path: Path, monkey
         check_no_event_twice(paths, "qcd", shards)
     assert "the hard events 3 and 17 of qcd are one and the same" in str(error.value)
     assert paths.hard("qcd", "0000") in str(error.value) and paths.hard("qcd", "0001") in str(error.value)
-    assert "1 such pairs in all" in str(error.value) and "take it out" in str(error.value)
+    assert "1 such pairs in all" in str(error.value) and "delete the shards" in str(error.value)
 
 
-def test_external_events_that_are_there_twice_are_named(
-    campaign: Campaign, hard_shard: Shard, tmp_path: Path
+def test_external_events_that_are_there_twice_are_refused_by_the_index(
+    hard_events: Events, tmp_path: Path
 ) -> None:
-    """Two files with other bytes share events, one of which has another weight."""
-    text = gzip.decompress(hard_shard("qcd", 0, 15).read_bytes()).decode()
-    head, *events = text.replace("</LesHouchesEvents>", "").split("<event ")
-    head = head.replace("rs3l ", "made by ")
-    for name, chosen in (("a", events[:10]), ("b", events[9:])):
-        (tmp_path / f"{name}.lhe").write_text(
-            head + "".join("<event " + e for e in chosen) + "</LesHouchesEvents>\n", encoding="utf-8"
-        )
-    paths = CampaignPaths(str(tmp_path))
-    hard = external(campaign, [str(tmp_path / "*.lhe")], 16, 8, tmp_path)
-    shards = write_jets(campaign, paths, "qcd", hard)
-    with pytest.raises(DataError, match=r"hard events 9 and 10 of qcd are one and the same .*processes.qcd.lhe"):
-        check_no_event_twice(paths, "qcd", shards)
+    """Two files with other bytes share events, which have other weights; only the events that are used count."""
+    events = hard_events("qcd", 15)
+    again = [HardEvent(**{**vars(event), "weight": 2.0}) for event in events[8:]]
+    write_lhe(tmp_path / "a.lhe", events[:10])
+    write_lhe(tmp_path / "b.lhe", again)
+    patterns = tmp_path / "a.lhe", tmp_path / "b.lhe"
+    assert make_index(lhe_source(*patterns, events=10)).files[0].used == 10
+    with pytest.raises(DataError) as error:
+        make_index(lhe_source(*patterns, events=17))
+    for part in ("b.lhe: event 0 is ", "a.lhe: event 8 once more (2 such pairs in all)", "take it out"):
+        assert part in str(error.value)
+
+
+def test_undecayed_events_that_are_there_twice_are_refused(hard_events: Events, tmp_path: Path) -> None:
+    """Each copy would be decayed in its own way, so that the merge could not tell."""
+    events = [before_decays(event) for event in hard_events("higgs_bb", 5)]
+    path = write_lhe(tmp_path / "h.lhe", [*events, events[2]])
+    changes: dict[str, Any] = {"anchor": [25], "undecayed": True}
+    make_index(lhe_source(path, events=5, **changes))
+    with pytest.raises(DataError, match=r"h.lhe: event 5 is .*h.lhe: event 2 once more \(1 such pairs in all\)"):
+        make_index(lhe_source(path, events=6, **changes))
 
 
 def test_the_merge_writes_nothing(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import json
 import logging
 import math
 import xml.etree.ElementTree as ElementTree
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pylhe
 from pydantic import Field, ValidationError
 
@@ -25,7 +27,7 @@ from rs3l.lhe_inputs import find_files
 from rs3l.physics.cross_section import Sums
 from rs3l.physics.decays import decayed
 from rs3l.physics.generator import installed_version
-from rs3l.physics.lhe import HardEvent, ShardInfo, outgoing, write_shard
+from rs3l.physics.lhe import HardEvent, ShardInfo, fingerprint, outgoing, write_shard
 from rs3l.physics.lhe_checks import check_event
 from rs3l.physics.lhe_files import Head, read_event, read_head, scan, unique
 from rs3l.physics.lhe_kinds import Label, check_kinds, kinds, labels
@@ -93,12 +95,13 @@ def index_files(source: LheSource, out: str | Path) -> LheIndex:
 
 def make_index(source: LheSource) -> LheIndex:
     """Return the index of the files of a process; raises :class:`DataError` if they cannot be used."""
-    files, left = [], source.events
+    files: list[LheFile] = []
+    prints, left = array("Q"), source.events
     for path in find_files(source.process, source.patterns):
         if not left:
             logging.info("%s: not needed for %d events", path, source.events)
             continue
-        file = _examine(source, path, left)
+        file = _examine(source, path, left, prints)
         files.append(file)
         left -= file.used
     if left:
@@ -108,6 +111,7 @@ def make_index(source: LheSource) -> LheIndex:
         )
     index = LheIndex(source=source, files=files)
     _check_one_sample(index)
+    _check_no_event_twice(index, prints)
     return index
 
 
@@ -148,7 +152,8 @@ def external_shard(block: LheBlock, path: str | Path, index: LheIndex | None = N
 class _Tally:
     """What is known of a file once its events have passed by."""
 
-    def __init__(self) -> None:
+    def __init__(self, prints: array[int]) -> None:
+        self.prints = prints
         self.events = self.used = 0
         self.smallest, self.largest = math.inf, 0.0
         self.sum = self.sizes = self.sum_of_squares = 0.0
@@ -157,7 +162,8 @@ class _Tally:
         self.labels: set[Label] = set()
 
     def add(self, event: HardEvent, text: str, anchor: Anchor | None) -> None:
-        """Count an event that is used."""
+        """Count an event that is used, and append its fingerprint to those of the process."""
+        self.prints.append(fingerprint(event))
         self.labels |= labels(text)
         self.along_the_beam += anchor is not None and not anchor.has_direction
         size = abs(event.weight)
@@ -175,12 +181,12 @@ class _Tally:
         return mean, math.sqrt(max(self.sum_of_squares / self.used - mean**2, 0.0) / self.used)
 
 
-def _examine(source: LheSource, path: str, wanted: int) -> LheFile:
-    """Read a file to its end and check the events that are used."""
+def _examine(source: LheSource, path: str, wanted: int, prints: array[int]) -> LheFile:
+    """Read a file to its end, check the events that are used, and append their fingerprints to ``prints``."""
     texts = scan(path)
     head = read_head(path, next(texts))
     _check_init(source, path, head)
-    first, tally = "", _Tally()
+    first, tally = "", _Tally(prints)
     for text in texts:
         first = first or text
         if tally.used < wanted:
@@ -297,6 +303,32 @@ def _check_one_sample(index: LheIndex) -> None:
             )
     _check_sum(index)
     _check_directions(index)
+
+
+def _check_no_event_twice(index: LheIndex, prints: array[int]) -> None:
+    """Raise :class:`DataError` if two events are the same but for their weights; memory: 24 bytes per event.
+
+    The merge would find most of them, hours later, but not those that are decayed here: each copy in its own way.
+    """
+    values = np.frombuffer(prints, np.uint64)
+    ordered = np.sort(values)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(again):
+        earliest = values[np.isin(values, again).argmax()]
+        first, second = (_place(index, int(i)) for i in np.flatnonzero(values == earliest)[:2])
+        raise DataError(
+            f"{second} is {first} once more ({len(again)} such pairs in all): it would count twice, and could be "
+            "in training and test; take it out, or generate the file again with another random seed"
+        )
+
+
+def _place(index: LheIndex, event: int) -> str:
+    """Return where an event of the process is: its file, and its position there."""
+    for file in index.files:
+        if event < file.used:
+            return f"{file.path}: event {event}"
+        event -= file.used
+    raise IndexError(event)
 
 
 def _check_sum(index: LheIndex) -> None:
