@@ -19,6 +19,7 @@ import yaml
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.physics.hard import generate_shard
 from rs3l.physics.lhe import HardEvent, read_shard
+from snakemake_server import server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -136,9 +137,7 @@ class Snakemake:
 
     def __call__(self, *arguments: str, cores: int = 2, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run to the end; with ``check``, a failure shows Snakemake's output."""
-        result = subprocess.run(
-            self.command(*arguments, cores=cores), capture_output=True, text=True, env=self.environment()
-        )
+        result = server().run(self.command(*arguments, cores=cores)[3:], self.environment())
         if check and result.returncode:
             raise AssertionError(result.stdout[-6000:] + result.stderr[-6000:])
         return result

@@ -285,8 +285,8 @@ def check_no_event_twice(paths: CampaignPaths, process: str, shards: Sequence[Sh
     names = ", ".join(dict.fromkeys(files))
     raise DataError(
         f"the hard events {first} and {second} of {process} are one and the same ({names}; {len(again)} such "
-        "pairs in all): it would count twice, and could be in training and test; delete the shards that are named, "
-        "and run again"
+        "pairs in all): it would count twice, and could be in training and test; delete the shards that are "
+        "named, and run again"
     )
 
 

@@ -207,6 +207,7 @@ def write(drawing: Drawing, svg: str | Path, png: str | Path, csv: str | Path) -
         ):
             buffer = io.BytesIO()
             drawing.figure.savefig(buffer, format=kind, metadata=metadata)
+            drawing.figure.set_layout_engine("none")  # laid out once: that takes as long as the drawing
             with atomic(path) as temporary:
                 temporary.write_bytes(buffer.getvalue())
     write_text(csv, drawing.points.to_csv(index=False, float_format="%.6g"))
