@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks: more threads on
 import pytest
 import yaml
 
+import servers
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.physics.hard import generate_shard
 from rs3l.physics.lhe import HardEvent, read_shard
-from snakemake_server import server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -137,7 +137,9 @@ class Snakemake:
 
     def __call__(self, *arguments: str, cores: int = 2, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run to the end; with ``check``, a failure shows Snakemake's output."""
-        result = server().run(self.command(*arguments, cores=cores)[3:], self.environment())
+        result = servers.snakemake().run(
+            "snakemake", self.command(*arguments, cores=cores)[3:], self.environment()
+        )
         if check and result.returncode:
             raise AssertionError(result.stdout[-6000:] + result.stderr[-6000:])
         return result
@@ -154,8 +156,7 @@ class Snakemake:
 
 def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the scripts as a person would."""
-    command: Sequence[str] = [sys.executable, str(SCRIPTS / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return servers.scripts().run(str(SCRIPTS / name), arguments, os.environ)
 
 
 @pytest.fixture(scope="session")
