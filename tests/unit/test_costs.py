@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import REPOSITORY
 from rs3l import plan
-from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.config.models import DeepSets, EdgeConv, Transformer
 from rs3l.data.features import FEATURES as FEATURE_NAMES
 from rs3l.errors import ConfigError, DataError
@@ -40,6 +41,12 @@ def test_the_committed_table_has_every_stage() -> None:
     assert set(table.stages) == set(STAGES)
     for stage, cost in table.stages.items():
         assert cost.unit_s_range[0] <= cost.unit_s <= cost.unit_s_range[1], stage
+
+
+@pytest.fixture(name="campaign")
+def campaign_of_small_shards(test_values: dict[str, Any]) -> Campaign:
+    """Return the miniature campaign with three shards of most processes."""
+    return parse_campaign({**test_values, "events_per_shard": 60})
 
 
 def test_the_resimulation_counts_jobs_events_and_disk(campaign: Campaign) -> None:

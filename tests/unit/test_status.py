@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import REPOSITORY
-from rs3l.config import Campaign
+from rs3l.config import Campaign, parse_campaign
 from rs3l.paths import CampaignPaths
 from rs3l.status import (
     SAMPLE,
@@ -24,6 +25,12 @@ from rs3l.status import (
 )
 
 CONFIG = REPOSITORY / "config" / "test.yaml"
+
+
+@pytest.fixture(name="campaign")
+def campaign_of_small_shards(test_values: dict[str, Any]) -> Campaign:
+    """Return the miniature campaign with three shards of most processes."""
+    return parse_campaign({**test_values, "events_per_shard": 60})
 
 
 @pytest.fixture
@@ -166,8 +173,10 @@ def test_the_command(campaign: Campaign, jobs: dict[str, list[Job]], tmp_path: P
     for stage in jobs.values():
         for job in stage:
             finish(job, 1.0)
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.read_text(encoding="utf-8").replace("shard: 90", "shard: 60"), encoding="utf-8")
     command = [sys.executable, str(REPOSITORY / "tools" / "status.py"), "--config"]
-    result = subprocess.run([*command, str(CONFIG), "--directory", str(tmp_path)], capture_output=True, text=True)
+    result = subprocess.run([*command, str(config), "--directory", str(tmp_path)], capture_output=True, text=True)
     assert result.stdout.startswith("test in results/test\n"), result.stderr
     assert "campaign 80/80: complete" in result.stdout
     wrong = subprocess.run([*command, "missing.yaml"], capture_output=True, text=True)
