@@ -21,13 +21,13 @@ from rs3l.physics.lhe import HardEvent, read_shard
 
 @pytest.fixture
 def snakemake(tmp_path: Path, test_values: dict[str, Any], hard_events: Any) -> Snakemake:
-    """Return a campaign with 20 external events of QCD in two files, three shards of them."""
+    """Return a campaign with 20 external events of QCD in two files, two shards of them."""
     values = copy.deepcopy(test_values)
-    values["events_per_shard"] = 8
+    values["events_per_shard"] = 12
     values["processes"] = {
         "qcd": {"label": "QCD", "events": 20, "lhe": "in put/*.lhe*", "anchor": "outgoing_parton"}
     }
-    values["processes"]["higgs_bb"] = {**test_values["processes"]["higgs_bb"], "events": 16}
+    values["processes"]["higgs_bb"] = {**test_values["processes"]["higgs_bb"], "events": 12}
     values["tasks"] = {"h_vs_qcd": test_values["tasks"]["h_vs_qcd"]}
     values["pretrain"]["batch"], values["finetune"]["labels"] = 4, [10]
     events = hard_events("qcd", 24)
@@ -37,15 +37,15 @@ def snakemake(tmp_path: Path, test_values: dict[str, Any], hard_events: Any) -> 
 
 
 def test_shards_are_made_from_files_and_remade_when_one_changes(snakemake: Snakemake, hard_events: Any) -> None:
-    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 5, "hard": 1}
+    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 3, "hard": 1}
     snakemake("hard")
     folder = snakemake.folder / "results" / "test" / "hard" / "qcd"
-    found: list[HardEvent] = [event for i in range(3) for event in read_shard(folder / f"{i:04d}.lhe.gz")[1]]
+    found: list[HardEvent] = [event for i in range(2) for event in read_shard(folder / f"{i:04d}.lhe.gz")[1]]
     assert [event.index for event in found] == list(range(20))
     assert [event.scale for event in found] == [event.scale for event in hard_events("qcd", 20)]
     assert snakemake.planned("hard") == {}
     write_lhe(snakemake.folder / "in put" / "b.lhe", hard_events("qcd", 24)[12:])
-    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 3, "hard": 1}
+    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 2, "hard": 1}
     write_lhe(snakemake.folder / "in put" / "c.lhe", hard_events("qcd", 24)[:3])
     assert "c.lhe" in snakemake("hard", "--dry-run").stdout
 
@@ -95,11 +95,11 @@ def test_paths_with_brackets_and_braces_are_taken_as_they_are(snakemake: Snakema
     write_lhe(snakemake.folder / "s{x}" / "{process}.lhe", events[11:])
     snakemake("hard")
     folder = snakemake.folder / "results" / "test" / "hard" / "qcd"
-    found = [event for i in range(3) for event in read_shard(folder / f"{i:04d}.lhe.gz")[1]]
+    found = [event for i in range(2) for event in read_shard(folder / f"{i:04d}.lhe.gz")[1]]
     assert [event.scale for event in found] == [event.scale for event in events[:20]]
     assert snakemake.planned("hard") == {}
     write_lhe(snakemake.folder / "s{x}" / "{process}.lhe", events[12:])
-    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 3, "hard": 1}
+    assert snakemake.planned("hard") == {"index_lhe": 1, "hard_process": 2, "hard": 1}
 
 
 def test_an_external_generator_is_a_variant_and_an_edit_of_its_files_runs_it_again(

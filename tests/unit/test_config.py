@@ -118,7 +118,7 @@ def test_a_block_holds_what_its_job_needs_and_nothing_else(test_values: Values, 
             assert blocks.resim(campaign, process, variant) == blocks.resim(more, process, variant)
     for shard in blocks.shards(campaign, "qcd"):
         assert blocks.hard(campaign, "qcd", shard) == blocks.hard(more, "qcd", shard)
-    assert blocks.hard(more, "qcd", 3).first == 180
+    assert blocks.hard(more, "qcd", 2).first == 180
 
 
 def test_a_task_may_have_numbers_of_labels_of_its_own(test_values: Values) -> None:

@@ -27,9 +27,9 @@ from rs3l.model.onnx_export import INPUTS, export_onnx
 PROCESSES, VARIANTS = ("signal", "background"), ("nominal", "seed")
 NETWORKS: list[Encoder] = [
     DeepSets(),
-    EdgeConv(kind="edgeconv"),
-    EdgeConv(kind="edgeconv", candidate_pt_min=5.0),
-    Transformer(kind="transformer"),
+    EdgeConv(kind="edgeconv", hidden=16, neighbours=6),
+    EdgeConv(kind="edgeconv", hidden=16, neighbours=6, candidate_pt_min=5.0),
+    Transformer(kind="transformer", hidden=16, heads=2),
 ]
 
 
