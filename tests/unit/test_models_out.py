@@ -16,6 +16,7 @@ import pytest
 from conftest import run_script
 from rs3l.config.models import DeepSets, EdgeConv, Encoder, Transformer
 from rs3l.data import foreign_jets
+from rs3l.data.checksum import COLLAPSED
 from rs3l.data.foreign_jets import NEEDED
 from rs3l.data.store import RAW, JetStore, load_views
 from rs3l.errors import ConfigError, DataError
@@ -105,6 +106,20 @@ def test_a_file_of_pandas_gets_its_latents(
     assert not [name for name in result if str(name).startswith("cand_")]
     for name, expected in zip(("h", "z"), embed(encoder, store, store.rows()), strict=True):
         np.testing.assert_allclose(np.stack(result[name].to_numpy()), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_latents_of_a_file_say_that_the_model_collapsed(
+    tmp_path: Path, manifest: Path, store: JetStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame(manifest).to_parquet(tmp_path / "jets.parquet")
+    model, latents = tmp_path / "m.safetensors", tmp_path / "latents.parquet"
+    encoder = saved(model, DeepSets(), store)
+    for signs in ([], ["RankMe 1.0 < 2.0", "spread 0.1"]):
+        save_encoder(encoder, model, **({"collapsed": signs} if signs else {}))
+        write_latents_of_file(tmp_path / "jets.parquet", model, latents)
+        found = pq.read_metadata(latents).metadata
+        assert found.get(COLLAPSED.encode(), b"").decode() == "; ".join(signs)
+        assert ("m.safetensors: its pre-training collapsed: RankMe 1.0" in caplog.text) == bool(signs)
 
 
 def test_a_file_of_the_data_set_by_the_script(tmp_path: Path, manifest: Path, store: JetStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,17 +17,19 @@ from rs3l.data.foreign_jets import read_jets
 from rs3l.data.store import JetStore, load_views, name_column, read_manifest
 from rs3l.errors import DataError
 from rs3l.files import atomic
-from rs3l.model.encoder import embed, load_encoder
+from rs3l.model.encoder import embed, load_encoder, signs_in
 from rs3l.model.encoders.base import JetEncoder
 
 
 def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path) -> None:
     """Write h and z of every jet of a Parquet file, in its order, with those of its columns that are no lists.
 
-    z is on the unit sphere. Memory does not grow with the file. Raises :class:`DataError` if ``jets`` lacks
-    columns, or has columns called h or z.
+    z is on the unit sphere. Memory does not grow with the file. The metadata of the table say so if the model
+    collapsed. Raises :class:`DataError` if ``jets`` lacks columns, or has columns called h or z.
     """
-    encoder = load_encoder(model)
+    encoder, signs = load_encoder(model), "; ".join(signs_in(model))
+    if signs:
+        logging.warning("%s: its pre-training collapsed: %s", model, signs)
     with atomic(path) as temporary:
         writer: pq.ParquetWriter | None = None
         for table, store in read_jets(jets, encoder.constituents):
@@ -35,6 +38,8 @@ def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path)
             for name, values in zip(("h", "z"), embed(encoder, store, store.rows()), strict=True):
                 lists = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
                 table = table.append_column(name, lists)
+            if signs:
+                table = table.replace_schema_metadata({**(table.schema.metadata or {}), COLLAPSED: signs})
             writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
             writer.write_table(table)
         if writer is None:
