@@ -32,6 +32,9 @@ def changed(values: Values, changes: Values) -> Values:
     return result
 
 
+DIJETS = {"like": "dijets", "events": 100}
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -49,6 +52,11 @@ def changed(values: Values, changes: Values) -> Values:
         ({"variants/seed": {"resample": "shower", "use": "held_out", "splits": ["train"]}}, "evaluate.pair: seed has no events of the test split; add test to variants.seed.splits"),
         ({"finetune/labels": [20, 20]}, "finetune.labels: 20 is there twice; name it once"),
         ({"pretrain/methods": ["rs3l", "rs3l"]}, "pretrain.methods: rs3l is there twice"),
+        ({"evaluate/efficiencies": [0.5, 0.3, 0.50000001]}, "evaluate.efficiencies: 0.5 is there twice"),
+        ({"processes/qcd2046": DIJETS, "processes/qcd2692": DIJETS}, "processes.qcd2692: its events would have the keys of those of qcd2046; rename one of them"),
+        ({"generator/pythia": {"beams:ecm": 900}}, "generator.pythia.beams:ecm: the workflow sets this by itself; set generator.ecm instead"),
+        ({"processes/qcd/pythia": {"HardQCD:all": True, "PhaseSpace:pTHatMin": 50}}, "processes.qcd.pythia.PhaseSpace:pTHatMin: the workflow sets this by itself; set processes.<name>.pt_hat.min instead"),
+        ({"variants/fsr_hi/pythia": {"Random:seed": 5}}, "variants.fsr_hi.pythia.Random:seed: the workflow sets this by itself; set `seed` instead"),
         ({"tasks/w_vs_qcd/signal_types": ["H"]}, "tasks.w_vs_qcd.signal_types: no jet of w_qq has the type H, by its anchor; possible are W"),
     ],
 )  # fmt: skip
@@ -100,3 +108,19 @@ def test_a_finished_model_that_is_not_there_is_named(test_values: Values, tmp_pa
 def test_the_shipped_campaigns_have_what_they_ask_for() -> None:
     for path in (REPOSITORY / "config").glob("*.yaml"):
         check_inputs(load_campaign(path))
+
+
+def test_a_file_in_two_processes_is_refused(test_values: Values, tmp_path: Path) -> None:
+    """Unless they make other jets of its events: of another anchor, or after other decays."""
+    (tmp_path / "a.lhe").touch()
+    (tmp_path / "b.lhe").symlink_to(tmp_path / "a.lhe")
+    one, other = (
+        {"label": "X", "events": 10, "lhe": str(tmp_path / n), "anchor": [25]} for n in ("a.lhe", "b.lhe")
+    )
+    processes = {**test_values["processes"], "one": one}
+    with pytest.raises(ConfigError) as error:
+        check_inputs(parse_campaign({**test_values, "processes": {**processes, "two": other}}))
+    for part in ("processes.two.lhe: ", "b.lhe is ", "a.lhe of one, with the same anchor", "take it out of one"):
+        assert part in str(error.value)
+    for difference in ({"anchor": [5], "anchor_choice": "alternate"}, {"pythia": {"25:onIfMatch": "4 -4"}}):
+        check_inputs(parse_campaign({**test_values, "processes": {**processes, "two": {**other, **difference}}}))

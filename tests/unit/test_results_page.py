@@ -12,6 +12,7 @@ import pytest
 from toy_campaign import campaign, write_results
 
 from conftest import REPOSITORY
+from rs3l.data.checksum import write_checked
 from rs3l.errors import DataError
 from rs3l.report.page import markdown
 from rs3l.report.results_page import ABLATION_TABLES, KINDS, TABLES, renewed
@@ -53,6 +54,21 @@ def tables(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def publish(results: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(REPOSITORY / "tools" / "publish.py"), str(results), str(folder)]
     return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("table", ["evaluation/metrics.csv", "ablations/differences.csv"])
+def test_nothing_is_published_of_a_table_that_was_changed(results: Path, tmp_path: Path, table: str) -> None:
+    copied = tmp_path / "results"
+    shutil.copytree(results, copied)
+    write_checked(copied / table, (copied / table).read_text(encoding="utf-8"))
+    assert publish(copied, tmp_path / "page").returncode == 0
+    (copied / table).write_text(
+        (copied / table).read_text(encoding="utf-8").replace("0", "1", 1), encoding="utf-8"
+    )
+    failed = publish(copied, tmp_path / "other")
+    assert failed.returncode == 1
+    assert f"{table}: its SHA-256 is not that in" in failed.stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_shipped_page_is_in_step_with_its_tables() -> None:

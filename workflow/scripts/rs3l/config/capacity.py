@@ -14,11 +14,25 @@ from rs3l import seeds
 from rs3l.config import methods
 from rs3l.config.models import Campaign, Splits, Task
 from rs3l.errors import ConfigError
+from rs3l.lhe_inputs import find_files
 from rs3l.paths import SPLITS, Split
 
 EXACT = 5_000
 """Up to so many events of a process, those of a split are counted; of more, a bound is taken."""
 _SIGMAS = 6.0
+
+_OURS = {
+    "random:seed": "`seed`",
+    "random:setseed": "`seed`",
+    "beams:ecm": "generator.ecm",
+    "beams:frametype": "processes.<name>.lhe for events from files",
+    "phasespace:pthatmin": "processes.<name>.pt_hat.min",
+    "phasespace:pthatmax": "processes.<name>.pt_hat.max",
+    "phasespace:bias2selection": "processes.<name>.pt_hat.bias_power",
+    "phasespace:bias2selectionpow": "processes.<name>.pt_hat.bias_power",
+    "phasespace:bias2selectionref": "processes.<name>.pt_hat.min",
+}
+"""Settings of Pythia that the workflow makes itself, in small letters, and the key that they follow from."""
 
 _QUARK_TYPES = {1: "q", 2: "q", 3: "q", 4: "c", 5: "b", 6: "top"}
 _GLUON_TYPES = ("g", "g_qq", "g_cc", "g_bb", "g_gg")
@@ -39,6 +53,8 @@ def most_events(seed: int, splits: Splits, process: str, events: int, split: Spl
 def capacity_problems(config: Campaign) -> Iterator[str]:
     """Yield what the campaign asks for and cannot have: a line with key and remedy each."""
     yield from _twice(config)
+    yield from _one_code(config)
+    yield from _our_settings(config)
     yield from _splits(config)
     yield from _views(config)
     yield from _tasks(config)
@@ -56,15 +72,58 @@ def _refuse(problems: Sequence[str]) -> None:
 
 
 def check_inputs(config: Campaign) -> None:
-    """Raise :class:`ConfigError` if a finished model that a method names is not there."""
+    """Raise :class:`ConfigError` if a finished model or an external file is not there, or a file is used twice."""
     _refuse(
         [
-            f"pretrain.methods.{name}.model: there is no file {block.model}; make it (import_model.py), or "
-            "correct the path"
-            for name, block in methods.methods(config).items()
-            if block.model is not None and not Path(block.model).is_file()
+            *_files_in_two_processes(config),
+            *(
+                f"pretrain.methods.{name}.model: there is no file {block.model}; make it (import_model.py), or "
+                "correct the path"
+                for name, block in methods.methods(config).items()
+                if block.model is not None and not Path(block.model).is_file()
+            ),
         ]
     )
+
+
+def _files_in_two_processes(config: Campaign) -> Iterator[str]:
+    """Yield the external files whose jets two processes would share, in training as one and in test as the other.
+
+    Another anchor, or other decays of undecayed events, makes other jets of them.
+    """
+    seen: dict[object, tuple[str, str]] = {}
+    for name, process in config.processes.items():
+        jets = repr((process.anchor, process.anchor_choice, sorted(process.pythia.items())))
+        for path in find_files(name, process.lhe_patterns):
+            other, first = seen.setdefault((Path(path).resolve(), jets), (name, path))
+            if other != name:
+                yield (
+                    f"processes.{name}.lhe: {path} is {first} of {other}, with the same anchor: each jet would "
+                    "be of both processes, and could be in training as one and in test as the other; take it "
+                    "out of one"
+                )
+
+
+def _one_code(config: Campaign) -> Iterator[str]:
+    """Yield the pairs of processes whose events would have the same keys: one in four million."""
+    codes: dict[int, str] = {}
+    for name in config.processes:
+        other = codes.setdefault(seeds.process_code(name), name)
+        if other != name:
+            yield f"processes.{name}: its events would have the keys of those of {other}; rename one of them"
+
+
+def _our_settings(config: Campaign) -> Iterator[str]:
+    """Yield the settings of Pythia that would be overwritten without a word."""
+    blocks = {
+        "generator.pythia": config.generator.pythia,
+        **{f"processes.{name}.pythia": process.pythia for name, process in config.processes.items()},
+        **{f"variants.{name}.pythia": variant.pythia for name, variant in config.variants.items()},
+    }
+    for path, settings in blocks.items():
+        for key in settings:
+            if ours := _OURS.get(key.lower()):
+                yield f"{path}.{key}: the workflow sets this by itself; set {ours} instead"
 
 
 def _in_split(config: Campaign, process: str, split: Split) -> int:
@@ -86,7 +145,7 @@ def _twice(config: Campaign) -> Iterator[str]:
         **{f"tasks.{name}.labels": task.labels or [] for name, task in config.tasks.items()},
     }
     for path, entries in lists.items():
-        found = list(map(str, entries))
+        found = [f"{entry:g}" if isinstance(entry, float) else str(entry) for entry in entries]
         if twice := sorted({entry for entry in found if found.count(entry) > 1}):
             yield f"{path}: {', '.join(twice)} is there twice; name it once"
 

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -106,6 +107,13 @@ def with_numbers(value: Any, annotation: Any) -> Any:
     return value
 
 
+def _printable(text: str) -> str:
+    """Return a label; raises ``ValueError`` for control characters, which no SVG and no HTML may have."""
+    if not text.isprintable():
+        raise ValueError("a label is one line of printable characters")
+    return text
+
+
 @cache
 def _kinds(annotation: Any) -> tuple[Any, ...]:
     """Return the alternatives of a type, without their constraints."""
@@ -177,7 +185,9 @@ class Process(Block):
         None, description="A ready process of config/processes: its keys are the defaults of those below."
     )
     about: str = Field("", description="What it is, in words; no effect.")
-    label: str = Field(min_length=1, description="Class name in tables and figures, e.g. H, QCD, W.")
+    label: Annotated[str, AfterValidator(_printable)] = Field(
+        min_length=1, description="Class name in tables and figures, e.g. H, QCD, W."
+    )
     events: int = Field(
         gt=0,
         le=PYTHIA_MAX_SEED,

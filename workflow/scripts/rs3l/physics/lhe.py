@@ -206,7 +206,7 @@ def fingerprint(event: HardEvent) -> int:
 
     Of 10^7 different events, two have the same one with a probability of 3 * 10^-6.
     """
-    numbers = [number for p in event.particles for number in (p[0], p[1], *p[6:10])]
+    numbers = [number + 0.0 for p in event.particles for number in (p[0], p[1], *p[6:10])]  # -0.0 is 0.0
     packed = struct.pack(f"<{len(numbers)}d", *numbers)
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from rs3l.config.blocks import is_baseline
 from rs3l.config.methods import BASELINE
+from rs3l.data.checksum import intact_text
 from rs3l.errors import DataError
 from rs3l.eval.marks import mark
 from rs3l.eval.names import SUBJECT_MODES, legend, method_label
@@ -39,7 +40,8 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
 
     The tables of the ablations, too, if it has some.
 
-    Raises :class:`DataError` if the campaign is not complete, or the page has a table that is not known.
+    Raises :class:`DataError` if the campaign is not complete, a file was changed after it was written, or the page
+    has a table that is not known; nothing is copied then, but for the last.
     """
     paths, target = CampaignPaths(str(campaign)), Path(folder)
     summaries = [Path(paths.summary), Path(paths.summary_text)]
@@ -48,12 +50,14 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
         raise DataError(
             f"{missing[0]}: missing; run the campaign and workflow/scripts/report.py to their end first"
         )
+    ablations = [Path(paths.ablations(name)) for name in ABLATION_TABLES]
+    ablations = ablations if all(path.is_file() for path in ablations) else []
+    for path in (*tables, *ablations):
+        intact_text(path)
+    figures = [Path(paths.figure(name, "png")) for name in _figures(paths)]
     _copy(summaries, target)
     _copy(tables, target / "tables")
-    ablations = [Path(paths.ablations(name)) for name in ABLATION_TABLES]
-    if all(path.is_file() for path in ablations):
-        _copy(ablations, target / "tables" / "ablations")
-    figures = [Path(paths.figure(name, "png")) for name in _figures(paths)]
+    _copy(ablations, target / "tables" / "ablations")
     _copy((path for path in figures if path.is_file()), target / "figures")
     page = target / "README.md"
     if page.is_file():
@@ -68,8 +72,8 @@ def _figures(paths: CampaignPaths) -> list[str]:
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for path in files:
+        folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path.name)
         WRITTEN[folder / path.name] = None
 
