@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ from toy_campaign import ROOT, write_latents, write_results, write_training
 
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.data.card import card_text
+from rs3l.errors import ConfigError
 from rs3l.eval import style
 from rs3l.eval.figures import Inputs, draw
 from rs3l.markdown import escaped
@@ -100,6 +102,14 @@ def test_text_is_no_formula_and_no_hidden_label(text: str) -> None:
 
 MARKUP = re.compile(r"(?<!\\)(?:\\\\)*[`*|$]|<[A-Za-z/!?]|(?<!\\)\]\(|&\w+;")
 """What Markdown would take for markup in a text of one line."""
+
+
+@pytest.mark.parametrize("text", ["\0", "H\x01", "\x7f", "\ufffe"])
+def test_a_label_has_no_character_that_svg_and_html_may_not_have(test_values: dict[str, Any], text: str) -> None:
+    values = copy.deepcopy(test_values)
+    values["processes"]["qcd"]["label"] = text
+    with pytest.raises(ConfigError, match=r"processes.qcd.label: a label has no control characters"):
+        parse_campaign(values)
 
 
 @pytest.mark.parametrize("text", [*LABELS.values(), "<b>", "a\n# b", "![x](y)", "[a][b]", "&amp;", "\\|", "~~~"])

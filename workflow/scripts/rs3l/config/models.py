@@ -83,6 +83,7 @@ Not among them: the thermal model and close packing, which remember the events b
 """
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 NO_NUMBER = "true and false are no numbers"
 _EXPONENT = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -109,8 +110,8 @@ def with_numbers(value: Any, annotation: Any) -> Any:
 
 def _printable(text: str) -> str:
     """Return a label; raises ``ValueError`` for control characters, which no SVG and no HTML may have."""
-    if not text.isprintable():
-        raise ValueError("a label is one line of printable characters")
+    if _CONTROL.search(text):
+        raise ValueError("a label has no control characters")
     return text
 
 
