@@ -21,6 +21,7 @@ from rs3l.paths import CampaignPaths, shard_name
 from rs3l.physics.external import make_index
 from rs3l.physics.lhe import HardEvent, fingerprint, read_shard
 from rs3l.physics.resim import _metadata, resimulate
+from rs3l.repeated import first_repeated
 
 Shard = Callable[[str, int, int], Path]
 Events = Callable[[str, int], list[HardEvent]]
@@ -59,6 +60,14 @@ def test_the_fingerprint_is_that_of_the_particles(hard_events: Events) -> None:
     first, *others = event.particles
     moved = (*first[:8], np.nextafter(first[8], 1.0), *first[9:])
     assert fingerprint(HardEvent(**{**vars(event), "particles": [moved, *others]})) != fingerprint(event)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([], None), ([3], None), ([3, 1, 2], None), ([9, 5, 1, 1, 5], (1, 4, 2)), ([7, 7, 7, 2, 2], (0, 1, 3))],
+)
+def test_the_earliest_that_comes_again_is_found(values: list[int], expected: tuple[int, int, int] | None) -> None:
+    assert first_repeated(np.array(values, np.uint64)) == expected
 
 
 def test_events_that_all_differ_are_taken(campaign: Campaign, hard_shard: Shard, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from rs3l.files import atomic, sha256, write_json, write_text
 from rs3l.paths import SPLITS, CampaignPaths, shard_name
 from rs3l.physics.cross_section import Sums, cross_section
 from rs3l.provenance import provenance
+from rs3l.repeated import first_repeated
 
 FORMAT = 1
 _DAMAGE = (OSError, ValueError, pa.ArrowException)
@@ -276,15 +277,14 @@ def check_no_event_twice(paths: CampaignPaths, process: str, shards: Sequence[Sh
 
     In all shards and splits. Memory: 16 bytes per event.
     """
-    ordered = np.sort(_fingerprints(shards))
-    again = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(again):
+    found = first_repeated(_fingerprints(shards))
+    if found is None:
         return
-    first, second = np.flatnonzero(_fingerprints(shards) == again[0])[:2].tolist()
+    first, second, pairs = found
     files = [paths.hard(process, shard_name(i)) for i in (_shard_of(shards, first), _shard_of(shards, second))]
     names = ", ".join(dict.fromkeys(files))
     raise DataError(
-        f"the hard events {first} and {second} of {process} are one and the same ({names}; {len(again)} such "
+        f"the hard events {first} and {second} of {process} are one and the same ({names}; {pairs} such "
         "pairs in all): it would count twice, and could be in training and test; delete the shards that are "
         "named, and run again"
     )

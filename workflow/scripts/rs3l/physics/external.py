@@ -32,6 +32,7 @@ from rs3l.physics.lhe_checks import check_event
 from rs3l.physics.lhe_files import Head, read_event, read_head, scan, unique
 from rs3l.physics.lhe_kinds import Label, check_kinds, kinds, labels
 from rs3l.physics.matching import Anchor, find_anchor
+from rs3l.repeated import first_repeated
 
 _PROTON = 2212
 _PARTONS = (1, 2, 3, 4, 5, 21)
@@ -310,15 +311,12 @@ def _check_no_event_twice(index: LheIndex, prints: array[int]) -> None:
 
     The merge would find most of them, hours later, but not those that are decayed here: each copy in its own way.
     """
-    values = np.frombuffer(prints, np.uint64)
-    ordered = np.sort(values)
-    again = ordered[1:][ordered[1:] == ordered[:-1]]
-    if len(again):
-        earliest = values[np.isin(values, again).argmax()]
-        first, second = (_place(index, int(i)) for i in np.flatnonzero(values == earliest)[:2])
+    if found := first_repeated(np.frombuffer(prints, np.uint64)):
+        first, second, pairs = found
         raise DataError(
-            f"{second} is {first} once more ({len(again)} such pairs in all): it would count twice, and could be "
-            "in training and test; take it out, or generate the file again with another random seed"
+            f"{_place(index, second)} is {_place(index, first)} once more ({pairs} such pairs in all): it would "
+            "count twice, and could be in training and test; take it out, or generate the file again with another "
+            "random seed"
         )
 
 
