@@ -29,7 +29,7 @@ include: "workflow/rules/merge.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/report.smk"
+include: "workflow/rules/figures.smk"
 
 
 report: "workflow/report/overview.rst"

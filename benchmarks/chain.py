@@ -30,11 +30,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config import blocks, load_campaign  # noqa: E402
-from rs3l.physics.generator import apply_settings, new_pythia  # noqa: E402
-from rs3l.physics.hard import generate_shard  # noqa: E402
-from rs3l.physics.lhe import read_shard  # noqa: E402
-from rs3l.physics.matching import find_anchor  # noqa: E402
-from rs3l.physics.resim import resimulate_shard  # noqa: E402
+from rs3l.hard.anchor import find_anchor  # noqa: E402
+from rs3l.hard.hard import generate_shard  # noqa: E402
+from rs3l.lhe.lhe import read_shard  # noqa: E402
+from rs3l.pythia import apply_settings, new_pythia  # noqa: E402
+from rs3l.resim.resim import resimulate_shard  # noqa: E402
 
 NEUTRINOS = {12, 14, 16}
 FEATURES = 8

@@ -27,8 +27,8 @@ from encoders import OTHERS, Batch, own_step, random_batch, timed  # noqa: E402
 
 from rs3l.config.models import EdgeConv, Encoder, Pretrain  # noqa: E402
 from rs3l.files import write_text  # noqa: E402
-from rs3l.model.encoder import new_encoder  # noqa: E402
-from rs3l.model.encoders.base import JetEncoder  # noqa: E402
+from rs3l.networks.base import JetEncoder  # noqa: E402
+from rs3l.networks.model_file import new_encoder  # noqa: E402
 from rs3l.plan import EncoderCost, encoder_name, load_costs, network_work  # noqa: E402
 
 TABLE = REPOSITORY / "benchmarks" / "costs.json"

@@ -30,11 +30,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config.models import DeepSets, EdgeConv, Encoder, Transformer  # noqa: E402
-from rs3l.data.features import FEATURES, FLAGS  # noqa: E402
-from rs3l.model.encoder import new_encoder  # noqa: E402
-from rs3l.model.encoders.base import JetEncoder  # noqa: E402
-from rs3l.model.encoders.edgeconv import EdgeConvEncoder, EdgeConvolution  # noqa: E402
-from rs3l.model.loss import nt_xent  # noqa: E402
+from rs3l.dataset.features import FEATURES, FLAGS  # noqa: E402
+from rs3l.networks.base import JetEncoder  # noqa: E402
+from rs3l.networks.edgeconv import EdgeConvEncoder, EdgeConvolution  # noqa: E402
+from rs3l.networks.model_file import new_encoder  # noqa: E402
+from rs3l.pretrain.losses import nt_xent  # noqa: E402
 
 CANDIDATES = (54.0, 20.0)
 """Mean and standard deviation of the candidates per jet."""
@@ -202,7 +202,7 @@ PEAK = """
 import sys, torch
 sys.path[:0] = {path}
 import encoders
-from rs3l.model.loss import nt_xent
+from rs3l.pretrain.losses import nt_xent
 torch.set_num_threads(1)
 before = encoders.peak_bytes()
 z = torch.randn(2 * {pairs}, 8, requires_grad=True)

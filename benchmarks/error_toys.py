@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
-from rs3l.eval import student  # noqa: E402
-from rs3l.eval.bootstrap import Estimate, combine, combine_all  # noqa: E402
-from rs3l.eval.metrics import rejection  # noqa: E402
-from rs3l.eval.spread import Group, Runs  # noqa: E402
+from rs3l.evaluate import student  # noqa: E402
+from rs3l.evaluate.bootstrap import Estimate, combine, combine_all  # noqa: E402
+from rs3l.evaluate.metrics import rejection  # noqa: E402
+from rs3l.evaluate.spread import Group, Runs  # noqa: E402
 
 Floats = NDArray[np.float64]
 

@@ -31,20 +31,20 @@ sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config.blocks import PretrainBlock  # noqa: E402
 from rs3l.config.models import DeepSets  # noqa: E402
-from rs3l.data.dataset_writer import DatasetWriter  # noqa: E402
-from rs3l.data.features import features  # noqa: E402
-from rs3l.data.schema import CANDIDATE_COLUMNS, dataset_schema  # noqa: E402
+from rs3l.dataset.features import features  # noqa: E402
+from rs3l.dataset.schema import CANDIDATE_COLUMNS, dataset_schema  # noqa: E402
+from rs3l.dataset.writer import DatasetWriter  # noqa: E402
 from rs3l.files import write_json  # noqa: E402
-from rs3l.model.checkpoint import Checkpoint  # noqa: E402
-from rs3l.model.distributed import Ranks  # noqa: E402
-from rs3l.model.encoder import new_encoder  # noqa: E402
-from rs3l.model.feed import Batch, Feed, StreamFeed, open_data  # noqa: E402
-from rs3l.model.loss import nt_xent  # noqa: E402
-from rs3l.model.pretrain import Trainer  # noqa: E402
-from rs3l.model.stop import StopRequest  # noqa: E402
-from rs3l.model.threads import limit_threads  # noqa: E402
-from rs3l.model.view_source import ViewSource  # noqa: E402
+from rs3l.networks.model_file import new_encoder  # noqa: E402
+from rs3l.pretrain.feed import Batch, Feed, StreamFeed, open_data  # noqa: E402
+from rs3l.pretrain.losses import nt_xent  # noqa: E402
+from rs3l.pretrain.pretrain import Trainer  # noqa: E402
+from rs3l.pretrain.view_source import ViewSource  # noqa: E402
 from rs3l.seeds import event_id  # noqa: E402
+from rs3l.training.checkpoint import Checkpoint  # noqa: E402
+from rs3l.training.distributed import Ranks  # noqa: E402
+from rs3l.training.stop import StopRequest  # noqa: E402
+from rs3l.training.threads import limit_threads  # noqa: E402
 
 PROCESSES, VARIANTS = ("higgs_bb", "qcd"), ("nominal", "seed", "fsr_hi", "fsr_lo")
 CANDIDATES = (54.0, 20.0)

@@ -25,6 +25,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rs3l.runs import Run
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
@@ -94,20 +96,20 @@ def work(args: argparse.Namespace) -> Iterator[Line]:
 def one(config: Any, run: str, args: argparse.Namespace, folder: Path) -> Line:
     """Train one run; return what the alarms look at, in units of what sets them off."""
     from rs3l.config import blocks
-    from rs3l.model.checkpoint import Checkpoint
-    from rs3l.model.encoder import save_encoder
-    from rs3l.model.finetune import finetune
-    from rs3l.model.pretrain import LOSS_MARGIN, SPREAD_ALARM, Trainer, rank_alarm
+    from rs3l.finetune.finetune import finetune
+    from rs3l.networks.model_file import save_encoder
+    from rs3l.pretrain.pretrain import LOSS_MARGIN, SPREAD_ALARM, Trainer, rank_alarm
+    from rs3l.training.checkpoint import Checkpoint
 
-    name, _, seed = run.rpartition("_s")
-    block = blocks.pretrain(config, f"{name}_s0").model_copy(
-        update={"seed": config.seed + int(seed), "on_collapse": "warn"}
+    method, seed = Run.parse(run).method, Run.parse(run).seed
+    block = blocks.pretrain(config, str(Run(method))).model_copy(
+        update={"seed": config.seed + seed, "on_collapse": "warn"}
     )
     trainer = Trainer(block, args.manifest, Checkpoint(folder / run, block, run))
     trainer.run()
     rows = trainer.rows[(len(trainer.rows) - 1) // 2 :]
     chance = math.log(2 * trainer.batch - 1)
-    line: Line = {"method": name, "seed": int(seed)}
+    line: Line = {"method": method, "seed": seed}
     line["below_chance"] = min(chance - row["train_loss"] for row in rows) / LOSS_MARGIN
     line["spread"] = min(row["spread"] for row in rows) / SPREAD_ALARM
     line["rank"] = min(row["rank"] for row in rows) / rank_alarm(block)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(SCRIPTS))
 from usage import usage  # noqa: E402
 
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
-from rs3l.physics.hard import generate_shard  # noqa: E402
+from rs3l.hard.hard import generate_shard  # noqa: E402
 
 
 def peak_memory_mb(command: list[str]) -> float:

@@ -21,9 +21,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
-from rs3l.physics.generator import apply_settings, new_pythia  # noqa: E402
-from rs3l.physics.hard import generate_shard  # noqa: E402
-from rs3l.physics.resim import resimulate_shard  # noqa: E402
+from rs3l.hard.hard import generate_shard  # noqa: E402
+from rs3l.pythia import apply_settings, new_pythia  # noqa: E402
+from rs3l.resim.resim import resimulate_shard  # noqa: E402
 
 
 def bare_generator(block: blocks.ResimBlock, hard: Path) -> None:

@@ -22,8 +22,8 @@ sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
 from rs3l.config.models import Variant  # noqa: E402
-from rs3l.physics.hard import generate_shard  # noqa: E402
-from rs3l.physics.resim import resimulate_together  # noqa: E402
+from rs3l.hard.hard import generate_shard  # noqa: E402
+from rs3l.resim.resim import resimulate_together  # noqa: E402
 
 FIRST = 1
 """First hard event: the checks of a campaign's first shard are not made."""

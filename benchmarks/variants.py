@@ -23,10 +23,10 @@ sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
 from rs3l.config.library import library  # noqa: E402
 from rs3l.config.models import Variant  # noqa: E402
-from rs3l.physics.hard import generate_shard  # noqa: E402
-from rs3l.physics.lhe import HardEvent, read_shard  # noqa: E402
-from rs3l.physics.resim import resimulate  # noqa: E402
-from rs3l.physics.shower import BATCH, Showerer  # noqa: E402
+from rs3l.hard.hard import generate_shard  # noqa: E402
+from rs3l.lhe.lhe import HardEvent, read_shard  # noqa: E402
+from rs3l.resim.resim import resimulate  # noqa: E402
+from rs3l.resim.shower import BATCH, Showerer  # noqa: E402
 
 
 def generator_seconds(block: blocks.ResimBlock, events: list[HardEvent]) -> float:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from rs3l.config import load_campaign
 from rs3l.errors import CampaignError
-from rs3l.physics.replay import Replay, replay
+from rs3l.resim.replay import Replay, replay
 from rs3l.streams import speak_any_locale
 
 VERDICTS = {

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from conftest import Snakemake, wait_until
 from rs3l.config import parse_campaign
 from rs3l.paths import CampaignPaths
 from rs3l.report.left_over import left_over
+from support.workflow import Snakemake, wait_until
 
 pytestmark = pytest.mark.campaign
 Values = dict[str, Any]

@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-from conftest import REPOSITORY, Snakemake
 from rs3l.config import Campaign
+from support.places import REPOSITORY
+from support.workflow import Snakemake
 
 pytestmark = pytest.mark.campaign
 MARGINS = REPOSITORY / "benchmarks" / "margins.py"

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_campaign import dataset
 
 import orphans
-from conftest import REPOSITORY, Snakemake, wait_until
-from test_campaign import dataset
+from support.places import REPOSITORY
+from support.workflow import Snakemake, wait_until
 
 pytestmark = [pytest.mark.campaign, pytest.mark.faults]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from conftest import Snakemake
 from rs3l.config import Campaign
 from rs3l.status import campaign_status
+from support.workflow import Snakemake
 
 pytestmark = pytest.mark.campaign
 

@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import channel
 import pytest
 
-from conftest import REPOSITORY, Snakemake
+import channel
+from support.places import REPOSITORY
+from support.workflow import Snakemake
 
 pytestmark = pytest.mark.conda
 HERE = Path(__file__).resolve().parent

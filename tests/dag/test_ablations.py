@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from conftest import Snakemake
+from support.workflow import Snakemake
 
 Values = dict[str, Any]
 ABLATIONS: Values = {

@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from conftest import REPOSITORY, Snakemake
-from lhe_writers import write_lhe
-from rs3l.data.schema import Status
+from rs3l.dataset.schema import Status
 from rs3l.files import sha256
-from rs3l.physics.lhe import HardEvent, read_shard
+from rs3l.lhe.lhe import HardEvent, read_shard
+from support.lhe_writers import write_lhe
+from support.places import REPOSITORY
+from support.workflow import Snakemake
 
 
 @pytest.fixture

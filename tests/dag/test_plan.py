@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from conftest import REPOSITORY, Snakemake
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.plan import STAGES
+from support.places import REPOSITORY
+from support.workflow import Snakemake
 
 Values = dict[str, Any]
 HARD_JOBS = 2 + 2 + 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Snakemake
+from support.workflow import Snakemake
 
 TORCHRUN = "python -m torch.distributed.run --standalone --nproc-per-node"
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 
-from conftest import REPOSITORY, Snakemake
+from support.places import REPOSITORY
+from support.workflow import Snakemake
 
 ROOT = Path("results/test")
 AFTER_SIMULATION = ("dataset", "models", "downstream", "evaluation", "summary.json")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disturb import ROOT, copy_of, results
 
-from conftest import Snakemake
+from disturb import ROOT, copy_of, results
+from support.workflow import Snakemake
 
 pytestmark = pytest.mark.faults
 Values = dict[str, Any]

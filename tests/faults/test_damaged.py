@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from disturb import AFTER_SIMULATION, ROOT, copy_of, results
 
-from conftest import Snakemake
-from rs3l.data.checksum import sealed
-from rs3l.physics.lhe import read_shard, write_shard
+from disturb import AFTER_SIMULATION, ROOT, copy_of, results
+from rs3l.dataset.checksum import sealed
+from rs3l.lhe.lhe import read_shard, write_shard
+from support.workflow import Snakemake
 
 pytestmark = pytest.mark.faults
 Values = dict[str, Any]

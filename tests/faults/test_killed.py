@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from disturb import (
     ROOT,
     Process,
@@ -29,8 +30,7 @@ from disturb import (
     temporaries,
     wait_until,
 )
-
-from conftest import Snakemake
+from support.workflow import Snakemake
 
 pytestmark = pytest.mark.faults
 Values = dict[str, Any]

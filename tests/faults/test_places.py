@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disturb import ROOT, can_mount, checkout, in_namespace, results, temporaries
 
-from conftest import Snakemake
+from disturb import ROOT, can_mount, checkout, in_namespace, results, temporaries
+from support.workflow import Snakemake
 
 pytestmark = pytest.mark.faults
 Values = dict[str, Any]

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import chromium, console, missing_packages, open_file, requests
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from conftest import REPOSITORY, Snakemake
+from browser import chromium, console, missing_packages, open_file, requests
+from support.places import REPOSITORY
+from support.workflow import Snakemake
 
 pytestmark = [
     pytest.mark.browser,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY, SCRIPTS, run_script
 from rs3l.config import Campaign, blocks
+from support.places import REPOSITORY, SCRIPTS
+from support.workflow import run_script
 
 TEST_CONFIG = str(REPOSITORY / "config" / "test.yaml")
 NAMES = sorted(path.name for path in SCRIPTS.glob("*.py"))

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import cluster
-from conftest import REPOSITORY
+from support.places import REPOSITORY
 
 Values = dict[str, Any]
 

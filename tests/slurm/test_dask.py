@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 import cluster
-from conftest import SCRIPTS
-from rs3l.data import workers
-from rs3l.data.workers import Jobs, compute
 from rs3l.errors import WorkerError
+from rs3l.merge import workers
+from rs3l.merge.workers import Jobs, compute
 from slurm_site import Clone, Values, accounted, needs_slurm, queue, small
+from support.places import SCRIPTS
 
 pytestmark = [needs_slurm, pytest.mark.slurm]
 WHERE = ["sh", "-c", "sleep 4; echo $SLURM_JOB_ID"]
@@ -124,7 +124,7 @@ def test_workers_end_when_the_merge_is_killed(tmp_path: Path) -> None:
     """No clean-up runs after SIGKILL: the workers notice that nobody is there."""
     tasks = "[dask.delayed(time.sleep)(300) for _ in range(2)]"
     jobs = f"Jobs(2, 1000, 10, Path({str(tmp_path)!r}))"
-    code = "import dask, time; from pathlib import Path; from rs3l.data.workers import Jobs, compute; "
+    code = "import dask, time; from pathlib import Path; from rs3l.merge.workers import Jobs, compute; "
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     process = subprocess.Popen([sys.executable, "-c", f"{code} compute({tasks}, 0, {jobs})"], env=environment)
     cluster.wait_for("the workers", lambda: sum(job.state == "RUNNING" for job in queue()) == 2)

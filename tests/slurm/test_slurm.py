@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 import cluster
-from conftest import REPOSITORY, Snakemake
 from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, rule_of, small, visible_devices
+from support.places import REPOSITORY
+from support.workflow import Snakemake
 
 pytestmark = [needs_slurm, pytest.mark.slurm]
 TRAINING = {"pretrain"}

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 import cluster
-from conftest import Snakemake
 from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, running, small
+from support.workflow import Snakemake
 
 pytestmark = [needs_slurm, pytest.mark.slurm, pytest.mark.faults]
 STAGES = ["hard_process", "resimulate", "merge", "pretrain"]

@@ -15,26 +15,16 @@ gc.set_threshold(100_000, 1_000, 1_000)
 
 from rs3l import versions
 from rs3l.config import blocks, methods, parse_campaign
-from rs3l.config.capacity import check_capacity, check_inputs
+from rs3l.config.capacity import check_capacity
+from rs3l.lhe.inputs import check_inputs
 from rs3l.config.yaml_file import check_files
 from rs3l.errors import CampaignError
-from rs3l.eval.names import losses_text, methods_text, subject_text
-from rs3l.lhe_inputs import find_files, refuse_replaced, split_inputs, stamps
-from rs3l.paths import (
-    CONFIG_FIGURES,
-    DATASET_FIGURES,
-    FIRST_RUN_FIGURES,
-    METRICS_FIGURES,
-    PROCESS_FIGURES,
-    ROBUSTNESS_FIGURES,
-    SCORE_FIGURES,
-    SPLITS,
-    CampaignPaths,
-    checksum_of,
-    figure_names,
-    shard_name,
-)
-from rs3l.physics.generator import check_settings
+from rs3l.lhe.inputs import find_files, refuse_replaced, split_inputs, stamps
+from rs3l.evaluate.registry import TABLES
+from rs3l.figures.registry import FIGURES, QUOTES, figure_names, input_files
+from rs3l.paths import SPLITS, CampaignPaths, checksum_of, shard_name
+from rs3l.pythia import check_settings
+from rs3l.runs import is_baseline
 
 try:
     if workflow.is_main_process:
@@ -65,21 +55,6 @@ def lhe_paths(process):
 if workflow.is_main_process:
     for name in CAMPAIGN.processes:
         lhe_paths(name)
-
-EVALUATION_TABLES = (
-    "metrics",
-    "runs",
-    "differences",
-    "savings",
-    "stability",
-    "robustness",
-    "matched",
-    "calibration",
-    "latents",
-    "training",
-    "roc",
-)
-
 
 wildcard_constraints:
     process="|".join(CAMPAIGN.processes),
@@ -217,7 +192,7 @@ def model_file(run):
 
 def finetune_model(wildcards):
     """Return the model that a task starts from; the baselines start from none."""
-    return [] if blocks.is_baseline(wildcards.run) else model_file(wildcards.run)
+    return [] if is_baseline(wildcards.run) else model_file(wildcards.run)
 
 
 def downstream(pattern, runs):
@@ -227,24 +202,39 @@ def downstream(pattern, runs):
 
 def qualities(runs):
     """Return the files of the latent quality of those of some runs that are pre-trained."""
-    return [PATHS.latent_quality(run) for run in runs if not blocks.is_baseline(run)]
+    return [PATHS.latent_quality(run) for run in runs if not is_baseline(run)]
 
 
 def ablation_tables(wildcards):
     """Return the tables of the ablations, if the configuration has some."""
     if not CAMPAIGN.ablations:
         return []
-    return [*map(PATHS.ablations, EVALUATION_TABLES), PATHS.ablations_summary, PATHS.figure("ablations")]
+    return [*map(PATHS.ablations, TABLES), PATHS.ablations_summary, PATHS.figure("ablations")]
 
 
-def figures_block():
-    """Return what a figure depends on, as JSON."""
-    return blocks.figures(CAMPAIGN).as_json()
+def figure_inputs(figure):
+    """Return the files that a kind of figure waits for, by the name of the input."""
+    return {name: input_files(name, CAMPAIGN, PATHS) for name in (*figure.inputs, *figure.after)}
 
 
-def data_figures_block():
-    """Return what a figure without methods depends on, as JSON: one of the data set, or of the configuration."""
-    return blocks.figures(CAMPAIGN, of_data=True).as_json()
+def figure_options(figure):
+    """Return what tells the script which figure of this kind to draw, and from what."""
+
+    def options(wildcards, input):
+        words = [f"--{figure.of}", wildcards[figure.of]] if figure.wildcards else []
+        for name in figure.inputs:
+            words += ["--input", name, *input[name]]
+        for name in figure.folders:
+            words += ["--input", name, *input_files(name, CAMPAIGN, PATHS)]
+        return words
+
+    return options
+
+
+def figure_params(figure):
+    """Return what a kind of figure depends on besides its inputs: its block, and what its caption quotes."""
+    quoted = {name: QUOTES[name](CAMPAIGN) for name in ("energy", *figure.quotes)}
+    return {"block": blocks.figures(CAMPAIGN, of_data=figure.shows_data).as_json(), **quoted}
 
 
 def all_figures():

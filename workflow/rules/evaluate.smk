@@ -17,8 +17,8 @@ rule evaluate:
         histories=downstream(PATHS.histories, EVALUATION.runs),
         qualities=qualities(EVALUATION.runs),
     output:
-        **{table: PATHS.evaluation(table) for table in EVALUATION_TABLES},
-        checksums=[checksum_of(PATHS.evaluation(table)) for table in EVALUATION_TABLES],
+        **{table: PATHS.evaluation(table) for table in TABLES},
+        checksums=[checksum_of(PATHS.evaluation(table)) for table in TABLES],
         summary=PATHS.summary,
     log:
         PATHS.log("evaluate"),
@@ -33,7 +33,7 @@ rule evaluate:
         disk_mb=more(500),
     params:
         block=EVALUATION.as_json(),
-        tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in EVALUATION_TABLES],
+        tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in TABLES],
     message:
         "evaluate all classifiers"
     shell:
@@ -50,8 +50,8 @@ use rule evaluate as evaluate_ablations with:
         histories=downstream(PATHS.histories, ABLATIONS.runs),
         qualities=qualities(ABLATIONS.runs),
     output:
-        **{table: PATHS.ablations(table) for table in EVALUATION_TABLES},
-        checksums=[checksum_of(PATHS.ablations(table)) for table in EVALUATION_TABLES],
+        **{table: PATHS.ablations(table) for table in TABLES},
+        checksums=[checksum_of(PATHS.ablations(table)) for table in TABLES],
         summary=PATHS.ablations_summary,
     log:
         PATHS.log("evaluate_ablations"),
@@ -59,6 +59,6 @@ use rule evaluate as evaluate_ablations with:
         PATHS.benchmark("evaluate_ablations")
     params:
         block=ABLATIONS.as_json(),
-        tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in EVALUATION_TABLES],
+        tables=lambda wildcards, output: [f"--{table}={output[table]}" for table in TABLES],
     message:
         "evaluate the ablations"

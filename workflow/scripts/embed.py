@@ -3,9 +3,9 @@
 import argparse
 
 from rs3l import cli
-from rs3l.model.latents import write_latents_of_file
-from rs3l.model.quality import write_latents_and_quality
-from rs3l.model.threads import limit_threads
+from rs3l.embed.latents import write_latents_of_file
+from rs3l.embed.quality import write_latents_and_quality
+from rs3l.training.threads import limit_threads
 
 
 def main() -> None:

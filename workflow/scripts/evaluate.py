@@ -2,8 +2,9 @@
 
 from rs3l import cli
 from rs3l.config import blocks
-from rs3l.data.checksum import sealed_json, write_checked
-from rs3l.eval.evaluate import TABLES, evaluate
+from rs3l.dataset.checksum import sealed_json, write_checked
+from rs3l.evaluate.evaluate import evaluate
+from rs3l.evaluate.registry import TABLES
 from rs3l.files import write_json
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from rs3l import cli
-from rs3l.data.export_hdf5 import ExportOptions, export_hdf5
+from rs3l.hdf5.export_hdf5 import ExportOptions, export_hdf5
 
 SLOTS = 5
 

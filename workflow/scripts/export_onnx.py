@@ -3,7 +3,7 @@
 import argparse
 
 from rs3l import cli
-from rs3l.model.onnx_export import export_onnx
+from rs3l.networks.onnx_export import export_onnx
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 from rs3l import cli
 from rs3l.config import blocks
-from rs3l.model.finetune import finetune
-from rs3l.model.threads import limit_threads
+from rs3l.finetune.finetune import finetune
+from rs3l.training.threads import limit_threads
 
 
 def main() -> None:

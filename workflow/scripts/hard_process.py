@@ -2,7 +2,7 @@
 
 from rs3l import cli
 from rs3l.config import blocks
-from rs3l.physics.hard_shard import write_hard_shard
+from rs3l.hard.hard_shard import write_hard_shard
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 import argparse
 
 from rs3l import cli
-from rs3l.data.import_hdf5 import import_hdf5
-from rs3l.data.import_source import ImportOptions, parse_columns, parse_jet_types, parse_splits
+from rs3l.hdf5.import_hdf5 import import_hdf5
+from rs3l.hdf5.source import ImportOptions, parse_columns, parse_jet_types, parse_splits
 
 
 def main() -> None:

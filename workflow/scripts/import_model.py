@@ -3,7 +3,7 @@
 import argparse
 
 from rs3l import cli
-from rs3l.model.published import import_checkpoint
+from rs3l.networks.published import import_checkpoint
 
 
 def main() -> None:

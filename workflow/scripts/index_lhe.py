@@ -2,7 +2,7 @@
 
 from rs3l import cli
 from rs3l.config import blocks
-from rs3l.physics.external import index_files
+from rs3l.hard.external import index_files
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rs3l import cli
 from rs3l.config import blocks
-from rs3l.data.merge import merge
-from rs3l.data.workers import Jobs
+from rs3l.merge.merge import merge
+from rs3l.merge.workers import Jobs
 from rs3l.paths import CampaignPaths
 
 

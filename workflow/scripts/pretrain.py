@@ -9,10 +9,10 @@ import logging
 
 from rs3l import cli
 from rs3l.config import blocks
-from rs3l.model.distributed import join
-from rs3l.model.live import Folder, Nowhere
-from rs3l.model.pretrain import Running, pretrain
-from rs3l.model.threads import limit_threads
+from rs3l.pretrain.pretrain import Running, pretrain
+from rs3l.training.distributed import join
+from rs3l.training.live import Folder, Nowhere
+from rs3l.training.threads import limit_threads
 
 
 def main() -> None:

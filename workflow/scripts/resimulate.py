@@ -2,7 +2,7 @@
 
 from rs3l import cli
 from rs3l.config import blocks
-from rs3l.physics.resim import resimulate_shard
+from rs3l.resim.resim import resimulate_shard
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Re-simulation-based self-supervised learning (RS3L, arXiv:2403.07066).
 
-Data flows left to right through ``physics -> data -> model -> eval``; nothing imports backwards, and
-nothing here imports snakemake.
+Data flows ``hard -> resim -> merge -> pretrain / embed / finetune -> evaluate -> figures -> report``, a package
+per stage. Between them stand shared ones (``lhe``, ``dataset``, ``hdf5``, ``networks``, ``training``), below them
+modules on the ground floor. Nothing imports backwards, and nothing here imports snakemake.
 """
 
 __version__ = "0.1.0"

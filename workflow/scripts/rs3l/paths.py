@@ -5,32 +5,11 @@ Called with names, a method returns a path; called without, a pattern with Snake
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-DATASET_FIGURES = ("jet_types", "jet_mass", "multiplicity", "event_views", "matching", "survival")
-"""Figures of the data set alone."""
-PROCESS_FIGURES = ("jet_variations",)
-"""Figures of the data set of which each process has one."""
-METRICS_FIGURES = ("training", "similarity")
-"""Figures of the epochs of all pre-training runs."""
-FIRST_RUN_FIGURES = ("latent_feature", "latent_corner")
-"""Figures of the latents of the first pre-training run."""
-TRAINING_FIGURES = (*METRICS_FIGURES, "latent", *FIRST_RUN_FIGURES, "latent_quality")
-"""Figures of the pre-training runs."""
-SCORE_FIGURES = ("tagger_output",)
-"""Figures of the scores of one task."""
-ROBUSTNESS_FIGURES = ("robustness", "mistag_change")
-"""Figures of the table of robustness, of one task."""
-TASK_FIGURES = ("roc", "label_efficiency", *ROBUSTNESS_FIGURES, *SCORE_FIGURES)
-"""Figures of which each task has one."""
-CONFIG_FIGURES = ("schematic",)
-"""Figures of the configuration alone."""
-RESULT_FIGURES = ("stability", "resources")
-"""Figures of all tasks together, and of the jobs themselves."""
 
 
 def shard_name(shard: int) -> str:
@@ -41,20 +20,6 @@ def shard_name(shard: int) -> str:
 def checksum_of(path: str) -> str:
     """Return the file beside a file of text that holds its SHA-256."""
     return f"{path}.sha256"
-
-
-def figure_jobs(processes: Iterable[str], tasks: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the figures of a campaign: the name of each, and the process or task where there is one of each."""
-    plain = (*CONFIG_FIGURES, *DATASET_FIGURES, *TRAINING_FIGURES, *RESULT_FIGURES)
-    of_each = [(PROCESS_FIGURES, list(processes)), (TASK_FIGURES, list(tasks))]
-    return [(name,) for name in plain] + [
-        (name, item) for names, items in of_each for name in names for item in items
-    ]
-
-
-def figure_names(processes: Iterable[str], tasks: Iterable[str]) -> list[str]:
-    """Return the names of the files of all figures of a campaign."""
-    return ["_".join(job) for job in figure_jobs(processes, tasks)]
 
 
 @dataclass(frozen=True)

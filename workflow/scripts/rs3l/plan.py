@@ -19,9 +19,9 @@ from pydantic import Field, ValidationError
 
 from rs3l.config import blocks, methods
 from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain, Transformer
-from rs3l.data.manifest import read_manifest
+from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import ConfigError, DataError
-from rs3l.paths import DATASET_FIGURES, figure_names
+from rs3l.figures.registry import FIGURES, figure_names
 
 CLASSIFIERS = 3
 """Kinds of classifiers that one fine-tuning job trains per draw of labels."""
@@ -223,7 +223,9 @@ def _evaluate(config: Campaign) -> Work:
 def _figures(config: Campaign) -> Work:
     showers = _events(config) * len(config.variants)
     jobs = len(figure_names(config.processes, config.tasks))
-    read = len(DATASET_FIGURES) * showers  # the other figures read a table
+    read = (
+        sum("manifest" in figure.inputs for figure in FIGURES.values() if figure.of == "campaign") * showers
+    )  # the other figures read a table
     return Work("figures", jobs, read, showers, held=showers, written=0)
 
 
@@ -359,8 +361,7 @@ def _size(root: Path, stage: str) -> int:
 
 
 def _jets_per_shower(config: Campaign, root: Path) -> float:
-    manifest = read_manifest(root / "dataset" / "manifest.json")
-    jets = sum(int(file["rows"]) for file in manifest["files"])
+    jets = read_manifest(root / "dataset" / "manifest.json").jets()
     return jets / (_events(config) * len(config.variants))
 
 

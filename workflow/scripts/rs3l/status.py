@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rs3l.config import Campaign, blocks
-from rs3l.paths import CampaignPaths, figure_jobs, shard_name
+from rs3l.figures.registry import figures_of
+from rs3l.paths import CampaignPaths, shard_name
 
 SAMPLE = 200
 """Benchmark files that are read per stage, at most: enough for a mean, few for a shared file system."""
@@ -151,7 +152,8 @@ def _together(config: Campaign, paths: CampaignPaths) -> list[Job]:
 def _figures(config: Campaign, paths: CampaignPaths) -> list[Job]:
     return [
         _job(paths, (paths.figure("_".join(names)),), "plot", *names)
-        for names in figure_jobs(config.processes, config.tasks)
+        for figure, item in figures_of(config.processes, config.tasks)
+        for names in [tuple(filter(None, (figure.name, item)))]
     ]
 
 

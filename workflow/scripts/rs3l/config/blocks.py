@@ -40,6 +40,7 @@ from rs3l.config.models import (
 from rs3l.errors import ConfigError
 from rs3l.files import sha256
 from rs3l.paths import Split
+from rs3l.runs import BASELINE, Run, is_baseline
 
 
 class HardBlock(Block):
@@ -284,7 +285,11 @@ def ablation_runs(config: Campaign) -> list[str]:
 
 
 def _runs(settings: Mapping[str, Pretrain]) -> list[str]:
-    return [f"{name}_s{s}" for name, block in settings.items() for s in range(1 if block.model else block.seeds)]
+    return [
+        str(Run(name, seed))
+        for name, block in settings.items()
+        for seed in range(1 if block.model else block.seeds)
+    ]
 
 
 def baselines(config: Campaign) -> list[str]:
@@ -300,28 +305,20 @@ def ablation_baselines(config: Campaign) -> list[str]:
 
 def _baselines(config: Campaign, settings: Mapping[str, Pretrain], first: Mapping[str, Pretrain]) -> list[str]:
     """Return a baseline for the block ``pretrain``, and one for each further network among the methods."""
-    known, result = [config.pretrain], [methods.BASELINE]
+    known, result = [config.pretrain], [BASELINE]
     if not set(config.finetune.modes) & set(BASELINE_MODES) - set(OBSERVABLE_MODES):
         return result
     for name, block in {**first, **settings}.items():
         if block.model is None and not any(methods.same_baseline(block, other) for other in known):
             known.append(block)
-            result.append(f"{methods.BASELINE}_{name}_s0")
+            result.append(str(Run(f"{BASELINE}_{name}")))
     return result
-
-
-def is_baseline(run: str) -> bool:
-    """Return whether a run is one without pre-training."""
-    return run == methods.BASELINE or run.startswith(f"{methods.BASELINE}_")
 
 
 def run_settings(config: Campaign, run: str) -> Pretrain:
     """Return the settings of a run: the block ``pretrain`` with the overrides of its method or ablation."""
-    known = {**methods.methods(config), **methods.ablations(config)}
-    if run == methods.BASELINE:
-        return config.pretrain
-    name = run.rpartition("_s")[0]
-    return known[name.removeprefix(f"{methods.BASELINE}_") if is_baseline(run) else name]
+    known = {"": config.pretrain, **methods.methods(config), **methods.ablations(config)}
+    return known[Run.parse(run).settings_of]
 
 
 def imported_model(config: Campaign, run: str) -> str | None:
@@ -481,7 +478,7 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
     hand_made = block.views == "hand_made"
     return PretrainBlock(
         method="jetclr" if hand_made else "rs3l",
-        seed=config.seed + int(run.rpartition("_s")[2]),
+        seed=config.seed + Run.parse(run).seed,
         processes=[name for name, p in config.processes.items() if p.use == "pretrain"],
         variants=methods.variants(config, block),
         encoder=block.encoder,
@@ -547,7 +544,7 @@ def _modes(run: str) -> tuple[str, ...]:
     """Return the modes of a run; those without a network are in the run ``none`` alone."""
     if not is_baseline(run):
         return PRETRAINED_MODES
-    return BASELINE_MODES if run == methods.BASELINE else tuple(set(BASELINE_MODES) - set(OBSERVABLE_MODES))
+    return BASELINE_MODES if run == BASELINE else tuple(set(BASELINE_MODES) - set(OBSERVABLE_MODES))
 
 
 def every_run(config: Campaign) -> list[str]:
@@ -563,7 +560,7 @@ def evaluate(config: Campaign) -> EvaluateBlock:
 def evaluate_ablations(config: Campaign) -> EvaluateBlock:
     """Return the block of the tables of the ablations, with the first method's runs to compare with."""
     first = next(iter(methods.methods(config)))
-    subject = [run for run in runs(config) if run.rpartition("_s")[0] == first]
+    subject = [run for run in runs(config) if Run.parse(run).method == first]
     return _evaluate(config, [*subject, *ablation_runs(config), *baselines(config), *ablation_baselines(config)])
 
 
@@ -574,9 +571,9 @@ def _evaluate(config: Campaign, chosen: list[str]) -> EvaluateBlock:
         seed=config.seed,
         tasks=config.tasks,
         runs=chosen,
-        subject=trained[0].rpartition("_s")[0],
+        subject=Run.parse(trained[0]).method,
         variants={name: variant.use for name, variant in config.variants.items()},
-        views={run.rpartition("_s")[0]: _views(config, run_settings(config, run)) for run in trained},
+        views={Run.parse(run).method: _views(config, run_settings(config, run)) for run in trained},
         evaluate=config.evaluate,
     )
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
 from rs3l import seeds
 from rs3l.config import methods
 from rs3l.config.models import Campaign, Splits, Task
 from rs3l.errors import ConfigError
-from rs3l.lhe_inputs import find_files
 from rs3l.paths import SPLITS, Split
 
 EXACT = 5_000
@@ -63,45 +61,13 @@ def capacity_problems(config: Campaign) -> Iterator[str]:
 
 def check_capacity(config: Campaign) -> None:
     """Raise :class:`ConfigError` that lists the :func:`capacity_problems`."""
-    _refuse(list(capacity_problems(config)))
+    refuse(list(capacity_problems(config)))
 
 
-def _refuse(problems: Sequence[str]) -> None:
+def refuse(problems: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` that lists the problems, if there are some."""
     if problems:
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems))
-
-
-def check_inputs(config: Campaign) -> None:
-    """Raise :class:`ConfigError` if a finished model or an external file is not there, or a file is used twice."""
-    _refuse(
-        [
-            *_files_in_two_processes(config),
-            *(
-                f"pretrain.methods.{name}.model: there is no file {block.model}; make it (import_model.py), or "
-                "correct the path"
-                for name, block in methods.methods(config).items()
-                if block.model is not None and not Path(block.model).is_file()
-            ),
-        ]
-    )
-
-
-def _files_in_two_processes(config: Campaign) -> Iterator[str]:
-    """Yield the external files whose jets two processes would share, in training as one and in test as the other.
-
-    Another anchor, or other decays of undecayed events, makes other jets of them.
-    """
-    seen: dict[object, tuple[str, str]] = {}
-    for name, process in config.processes.items():
-        jets = repr((process.anchor, process.anchor_choice, sorted(process.pythia.items())))
-        for path in find_files(name, process.lhe_patterns):
-            other, first = seen.setdefault((Path(path).resolve(), jets), (name, path))
-            if other != name:
-                yield (
-                    f"processes.{name}.lhe: {path} is {first} of {other}, with the same anchor: each jet would "
-                    "be of both processes, and could be in training as one and in test as the other; take it "
-                    "out of one"
-                )
 
 
 def _one_code(config: Campaign) -> Iterator[str]:

@@ -8,14 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from rs3l.config.models import Campaign, Overrides, Pretrain
+from rs3l.runs import BASELINE, is_baseline
 
 READY: dict[str, Overrides] = {"rs3l": {}, "jetclr": {"views": "hand_made"}, "supcon": {"loss": "sup_con"}}
 """Methods that a list may name, and what they change; by name in a mapping, further changes come on top."""
 
-BASELINE = "none"
-"""The run without pre-training; ``none_<method>_s0``: the same for a method whose networks differ."""
-
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
 def method_overrides(config: Campaign) -> dict[str, Overrides]:
@@ -72,7 +70,7 @@ def _network(settings: Pretrain) -> tuple[Any, ...]:
     return encoder, settings.constituents, settings.displacement
 
 
-def override_problems(config: Campaign) -> Iterator[tuple[Path, Any]]:
+def override_problems(config: Campaign) -> Iterator[tuple[KeyPath, Any]]:
     """Yield path and problem (pydantic's, or a text) of everything that is wrong in methods and ablations."""
     named = isinstance(config.pretrain.methods, dict)
     for path, changes in _entries(config):
@@ -93,13 +91,13 @@ def override_problems(config: Campaign) -> Iterator[tuple[Path, Any]]:
     yield from ((("pretrain",), text) for text in _base_problems(config))
 
 
-def _entries(config: Campaign) -> Iterator[tuple[Path, Overrides]]:
+def _entries(config: Campaign) -> Iterator[tuple[KeyPath, Overrides]]:
     yield from ((("pretrain", "methods", name), changes) for name, changes in method_overrides(config).items())
     yield from ((("ablations", name), changes) for name, changes in config.ablations.items())
 
 
 def _problems(config: Campaign, name: str, changes: Overrides, settings: Pretrain) -> Iterator[str]:
-    if name == BASELINE or name.startswith(f"{BASELINE}_"):
+    if is_baseline(name):
         yield f"names that begin with {BASELINE!r} are those of the baselines; rename it"
     if "methods" in changes:
         yield "methods: a method cannot hold methods; remove it"

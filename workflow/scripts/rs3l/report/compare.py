@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rs3l.data.manifest import read_counts
+from rs3l.dataset.manifest import Manifest, read_counts
 from rs3l.errors import DataError
-from rs3l.eval.marks import SIGNS, with_counts
-from rs3l.eval.names import method_label, rejection_name
-from rs3l.eval.plot_resources import resource_table
-from rs3l.eval.plot_results import read_table
-from rs3l.eval.spread import unknown
-from rs3l.eval.tables import SPREAD_COLUMNS
+from rs3l.evaluate.marks import SIGNS, with_counts
+from rs3l.evaluate.names import method_label, rejection_name
+from rs3l.evaluate.spread import unknown
+from rs3l.evaluate.tables import SPREAD_COLUMNS
+from rs3l.figures.plot_resources import resource_table
+from rs3l.figures.plot_results import read_table
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import Table, frame_table, read_json
 from rs3l.report.sections import number
@@ -158,13 +158,12 @@ def counts_table(a: CampaignPaths, b: CampaignPaths) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _counts(manifest: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+def _counts(manifest: Manifest) -> dict[tuple[str, str], str]:
     found = {}
-    for name, process in manifest["processes"].items():
-        jets = sum(file["rows"] for file in manifest["files"] if file["process"] == name)
-        found[name, "hard events"] = str(process["hard_events"])
-        found[name, "jets, all variants"] = str(jets)
-        for variant, efficiency in process["matching_efficiency"].items():
+    for name, process in manifest.processes.items():
+        found[name, "hard events"] = str(process.hard_events)
+        found[name, "jets, all variants"] = str(manifest.jets(process=name))
+        for variant, efficiency in process.matching_efficiency.items():
             found[name, f"matched, {variant}"] = f"{efficiency:.4f}"
     return found
 

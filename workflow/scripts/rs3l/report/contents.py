@@ -15,13 +15,14 @@ import yaml
 from markupsafe import Markup
 
 from rs3l.config.models import Campaign
-from rs3l.data.checksum import check_json
+from rs3l.dataset.checksum import check_json
 from rs3l.errors import DataError
-from rs3l.eval.evaluate import TABLES
-from rs3l.eval.plot_results import read_table
+from rs3l.evaluate.registry import TABLES
+from rs3l.figures.plot_results import read_table
+from rs3l.figures.registry import FIGURES, Figure
 from rs3l.paths import CampaignPaths
 from rs3l.report import known
-from rs3l.report.captions import caption, kind_and_item, plain
+from rs3l.report.captions import caption, plain
 from rs3l.report.seen import seen
 
 LARGEST_SVG = 300_000
@@ -40,23 +41,6 @@ SECTIONS = {
     "provenance": "Provenance",
 }
 """Sections after the overview, in their order; one without contents is left out."""
-
-_SECTION_OF = {
-    "schematic": "simulation", "event_views": "simulation", "matching": "simulation", "survival": "simulation",
-    "jet_types": "dataset", "jet_mass": "dataset", "multiplicity": "dataset", "jet_variations": "dataset",
-    "training": "pretraining", "similarity": "pretraining", "latent": "pretraining",
-    "latents": "pretraining", "latent_quality": "pretraining", "retrieval": "pretraining", "probes": "pretraining",
-    "roc": "tasks", "label_efficiency": "tasks",
-    "stability": "robustness", "robustness": "robustness", "wasserstein": "robustness",
-    "matched": "robustness",
-    "tagger_output": "robustness", "mistag_change": "robustness", "rank_shift": "robustness",
-    "ablation": "ablations", "resources": "provenance",
-}  # fmt: skip
-"""Figures and tables by the longest name that theirs begins with; the others belong to the tasks."""
-
-
-_TITLES = {"roc": "ROC", "latent": "Latent space", "resources": "Time and memory"}
-"""Titles that are not the name of the figure."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +81,6 @@ class Section:
     code: list[tuple[str, str]] = field(default_factory=list)
 
 
-def section_of(name: str) -> str:
-    """Return the section of a figure or a table by its name."""
-    known = [key for key in _SECTION_OF if name == key or name.startswith((f"{key}_", f"{key}s"))]
-    return _SECTION_OF[max(known, key=len)] if known else "tasks"
-
-
 def read_json(path: str | Path) -> dict[str, Any]:
     """Return a JSON file of the campaign; raise :class:`DataError` if it is missing or damaged."""
     try:
@@ -114,35 +92,25 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def pictures(config: Campaign, paths: CampaignPaths) -> dict[str, list[Picture]]:
-    """Return the figures that the configuration defines by section, in the order of the stages."""
+    """Return the figures that the configuration defines by section, in the order of the registry."""
     found: dict[str, list[Picture]] = {name: [] for name in SECTIONS}
-    kinds = list(_SECTION_OF)
-    files = [name for name in known.figures(config) if Path(paths.figure(name)).is_file()]
-
-    def order(name: str) -> tuple[str, int, str]:
-        kind, item = kind_and_item(name)
-        return item, kinds.index(kind) if kind in kinds else len(kinds), name
-
-    for name in sorted((name for name in files if known.is_shown(config, paths, name)), key=order):
-        found[section_of(kind_and_item(name)[0])].append(_picture(config, paths, name))
+    order = list(FIGURES.values())
+    shown = sorted(known.kinds_of(config), key=lambda entry: (entry[1], order.index(entry[0])))
+    for figure, item in shown:
+        name = "_".join(filter(None, (figure.name, item)))
+        if Path(paths.figure(name)).is_file() and known.is_shown(config, paths, name):
+            found[figure.section].append(_picture(config, paths, name, figure, item))
     return found
 
 
-def _picture(config: Campaign, paths: CampaignPaths, name: str) -> Picture:
-    kind, item = kind_and_item(name)
+def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, item: str) -> Picture:
     html = caption(config, name)
     svg = Path(paths.figure(name))
     small = svg.stat().st_size <= LARGEST_SVG
     source = data_uri("image/svg+xml", svg) if small else data_uri("image/png", paths.figure(name, "png"))
-    title = figure_title(name)
+    title = figure.heading(item)
     points = data_uri("text/csv", paths.figure(name, "csv"))
-    return Picture(name, title, source, points, html, seen(kind, item, paths, config), plain(html) or title)
-
-
-def figure_title(name: str) -> str:
-    """Return the title of a figure."""
-    kind, item = kind_and_item(name)
-    return _TITLES.get(kind, kind.replace("_", " ").capitalize()) + (f": {item}" if item else "")
+    return Picture(name, title, source, points, html, seen(figure.name, item, paths, config), plain(html) or title)
 
 
 def data_uri(kind: str, path: str | Path) -> str:
@@ -166,7 +134,7 @@ def tables(
         if path.is_file():
             frame, title = names.rows(read_table(path)), f"{folder.name}/{path.name}"
             table = frame_table(f"{folder.name}-{path.stem}", title, frame, about.get(path.stem, ""))
-            found["provenance" if path.stem == "training" else section_of(path.stem)].append(table)
+            found[TABLES[path.stem].section].append(table)
     return found
 
 

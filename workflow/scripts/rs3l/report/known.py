@@ -16,9 +16,10 @@ import pandas as pd
 from rs3l.config import blocks
 from rs3l.config.models import Campaign
 from rs3l.errors import DataError
-from rs3l.eval.names import baselines_of, methods_of
-from rs3l.eval.plot_results import read_table
-from rs3l.paths import CampaignPaths, figure_names
+from rs3l.evaluate.names import baselines_of, methods_of
+from rs3l.figures.plot_results import read_table
+from rs3l.figures.registry import Figure, figure_names, figures_of
+from rs3l.paths import CampaignPaths
 
 TOGETHER = ("any two", "all")
 """Rows of the matching figure that are no variant."""
@@ -67,7 +68,12 @@ class Known:
 
 def figures(config: Campaign) -> list[str]:
     """Return the names of the figures that the configuration defines, those of the ablations too."""
-    return [*figure_names(config.processes, config.tasks), *([ABLATIONS] if config.ablations else [])]
+    return figure_names(config.processes, config.tasks, ablations=bool(config.ablations))
+
+
+def kinds_of(config: Campaign) -> list[tuple[Figure, str]]:
+    """Return the same figures: the kind of each, and the process or task that it is of, or nothing."""
+    return figures_of(config.processes, config.tasks, ablations=bool(config.ablations))
 
 
 def is_shown(config: Campaign, paths: CampaignPaths, figure: str) -> bool:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rs3l.config import blocks
 from rs3l.config.models import Campaign
-from rs3l.eval.evaluate import TABLES
-from rs3l.eval.plot_results import read_table
-from rs3l.paths import PROCESS_FIGURES, TASK_FIGURES, CampaignPaths
-from rs3l.report.captions import kind_and_item
+from rs3l.dataset.manifest import read_manifest
+from rs3l.evaluate.registry import TABLES
+from rs3l.figures.plot_results import read_table
+from rs3l.figures.registry import kind_and_item
+from rs3l.paths import CampaignPaths
 from rs3l.report.contents import read_json
 from rs3l.report.known import ABLATIONS, Known, figures, foreign_points, is_of
 
@@ -36,9 +37,8 @@ def _figures(config: Campaign, paths: CampaignPaths) -> Iterator[str]:
 
 def _unknown(config: Campaign, figure: str) -> str:
     kind, item = kind_and_item(figure)
-    for what, kinds in (("task", TASK_FIGURES), ("process", PROCESS_FIGURES)):
-        if kind in kinds and item:
-            return f"the configuration has no {what} {item}"
+    if kind is not None and kind.of != "campaign" and item:
+        return f"the configuration has no {kind.of} {item}"
     return "the configuration has no ablations" if figure == ABLATIONS else "no figure of this campaign"
 
 
@@ -69,10 +69,10 @@ def _ablations(config: Campaign, paths: CampaignPaths) -> Iterator[str]:
 
 
 def _dataset(config: Campaign, paths: CampaignPaths) -> Iterator[str]:
-    manifest = read_json(paths.manifest)
+    manifest = read_manifest(paths.manifest)
     foreign = {
-        "process": [name for name in manifest["processes"] if name not in config.processes],
-        "variant": [name for name in manifest["variants"] if name not in config.variants],
+        "process": [name for name in manifest.processes if name not in config.processes],
+        "variant": [name for name in manifest.variants if name not in config.variants],
     }
     if named := {what: names for what, names in foreign.items() if names}:
         yield f"{paths.dataset}, in part: {_named(named)}; run the merge again"

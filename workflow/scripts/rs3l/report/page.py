@@ -13,13 +13,13 @@ from markupsafe import Markup
 
 from rs3l import __version__
 from rs3l.config.models import Campaign
-from rs3l.data.manifest import read_counts
-from rs3l.eval.marks import warnings
-from rs3l.eval.names import method_label
+from rs3l.dataset.manifest import read_counts
+from rs3l.evaluate.marks import warnings
+from rs3l.evaluate.names import method_label
 from rs3l.files import write_text
 from rs3l.markdown import escaped
 from rs3l.paths import CampaignPaths
-from rs3l.report.contents import Table, figure_title, frame_table, read_json
+from rs3l.report.contents import Table, frame_table, read_json
 from rs3l.report.graph import graph_svg
 from rs3l.report.known import is_of
 from rs3l.report.left_over import left_over
@@ -151,7 +151,7 @@ def _not_shown(config: Campaign, paths: CampaignPaths) -> list[str]:
 
 def _what_is_seen(config: Campaign, paths: CampaignPaths) -> list[str]:
     """Return a list of what is seen in the figures of the results; nothing if there is nothing to say."""
-    lines = [f"- **{figure_title(name)}.** {escaped(text)}" for name, text in headlines(paths, config)]
+    lines = [f"- **{heading}.** {escaped(text)}" for heading, text in headlines(paths, config)]
     return ["## What is seen", "", *lines, ""] if lines else []
 
 

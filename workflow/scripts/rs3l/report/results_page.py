@@ -9,27 +9,22 @@ from typing import Any
 
 import pandas as pd
 
-from rs3l.config.blocks import is_baseline
-from rs3l.config.methods import BASELINE
-from rs3l.data.checksum import intact_text
+from rs3l.dataset.checksum import intact_text
+from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import DataError
-from rs3l.eval.marks import mark
-from rs3l.eval.names import SUBJECT_MODES, legend, method_label
-from rs3l.eval.plot_results import most_labels, read_table
-from rs3l.eval.tables import having
+from rs3l.evaluate.marks import mark
+from rs3l.evaluate.names import SUBJECT_MODES, legend, method_label
+from rs3l.evaluate.registry import TABLES
+from rs3l.evaluate.tables import having
+from rs3l.figures.plot_results import most_labels, read_table
+from rs3l.figures.registry import figure_names
 from rs3l.files import WRITTEN, write_text
-from rs3l.paths import CampaignPaths, figure_names
+from rs3l.paths import CampaignPaths
 from rs3l.report.contents import frame_table, read_json
-from rs3l.report.known import ABLATIONS
 from rs3l.report.page import markdown_table
 from rs3l.report.sections import difference, number
 from rs3l.report.words import Row, counted, sigma
-
-TABLES = ("metrics", "differences", "savings", "stability", "robustness", "matched", "calibration", "latents")
-"""Tables of the evaluation that are kept beside a page of results."""
-
-ABLATION_TABLES = ("metrics", "differences")
-"""The same of the ablations, in a folder of their own."""
+from rs3l.runs import BASELINE, is_baseline
 
 _BEGIN = "<!-- table: "
 _END = "<!-- /table -->"
@@ -45,12 +40,12 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
     """
     paths, target = CampaignPaths(str(campaign)), Path(folder)
     summaries = [Path(paths.summary), Path(paths.summary_text)]
-    tables = [Path(paths.evaluation(name)) for name in TABLES]
+    tables = [Path(paths.evaluation(name)) for name, kind in TABLES.items() if kind.published]
     if missing := [str(path) for path in (*summaries, *tables) if not path.is_file()]:
         raise DataError(
             f"{missing[0]}: missing; run the campaign and workflow/scripts/report.py to their end first"
         )
-    ablations = [Path(paths.ablations(name)) for name in ABLATION_TABLES]
+    ablations = [Path(paths.ablations(name)) for name, kind in TABLES.items() if kind.published_of_ablations]
     ablations = ablations if all(path.is_file() for path in ablations) else []
     for path in (*tables, *ablations):
         intact_text(path)
@@ -67,8 +62,8 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
 def _figures(paths: CampaignPaths) -> list[str]:
     """Return the figures of the campaign as it was evaluated: others may lie beside them from before."""
     tasks = read_json(paths.summary)["provenance"]["block"]["tasks"]
-    names = figure_names(read_json(paths.manifest)["processes"], tasks)
-    return [*names, ABLATIONS] if Path(paths.ablations_summary).is_file() else names
+    ablations = Path(paths.ablations_summary).is_file()
+    return figure_names(read_manifest(paths.manifest).processes, tasks, ablations)
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:

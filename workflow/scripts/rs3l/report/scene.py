@@ -10,9 +10,9 @@ import pandas as pd
 from rs3l.config import blocks, methods
 from rs3l.config.models import Campaign
 from rs3l.errors import DataError
-from rs3l.eval.names import Method, baseline_of, headline_efficiency, peer_of, rejection_name
-from rs3l.eval.plot_results import read_table
-from rs3l.eval.tables import having
+from rs3l.evaluate.names import Method, baseline_of, headline_efficiency, method_of, peer_of, rejection_name
+from rs3l.evaluate.tables import having
+from rs3l.figures.plot_results import read_table
 from rs3l.paths import CampaignPaths
 from rs3l.report.known import Known
 from rs3l.report.words import Row
@@ -91,7 +91,7 @@ class Scene:
         """The pre-training runs of each method."""
         found: dict[str, list[str]] = {}
         for run in blocks.runs(self.config):
-            found.setdefault(run.rpartition("_s")[0], []).append(run)
+            found.setdefault(method_of(run), []).append(run)
         return found
 
 

@@ -11,15 +11,15 @@ import pandas as pd
 
 from rs3l.config import blocks
 from rs3l.config.models import Campaign, PtHat
-from rs3l.data.manifest import read_counts
+from rs3l.dataset.manifest import Manifest, read_counts
 from rs3l.errors import DataError
-from rs3l.eval.marks import SIGNS, footnote, mark, warnings, with_counts
-from rs3l.eval.names import headline_efficiency, method_label, rejection_name
-from rs3l.eval.plot_resources import resource_table
-from rs3l.eval.plot_results import read_table
-from rs3l.eval.spread import WORDS, unknown
-from rs3l.eval.summary import format_number
-from rs3l.eval.tables import having
+from rs3l.evaluate.marks import SIGNS, footnote, mark, warnings, with_counts
+from rs3l.evaluate.names import headline_efficiency, method_label, rejection_name
+from rs3l.evaluate.spread import WORDS, unknown
+from rs3l.evaluate.summary import format_number
+from rs3l.evaluate.tables import having
+from rs3l.figures.plot_resources import resource_table
+from rs3l.figures.plot_results import read_table
 from rs3l.paths import SPLITS, CampaignPaths
 from rs3l.report.contents import (
     SECTIONS,
@@ -117,27 +117,23 @@ def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.
     return pd.DataFrame(rows)
 
 
-def dataset_table(manifest: Mapping[str, Any], config: Campaign) -> Table:
+def dataset_table(manifest: Manifest, config: Campaign) -> Table:
     """Return the counts of the data set, a line per process of the configuration."""
     rows = []
-    for name, process in manifest["processes"].items():
+    for name, process in manifest.processes.items():
         if name not in config.processes:
             continue
-        files = [file for file in manifest["files"] if file["process"] == name]
-        matching = process["matching_efficiency"]
+        matching = process.matching_efficiency
         rows.append(
             {
                 "process": name,
-                "label": process["label"],
-                "use": process["use"],
-                "hard events": process["hard_events"],
-                **{
-                    f"{split} events": sum(file["events"] for file in files if file["split"] == split)
-                    for split in SPLITS
-                },
-                "jets, all variants": sum(file["rows"] for file in files),
+                "label": process.label,
+                "use": process.use,
+                "hard events": process.hard_events,
+                **{f"{split} events": manifest.events(split, name) for split in SPLITS},
+                "jets, all variants": manifest.jets(process=name),
                 "matched, nominal": f"{matching['nominal']:.3f}" if "nominal" in matching else "",
-                "matched, all variants": f"{process['matching_efficiency_all_variants']:.3f}",
+                "matched, all variants": f"{process.matching_efficiency_all_variants:.3f}",
             }
         )
     about = "Hard events with at least one matched jet, by split; a hard event is in one split with all its views."

@@ -1,49 +1,29 @@
 """What is seen in a figure, in a sentence or two, from the numbers of the campaign: its tables and points.
 
-Each kind of figure has a function. What has no table says nothing. The words of comparisons are in
-:mod:`rs3l.report.words`: within two standard deviations there is no difference. Paired errors are used where the
-tables have them; otherwise errors are added in quadrature, and the sentence says so.
+Each kind of figure has a function, which the registry names. What has no table says nothing. The words of
+comparisons are in :mod:`rs3l.report.words`: within two standard deviations there is no difference. Paired errors
+are used where the tables have them; otherwise errors are added in quadrature, and the sentence says so.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from rs3l.config.models import Campaign
 from rs3l.errors import DataError
-from rs3l.eval.marks import SIGNS, collapsed_methods, legend
-from rs3l.eval.names import short_label
+from rs3l.evaluate.marks import SIGNS, collapsed_methods, legend
+from rs3l.evaluate.names import short_label
+from rs3l.figures.registry import FIGURES
 from rs3l.paths import CampaignPaths
-from rs3l.report import seen_data, seen_results, seen_training
+from rs3l.report import seen_results
 from rs3l.report.scene import Scene
 
-SEEN: dict[str, Callable[[Scene], str]] = {
-    "jet_types": seen_data.jet_types,
-    "jet_variations": seen_data.jet_variations,
-    "jet_mass": lambda scene: seen_data.shapes(scene, "jet_mass", "GeV"),
-    "multiplicity": lambda scene: seen_data.shapes(scene, "multiplicity"),
-    "event_views": seen_data.event_views,
-    "matching": seen_data.matching,
-    "survival": seen_data.survival,
-    "training": seen_training.training,
-    "similarity": seen_training.similarity,
-    "latent": seen_training.latent,
-    "latent_feature": lambda scene: seen_data.shapes(scene, "latent_feature"),
-    "latent_corner": seen_training.latent_corner,
-    "latent_quality": seen_training.latent_quality,
-    "roc": seen_results.roc,
-    "label_efficiency": seen_results.label_efficiency,
-    "tagger_output": seen_data.tagger_output,
-    "mistag_change": seen_results.mistag_change,
-    "robustness": seen_results.robustness,
-    "stability": seen_results.stability,
-    "calibration": seen_results.calibration,
-    "ablations": seen_results.ablations,
-    "resources": seen_data.resources,
-}
-"""Kind of a figure (or a table: ``calibration``), and what says what is seen in it. A schematic shows no data."""
+CALIBRATION = "calibration"
+"""A table of which something is said, though no figure shows it."""
 
 HEADLINE = ("latent_quality", "stability", "calibration")
 HEADLINE_OF_TASK = ("roc", "label_efficiency", "robustness", "mistag_change")
@@ -53,15 +33,26 @@ HEADLINE_OF_TASK = ("roc", "label_efficiency", "robustness", "mistag_change")
 def seen(kind: str, item: str, paths: CampaignPaths, config: Campaign) -> str:
     """Return what is seen in a figure as plain text; empty if there is nothing to say, or no table to say it from.
 
-    ``kind``, ``item``: as in :func:`rs3l.report.captions.kind_and_item`.
+    ``kind``: name of the figure's kind. ``item``: the task or process that it is of. A schematic shows no data.
     """
-    if kind not in SEEN:
+    function = _function(kind)
+    if function is None:
         return ""
     try:
-        text = SEEN[kind](Scene(item, paths, config)).strip()
+        text = function(Scene(item, paths, config)).strip()
     except DataError:  # a table that is missing, or of another version
         return ""
     return f"{text} {_marks(text, paths)}".strip() if text else ""
+
+
+def _function(kind: str) -> Callable[[Scene], str] | None:
+    """Return what says in words what is seen in a kind of figure; the registry names it."""
+    if kind == CALIBRATION:
+        return seen_results.calibration
+    if kind not in FIGURES or not FIGURES[kind].seen:
+        return None
+    module, function = FIGURES[kind].seen.split(".")
+    return cast(Callable[[Scene], str], getattr(importlib.import_module(f"rs3l.report.{module}"), function))
 
 
 def _marks(text: str, paths: CampaignPaths) -> str:
@@ -75,8 +66,12 @@ def _marks(text: str, paths: CampaignPaths) -> str:
 
 
 def headlines(paths: CampaignPaths, config: Campaign) -> list[tuple[str, str]]:
-    """Return what is seen in the results: name of the figure, and the sentences."""
+    """Return what is seen in the results: title of the figure, and the sentences."""
     items = [(kind, task) for task in config.tasks for kind in HEADLINE_OF_TASK]
     items += [(kind, "") for kind in HEADLINE]
-    found = [(f"{kind}_{item}".rstrip("_"), seen(kind, item, paths, config)) for kind, item in items]
-    return [(name, text) for name, text in found if text]
+    found = [(_heading(kind, item), seen(kind, item, paths, config)) for kind, item in items]
+    return [(heading, text) for heading, text in found if text]
+
+
+def _heading(kind: str, item: str) -> str:
+    return FIGURES[kind].heading(item) if kind in FIGURES else kind.capitalize()

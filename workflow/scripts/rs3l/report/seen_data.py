@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rs3l.eval.names import method_label
-from rs3l.eval.plot_data import FEWEST_JETS
+from rs3l.evaluate.names import method_label
+from rs3l.figures.plot_data import FEWEST_JETS
 from rs3l.report.scene import Scene
 from rs3l.report.words import BEYOND, NO_DIFFERENCE, by_chance, counted, listed, measured
 
@@ -95,6 +95,21 @@ def shapes(scene: Scene, figure: str, unit: str = "") -> str:
     texts = [f"{scene.process(str(process))}: {text}." for process, text in parts if text]
     number = sum(len(distances(bins)) for bins in groups.values())
     return f"{' '.join(texts)} {_INDEPENDENT}{by_chance(number)}" if texts else ""
+
+
+def jet_mass(scene: Scene) -> str:
+    """Say under which variants the mass differs from the nominal's."""
+    return shapes(scene, "jet_mass", "GeV")
+
+
+def multiplicity(scene: Scene) -> str:
+    """Say under which variants the number of candidates differs from the nominal's."""
+    return shapes(scene, "multiplicity")
+
+
+def latent_feature(scene: Scene) -> str:
+    """Say under which variants the feature of z differs from the nominal's."""
+    return shapes(scene, "latent_feature")
 
 
 def jet_variations(scene: Scene) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from rs3l.eval.names import Method
-from rs3l.eval.names import method_label as name
-from rs3l.eval.plot_data import FEWEST_JETS
-from rs3l.eval.plot_results import most_labels, read_table
-from rs3l.eval.plot_tables import EFFICIENCY
-from rs3l.eval.spread import unknown
+from rs3l.evaluate.names import Method
+from rs3l.evaluate.names import method_label as name
+from rs3l.evaluate.spread import unknown
+from rs3l.figures.plot_data import FEWEST_JETS
+from rs3l.figures.plot_results import most_labels, read_table
+from rs3l.figures.plot_tables import EFFICIENCY
 from rs3l.report.scene import KEY, VALUE, Scene, ends, pick
 from rs3l.report.words import (
     NO_DIFFERENCE,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rs3l.eval.plot_results import read_table
-from rs3l.eval.spread import unknown
-from rs3l.model.similarity import MEANS, VIEWS
+from rs3l.evaluate.spread import unknown
+from rs3l.figures.plot_results import read_table
+from rs3l.pretrain.similarity import MEANS, VIEWS
 from rs3l.report.scene import VALUE, Scene, pick
 from rs3l.report.words import NO_DIFFERENCE, Row, apart, counted, is_beyond, listed, measured, of_row
 

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rs3l.eval import student
-from rs3l.eval.marks import mark
-from rs3l.eval.spread import effective_dof, unknown
-from rs3l.eval.summary import format_number
+from rs3l.evaluate import student
+from rs3l.evaluate.marks import mark
+from rs3l.evaluate.spread import effective_dof, unknown
+from rs3l.evaluate.summary import format_number
 
 BEYOND = 2.0
 """Standard deviations from which on a difference is called one."""
@@ -92,7 +92,7 @@ def verdict(
 ) -> str:
     """Return in words whether a difference is more or less than zero, or nothing that can be told from it.
 
-    ``lacking``: what the error lacks (:func:`rs3l.eval.spread.unknown`); nothing can be told then.
+    ``lacking``: what the error lacks (:func:`rs3l.evaluate.spread.unknown`); nothing can be told then.
     """
     if lacking:
         return f"difference {signed(value, error)} ({lacking}, and nothing is said of significance)"

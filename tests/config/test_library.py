@@ -1,0 +1,180 @@
+"""The ready processes, variants and tunes: complete, known to Pythia, and each of them does something."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
+from rs3l.config import library as module
+from rs3l.config.library import library, tunes
+from rs3l.config.models import Variant
+from rs3l.errors import ConfigError, GeneratorError
+from rs3l.hard.anchor import find_anchor
+from rs3l.hard.hard import generate_shard
+from rs3l.lhe.lhe import HardEvent, read_shard
+from rs3l.pythia import check_settings
+from rs3l.resim import resim
+from rs3l.resim.resim import check_effect, resimulate, resimulate_shard
+from rs3l.resim.shower import Showerer
+from support.places import REPOSITORY
+
+Values = dict[str, Any]
+Events = Callable[[str, int], list[HardEvent]]
+ANCHORS = {
+    "hz_bb": {25}, "hz_cc": {25}, "ggh_bb": {25}, "ggh_cc": {25}, "wz_qq": {24, -24}, "z_qq": {23}, "z_bb": {23},
+    "top_hadronic": {6, -6}, "z_gluon": {21},
+}  # fmt: skip
+DECAYS = {"hz_bb": {5}, "hz_cc": {4}, "ggh_bb": {5}, "ggh_cc": {4}, "z_qq": {1, 2, 3, 4}, "z_bb": {5}}
+
+
+def with_entries(values: Values, kind: str, entries: Values) -> Values:
+    """Return a configuration with more processes or variants."""
+    result = copy.deepcopy(values)
+    result[kind].update(entries)
+    return result
+
+
+def test_an_entry_is_followed_by_what_it_stands_for(test_values: Values) -> None:
+    entries = {"mine": {"like": "vincia", "use": "train", "pythia": {"Vincia:renormMultFacEmitF": 0.7}}}
+    variant = parse_campaign(with_entries(test_values, "variants", entries)).variants["mine"]
+    assert variant.use == "train" and variant.resample == "shower" and variant.reference
+    assert variant.pythia == {"PartonShowers:model": 2, "Vincia:renormMultFacEmitF": 0.7}
+    entry = {"top": {"like": "top_hadronic", "events": 10, "pt_hat": {"min": 150}}}
+    process = parse_campaign(with_entries(test_values, "processes", entry)).processes["top"]
+    assert (process.pt_hat.min, process.pt_hat.bias_power, process.anchor_choice) == (150, 5, "alternate")
+
+
+def test_a_tune_comes_before_the_settings_of_the_campaign(test_values: Values) -> None:
+    values = {**test_values, "generator": {"tune": "cp5", "pythia": {"PDF:pSet": 13}}}
+    settings = parse_campaign(values).generator.pythia
+    assert settings == {**tunes()["cp5"], "PDF:pSet": 13} and next(iter(settings)) == "Tune:pp"
+    settings = parse_campaign({**test_values, "generator": {"tune": "a14"}}).generator.pythia
+    assert settings["Tune:pp"] == 21 and settings["ParticleDecays:limitTau0"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"variants": {"x": {"like": "vinciaa"}}},
+            "variants.x.like: config/variants has no `vinciaa`; did you mean",
+        ),
+        ({"processes": {"x": {"like": "zz"}}}, "processes.x.like: config/processes has no `zz`; "),
+        ({"generator": {"tune": "cp9"}}, "generator.tune: config/tunes has no `cp9`; did you mean `cp5`"),
+        ({"processes": {"x": {"like": "hz_bb"}}}, "processes.x.events: required"),
+    ],
+)
+def test_an_unknown_name_is_refused(test_values: Values, change: Values, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_campaign({**test_values, **change})
+
+
+def test_a_name_in_two_files_is_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "variants"
+    folder.mkdir()
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text(yaml.safe_dump({"twice": {}}), encoding="utf-8")
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    with pytest.raises(ConfigError, match="b.yaml: twice is in another file"):
+        library.__wrapped__("variants")
+
+
+def test_every_entry_says_what_it_is() -> None:
+    assert len(library("variants")) > 40 and len(library("processes")) > 10
+    assert all(entry["about"] for kind in module.KINDS for entry in library(kind).values())
+
+
+def test_pythia_knows_every_setting(test_values: Values) -> None:
+    everything = copy.deepcopy(test_values)
+    everything["processes"] |= {name: {"like": name, "events": 10} for name in library("processes")}
+    everything["variants"] |= {name: {"like": name} for name in library("variants")}
+    for tune in tunes():
+        everything["generator"] = {"tune": tune}
+        check_settings(parse_campaign(everything))
+
+
+@pytest.mark.parametrize("name", sorted(library("processes")))
+def test_every_process_makes_anchored_hard_events(test_values: Values, name: str, tmp_path: Any) -> None:
+    config = parse_campaign(with_entries(test_values, "processes", {name: {"like": name, "events": 12}}))
+    block = blocks.resim(config, name, "nominal")
+    generate_shard(blocks.hard(config, name, 0), tmp_path / "hard.lhe.gz")
+    events = read_shard(tmp_path / "hard.lhe.gz")[1]
+    found = {find_anchor(event, block.anchor, block.anchor_choice).pdg_id for event in events}
+    assert found <= ANCHORS.get(name, {-5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 21})
+    if block.anchor_choice == "alternate" and name == "top_hadronic":
+        assert found == {6, -6}
+    for event in events:
+        decays = {abs(p[0]) for p in event.particles if p[2] and abs(event.particles[p[2] - 1][0]) == 25}
+        decays |= {abs(p[0]) for p in event.particles if p[2] and event.particles[p[2] - 1][0] == 23}
+        assert decays <= DECAYS.get(name, set()) | {12, 14, 16} or name not in DECAYS
+    table = resimulate(block, events)
+    assert table.num_rows == 12 and (table["status"].to_numpy() == 0).any()
+
+
+SETTINGS = sorted(name for name, entry in library("variants").items() if entry.get("pythia"))
+
+
+@cache
+def showerer_of(block: str) -> Showerer:
+    """Return the generator of a block; most variants share that of the nominal."""
+    return Showerer(blocks.ResimBlock.model_validate_json(block))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_variant_does_something(hard_events: Events, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With multi-parton interactions, which the miniature campaign does without."""
+    monkeypatch.setattr(resim, "Showerer", lambda block: showerer_of(named_nominal(block).model_dump_json()))
+    config = load_campaign(REPOSITORY / "config" / "config.yaml")
+    config = config.model_copy(
+        update={"variants": {**config.variants, name: Variant(**library("variants")[name])}}
+    )
+    check_effect(blocks.resim(config, "higgs_bb", name), hard_events("higgs_bb", 24))
+
+
+def named_nominal(block: blocks.ResimBlock) -> blocks.ResimBlock:
+    """Return a block of the nominal without the name and the baseline of the variant that it is compared with."""
+    if block.pythia != block.baseline:
+        return block
+    return block.model_copy(update={"variant": "nominal", "baseline": None})
+
+
+def test_settings_without_effect_are_refused(
+    test_values: Values, hard_shard: Callable[[str, int, int], Any], tmp_path: Any
+) -> None:
+    """VINCIA does not know the scale of the default shower: with VINCIA as the nominal, nothing changes."""
+    settings = {"PartonShowers:model": 2, "PartonLevel:MPI": False}
+    config = parse_campaign({**test_values, "generator": {"pythia": settings}})
+    out = tmp_path / "jets.parquet"
+    with pytest.raises(GeneratorError, match="variants.fsr_hi.pythia: these settings change none of the first 5"):
+        resimulate_shard(blocks.resim(config, "higgs_bb", "fsr_hi"), hard_shard("higgs_bb", 0, 5), out)
+    assert not out.exists()
+
+
+def hadrons_and_partons(config: Campaign, events: list[HardEvent], variant: str) -> tuple[list[Any], list[float]]:
+    """Return the momenta of all final particles, and of all partons, of each event."""
+    partons: list[Any] = []
+
+    def record(position: int, event: Any) -> None:
+        partons.append([(event[i].id(), event[i].px(), event[i].e()) for i in range(event.size())])
+
+    hadrons = Showerer(blocks.resim(config, "qcd", variant)).shower(events, record)
+    return partons, hadrons.px.tolist()
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in SETTINGS if library("variants")[name]["resample"] == "hadronisation")
+)
+def test_other_hadronisation_shares_the_partons_to_the_bit(
+    test_values: Values, hard_events: Events, name: str
+) -> None:
+    config = parse_campaign(with_entries(test_values, "variants", {name: {"like": name}}))
+    events = hard_events("qcd", 6)
+    partons, hadrons = hadrons_and_partons(config, events, "nominal")
+    other_partons, other_hadrons = hadrons_and_partons(config, events, name)
+    assert other_partons == partons and other_hadrons != hadrons

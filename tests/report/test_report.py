@@ -1,0 +1,185 @@
+"""The report: self-contained, escaped, with what is there and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from rs3l.config.models import Campaign
+from rs3l.errors import DataError
+from rs3l.figures.registry import FIGURES
+from rs3l.report.captions import FOLDER, caption, kind_and_item, plain
+from rs3l.report.contents import section_of
+from rs3l.report.graph import graph_svg, layout, rule_graph
+from rs3l.report.page import markdown, report
+from support.toy_campaign import ROOT, campaign, write_results
+from support.workflow import run_script
+
+DOT = """digraph snakemake_dag {
+    graph[bgcolor=white, margin=0];
+	0[label = "all", color = "0.00 0.6 0.85", style="rounded"];
+	1[label = "merge", style="rounded"];
+	2[label = "resimulate", style="rounded"];
+	3[label = "plot_roc", style="rounded"];
+	4[label = "plot_latent", style="rounded"];
+	1 -> 0
+	3 -> 0
+	2 -> 1
+	1 -> 3
+	1 -> 4
+	2 -> 4
+}"""
+
+
+class Page(HTMLParser):
+    """Identifiers, links, pictures and headings of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.sources: list[tuple[str, str]] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values["href"]] if "href" in values else []
+        if tag == "img":
+            self.sources.append((values["src"], values["alt"]))
+
+
+@pytest.fixture(scope="module")
+def config() -> Campaign:
+    return campaign()
+
+
+@pytest.fixture(scope="module")
+def results(config: Campaign, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_results(config, tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture
+def copy(results: Path, tmp_path: Path) -> Iterator[Path]:
+    yield shutil.copytree(results, tmp_path / "copy")
+
+
+def test_the_page_needs_nothing_else(config: Campaign, results: Path) -> None:
+    page = Page(report(config, results, DOT))
+    assert len(page.ids) == len(set(page.ids))
+    inner = {link[1:] for link in page.links if link.startswith("#")}
+    assert inner <= set(page.ids) and {"overview", "dataset", "provenance", "figure-matching"} <= inner
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert all(source.startswith("data:") for source, _ in page.sources)
+    assert "script" in page.tags and "iframe" not in page.tags
+
+
+def test_pictures_are_the_figures_and_have_words(config: Campaign, results: Path) -> None:
+    page = Page(report(config, results))
+    svg = base64.b64encode((results / "figures" / "matching.svg").read_bytes()).decode()
+    alternatives = dict(page.sources)
+    assert alternatives[f"data:image/svg+xml;base64,{svg}"].startswith(
+        "Fraction of the hard events with a matched jet"
+    )
+    points = base64.b64encode((results / "figures" / "matching.csv").read_bytes()).decode()
+    assert f"data:text/csv;base64,{points}" in page.links
+
+
+def test_numbers_are_those_of_the_tables(config: Campaign, results: Path) -> None:
+    text = report(config, results)
+    summary = json.loads((results / "summary.json").read_text(encoding="utf-8"))
+    for entry in summary["headline"]:
+        assert entry["text"].replace("+-", "±").replace(">", "&gt;") in text
+    metrics = pd.read_csv(results / "evaluation" / "metrics.csv", keep_default_na=False)
+    assert {f"table-{task}-auc" for task in metrics["task"]} <= set(Page(text).ids)
+    assert summary["provenance"]["versions"]["numpy"] in text
+    assert "events_per_shard: 90" in text  # the whole configuration
+
+
+def test_text_of_a_configuration_is_escaped(config: Campaign, results: Path) -> None:
+    bad = "<img src=x onerror=alert(1)>"
+    processes = {**config.processes, "qcd": config.processes["qcd"].model_copy(update={"label": bad})}
+    text = report(config.model_copy(update={"processes": processes}), results)
+    assert bad not in text and "&lt;img src=x" in text
+
+
+def test_sections_appear_with_their_files(config: Campaign, copy: Path) -> None:
+    config = config.model_copy(update={"ablations": {"fewer": {"events": 0.5}}})
+    assert "ablations" not in Page(report(config, copy)).ids
+    (copy / "ablations").mkdir()
+    (copy / "ablations" / "summary.json").write_text(
+        json.dumps({"headline": [{"text": "No ablation is better"}]}), encoding="utf-8"
+    )
+    (copy / "ablations" / "metrics.csv").write_text("method,value\nfewer,0.5\nrs3l,0.6\n", encoding="utf-8")
+    (copy / "evaluation" / "robustness.csv").write_text("variant,distance\nfsr_hi,0.25\n", encoding="utf-8")
+    text = report(config, copy)
+    robustness = text.split('<section id="robustness">')[1].split("</section>")[0]
+    ablations = text.split('<section id="ablations">')[1].split("</section>")[0]
+    assert "<td>fsr_hi</td><td>0.25</td>" in robustness
+    assert "No ablation is better" in ablations and "<td>fewer</td><td>0.5</td>" in ablations
+
+
+def test_a_campaign_that_is_not_finished_is_refused(config: Campaign, copy: Path) -> None:
+    (copy / "summary.json").unlink()
+    with pytest.raises(DataError, match=r"summary\.json: cannot be read .* to its end first"):
+        report(config, copy)
+
+
+def test_every_kind_of_figure_has_its_caption(config: Campaign) -> None:
+    for figure in FIGURES:
+        html = caption(config, f"{figure}_h_vs_qcd")
+        assert kind_and_item(f"{figure}_h_vs_qcd") == (figure, "h_vs_qcd")
+        assert "snakemake" not in html and "{{" not in html and len(plain(html)) > 40, figure
+        assert not re.search(r"&gt;\s+GeV|= ,|=\s+\.", html), figure  # a value is missing
+    assert {path.stem for path in FOLDER.glob("*.rst")} == {*FIGURES, "overview"}
+    assert "300" in caption(config, "jet_types") and "h_vs_qcd" in caption(config, "roc_h_vs_qcd")
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [("roc", "tasks"), ("robustness", "robustness"), ("latents", "pretraining"), ("latent_corner", "pretraining"),
+     ("jet_variations", "dataset"), ("ablations", "ablations"), ("something_new", "tasks")],
+)  # fmt: skip
+def test_sections_of_names(name: str, section: str) -> None:
+    assert section_of(name) == section
+
+
+def test_the_graph_shows_the_rules_from_left_to_right() -> None:
+    graph = rule_graph(DOT)
+    assert set(graph.edges) == {("resimulate", "merge"), ("merge", "figures")}  # resimulate -> figures is implied
+    places = layout(graph)
+    assert places["resimulate"][0] < places["merge"][0] < places["figures"][0]
+    root = ElementTree.fromstring(graph_svg(DOT))
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert sorted(map(str, texts)) == ["figures", "merge", "resimulate"]
+    assert graph_svg("digraph {}") == ""
+
+
+def test_the_summary_in_markdown(config: Campaign, results: Path) -> None:
+    text = markdown(config, results)
+    assert text.startswith("# Campaign test\n\n- Rejection of QCD at 50% H efficiency with 20 labels")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert {line.count(" | ") for line in rows if line.startswith(("| method", "| RS3L"))} == {4}
+    assert "| higgs_bb | H | pretrain | 40 |" in text
+
+
+def test_the_script(copy: Path) -> None:
+    config = str(ROOT / "config" / "test.yaml")
+    result = run_script("report.py", "--config", config, "--root", str(copy))
+    assert result.returncode == 0, result.stderr
+    assert "figure-schematic" in (copy / "report.html").read_text(encoding="utf-8")
+    assert (copy / "summary.md").read_text(encoding="utf-8").startswith("# Campaign test")
+    (copy / "summary.json").unlink()
+    failed = run_script("report.py", "--config", config, "--root", str(copy))
+    assert failed.returncode == 1 and "error: " in failed.stderr and "summary.json" in failed.stderr

@@ -1,0 +1,149 @@
+"""The page of results has the numbers of the tables beside it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rs3l.dataset.checksum import write_checked
+from rs3l.errors import DataError
+from rs3l.evaluate.registry import TABLES as KNOWN
+from rs3l.report.page import markdown
+from rs3l.report.results_page import KINDS, renewed
+from rs3l.report.sections import number
+from support.places import REPOSITORY
+from support.toy_campaign import campaign, write_results
+
+SHIPPED = REPOSITORY / "docs" / "results"
+TABLES = [name for name, table in KNOWN.items() if table.published]
+ABLATION_TABLES = [name for name, table in KNOWN.items() if table.published_of_ablations]
+PAGE = """Words.
+
+<!-- table: metrics h_vs_qcd auc -->
+| old |
+<!-- /table -->
+
+More words.
+"""
+ARGUMENTS = {
+    "metrics": "h_vs_qcd rejection_0.5", "ratios": "h_vs_qcd rejection_0.5", "differences": "w_vs_qcd auc",
+    "pretrained": "h_vs_qcd auc", "pretrained_ratios": "h_vs_qcd rejection_0.5", "savings": "h_vs_qcd auc",
+    "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_results(campaign(), tmp_path_factory.mktemp("toy"))
+    (folder / "summary.md").write_text(markdown(campaign(), folder), encoding="utf-8")
+    (folder / "ablations").mkdir()
+    for name in ABLATION_TABLES:  # jetclr may stand for an ablation
+        shutil.copy(folder / "evaluation" / f"{name}.csv", folder / "ablations")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tables(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    assert publish(results, folder).returncode == 0
+    return folder / "tables"
+
+
+def publish(results: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(REPOSITORY / "tools" / "publish.py"), str(results), str(folder)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("table", ["evaluation/metrics.csv", "ablations/differences.csv"])
+def test_nothing_is_published_of_a_table_that_was_changed(results: Path, tmp_path: Path, table: str) -> None:
+    copied = tmp_path / "results"
+    shutil.copytree(results, copied)
+    write_checked(copied / table, (copied / table).read_text(encoding="utf-8"))
+    assert publish(copied, tmp_path / "page").returncode == 0
+    (copied / table).write_text(
+        (copied / table).read_text(encoding="utf-8").replace("0", "1", 1), encoding="utf-8"
+    )
+    failed = publish(copied, tmp_path / "other")
+    assert failed.returncode == 1
+    assert f"{table}: its SHA-256 is not that in" in failed.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_shipped_page_is_in_step_with_its_tables() -> None:
+    text = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert renewed(text, SHIPPED / "tables") == text, "run `make publish`"
+
+
+def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
+    text = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    shipped = {str(path.relative_to(SHIPPED / "tables")) for path in (SHIPPED / "tables").rglob("*.csv")}
+    assert shipped == {
+        *(f"{name}.csv" for name in TABLES),
+        *(f"{folder}/{name}.csv" for folder in ("ablations", "views") for name in ABLATION_TABLES),
+    }  # fmt: skip
+    pictures = [part.partition(")")[0] for part in text.split("](figures/")[1:]]
+    assert pictures and all((SHIPPED / "figures" / name).is_file() for name in pictures)
+
+
+def test_publishing_copies_what_is_shown_and_renews_the_page(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(PAGE, encoding="utf-8")
+    assert publish(results, tmp_path).returncode == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "| old |" not in text and text.startswith("Words.") and text.endswith("More words.\n")
+    table = pd.read_csv(results / "evaluation" / "metrics.csv", keep_default_na=False)
+    lines = table.query("task == 'h_vs_qcd' and method == 'none' and mode == 'scratch' and metric == 'auc'")
+    cells = " | ".join(number(dict(line)) for _, line in lines.sort_values("labels").iterrows())
+    assert f"| from scratch | {cells} |" in text
+    assert (tmp_path / "tables" / "metrics.csv").read_bytes() == (
+        results / "evaluation" / "metrics.csv"
+    ).read_bytes()
+    assert {path.name for path in (results / "figures").glob("*.png")} == {
+        path.name for path in (tmp_path / "figures").iterdir()
+    }
+    assert renewed(text, tmp_path / "tables") == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_table_has_lines(tables: Path, kind: str) -> None:
+    table = KINDS[kind](tables, *ARGUMENTS[kind].split())
+    assert len(table) and not table.isna().to_numpy().any()
+
+
+def test_tables_of_what_is_pretrained_have_no_baselines(tables: Path) -> None:
+    rows = KINDS["pretrained"](tables, "h_vs_qcd", "auc")["method"].tolist()
+    assert {"RS3L, fine-tuned", "JetCLR+, fine-tuned"} <= set(rows) and "from scratch" not in rows
+    pairs = KINDS["pretrained_ratios"](tables, "h_vs_qcd", "rejection_0.5").iloc[:, 0].tolist()
+    assert "RS3L, fine-tuned / JetCLR+, fine-tuned" in pairs and not any("scratch" in pair for pair in pairs)
+
+
+def test_tables_of_a_folder_within(tables: Path) -> None:
+    page = "<!-- table: {}metrics h_vs_qcd auc -->\n<!-- /table -->"
+    lines = [renewed(page.format(place), tables).splitlines() for place in ("", "ablations/")]
+    assert lines[0][1:] == lines[1][1:] and len(lines[0]) > 4
+
+
+def test_labels_saved_are_limits_where_the_table_says_so(results: Path) -> None:
+    shown = KINDS["savings"](results / "evaluation", "h_vs_qcd", "auc").to_csv()
+    table = pd.read_csv(results / "evaluation" / "savings.csv", keep_default_na=False)
+    limits = table.query("task == 'h_vs_qcd' and metric == 'auc'")["limit"]
+    assert shown.count(">") == (limits == "more").sum() and shown.count("<") == (limits == "less").sum()
+
+
+def test_a_page_with_an_unknown_table_is_refused(results: Path) -> None:
+    with pytest.raises(DataError, match="'nothing h_vs_qcd' is not known"):
+        renewed("<!-- table: nothing h_vs_qcd -->\n<!-- /table -->", results / "evaluation")
+    with pytest.raises(DataError, match="no line with"):
+        renewed("<!-- table: metrics h_vs_qcd f1 -->\n<!-- /table -->", results / "evaluation")
+
+
+def test_an_incomplete_campaign_is_not_published(results: Path, tmp_path: Path) -> None:
+    part = shutil.copytree(results, tmp_path / "part")
+    (part / "evaluation" / "matched.csv").unlink()
+    result = publish(part, tmp_path / "page")
+    assert result.returncode == 1 and "matched.csv: missing" in result.stderr
+    assert not (tmp_path / "page").exists()

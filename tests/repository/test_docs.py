@@ -1,0 +1,117 @@
+"""The documents: links lead somewhere, and the commands that they show exist."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rs3l import __version__
+from rs3l.dataset.schema import dataset_schema, jets_schema
+from rs3l.evaluate.registry import TABLES
+from rs3l.figures.registry import FIGURES
+from rs3l.finetune.finetune import HISTORY, predictions_schema
+from support.documents import DOCUMENTS, name
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STAGES = ["evaluate", "finetune", "hard", "merge", "pretrain", "report", "resim"]
+
+
+def page(stage: str) -> str:
+    return (REPOSITORY / "docs" / f"{stage}.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[tuple[str, str, list[str]]]:
+    """Return (document, script, options) of every command of the workflow that is shown."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^python workflow/scripts/.*$", text, re.MULTILINE):
+            script = line.split()[1]
+            found.append((name(document), script, re.findall(r" --([a-z-]+)", line)))
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_links_lead_to_files(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
+    missing = [t for t in targets if not t.startswith("http") and not (document.parent / t).exists()]
+    assert not missing
+
+
+def test_every_stage_has_its_page() -> None:
+    assert set(STAGES) <= {path.stem for path in (REPOSITORY / "docs").glob("*.md")}
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    for stage in STAGES:
+        assert f"docs/{stage}.md" in readme
+        assert "## By hand" in page(stage) and "## Checks and errors" in page(stage)
+
+
+def test_every_script_is_shown_by_hand() -> None:
+    shown = {script for document, script, _ in commands() if document.startswith("docs/")}
+    assert shown == {name(path) for path in (REPOSITORY / "workflow" / "scripts").glob("*.py")}
+
+
+@pytest.mark.parametrize(("document", "script", "options"), commands())
+def test_options_of_commands_exist(document: str, script: str, options: list[str]) -> None:
+    known = set(re.findall(r'"--([a-z-]+)"', (REPOSITORY / script).read_text(encoding="utf-8"))) | {
+        "config",
+        "block",
+    }
+    if script.endswith("evaluate.py"):
+        known |= set(TABLES)
+    if script.endswith("figure.py"):
+        known |= {"svg", "png", "csv"}
+    assert options and set(options) <= known, document
+
+
+def test_columns_are_explained() -> None:
+    for column in dataset_schema().names:
+        assert f"`{column}`" in page("merge"), column
+    assert "`status`" in page("resim") and "status" in jets_schema().names
+    for column in predictions_schema().names:
+        assert f"`{column}`" in page("finetune"), column
+    assert ", ".join(HISTORY) in page("finetune")
+
+
+def test_tables_and_figures_are_listed() -> None:
+    for table in TABLES:
+        assert f"| `{table}` |" in page("evaluate")
+    for figure in FIGURES:
+        assert re.search(rf"`{figure}(_\{{(task|process)\}})?`", page("report")), figure
+
+
+def test_messages_in_the_tables_of_errors_exist() -> None:
+    """Look up every fixed piece of a quoted message in the library's source."""
+    source = " ".join(
+        re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
+        for path in (REPOSITORY / "workflow" / "scripts" / "rs3l").rglob("*.py")
+    )
+    for stage in STAGES:
+        table = page(stage).split("## Checks and errors")[1].split("\n## ")[0]
+        for line in (line for line in table.splitlines() if line.startswith("| `")):
+            for message in re.findall(r"`([^`]+)`", line.split(" | ")[0]):
+                for piece in filter(None, (piece.strip() for piece in message.split("…"))):
+                    assert piece in source, f"docs/{stage}.md: {piece!r} is no message of the library"
+
+
+def test_the_picture_is_valid() -> None:
+    root = ElementTree.parse(REPOSITORY / "docs" / "pipeline.svg").getroot()
+    assert root.tag.endswith("svg") and root.find("{http://www.w3.org/2000/svg}title") is not None
+
+
+def test_citation_and_changelog_name_the_version() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == __version__
+    assert f"## [{__version__}]" in (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "2403.07066" in str(citation["references"]) and "2403.07066" in (REPOSITORY / "README.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_results_have_their_place() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert text.index("<!-- results -->") < text.index("<!-- /results -->")

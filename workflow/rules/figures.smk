@@ -1,0 +1,44 @@
+"""Stage 7: the figures of the report, each as SVG, PNG and CSV of its points; rs3l.figures.registry lists them."""
+
+for figure in FIGURES.values():  # a rule each: a caption's file cannot depend on a wildcard
+
+    rule:
+        name:
+            f"plot_{figure.name}"
+        input:
+            script=script("figures.py"),
+            **figure_inputs(figure),
+        output:
+            svg=report(
+                PATHS.figure(figure.pattern),
+                caption=f"../report/{figure.name}.rst",
+                category=figure.category,
+                subcategory=figure.subcategory,
+                labels=figure.labels,
+            ),
+            png=PATHS.figure(figure.pattern, "png"),
+            csv=PATHS.figure(figure.pattern, "csv"),
+        log:
+            PATHS.log("plot", figure.name, *figure.wildcards),
+        benchmark:
+            PATHS.benchmark("plot", figure.name, *figure.wildcards)
+        conda:
+            "../../envs/report.yaml"
+        group:
+            "figures"
+        threads: 1
+        resources:
+            mem_mb=more(figure.memory_mb),
+            runtime=more(10),
+            disk_mb=more(200),
+            serial=1,
+        params:
+            figure=figure.name,
+            options=figure_options(figure),
+            **figure_params(figure),
+        message:
+            "figure {params.figure}"
+        shell:
+            "python {input.script:q} --block {params.block:q} --figure {params.figure} {params.options:q} "
+            "--ecm {params.energy} "
+            "--svg {output.svg:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"

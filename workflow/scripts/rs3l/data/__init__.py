@@ -1,1 +1,0 @@
-"""Tables: schemas, merge, loader, features."""

@@ -1,0 +1,109 @@
+"""Columns of the two tables: jets (one row per hard event) and data set (one row per matched view).
+
+GeV, mm, radians. Candidates are sorted by descending pT.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import pyarrow as pa
+
+
+class Status(enum.IntEnum):
+    """What became of a hard event under one variant."""
+
+    OK = 0
+    NO_JET = 1  # no jet above the pT cut within the radius of the anchor
+    REJECTED = 2  # the jet fails the eta or mass cut
+    FAILED = 3  # the generator could not complete the event
+    SKIPPED = 4  # not simulated: its split is not among those of the variant
+
+
+CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
+    "cand_pt": pa.float32(),
+    "cand_eta": pa.float32(),
+    "cand_phi": pa.float32(),
+    "cand_energy": pa.float32(),
+    "cand_charge": pa.int8(),
+    "cand_pdg_id": pa.int32(),
+    "cand_d0": pa.float32(),
+    "cand_dz": pa.float32(),
+}
+"""List columns, one entry per candidate."""
+
+JET_COLUMNS: dict[str, pa.DataType] = {
+    "jet_pt": pa.float32(),
+    "jet_eta": pa.float32(),
+    "jet_phi": pa.float32(),
+    "jet_energy": pa.float32(),
+    "jet_mass": pa.float32(),
+    "jet_msd": pa.float32(),
+    "jet_n2": pa.float32(),
+    "jet_tau21": pa.float32(),
+    "jet_tau32": pa.float32(),
+    "jet_n_constituents": pa.int32(),
+}
+"""The whole jet: ``jet_n_constituents`` counts before the cap on stored candidates.
+
+N2 and the ratios of N-subjettiness are NaN where undefined (0 / 0), or if not computed.
+"""
+
+HARD_COLUMNS: dict[str, pa.DataType] = {
+    "weight": pa.float64(),
+    "jet_type": pa.string(),
+    "parton_pdg_id": pa.int32(),
+    "parton_pt": pa.float32(),
+    "parton_eta": pa.float32(),
+    "parton_phi": pa.float32(),
+    "parton_energy": pa.float32(),
+}
+"""The hard event: the weight that undoes biased sampling, and the anchor.
+
+In the data set, the weight is that of the view: times the one of its shower.
+"""
+
+
+FINGERPRINT = "hard_fingerprint"
+"""Column of the jets: 64 bits of a hash of the particles of the hard event (``rs3l.lhe.lhe.fingerprint``)."""
+SHOWER_WEIGHT = "shower_weight"
+"""Column of the jets: what the view counts beside the weight of its hard event; 1 if no shower is preferred."""
+
+
+def jets_schema() -> pa.Schema:
+    """Schema of ``jets/{process}/{variant}/{shard}.parquet``: jet and candidates are null unless OK.
+
+    The ``weight`` is that of the hard event, the same in every variant.
+    """
+    return pa.schema(
+        [pa.field("event_id", pa.int64(), nullable=False), pa.field("status", pa.int8(), nullable=False)]
+        + [
+            pa.field(FINGERPRINT, pa.uint64(), nullable=False),
+            pa.field(SHOWER_WEIGHT, pa.float64(), nullable=False),
+        ]
+        + [pa.field(name, kind, nullable=False) for name, kind in HARD_COLUMNS.items()]
+        + [pa.field(name, kind) for name, kind in JET_COLUMNS.items()]
+        + [pa.field(name, pa.list_(kind)) for name, kind in CANDIDATE_COLUMNS.items()]
+    )
+
+
+def dataset_schema() -> pa.Schema:
+    """Schema of the data set: no nulls; the views of one event are adjacent rows.
+
+    That no entry of a list is null is part of the type, which spares a reader a third of the decoding.
+    """
+    return pa.schema(
+        [
+            pa.field("event_id", pa.int64(), nullable=False),
+            pa.field("process", pa.string(), nullable=False),
+            pa.field("label", pa.string(), nullable=False),
+            pa.field("variant", pa.string(), nullable=False),
+        ]
+        + [pa.field(name, kind, nullable=False) for name, kind in HARD_COLUMNS.items()]
+        + [pa.field(name, kind, nullable=False) for name, kind in JET_COLUMNS.items()]
+        + [pa.field(name, _full_list(kind), nullable=False) for name, kind in CANDIDATE_COLUMNS.items()]
+    )
+
+
+def _full_list(kind: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("element", kind, nullable=False))

@@ -1,0 +1,1 @@
+"""Latents of the test jets, and what they know."""

@@ -1,0 +1,212 @@
+"""What a frozen encoder knows: retrieval of the same hard event, linear fits, effective rank.
+
+Whatever is fitted, is fitted on nominal jets of the validation split; results are on the test split. Every value
+comes with those of bootstrap replicas over hard events, so that errors over runs can be combined later.
+
+n: jets. R: replicas; in an axis of R + 1, entry 0 is the sample itself. D: dimensions of a space, h or z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeClassifierCV, RidgeCV
+
+from rs3l.dataset.checksum import write_sealed
+from rs3l.dataset.manifest import read_manifest
+from rs3l.dataset.observables import load_columns
+from rs3l.dataset.store import JetStore, load_views
+from rs3l.embed.latents import EmbeddedJets, embed_test_jets, write_latents
+from rs3l.files import atomic
+from rs3l.networks.base import JetEncoder
+from rs3l.networks.model_file import embed, load_encoder, signs_in
+from rs3l.seeds import keyed_hash
+
+OBSERVABLES = ("jet_pt", "jet_mass", "jet_msd", "jet_n2", "jet_tau21", "jet_n_constituents")
+"""What linear fits are asked for; of pT its logarithm."""
+
+CANDIDATES = 2000
+"""Events among which the same one is looked for, at most."""
+
+PENALTIES = np.logspace(-3, 4, 15)
+"""Ridge penalties, of which leave-one-out on the validation split chooses."""
+
+LOWEST_SHARE = 0.005
+"""Jet types with a smaller share of the validation jets are left out of the probe."""
+
+Floats = NDArray[np.float64]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One quantity of one space: ``subject`` is a variant or an observable, ``n`` the sample it is measured on."""
+
+    space: str
+    quantity: str
+    subject: str
+    n: int
+    classes: int
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Jets:
+    """Jets and what is known of them; ``observables`` [n, 6]."""
+
+    store: JetStore
+    jet_type: Array
+    observables: Floats
+
+    def __len__(self) -> int:
+        return len(self.jet_type)
+
+
+def write_latents_and_quality(
+    manifest: str | Path, model: str | Path, latents: str | Path, path: str | Path | None, seed: int, replicas: int
+) -> None:
+    """Write the latents of the test jets to ``latents`` and, if asked for, what the encoder knows to ``path``.
+
+    The latter: one row per :class:`Line`, the replicas as a list.
+    """
+    encoder = load_encoder(model)
+    test = embed_test_jets(manifest, encoder)
+    write_latents(test, latents, signs_in(model))
+    if path is None:
+        return
+    lines = list(quality(manifest, encoder, test, seed, replicas))
+    columns = {name: [getattr(line, name) for line in lines] for name in Line.__dataclass_fields__}
+    with atomic(path) as temporary:
+        write_sealed(temporary, pa.table(columns))
+
+
+def quality(
+    manifest: str | Path, encoder: JetEncoder, latents: EmbeddedJets, seed: int, replicas: int
+) -> Iterator[Line]:
+    """Yield the quality of ``encoder`` on the data set in ``manifest``, whose test jets have these ``latents``."""
+    processes = list(read_manifest(manifest).processes)
+    val = _known(manifest, "val", load_views(manifest, "val", processes, ["nominal"], encoder.constituents))
+    test = _known(manifest, "test", latents.store)
+    events, event = np.unique(test.store.event_id, return_inverse=True)
+    counts = _replicas(len(events), replicas, seed)
+    fitted_on = embed(encoder, val.store, val.store.rows())
+    nominal = test.store.rows(variant="nominal")
+    for space, fitted, tested in zip("hz", fitted_on, latents[1:], strict=True):
+        x_val, x_test = standardised(fitted, fitted), standardised(tested, fitted)
+        drawn = counts[:, event[nominal]]
+        yield Line(space, "effective_rank", "", len(nominal), 0, effective_rank(tested[nominal], drawn))
+        yield from _linear_fits(space, x_val, val.observables, x_test[nominal], test.observables[nominal], drawn)
+        yield from _type_probe(space, x_val, val.jet_type, x_test[nominal], test.jet_type[nominal], drawn)
+        yield from _retrieval(space, tested if space == "z" else x_test, test.store, event, counts, seed)
+
+
+def _known(manifest: str | Path, split: str, store: JetStore) -> Jets:
+    """Return the jets of ``store`` with their types and observables."""
+    columns = load_columns(manifest, split, store, ["jet_type", *OBSERVABLES])
+    observables = np.column_stack([columns[name].astype(np.float64) for name in OBSERVABLES])
+    observables[:, 0] = np.log(observables[:, 0])
+    return Jets(store, columns["jet_type"].astype(str), observables)
+
+
+def _replicas(events: int, number: int, seed: int) -> NDArray[np.int64]:
+    """Return how often each hard event is in each replica [R + 1, E]; row 0 is the sample itself."""
+    rng = np.random.default_rng(keyed_hash(seed, "bootstrap", "latents"))
+    drawn = rng.multinomial(events, np.full(events, 1.0 / events), size=number)
+    return np.concatenate([np.ones((1, events), dtype=np.int64), drawn])
+
+
+def standardised(x: Array, reference: Array) -> Floats:
+    """Return ``x`` [n, D] with mean and width of ``reference``; a constant dimension is only centred."""
+    mean, std = (np.asarray(f(reference, axis=0), dtype=np.float64) for f in (np.mean, np.std))
+    return np.asarray((x - mean) / np.where(std > 1e-6 * max(float(std.max()), 1e-30), std, 1.0))
+
+
+def effective_rank(x: Array, counts: Array) -> Floats:
+    """Return RankMe (arXiv:2210.02885) of the rows of ``x`` [n, D], as often as ``counts`` [R, n] says."""
+    x = x.astype(np.float64)
+    result = np.empty(len(counts))
+    for r, count in enumerate(counts):
+        singular = np.sqrt(np.clip(np.linalg.eigvalsh((x * count[:, None]).T @ x), 0.0, None))
+        share = singular[singular > 0] / singular.sum()
+        result[r] = np.exp(-(share * np.log(share)).sum())
+    return result
+
+
+def r_squared(value: Floats, fit: Floats, counts: Array) -> Floats:
+    """Return 1 - squared residuals / squared deviations from the mean in each replica [R]."""
+    total = counts.sum(axis=1)
+    mean = counts @ value / total
+    return np.asarray(1.0 - counts @ (value - fit) ** 2 / (counts @ value**2 - total * mean**2))
+
+
+def _linear_fits(
+    space: str, x_val: Floats, y_val: Floats, x_test: Floats, y_test: Floats, counts: Array
+) -> Iterator[Line]:
+    for column, name in enumerate(OBSERVABLES):
+        val, test = (np.isfinite(y[:, column]) for y in (y_val, y_test))
+        if val.sum() < 10 or np.ptp(y_val[val, column]) == 0 or np.ptp(y_test[test, column]) == 0:
+            continue
+        model = RidgeCV(alphas=PENALTIES).fit(x_val[val], y_val[val, column])
+        values = r_squared(y_test[test, column], model.predict(x_test[test]), counts[:, test])
+        yield Line(space, "r2", f"log {name}" if column == 0 else name, int(test.sum()), 0, values)
+
+
+def balanced_accuracy(truth: Array, found: Array, names: Array, counts: Array) -> Floats:
+    """Return the mean over the classes ``names`` of the fraction that is found, in each replica [R]."""
+    parts = []
+    for name in names:
+        chosen = truth == name
+        parts.append(counts[:, chosen] @ (found[chosen] == name) / np.maximum(counts[:, chosen].sum(axis=1), 1))
+    return np.asarray(np.mean(parts, axis=0))
+
+
+def _type_probe(
+    space: str, x_val: Floats, t_val: Array, x_test: Floats, t_test: Array, counts: Array
+) -> Iterator[Line]:
+    names, sizes = np.unique(t_val, return_counts=True)
+    names = names[(sizes >= max(5, LOWEST_SHARE * len(t_val))) & np.isin(names, t_test)]
+    if len(names) < 2:
+        return
+    val, test = np.isin(t_val, names), np.isin(t_test, names)
+    model = RidgeClassifierCV(alphas=PENALTIES, class_weight="balanced").fit(x_val[val], t_val[val])
+    values = balanced_accuracy(t_test[test], model.predict(x_test[test]), names, counts[:, test])
+    yield Line(space, "type_accuracy", ", ".join(names), int(test.sum()), len(names), values)
+
+
+def nearest(query: Array, gallery: Array) -> NDArray[np.intp]:
+    """Return the row of ``gallery`` [m, D] that is nearest to each row of ``query`` [n, D]."""
+    query, gallery = query.astype(np.float64), gallery.astype(np.float64)
+    distance = (gallery**2).sum(axis=1) - 2.0 * query @ gallery.T
+    return np.asarray(distance.argmin(axis=1))
+
+
+def _retrieval(
+    space: str, x: Array, store: JetStore, event: NDArray[np.intp], counts: Array, seed: int
+) -> Iterator[Line]:
+    """Yield how often the nearest view of all under a variant is that of the same hard event."""
+    for variant in store.variant_names:
+        first, second = store.rows(variant="nominal"), store.rows(variant=variant)
+        if variant == "nominal":
+            continue
+        both = np.intersect1d(store.event_id[first], store.event_id[second])
+        rng = np.random.default_rng(keyed_hash(seed, "retrieval", variant))
+        chosen = np.sort(rng.permutation(both)[:CANDIDATES])
+        if len(chosen) < 2:
+            continue
+        query, gallery = (_rows_of(store, rows, chosen) for rows in (first, second))
+        right = nearest(x[query], x[gallery]) == np.arange(len(chosen))
+        drawn = counts[:, event[query]]
+        values = drawn @ right / np.maximum(drawn.sum(axis=1), 1)
+        yield Line(space, "retrieval", variant, len(chosen), len(chosen), values)
+
+
+def _rows_of(store: JetStore, rows: NDArray[np.int64], events: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the one of ``rows`` that belongs to each of the sorted ``events``."""
+    order = np.argsort(store.event_id[rows], kind="stable")
+    return np.asarray(rows[order[np.searchsorted(store.event_id[rows][order], events)]])

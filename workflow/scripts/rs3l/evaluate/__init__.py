@@ -1,0 +1,1 @@
+"""Evaluation: metrics with bootstrap errors, robustness, tables and the summary."""

@@ -1,0 +1,184 @@
+"""Bootstrap over hard events, and the errors of means over runs.
+
+The views of one hard event are drawn together: they share its kinematics, so that they are no independent
+statistics. All methods of a task are scored under the same replicas, so that the error of a difference is
+that of paired samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rs3l.evaluate import student
+from rs3l.evaluate.spread import (
+    MEASURED,
+    NOTHING,
+    UNKNOWN,
+    Group,
+    Lent,
+    Runs,
+    Term,
+    effective_dof,
+    lending,
+    level_means,
+    term,
+    terms,
+    worst,
+)
+from rs3l.seeds import keyed_hash
+
+Floats = NDArray[np.float64]
+
+_BLOCK = 200_000
+"""Weights (replicas x jets) that are worked on at a time, at least one replica: they should stay in the cache."""
+
+
+def replicas(is_signal: NDArray[np.bool_], number: int, seed: int, task: str) -> NDArray[np.int32]:
+    """Return how often each hard event is in each replica, [number + 1, E].
+
+    ``is_signal``: [E], one entry per hard event, ordered by event_id. Row 0 is the sample itself (ones).
+    Signal and background are drawn apart, each as often as it has events (a stratified bootstrap). The
+    random numbers belong to (seed, task), and to nothing else.
+    """
+    rng = np.random.default_rng(keyed_hash(seed, "bootstrap", task))
+    counts = np.ones((number + 1, len(is_signal)), dtype=np.int32)
+    members = [np.flatnonzero(is_signal), np.flatnonzero(~is_signal)]
+    for row in counts[1:]:
+        for chosen in members:
+            drawn = rng.integers(0, max(1, len(chosen)), size=len(chosen))
+            row[chosen] = np.bincount(drawn, minlength=len(chosen))
+    return counts
+
+
+def drawn(counts: NDArray[np.integer], events: NDArray[np.intp]) -> NDArray[np.integer]:
+    """Return the columns of ``counts`` [R, E] of some ``events`` [N], one per jet, as [R, N].
+
+    Not ``counts[:, events]``: NumPy would lay the replicas of a jet side by side, and what follows goes through
+    the jets of a replica: several times slower then.
+    """
+    return np.take(counts, events, axis=1)
+
+
+def blocks(samples: Sequence[NDArray[np.integer]]) -> Iterator[list[Floats]]:
+    """Yield the ``samples``, each [R, N] with its own N, as floating-point numbers, a few replicas at a time."""
+    rows = max(1, _BLOCK // max(1, sum(counts.shape[1] for counts in samples)))
+    for first in range(0, len(samples[0]), rows):
+        yield [counts[first : first + rows].astype(np.float64) for counts in samples]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over runs and its errors; see :func:`combine`."""
+
+    value: float
+    std: float
+    run_error: float
+    bootstrap: float
+    error: float
+    n_runs: int
+    dof: float = math.inf
+    seed_spread: str = MEASURED
+    repeat_spread: str = MEASURED
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every term of the error is known, be it borrowed."""
+        return UNKNOWN not in (self.seed_spread, self.repeat_spread)
+
+    def half_width(self, probability: float) -> float:
+        """Return half of the central interval of this ``probability`` by Student's t; NaN if a term is unknown."""
+        return self.error * student.quantile(probability, self.dof) if self.is_complete else math.nan
+
+    def interval(self, probability: float) -> tuple[float, float]:
+        """Return the central interval of this ``probability``; NaN if a term of the error is unknown."""
+        half = self.half_width(probability)
+        return self.value - half, self.value + half
+
+    def exponential(self) -> Estimate:
+        """Return the estimate of exp(x) from that of x, errors to first order."""
+        value = math.exp(self.value)
+        errors = {name: value * getattr(self, name) for name in ("std", "run_error", "bootstrap", "error")}
+        return replace(self, value=value, **errors)
+
+
+def combine(values: Floats, runs: Runs, lent: Lent = NOTHING) -> Estimate:
+    """Return the mean over runs, and its error.
+
+    ``values`` [n, R + 1]: one row per run, column 0 the test sample, the others its replicas; ``runs``:
+    pre-training seed and repeat (draw of labels and initialisation) of each run.
+
+    - ``std``: sample standard deviation over all runs (0 for one run).
+    - ``run_error``: error of the mean from the finite number of runs. Runs that share a seed or a draw of
+      labels are not independent, hence not std / sqrt(n) but
+      sqrt(var(means per repeat) / #repeats + var(means per seed) / #seeds): the sum counts the residual
+      of a crossed design twice and is conservative. One level has no variance: that of other methods, ``lent``,
+      stands in; without it the term is left out, and ``seed_spread`` or ``repeat_spread`` says ``unknown``.
+    - ``bootstrap``: standard deviation of the mean over the replicas of the test sample.
+    - ``error``: sqrt(run_error^2 + bootstrap^2). The spread of runs is measured on one test sample, so that
+      the two do not overlap. What simulation and configuration could do wrong is not in it.
+    - ``dof``: degrees of freedom of ``error``, after Welch and Satterthwaite.
+    """
+    sample = values[:, 0]
+    return _estimate(values.mean(axis=0), _spread(sample), terms(sample, runs, lent), len(sample))
+
+
+def combine_all(values: Mapping[Group, tuple[Floats, Runs]]) -> dict[Group, Estimate]:
+    """Return :func:`combine` of the values [n, R + 1] of many groups, which lend each other what one lacks."""
+    lent = lending({group: (each[:, 0], runs) for group, (each, runs) in values.items()})
+    return {group: combine(each, runs, lent[group]) for group, (each, runs) in values.items()}
+
+
+def combine_difference(
+    first: Floats,
+    first_runs: Runs,
+    second: Floats,
+    second_runs: Runs,
+    lent: tuple[Lent, Lent] = (NOTHING, NOTHING),
+) -> Estimate:
+    """Return mean(first) - mean(second), paired over test events and over repeats.
+
+    ``first``, ``second`` [n, R + 1] as in :func:`combine`, ``*_runs``: their runs, ``lent``: what each may borrow.
+    Both methods see the same labels in the same repeat, so that the variance of the repeats is taken of the
+    differences per repeat (if both have the same repeats, and several; of each alone otherwise); seeds are
+    independent. ``std`` is that of the differences per repeat. The spread of one kind of runs is unknown if it is
+    that of one of the two.
+    """
+    a, b = first[:, 0], second[:, 0]
+    seeds_a, repeats_a = terms(a, first_runs, lent[0])
+    seeds_b, repeats_b = terms(b, second_runs, lent[1])
+    repeats, a_means = level_means(a, first_runs.repeats)
+    others, b_means = level_means(b, second_runs.repeats)
+    repeated = [repeats_a, repeats_b]
+    std = float(np.hypot(_spread(a_means), _spread(b_means)))
+    if np.array_equal(repeats, others) and len(repeats) > 1:
+        repeated = [term(a_means - b_means, True, None)]
+        std = _spread(a_means - b_means)
+    mean = first.mean(axis=0) - second.mean(axis=0)
+    return _estimate(mean, std, [seeds_a, seeds_b, *repeated], min(len(a), len(b)), n_seed_terms=2)
+
+
+def _estimate(mean: Floats, std: float, parts: Sequence[Term], n_runs: int, n_seed_terms: int = 1) -> Estimate:
+    """Return the estimate from the terms of the runs, those of the seeds first."""
+    bootstrap = _spread(mean[1:])
+    run_variance = sum(part.variance for part in parts)
+    known = [(part.variance, part.dof) for part in parts]
+    return Estimate(
+        value=float(mean[0]),
+        std=std,
+        run_error=math.sqrt(run_variance),
+        bootstrap=bootstrap,
+        error=math.sqrt(run_variance + bootstrap**2),
+        n_runs=n_runs,
+        dof=effective_dof([*known, (bootstrap**2, max(1.0, len(mean) - 2.0))]),
+        seed_spread=worst(part.source for part in parts[:n_seed_terms]),
+        repeat_spread=worst(part.source for part in parts[n_seed_terms:]),
+    )
+
+
+def _spread(sample: Floats) -> float:
+    return float(np.std(sample, ddof=1)) if len(sample) > 1 else 0.0

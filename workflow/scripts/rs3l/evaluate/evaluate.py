@@ -1,0 +1,68 @@
+"""From predictions and histories to the tables of the evaluation and the summary."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from rs3l.config.blocks import EvaluateBlock
+from rs3l.dataset.manifest import read_manifest
+from rs3l.evaluate import tables
+from rs3l.evaluate.bootstrap import replicas
+from rs3l.evaluate.marks import marked
+from rs3l.evaluate.registry import TABLES, TableKind
+from rs3l.evaluate.scores import load
+from rs3l.evaluate.summary import summarise
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The tables, by name, and the summary."""
+
+    tables: dict[str, pd.DataFrame]
+    summary: dict[str, Any]
+
+
+def evaluate(
+    block: EvaluateBlock,
+    manifest: str | Path,
+    predictions: Sequence[str | Path],
+    histories: Sequence[str | Path],
+    qualities: Sequence[str | Path] = (),
+) -> Evaluation:
+    """Return all tables and the summary of a campaign.
+
+    ``predictions`` and ``histories`` lie in ``{task}/{run}/``, one each per task and run of the block; they
+    hold the test split only; ``qualities`` in ``{run}/``, one per pre-trained run, or none at all. Raises
+    :class:`DataError` if a file is missing or does not fit, and :class:`~rs3l.errors.TrainingError` if a
+    classifier was best in its last epoch and its history does not say so. What a history says to have failed is
+    marked in every table (:func:`rs3l.evaluate.marks.marked`).
+    """
+    training = tables.training_table(histories)
+    scores = load(predictions, block.tasks, block.runs)
+    counts = {
+        task: replicas(s.signal_events, block.evaluate.bootstrap, block.seed, task) for task, s in scores.items()
+    }
+    known = {
+        "block": block,
+        "subject": block.subject,
+        "counts": counts,
+        "results": [tables.task_metrics(s, counts[task], block.evaluate) for task, s in scores.items()],
+        "qualities": qualities,
+        "training": training,
+    }
+    found = {name: marked(_made(table, known), training) for name, table in TABLES.items()}
+    return Evaluation(tables=found, summary=summarise(block, read_manifest(manifest), found))
+
+
+def _made(table: TableKind, known: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table: its function gets what its parameters name."""
+    module, function = table.function.split(".")
+    make = cast(Callable[..., pd.DataFrame], getattr(importlib.import_module(f"rs3l.evaluate.{module}"), function))
+    return make(**{name: known[name] for name in inspect.signature(make).parameters})

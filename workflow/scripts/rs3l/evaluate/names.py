@@ -1,0 +1,189 @@
+"""Names of the methods, for tables and figures: each is (pre-training method, mode of the classifier).
+
+They come from the campaign: its first method is the subject, which is compared with all others; the other methods
+are its peers, the runs ``none`` and ``none_<method>_s0`` the baselines. Each list is made from the names of the
+runs of a block, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from rs3l.config import methods
+from rs3l.config.blocks import EvaluateBlock
+from rs3l.config.models import VIEW_MODES, Campaign, Pretrain
+from rs3l.runs import BASELINE, Run, is_baseline
+
+Method = tuple[str, str]
+
+_PRETRAINED = ("probe_h", "probe_z", "tuned")
+_SUPERVISED = ("scratch", "scratch_views", "random")
+
+SUBJECT_MODES = ("probe_h", "tuned", "tuned_views")
+"""Modes of the subject (the campaign's first method) that are compared with all others."""
+
+_METHODS = {"rs3l": "RS3L", "jetclr": "JetCLR+", "supcon": "SupCon"}
+_MODES = {
+    "probe_h": "frozen, linear on h",
+    "probe_z": "frozen, linear on z",
+    "mlp_h": "frozen, five layers on h",
+    "mlp_z": "frozen, five layers on z",
+    "tuned": "fine-tuned",
+    "tuned_z": "fine-tuned through z",
+    "tuned_mlp": "fine-tuned, five layers",
+    "tuned_views": "fine-tuned, all views",
+    "scratch": "from scratch",
+    "scratch_mlp": "from scratch, five layers",
+    "scratch_views": "from scratch, all views",
+    "random": "random network, linear on h",
+    "gbt": "boosted trees: masses, N2, multiplicity",
+    "n2": "cut on N2",
+}
+
+
+def method_label(method: Method) -> str:
+    """Return the name of any method in any mode, for people."""
+    name, mode = method[0], _MODES.get(method[1], method[1])
+    if name == "none":
+        return mode
+    if is_baseline(name):
+        return f"{mode} (networks of {name.removeprefix('none_')})"
+    return f"{short_label(name)}, {mode}"
+
+
+def short_label(method: str) -> str:
+    """Return the name of a pre-training method for people: as the campaign writes it, but of known ones."""
+    return _METHODS.get(method, method)
+
+
+def subject_text(config: Campaign) -> str:
+    """Return the name of the subject, for a caption."""
+    return short_label(next(iter(methods.methods(config))))
+
+
+def methods_text(config: Campaign) -> str:
+    """Return what each method of a campaign is, for a caption."""
+    found = {short_label(name): settings for name, settings in methods.methods(config).items()}
+    return "; ".join(f"*{name}*: {_about(settings, config.pretrain)}" for name, settings in found.items())
+
+
+def _about(settings: Pretrain, base: Pretrain) -> str:
+    """Return the views of a method, and its loss and its network where they are not those of the campaign."""
+    if settings.model is not None:
+        return "a finished model, used as it is"
+    hand_made = settings.views == "hand_made"
+    views = "hand-made views (arXiv:2108.04253, extended)" if hand_made else "re-simulated views"
+    loss = f", loss {settings.loss}" if settings.loss != base.loss else ""
+    network = f", network {settings.encoder.kind}" if settings.encoder.kind != base.encoder.kind else ""
+    return f"pre-trained on {views}{loss}{network}"
+
+
+def losses_text(config: Campaign) -> str:
+    """Return the losses of the methods that are pre-trained here, for a caption; one if all have the same."""
+    found: dict[str, list[str]] = {}
+    for name, settings in methods.methods(config).items():
+        if settings.model is None:
+            found.setdefault(_loss(settings), []).append(short_label(name))
+    if len(found) < 2:
+        return "".join(found)
+    return "; ".join(f"{', '.join(names)}: {loss}" for loss, names in found.items())
+
+
+def _loss(settings: Pretrain) -> str:
+    if settings.loss == "vicreg":
+        return settings.loss
+    return f"{settings.loss}, temperature {settings.temperature:g}"
+
+
+def method_of(run: str) -> str:
+    """Return the method of a run: without its seed. ``none`` and ``none_<method>`` are without pre-training."""
+    return Run.parse(run).method
+
+
+def methods_of(runs: Iterable[str]) -> list[str]:
+    """Return the pre-training methods of some runs, the subject first."""
+    return list(dict.fromkeys(method_of(run) for run in runs if not is_baseline(run)))
+
+
+def baselines_of(runs: Iterable[str]) -> list[str]:
+    """Return what some runs have without pre-training: ``none``, and ``none_<method>`` for other networks."""
+    return list(dict.fromkeys(method_of(run) for run in runs if is_baseline(run)))
+
+
+def baseline_of(method: str, baselines: Collection[str]) -> str:
+    """Return that of the ``baselines`` which has the networks of a method."""
+    own = f"{BASELINE}_{method}"
+    return own if own in baselines else BASELINE
+
+
+def peer_of(block: EvaluateBlock) -> str | None:
+    """Return the method that the subject is compared with in words, or None if there is no other.
+
+    The first one with the other kind of views (hand-made ones for re-simulations, and the reverse), or the second.
+    """
+    others = methods_of(block.runs)[1:]
+    kinds = {name: block.views[name] == ["nominal"] for name in (block.subject, *others)}
+    return next((name for name in others if kinds[name] != kinds[block.subject]), others[0] if others else None)
+
+
+def legend(runs: Iterable[str]) -> list[Method]:
+    """Return the methods of a campaign in the modes that most figures show, in the order of legends."""
+    names = list(runs)
+    return [*_each(methods_of(names), _PRETRAINED), *_each(baselines_of(names), _SUPERVISED)]
+
+
+def compared(runs: Iterable[str]) -> list[Method]:
+    """Return the methods of the ROC and label-efficiency figures."""
+    names = list(runs)
+    return [*_pretrained(names), *_each(baselines_of(names), _SUPERVISED)]
+
+
+def with_panels(runs: Iterable[str]) -> list[Method]:
+    """Return the methods that have a panel in the figures of one method a panel."""
+    names = list(runs)
+    return [*_pretrained(names), *_each(baselines_of(names), ("scratch", "scratch_views"))]
+
+
+def robust(runs: Iterable[str]) -> list[Method]:
+    """Return the methods of the robustness figure; its table has all."""
+    return [*with_panels(runs), (BASELINE, "n2")]
+
+
+def matched_references(runs: Iterable[str], subject: str) -> list[Method]:
+    """Return the supervised methods whose rejection the subject matches: of ``none``, and with its networks."""
+    baselines = baselines_of(runs)
+    own = dict.fromkeys((BASELINE, baseline_of(subject, baselines)))
+    return _each(own, ("scratch", "scratch_views"))
+
+
+def _pretrained(runs: Iterable[str]) -> list[Method]:
+    """Return the subject, frozen and fine-tuned, and its peers, frozen."""
+    names = methods_of(runs)
+    return [*_each(names[:1], ("probe_h", "tuned")), *_each(names[1:], ("probe_h",))]
+
+
+def _each(names: Iterable[str], modes: Iterable[str]) -> list[Method]:
+    return [(name, mode) for name in names for mode in modes]
+
+
+def is_reference(method: Method, subject: Method) -> bool:
+    """Return whether the ``subject`` is compared with a method: every baseline, and others in the same mode."""
+    return is_baseline(method[0]) or (method[1] == subject[1] and method[0] != subject[0])
+
+
+def has_seen(block: EvaluateBlock, method: Method, variant: str) -> bool:
+    """Return whether a method has learned from jets under a variant: as views, or as labelled jets."""
+    name, mode = method
+    if variant == "nominal" or (mode in VIEW_MODES and block.variants[variant] == "train"):
+        return True
+    return not is_baseline(name) and variant in block.views[name]
+
+
+def rejection_name(efficiency: float) -> str:
+    """Return the name of the rejection at a signal efficiency, e.g. ``rejection_0.5``."""
+    return f"rejection_{efficiency:g}"
+
+
+def headline_efficiency(efficiencies: list[float]) -> float:
+    """Return the configured signal efficiency nearest to one half: that of the headline numbers."""
+    return min(efficiencies, key=lambda efficiency: (abs(efficiency - 0.5), efficiency))

@@ -1,0 +1,136 @@
+"""How many labels pre-training saves: where a supervised network reaches the same metric.
+
+L: numbers of labels. R: replicas; in an axis of R + 1, entry 0 is the sample itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rs3l.evaluate.scores import TaskScores
+from rs3l.evaluate.spread import MEASURED, UNKNOWN
+from rs3l.evaluate.tables import Row, TaskMetrics, group_columns
+from rs3l.runs import is_baseline
+
+Floats = NDArray[np.float64]
+
+REFERENCE = "scratch"
+"""Mode that is asked how many labels it needs."""
+
+LIMITS = {1: "more", -1: "less", 0: ""}
+
+
+def savings_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
+    """Return ``savings.csv``: the factor of labels that each classifier on a pre-trained network saves.
+
+    ``value`` = labels at which a supervised network of the same kind reaches the metric / ``labels``, interpolated
+    linearly in the logarithm of the labels (of rejections: their logarithm). ``limit``: ``more`` if it never does
+    (the value is a lower limit), ``less`` if it does with the fewest labels already. ``bootstrap``: from the
+    replicas of the test sample; ``run_error``: jackknife over repeats and pre-training seeds; both are relative
+    errors times the value. A limit has none, and near one they are too small, for replicas cannot pass it.
+    ``seed_spread``, ``repeat_spread``: ``unknown`` where there is one level alone, which has no jackknife; nothing
+    is borrowed here.
+    """
+    return pd.DataFrame([row for result in results for row in _task_rows(result)], columns=_COLUMNS)
+
+
+_COLUMNS = [
+    "task", "method", "mode", "labels", "metric", "reference_method", "value", "limit", "run_error", "bootstrap",
+    "error", "n_runs", "n_reference_runs", "seed_spread", "repeat_spread",
+]  # fmt: skip
+
+
+def _task_rows(result: TaskMetrics) -> Iterator[Row]:
+    scores, groups = result.scores, result.scores.groups()
+    for group, members in groups.items():
+        if is_baseline(group[0]):
+            continue
+        own = f"none_{group[0]}"
+        baseline = own if any(method == own for method, _, _ in groups) else "none"
+        reference = {labels: rows for (*name, labels), rows in groups.items() if name == [baseline, REFERENCE]}
+        if len(reference) < 2:
+            continue
+        for k, name in enumerate(result.names):
+            head = {**group_columns(scores.task, group), "metric": name, "reference_method": baseline}
+            yield {**head, **_saving(result, members, reference, group[2], k)}
+
+
+def _saving(result: TaskMetrics, members: list[int], reference: dict[int, list[int]], labels: int, k: int) -> Row:
+    def logarithm(subject: list[int], others: dict[int, list[int]]) -> tuple[Floats, int]:
+        curve = np.stack([_mean(result, others[count], k) for count in sorted(others)])
+        return log_factor(_mean(result, subject, k), np.array(sorted(others)), curve, labels)
+
+    values, limit = logarithm(members, reference)
+    variance = 0.0
+    spreads = {"seed_spread": UNKNOWN, "repeat_spread": UNKNOWN}
+    for kind, kept in _without_one_level(result.scores, members, reference):
+        spreads[kind] = MEASURED
+        parts = [float(logarithm(*each)[0][0]) for each in kept]
+        variance += (len(parts) - 1) / len(parts) * float(np.sum((np.array(parts) - np.mean(parts)) ** 2))
+    value, spread = math.exp(values[0]), float(np.std(values[1:], ddof=1))
+    variance, spread = (math.nan, math.nan) if limit else (variance, spread)
+    return {
+        "value": value,
+        "limit": LIMITS[limit],
+        "run_error": value * math.sqrt(variance),
+        "bootstrap": value * spread,
+        "error": value * math.sqrt(variance + spread**2),
+        "n_runs": len(members),
+        "n_reference_runs": min(map(len, reference.values())),
+        **spreads,
+    }
+
+
+def _mean(result: TaskMetrics, rows: list[int], k: int) -> Floats:
+    """Return the mean over runs [R + 1] of a metric; of rejections the logarithm's."""
+    values = result.plain[rows, :, k]
+    return np.asarray((np.log(values) if k else values).mean(axis=0))
+
+
+def _without_one_level(
+    scores: TaskScores, members: list[int], reference: dict[int, list[int]]
+) -> Iterator[tuple[str, list[tuple[list[int], dict[int, list[int]]]]]]:
+    """Yield, for repeats and then for seeds, what is left without each level; a single level yields nothing.
+
+    Each with the name of its column.
+    """
+
+    def left(rows: list[int], level: str, value: int) -> list[int]:
+        return [row for row in rows if getattr(scores.classifiers[row], level) != value]
+
+    repeats = sorted({scores.classifiers[row].repeat for row in members})
+    if len(repeats) > 1 and all(left(rows, "repeat", r) for rows in reference.values() for r in repeats):
+        kept = [
+            (left(members, "repeat", r), {count: left(rows, "repeat", r) for count, rows in reference.items()})
+            for r in repeats
+        ]
+        yield "repeat_spread", kept
+    seeds = sorted({scores.classifiers[row].seed for row in members})
+    if len(seeds) > 1:
+        yield "seed_spread", [(left(members, "seed", seed), reference) for seed in seeds]
+
+
+def log_factor(value: Floats, counts: NDArray[np.integer], curve: Floats, labels: int) -> tuple[Floats, int]:
+    """Return the logarithm [R + 1] of labels needed / ``labels``; and 1, -1 if entry 0 is a lower, an upper limit.
+
+    ``curve`` [L, R + 1] at the rising ``counts`` [L]; of a falling stretch the best so far counts.
+    """
+    best = np.maximum.accumulate(curve, axis=0)
+    x = np.log(counts)
+    needed = np.array([_first_crossing(x, best[:, r], value[r]) for r in range(len(value))])
+    limit = 1 if value[0] > best[-1, 0] else -1 if value[0] <= best[0, 0] else 0
+    return needed - math.log(labels), limit
+
+
+def _first_crossing(x: Floats, y: Floats, level: float) -> float:
+    """Return where the rising line through (x, y) first reaches ``level``; an end of it, if that is outside."""
+    above = int(np.searchsorted(y, level, side="left"))
+    if above in (0, len(y)):
+        return float(x[min(above, len(y) - 1)])
+    part = (level - y[above - 1]) / (y[above] - y[above - 1])
+    return float(x[above - 1] + part * (x[above] - x[above - 1]))

@@ -1,0 +1,242 @@
+"""The scores of all classifiers of a task on the same test jets.
+
+M: classifiers. N: jets (every variant). E: hard events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from rs3l.config.models import Task
+from rs3l.dataset.checksum import intact_parquet
+from rs3l.errors import DataError
+from rs3l.evaluate.bootstrap import Estimate, combine_all
+from rs3l.evaluate.spread import Group, Runs
+from rs3l.runs import Run, is_baseline
+
+COLUMNS = (
+    "event_id", "process", "variant", "is_signal", "weight", "mode", "labels", "repeat", "score",
+)  # fmt: skip
+_CLASSIFIER = ["mode", "labels", "repeat"]
+_JET = ["event_id", "variant"]
+
+Floats = NDArray[np.float64]
+
+WITHOUT_DRAWS = ("n2",)
+"""Modes that do not depend on the draw of the labels, and have no repeats."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One trained classifier."""
+
+    run: str
+    mode: str
+    labels: int
+    repeat: int
+
+    @property
+    def method(self) -> str:
+        """Pre-training method; ``none``, or ``none_<method>`` for its networks, without pre-training."""
+        return Run.parse(self.run).method
+
+    @property
+    def seed(self) -> int:
+        """Number of the pre-training seed (0 without pre-training)."""
+        return Run.parse(self.run).seed
+
+    @property
+    def group(self) -> tuple[str, str, int]:
+        """Method, mode, labels: what is averaged over."""
+        return self.method, self.mode, self.labels
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """Scores [M, N] of M classifiers on N test jets, sorted by event_id and variant.
+
+    ``event`` [N]: index of the hard event, 0 ... E - 1; ``variant``, ``is_signal``, ``weight`` [N].
+    """
+
+    task: str
+    classifiers: list[Classifier]
+    scores: NDArray[np.float32]
+    event: NDArray[np.intp]
+    variant: NDArray[np.str_]
+    is_signal: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+
+    @property
+    def signal_events(self) -> NDArray[np.bool_]:
+        """Which hard events are signal, [E]."""
+        result = np.zeros(self.event.max() + 1, dtype=bool)
+        result[self.event] = self.is_signal
+        return result
+
+    def groups(self) -> dict[tuple[str, str, int], list[int]]:
+        """Return the rows of ``scores`` of each (method, mode, labels), sorted."""
+        result: dict[tuple[str, str, int], list[int]] = {}
+        for row, classifier in enumerate(self.classifiers):
+            result.setdefault(classifier.group, []).append(row)
+        return dict(sorted(result.items()))
+
+    def most_labels(self) -> list[tuple[tuple[str, str, int], list[int]]]:
+        """Return the groups with the most labels."""
+        most = max(classifier.labels for classifier in self.classifiers)
+        return [(group, members) for group, members in self.groups().items() if group[2] == most]
+
+    def runs(self, rows: list[int]) -> Runs:
+        """Return pre-training seed and repeat of the classifiers in ``rows``, which are of one group."""
+        chosen = [self.classifiers[row] for row in rows]
+        return Runs(
+            seeds=np.array([c.seed for c in chosen]),
+            repeats=np.array([c.repeat for c in chosen]),
+            has_seeds=not is_baseline(chosen[0].run),
+            has_repeats=chosen[0].mode not in WITHOUT_DRAWS,
+        )
+
+    def combined(self, values: Mapping[Group, Floats]) -> dict[Group, Estimate]:
+        """Return the mean of each group over its runs, from the values [n, R + 1] of each."""
+        groups = self.groups()
+        return combine_all({group: (each, self.runs(groups[group])) for group, each in values.items()})
+
+
+Filters = Sequence[tuple[str, str, Any]]
+
+
+def load(
+    paths: Iterable[str | Path], tasks: Mapping[str, Task], runs: Iterable[str], filters: Filters = ()
+) -> dict[str, TaskScores]:
+    """Return the scores of every task from ``{task}/{run}/predictions.parquet``.
+
+    ``filters`` choose classifiers, as pyarrow's do: ``("labels", "==", 100)``; what they leave out is not read.
+
+    Raises :class:`DataError` if a file was damaged, if a task or run is missing or unknown, if two classifiers
+    were not scored on the same jets, if a score is not finite, or if the classes do not fit the task.
+    """
+    found: dict[str, dict[str, Path]] = {task: {} for task in tasks}
+    wanted = list(runs)
+    for path in map(Path, paths):
+        task, run = path.parent.parent.name, path.parent.name
+        if task not in found or run not in wanted:
+            raise DataError(f"{path}: the configuration has no task {task!r} with a run {run!r}")
+        found[task][run] = path
+    for task, files in found.items():
+        if missing := [run for run in wanted if run not in files]:
+            raise DataError(f"no predictions of task {task} for {', '.join(missing)}: give their files too")
+    return {task: _load_task(task, tasks[task], [found[task][r] for r in wanted], filters) for task in tasks}
+
+
+def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters) -> TaskScores:
+    classifiers: list[Classifier] = []
+    blocks: list[NDArray[np.float32]] = []
+    jets: pd.DataFrame | None = None
+    for path in map(intact_parquet, paths):
+        head, scores = _read(path, definition, filters)
+        blocks += scores.values()
+        classifiers += [Classifier(path.parent.name, *key) for key in scores]
+        if jets is not None and not _same_jets(jets, head):
+            raise DataError(f"{path}: not the test jets of {paths[0]}; make both from one data set")
+        jets = head if jets is None else jets
+    assert jets is not None
+    return TaskScores(
+        task=task,
+        classifiers=classifiers,
+        scores=np.stack(blocks),
+        event=np.unique(jets["event_id"].to_numpy(), return_inverse=True)[1],
+        variant=jets["variant"].to_numpy().astype(str),
+        is_signal=jets["is_signal"].to_numpy(dtype=bool),
+        weight=jets["weight"].to_numpy(dtype=np.float64),
+    )
+
+
+_NOT_SAME = (
+    "{path}: its classifiers were not scored on the same jets, once each, in one order; repeat the fine-tuning"
+)
+
+Key = tuple[str, int, int]
+"""Mode, labels and repeat of a classifier."""
+
+
+def _read(path: Path, task: Task, filters: Filters) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float32]]]:
+    """Return the jets of a file and the scores of each classifier, both sorted by event and variant.
+
+    The classifiers are read one after the other: of all but the first, only the scores are kept.
+    """
+    head: pd.DataFrame | None = None
+    scores: dict[Key, NDArray[np.float32]] = {}
+    for key, jets in _classifiers(path, filters):
+        if head is None:
+            head = _checked(path, jets, task)
+        if key in scores or not _same_jets(head, jets):
+            raise DataError(_NOT_SAME.format(path=path))
+        scores[key] = _finite(path, jets)
+    if head is None:
+        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
+    order = np.lexsort((head["variant"].astype(str), head["event_id"]))
+    return head.iloc[order], {key: scores[key][order] for key in sorted(scores)}
+
+
+def _classifiers(path: Path, filters: Filters) -> Iterator[tuple[Key, pd.DataFrame]]:
+    """Yield the rows of each classifier; those of one lie together, in one row group or more."""
+    rest: dict[Key, list[pd.DataFrame]] = {}
+    for frame in _row_groups(path, filters):
+        for mode, labels, repeat in frame[_CLASSIFIER].drop_duplicates().itertuples(index=False):
+            key = (str(mode), int(labels), int(repeat))
+            if rest and key not in rest:
+                yield _joined(rest)
+            own = (frame["mode"] == mode) & (frame["labels"] == labels) & (frame["repeat"] == repeat)
+            rest.setdefault(key, []).append(frame[own])
+    if rest:
+        yield _joined(rest)
+
+
+def _joined(rest: dict[Key, list[pd.DataFrame]]) -> tuple[Key, pd.DataFrame]:
+    key, parts = rest.popitem()
+    return key, pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def _row_groups(path: Path, filters: Filters) -> Iterator[pd.DataFrame]:
+    """Yield what the filters leave of each row group."""
+    condition = pq.filters_to_expression(list(filters)) if filters else None
+    try:
+        with pq.ParquetFile(path) as file:
+            for index in range(file.num_row_groups):
+                table = file.read_row_group(index, columns=list(COLUMNS))
+                table = table if condition is None else table.filter(condition)
+                if table.num_rows:
+                    yield table.to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: no table of predictions: {error}") from None
+
+
+def _checked(path: Path, jets: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Return the jets, whose classes must be those of the task, once each."""
+    processes = np.where(jets["is_signal"], task.signal, task.background)
+    if not (jets["process"] == processes).all():
+        raise DataError(f"{path}: is_signal does not say signal {task.signal}, background {task.background}")
+    if jets.duplicated(_JET).any():
+        raise DataError(_NOT_SAME.format(path=path))
+    return jets
+
+
+def _finite(path: Path, jets: pd.DataFrame) -> NDArray[np.float32]:
+    scores = jets["score"].to_numpy(dtype=np.float32)
+    if not np.isfinite(scores).all():
+        raise DataError(f"{path}: a score is not finite; a classifier diverged")
+    return scores
+
+
+def _same_jets(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    return len(first) == len(second) and all(
+        first[column].array.equals(second[column].array) for column in (*_JET, "is_signal", "weight")
+    )

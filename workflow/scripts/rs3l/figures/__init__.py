@@ -1,0 +1,1 @@
+"""Figures: a registry, a style, and a module for each family."""

@@ -1,0 +1,149 @@
+"""Weighted, normalised histograms of all variants, with errors that know which jets share a hard event.
+
+V: variants (0 is the nominal). B: bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from rs3l.dataset.manifest import Manifest
+from rs3l.errors import DataError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """``fraction``, ``error``, ``ratio``, ``ratio_error`` [V, B], ``jets`` [V, B].
+
+    The fraction of the weight of all jets (also those outside the bins) in each bin; its ratio to the
+    nominal. Errors are statistical.
+    """
+
+    edges: Floats
+    fraction: Floats
+    error: Floats
+    ratio: Floats
+    ratio_error: Floats
+    jets: Ints
+
+
+class Accumulator:
+    """Sums over hard events from which :class:`Shapes` follow; fed file by file, in bounded memory.
+
+    For p = sum(w in bin) / sum(w), an event contributes w (1[in bin] - p) / sum(w) to the deviation of p.
+    The covariance of two variants is the sum, over the events with a jet in both, of the products of
+    their contributions: it needs the sums of w^2 over the events with both jets, with the first jet in the
+    bin, with the second, and with both.
+    """
+
+    def __init__(self, variants: int, edges: Floats) -> None:
+        self.edges = edges
+        shape = (variants, len(edges) - 1)
+        self.weight = np.zeros(variants)
+        self.in_bin = np.zeros(shape)
+        self.jets = np.zeros(shape, dtype=np.int64)
+        # sums of w^2: with itself (0) and with the nominal (1)
+        self.both = np.zeros((2, variants))
+        self.first = np.zeros((2, *shape))
+        self.second = np.zeros((2, *shape))
+        self.joint = np.zeros((2, *shape))
+
+    def add(self, value: Floats, weight: Floats) -> None:
+        """Add events: ``value`` [V, E] (NaN: no jet under this variant), ``weight`` [E]."""
+        present = np.isfinite(value)
+        bins = np.searchsorted(self.edges, np.where(present, value, self.edges[0] - 1.0), side="right") - 1
+        bins = np.where(present & (value >= self.edges[0]) & (value < self.edges[-1]), bins, -1)
+        for v in range(len(value)):
+            self.weight[v] += weight[present[v]].sum()
+            self.in_bin[v] += self._sum(bins[v], weight)
+            self.jets[v] += self._sum(bins[v], np.ones_like(weight)).astype(np.int64)
+            for k, other in enumerate((v, 0)):
+                squares = np.where(present[v] & present[other], weight**2, 0.0)
+                self.both[k, v] += squares.sum()
+                self.first[k, v] += self._sum(bins[v], squares)
+                self.second[k, v] += self._sum(bins[other], squares)
+                self.joint[k, v] += self._sum(np.where(bins[v] == bins[other], bins[v], -1), squares)
+
+    def _sum(self, bins: Ints, weight: Floats) -> Floats:
+        inside = bins >= 0
+        sums = np.bincount(bins[inside], weights=weight[inside], minlength=len(self.edges) - 1)
+        return sums.astype(np.float64)
+
+    def shapes(self) -> Shapes:
+        """Return the histograms and their errors."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = self.in_bin / self.weight[:, None]
+            variance, covariance = self._covariance(0, p, p), self._covariance(1, p, p[:1])
+            ratio = p / p[:1]
+            relative = variance / p**2 + (variance / p**2)[:1] - 2.0 * covariance / (p * p[:1])
+            relative[0] = 0.0
+            return Shapes(
+                edges=self.edges,
+                fraction=p,
+                error=np.sqrt(np.maximum(variance, 0.0)),
+                ratio=ratio,
+                ratio_error=ratio * np.sqrt(np.maximum(relative, 0.0)),
+                jets=self.jets,
+            )
+
+    def _covariance(self, k: int, p: Floats, q: Floats) -> Floats:
+        norm = self.weight[:, None] * (self.weight[:, None] if k == 0 else self.weight[0])
+        total = self.joint[k] - q * self.first[k] - p * self.second[k] + p * q * self.both[k][:, None]
+        return np.asarray(total / norm)
+
+
+def process_files(manifest: Manifest, process: str) -> list[Path]:
+    """Return the files of one process, of all splits."""
+    paths = [manifest.path(part) for part in manifest.files(process=process)]
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path}: named in the manifest, and missing; run the merge again")
+    return paths
+
+
+def fill(paths: Iterable[Path], column: str, variants: Sequence[str], edges: Floats) -> Shapes:
+    """Return the histograms of ``column`` under ``variants`` (the first is the nominal), from files."""
+    return fill_all(paths, {column: edges}, variants)[column]
+
+
+def fill_all(paths: Iterable[Path], edges: Mapping[str, Floats], variants: Sequence[str]) -> dict[str, Shapes]:
+    """Return the histograms of the columns of ``edges`` under ``variants``, from files read once."""
+    results = {column: Accumulator(len(variants), bins) for column, bins in edges.items()}
+    for path in paths:
+        table = pq.read_table(path, columns=["event_id", "variant", "weight", *edges])
+        names = table["variant"].to_numpy(zero_copy_only=False).astype(str)
+        weight = table["weight"].to_numpy()
+        for column, result in results.items():
+            add_views(result, table["event_id"].to_numpy(), names, variants, table[column].to_numpy(), weight)
+    return {column: result.shapes() for column, result in results.items()}
+
+
+def add_views(
+    result: Accumulator,
+    event_id: Ints,
+    names: NDArray[np.str_],
+    variants: Sequence[str],
+    value: NDArray[np.floating],
+    weight: Floats,
+) -> None:
+    """Add jets to ``result``: ``event_id``, variant ``names``, ``value`` and ``weight`` of each, [N].
+
+    NaN is a jet without the quantity. All views of an event have its weight.
+    """
+    ids, event = np.unique(event_id, return_inverse=True)
+    values = np.full((len(variants), len(ids)), np.nan)
+    for v, variant in enumerate(variants):
+        chosen = names == variant
+        values[v, event[chosen]] = value[chosen]
+    weights = np.zeros(len(ids))
+    weights[event] = weight
+    result.add(values, weights)

@@ -1,0 +1,265 @@
+"""Figures of the data set: shapes, views of one event, matching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle, Patch
+from numpy.typing import NDArray
+
+from rs3l.config.blocks import FiguresBlock
+from rs3l.dataset.manifest import read_counts
+from rs3l.errors import DataError
+from rs3l.figures import style
+from rs3l.figures.draw import Inputs
+from rs3l.figures.histograms import Shapes, fill, process_files
+from rs3l.figures.style import Drawing, Header
+
+Floats = NDArray[np.float64]
+
+MASS_EDGES = np.linspace(0.0, 240.0, 25)
+MULTIPLICITY_EDGES = np.linspace(-0.5, 143.5, 25)
+FEWEST_JETS = 10
+"""A ratio is drawn where nominal and variant have at least so many jets in the bin; the CSV has them all."""
+
+_CANDIDATES = ("cand_pt", "cand_eta", "cand_phi", "cand_charge", "cand_pdg_id")
+_KINDS = ("charged hadron", "neutral hadron", "photon", "electron or muon")
+_KIND_COLOURS = (style.VERMILION, style.GREEN, style.BLUE, style.ORANGE)
+_AREA_PER_GEV = 1.2
+"""Area of a candidate [pt^2] per GeV of its pT."""
+
+
+def jet_mass(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Jet mass of each process under every variant, with the ratio to the nominal."""
+    return _shapes(block, header, inputs, ("jet_mass", "Jet mass [GeV]", MASS_EDGES))
+
+
+def multiplicity(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Number of candidates of each process under every variant, with the ratio to the nominal."""
+    quantity = ("jet_n_constituents", "Candidates in the jet", MULTIPLICITY_EDGES)
+    return _shapes(block, header, inputs, quantity)
+
+
+def _shapes(
+    block: FiguresBlock,
+    header: Header,
+    inputs: Inputs,
+    quantity: tuple[str, str, Floats],
+) -> Drawing:
+    column, title, edges = quantity
+    variants = ["nominal", *(name for name in block.variants if name != "nominal")]
+    n = len(block.labels)
+    figure = style.new_figure(3.4 * n + 0.6, 4.8, header)
+    axes = figure.subplots(2, n, sharex=True, sharey="row", squeeze=False, height_ratios=(2.4, 1))
+    points = []
+    for (process, label), (top, bottom) in zip(block.labels.items(), axes.T, strict=True):
+        shapes = fill(process_files(inputs.manifest, process), column, variants, edges)
+        draw_shapes(top, bottom, shapes, variants)
+        style.panel_title(top, f"{label} jets")
+        bottom.set_xlabel(title)
+        points.append(shape_points(shapes, variants).assign(process=process))
+    axes[0, 0].set_ylabel("Fraction of jets per bin")
+    axes[1, 0].set_ylabel("Ratio")
+    axes[0, -1].legend()
+    axes[0, 0].set_ylim(bottom=0.0)
+    axes[1, 0].set_ylim(0.5, 1.5)
+    return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]) -> None:
+    """Draw the histograms (with the error of the nominal) above, and the ratios to the nominal below."""
+    centre = 0.5 * (shapes.edges[1:] + shapes.edges[:-1])
+    shift = np.diff(shapes.edges)[0] * 0.6
+    for v, variant in enumerate(variants):
+        colour, line = style.SERIES[v % 8], style.LINES[v // 8 % 4]
+        top.stairs(shapes.fraction[v], shapes.edges, color=colour, ls=line, lw=1.3, label=variant)
+        if v == 0:
+            top.errorbar(centre, shapes.fraction[0], shapes.error[0], fmt="none", ecolor=colour, lw=0.9)
+            bottom.axhline(1.0, color=colour, lw=0.8)
+            continue
+        seen = shapes.jets[[0, v]].min(axis=0) >= FEWEST_JETS
+        x = centre[seen] + shift * (v / len(variants) - 0.5)
+        bottom.errorbar(x, shapes.ratio[v][seen], shapes.ratio_error[v][seen], fmt=".", ms=3, color=colour, lw=0.9)
+
+
+def shape_points(shapes: Shapes, variants: Sequence[str]) -> pd.DataFrame:
+    """Return a line per variant and bin."""
+    rows = [
+        pd.DataFrame(
+            {
+                "variant": variant,
+                "low": shapes.edges[:-1],
+                "high": shapes.edges[1:],
+                "fraction": shapes.fraction[v],
+                "error": shapes.error[v],
+                "ratio": shapes.ratio[v],
+                "ratio_error": shapes.ratio_error[v],
+                "jets": shapes.jets[v],
+            }
+        )
+        for v, variant in enumerate(variants)
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """All views of one hard event side by side: a signal and a background event of the first task."""
+    task = next(iter(block.tasks.values()))
+    processes = (task.signal, task.background)
+    n = len(block.variants)
+    figure = style.new_figure(2.1 * n + 0.9, 5.0, header)
+    axes = figure.subplots(2, n, sharex=True, sharey=True, squeeze=False)
+    points = []
+    for process, row in zip(processes, axes, strict=True):
+        views = _first_complete_event(block, inputs, process)
+        for variant, ax in zip(block.variants, row, strict=True):
+            candidates = _candidates(views[variant])
+            _draw_view(ax, candidates, views[variant], block.jets.radius)
+            ax.set_title(f"{block.labels[process]}: {variant}", size=9)
+            points.append(candidates.assign(process=process, variant=variant, event_id=views[variant]["event_id"]))
+        row[0].set_ylabel(r"$\phi-\phi_{\mathrm{parton}}$")
+    for ax in axes[-1]:
+        ax.set_xlabel(r"$\eta-\eta_{\mathrm{parton}}$")
+    handles = [Patch(color=colour, label=kind) for kind, colour in zip(_KINDS, _KIND_COLOURS, strict=True)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def _first_complete_event(block: FiguresBlock, inputs: Inputs, process: str) -> dict[str, dict[str, Any]]:
+    """Return the views, by variant, of the first event of ``process`` that has a jet under every variant."""
+    for path in process_files(inputs.manifest, process):
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            ids = file.read_row_group(group, columns=["event_id"])["event_id"].to_numpy()
+            events, start, count = np.unique(ids, return_index=True, return_counts=True)
+            complete = np.sort(start[count == len(block.variants)])
+            if len(events) and len(complete):
+                views = file.read_row_group(group).slice(complete[0], len(block.variants)).to_pylist()
+                return {view["variant"]: view for view in views}
+    raise DataError(f"{inputs.one('manifest')}: no event of {process} has a jet under every variant")
+
+
+def _candidates(view: Mapping[str, Any]) -> pd.DataFrame:
+    """Return pt [GeV], deta, dphi (relative to the anchor) and kind of a view's candidates."""
+    pt, eta, phi, charge, code = (np.asarray(view[name]) for name in _CANDIDATES)
+    kind = np.select(
+        [np.isin(np.abs(code), (11, 13)), np.abs(code) == 22, charge != 0],
+        [_KINDS[3], _KINDS[2], _KINDS[0]],
+        default=_KINDS[1],
+    )
+    return pd.DataFrame(
+        {
+            "pt": pt,
+            "deta": eta - view["parton_eta"],
+            "dphi": _wrap(phi - view["parton_phi"]),
+            "kind": kind,
+        }
+    )
+
+
+def _wrap(angle: Floats) -> Floats:
+    return np.asarray((angle + np.pi) % (2.0 * np.pi) - np.pi)
+
+
+def _draw_view(ax: Axes, candidates: pd.DataFrame, view: Mapping[str, Any], radius: float) -> None:
+    for kind, colour in zip(_KINDS, _KIND_COLOURS, strict=True):
+        chosen = candidates[candidates["kind"] == kind]
+        ax.scatter(chosen["deta"], chosen["dphi"], s=_AREA_PER_GEV * chosen["pt"], color=colour, alpha=0.6, lw=0)
+    axis = (
+        view["jet_eta"] - view["parton_eta"],
+        float(_wrap(np.asarray(view["jet_phi"] - view["parton_phi"]))),
+    )
+    ax.add_patch(Circle(axis, radius, fill=False, color=style.GREY, lw=1.0))
+    ax.plot([0.0], [0.0], marker="+", color=style.BLACK, ms=7)
+    ax.set_aspect("equal")
+    limit = 1.35 * radius
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
+    text = f"$p_T$ = {view['jet_pt']:.0f} GeV\n$m$ = {view['jet_mass']:.0f} GeV"
+    ax.text(0.04, 0.97, text, transform=ax.transAxes, size=7, va="top")
+
+
+def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Transverse momentum of the nominal jet before and after a jet is demanded under every variant."""
+    edges = np.geomspace(block.jets.pt_min, 3.0 * block.jets.pt_min, 13)
+    figure = style.new_figure(3.4 * len(block.labels) + 0.6, 4.8, header)
+    axes = figure.subplots(2, len(block.labels), sharex=True, sharey="row", squeeze=False, height_ratios=(1.6, 1))
+    points = []
+    for (process, label), (top, bottom) in zip(block.labels.items(), axes.T, strict=True):
+        counts = _survivors(process_files(inputs.manifest, process), len(block.variants), edges)
+        _draw_survival(top, bottom, counts, edges)
+        style.panel_title(top, f"{label} jets")
+        bottom.set_xlabel("Nominal jet $p_T$ [GeV]")
+        points.append(counts.assign(process=process))
+    axes[0, 0].set_ylabel("Hard events per bin")
+    axes[1, 0].set_ylabel("Remaining fraction")
+    axes[1, 0].set_ylim(0.0, 1.05)
+    axes[0, -1].legend()
+    return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def _survivors(files: Sequence[Path], variants: int, edges: Floats) -> pd.DataFrame:
+    """Return per bin of the nominal jet's pT the events with a nominal jet, and with a jet under all variants."""
+    before, after = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
+    for path in files:
+        table = pq.read_table(path, columns=["event_id", "variant", "jet_pt"]).to_pandas()
+        views = table.groupby("event_id")["variant"].transform("size").to_numpy()
+        nominal = (table["variant"] == "nominal").to_numpy()
+        pt = table["jet_pt"].to_numpy()
+        before += np.histogram(pt[nominal], edges)[0]
+        after += np.histogram(pt[nominal & (views == variants)], edges)[0]
+    frame = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "nominal_jet": before, "all_variants": after})
+    frame["fraction"] = frame["all_variants"] / frame["nominal_jet"].where(frame["nominal_jet"] > 0)
+    frame["error"] = np.sqrt(frame["fraction"] * (1.0 - frame["fraction"]) / frame["nominal_jet"])
+    return frame
+
+
+def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats) -> None:
+    top.stairs(counts["nominal_jet"], edges, color=style.BLACK, lw=1.3, label="nominal jet")
+    top.stairs(counts["all_variants"], edges, color=style.BLUE, lw=1.3, ls="--", label="jet under every variant")
+    top.set_ylim(bottom=0.0)
+    centre = 0.5 * (edges[1:] + edges[:-1])
+    bottom.errorbar(
+        centre, counts["fraction"], counts["error"], xerr=np.diff(edges) / 2, fmt=".", color=style.BLUE, lw=0.9
+    )
+
+
+def matching(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Fraction of the hard events with a matched jet: under each variant, any two, all of them."""
+    names = [*block.variants, "any two", "all"]
+    rows = []
+    processes = read_counts(inputs.one("manifest")).processes
+    for process in block.labels:
+        entry = processes[process]
+        values = [entry.matching_efficiency[variant] for variant in block.variants]
+        values += [entry.matching_efficiency_two_variants, entry.matching_efficiency_all_variants]
+        rows += [
+            {"process": process, "what": name, "efficiency": value, "hard_events": entry.hard_events}
+            for name, value in zip(names, values, strict=True)
+        ]
+    points = pd.DataFrame(rows)
+    points["error"] = np.sqrt(points["efficiency"] * (1.0 - points["efficiency"]) / points["hard_events"])
+    figure = style.new_figure(1.0 + 0.8 * len(names), 4.0, header)
+    ax = figure.subplots()
+    for p, (process, label) in enumerate(block.labels.items()):
+        chosen = points[points["process"] == process]
+        x = np.arange(len(names)) + 0.24 * (p - 0.5 * (len(block.labels) - 1))
+        ax.errorbar(
+            x,
+            chosen["efficiency"],
+            chosen["error"],
+            fmt=style.MARKERS[p % 8],
+            color=style.SERIES[p % 8],
+            label=label,
+        )
+    ax.axvline(len(block.variants) - 0.5, color=style.GREY, lw=0.8, ls=":")
+    ax.set_xticks(np.arange(len(names)), names, rotation=30, ha="right")
+    ax.tick_params(axis="x", which="minor", bottom=False, top=False)
+    ax.set(ylabel="Hard events with a matched jet", ylim=(0.0, 1.05))
+    ax.legend(ncols=max(1, len(block.labels)), loc="lower left")
+    return Drawing(figure, points)

@@ -1,0 +1,130 @@
+"""Figures of the jets: six quantities by jet type, and under every variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from rs3l.config.blocks import FiguresBlock
+from rs3l.config.models import Jets
+from rs3l.figures import style
+from rs3l.figures.draw import Inputs
+from rs3l.figures.histograms import Accumulator, Shapes, fill_all, process_files
+from rs3l.figures.plot_data import FEWEST_JETS, draw_shapes, shape_points
+from rs3l.figures.style import Drawing, Header
+
+Floats = NDArray[np.float64]
+
+TITLES = {
+    "jet_pt": "Jet $p_T$ [GeV]",
+    "jet_eta": r"Jet $\eta$",
+    "jet_phi": r"Jet $\phi$",
+    "jet_energy": "Jet energy [GeV]",
+    "jet_msd": r"Jet $m_{\mathrm{SD}}$ [GeV]",
+    "jet_n2": "Jet $N_2$",
+}
+"""Columns that are shown, and the titles of their axes."""
+
+_FALLING = ("jet_pt", "jet_energy", "jet_msd")
+"""Quantities with a logarithmic axis."""
+
+
+def bins(jets: Jets) -> dict[str, Floats]:
+    """Return the edges of the histograms: the range of the selection, and wide enough for the tails."""
+    return {
+        "jet_pt": np.linspace(jets.pt_min, 2.5 * jets.pt_min, 21),
+        "jet_eta": np.linspace(-jets.eta_max, jets.eta_max, 21),
+        "jet_phi": np.linspace(-np.pi, np.pi, 21),
+        "jet_energy": np.linspace(jets.pt_min, 6.0 * jets.pt_min, 21),
+        "jet_msd": np.linspace(0.0, 240.0, 25),
+        "jet_n2": np.linspace(0.0, 0.5, 21),
+    }
+
+
+def jet_types(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Six quantities of the nominal jets, a line per jet type."""
+    edges = bins(block.jets)
+    found = {
+        (process, kind): shapes
+        for process in block.labels
+        for kind, shapes in _by_type(process_files(inputs.manifest, process), edges).items()
+    }
+    figure = style.new_figure(10.4, 7.0, header)
+    axes = figure.subplots(2, 3)
+    shown = [key for key, shapes in found.items() if shapes["jet_pt"].jets.sum() >= FEWEST_JETS]
+    for column, ax in zip(TITLES, axes.flat, strict=True):
+        for index, key in enumerate(shown):
+            _draw_type(ax, found[key][column], index, f"{block.labels[key[0]]}: {style.text(key[1])}")
+        ax.set_xlabel(TITLES[column])
+        _scale(ax, column, [found[key][column] for key in shown])
+    for ax in axes[:, 0]:
+        ax.set_ylabel("Fraction of jets per bin")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6)
+    points = [
+        shape_points(shapes[column], ["nominal"]).assign(process=process, jet_type=kind, quantity=column)
+        for (process, kind), shapes in found.items()
+        for column in TITLES
+    ]
+    return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def _by_type(paths: Iterable[Path], edges: Mapping[str, Floats]) -> dict[str, dict[str, Shapes]]:
+    """Return the histograms of the nominal jets of each jet type, in order of their number."""
+    found: dict[str, dict[str, Accumulator]] = {}
+    counts: dict[str, int] = {}
+    for path in paths:
+        columns = ["jet_type", "weight", *edges]
+        frame = pq.read_table(path, columns=columns, filters=[("variant", "==", "nominal")]).to_pandas()
+        for kind, jets in frame.groupby("jet_type"):
+            name = str(kind)
+            sums = found.setdefault(name, {column: Accumulator(1, b) for column, b in edges.items()})
+            counts[name] = counts.get(name, 0) + len(jets)
+            for column, result in sums.items():
+                result.add(jets[column].to_numpy(dtype=np.float64)[None], jets["weight"].to_numpy())
+    order = sorted(found, key=lambda name: (-counts[name], name))
+    return {name: {column: sums.shapes() for column, sums in found[name].items()} for name in order}
+
+
+def _draw_type(ax: Axes, shapes: Shapes, index: int, label: str) -> None:
+    colour, line = style.SERIES[index % 8], style.LINES[index // 8 % 4]
+    style.band(ax, shapes.edges, shapes.fraction[0], shapes.error[0], colour)
+    ax.stairs(shapes.fraction[0], shapes.edges, color=colour, ls=line, lw=1.2, label=label)
+
+
+def _scale(ax: Axes, column: str, shapes: Sequence[Shapes]) -> None:
+    """Make the axis of a falling quantity logarithmic, down to its smallest bin with jets."""
+    values = np.concatenate([s.fraction.ravel() for s in shapes] or [np.zeros(0)])
+    values = values[values > 0.0]
+    falling = column in _FALLING and len(values) > 0
+    ax.set_yscale("log" if falling else "linear")
+    ax.set_ylim(bottom=0.6 * float(values.min()) if falling else 0.0)
+
+
+def jet_variations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Six quantities of the jets of one process under every variant, with the ratios to the nominal."""
+    process = inputs.process
+    variants = ["nominal", *(name for name in block.variants if name != "nominal")]
+    found = fill_all(process_files(inputs.manifest, process), bins(block.jets), variants)
+    figure = style.new_figure(10.4, 9.0, header)
+    axes = figure.subplots(4, 3, height_ratios=(2.2, 1, 2.2, 1))
+    for index, (column, shapes) in enumerate(found.items()):
+        top, bottom = axes[2 * (index // 3) : 2 * (index // 3) + 2, index % 3]
+        draw_shapes(top, bottom, shapes, variants)
+        style.stack(top, bottom)
+        _scale(top, column, [shapes])
+        bottom.set(xlabel=TITLES[column], ylim=(0.5, 1.5))
+    for top, bottom in ((0, 1), (2, 3)):
+        axes[top, 0].set_ylabel("Fraction of jets per bin")
+        axes[bottom, 0].set_ylabel("Ratio")
+    style.panel_title(axes[0, 0], f"{block.labels[process]} jets")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=8)
+    points = [shape_points(shapes, variants).assign(quantity=column) for column, shapes in found.items()]
+    return Drawing(figure, pd.concat(points, ignore_index=True).assign(process=process))

@@ -1,0 +1,273 @@
+"""Figures of the trained networks: training, latent space, ROC, label efficiency, stability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogFormatter
+from numpy.typing import NDArray
+
+from rs3l.config.blocks import FiguresBlock
+from rs3l.dataset.checksum import COLLAPSED, intact_parquet, intact_text
+from rs3l.errors import DataError
+from rs3l.evaluate.marks import counts_of, mark_of
+from rs3l.evaluate.names import compared, headline_efficiency, legend, method_label, rejection_name
+from rs3l.figures import style
+from rs3l.figures.draw import Inputs
+from rs3l.figures.style import Drawing, Header
+from rs3l.runs import Run
+
+Floats = NDArray[np.float64]
+
+_LATENT_JETS = 600
+"""Jets of each process in the latent figure."""
+
+_LATENT_EVENTS = 3
+"""Hard events of each process whose views are joined in the latent figure."""
+
+
+def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a CSV table; raise :class:`DataError` if it cannot be read or lacks one of ``columns``."""
+    try:
+        table = pd.read_csv(intact_text(path), keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as CSV: {error}") from None
+    if missing := [name for name in columns if name not in table.columns]:
+        raise DataError(f"{path}: columns {', '.join(missing)} are missing; make the table again")
+    return table
+
+
+def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats]:
+    """Return event_id, process and variant of the test jets, and z on the unit sphere [N, D]."""
+    try:
+        table = pq.read_table(intact_parquet(path), columns=["event_id", "process", "variant", "z"])
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: no table of latents: {error}") from None
+    z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)
+    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    return table.drop_columns(["z"]).to_pandas(), z
+
+
+def training(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Losses and effective rank of the latents after each epoch of every pre-training run."""
+    paths = inputs.all("training")
+    columns = ["epoch", "train_loss", "val_loss", "rank"]
+    tables = [_epochs(path, columns).assign(run=str(Run.of_file(path))) for path in paths]
+    figure = style.new_figure(8.6, 3.8, header)
+    losses, ranks = figure.subplots(1, 2)
+    for index, table in enumerate(tables):
+        colour, run = style.SERIES[index % 8], style.text(table["run"].iloc[0]) + mark_of(table.tail(1))
+        losses.plot(table["epoch"], table["train_loss"], color=colour, label=f"{run}, training")
+        losses.plot(table["epoch"], table["val_loss"], color=colour, ls="--", label=f"{run}, validation")
+        ranks.plot(table["epoch"], table["rank"], color=colour, label=run)
+    losses.set(xlabel="Epoch", ylabel="Loss")
+    ranks.set(xlabel="Epoch", ylabel="RankMe of z, validation")
+    ranks.set_ylim(bottom=0.0)
+    for ax in (losses, ranks):
+        ax.legend(fontsize=7.5)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    return Drawing(figure, pd.concat(tables, ignore_index=True))
+
+
+def _epochs(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    """Return these columns of the metrics of a run; of one that collapsed, also how many alarms say so."""
+    table = read_table(path, columns)
+    alarms = counts_of(table.tail(1))["collapsed"]
+    return table[columns].assign(**({"collapsed": alarms} if alarms else {}))
+
+
+def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """First two principal components of z (on the unit sphere) of test jets, a panel per run."""
+    paths = inputs.all("latents")
+    figure = style.new_figure(4.2 * len(paths) + 0.4, 4.6, header)
+    axes = figure.subplots(1, len(paths), squeeze=False)[0]
+    points = []
+    for path, ax in zip(paths, axes, strict=True):
+        table, fractions = _components(path)
+        table = _latent_sample(table, list(block.labels))
+        _draw_latent(ax, table, block.labels)
+        ax.set_xlabel(f"Component 1 ({fractions[0]:.0%} of the variance)")
+        ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
+        run = str(Run.of_file(path))
+        table = table.assign(run=run, **({"collapsed": 1} if is_collapsed(path) else {}))
+        ax.locator_params(nbins=5)
+        style.panel_title(ax, style.text(run) + mark_of(table))
+        points.append(table)
+    axes[-1].legend(markerscale=2.5)
+    return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def is_collapsed(path: str | Path) -> bool:
+    """Return whether a file of latents or predictions is marked: its pre-training collapsed."""
+    return COLLAPSED.encode() in (pq.read_metadata(path).metadata or {})
+
+
+def _components(path: str | Path) -> tuple[pd.DataFrame, Floats]:
+    """Return event, process, variant and two principal components of each jet; the variance fractions."""
+    jets, z = read_latents(path)
+    z -= z.mean(axis=0)
+    variance, axes = np.linalg.eigh(z.T @ z)
+    order = np.argsort(-variance)[:2]
+    axes = axes[:, order]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # the largest entry is positive
+    first, second = (z @ axes).T
+    frame = jets.assign(first=first, second=second)
+    return frame, np.asarray(variance[order] / variance.sum())
+
+
+def _latent_sample(table: pd.DataFrame, processes: Sequence[str]) -> pd.DataFrame:
+    """Return the first nominal jets of each process, and all views of its first events with most views.
+
+    Column ``joined``: the row belongs to an event whose views are joined.
+    """
+    parts = []
+    for process in processes:
+        chosen = table[table["process"] == process]
+        nominal = chosen[chosen["variant"] == "nominal"].head(_LATENT_JETS)
+        views = chosen.groupby("event_id", sort=True)["variant"].transform("size")
+        complete = chosen.loc[views == views.max(), "event_id"].drop_duplicates().head(_LATENT_EVENTS)
+        parts += [
+            nominal.assign(joined=False),
+            chosen[chosen["event_id"].isin(complete)].assign(joined=True),
+        ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw_latent(ax: Axes, table: pd.DataFrame, labels: dict[str, str]) -> None:
+    for index, (process, label) in enumerate(labels.items()):
+        colour = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)[index % 4]
+        chosen = table[table["process"] == process]
+        cloud, joined = chosen[~chosen["joined"]], chosen[chosen["joined"]]
+        ax.scatter(cloud["first"], cloud["second"], s=4, color=colour, alpha=0.45, lw=0, label=label)
+        for _, event in joined.groupby("event_id", sort=True):
+            ax.plot(
+                event["first"],
+                event["second"],
+                "-o",
+                color=style.BLACK,
+                mfc=colour,
+                mew=0.7,
+                ms=5,
+                lw=0.9,
+                zorder=3,
+            )
+
+
+def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Background rejection over signal efficiency, at the fewest and the most labels."""
+    path, task = inputs.one("roc_table"), inputs.task
+    table = read_table(path, ["task", "method", "mode", "labels", "efficiency", "value", "error"])
+    table = _of_task(path, table, task)
+    counts, looks = sorted(table["labels"].unique()), style.looks(block.runs)
+    figure = style.new_figure(4.3 * len(counts) + 0.4, 4.4, header)
+    axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
+    for count, ax in zip(counts, axes, strict=True):
+        for method in compared(block.runs):
+            curve = _of_method(table[table["labels"] == count], method)
+            if len(curve):
+                colour, _, line = style.look(method, looks)
+                x, y, error = (curve[name].to_numpy() for name in ("efficiency", "value", "error"))
+                label = method_label(method) + mark_of(_of_method(table, method))
+                ax.plot(x, y, color=colour, ls=line, label=label)
+                ax.fill_between(x, np.maximum(y - error, 0.8), y + error, color=colour, alpha=0.15, lw=0)
+        ax.set(xlabel=f"{_label(block, task, 'signal')} efficiency", yscale="log", xlim=(0.0, 1.0))
+        style.panel_title(ax, f"{count} labels")
+    axes[0].set_ylabel(f"{_label(block, task, 'background')} rejection (1 / mistag rate)")
+    axes[0].set_ylim(bottom=0.8)
+    axes[-1].legend()
+    return Drawing(figure, table)
+
+
+def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Rejection at the headline efficiency, and AUC, over the number of labelled events."""
+    path, task = inputs.one("metrics_table"), inputs.task
+    table = _of_task(
+        path, read_table(path, ["task", "method", "mode", "labels", "metric", "value", "error"]), task
+    )
+    efficiency = headline_efficiency(block.evaluate.efficiencies)
+    metrics = {rejection_name(efficiency): "rejection", "auc": "AUC"}
+    figure = style.new_figure(9.2, 4.8, header)
+    axes = figure.subplots(1, 2)
+    shown = [table.head(0)]
+    methods, looks = compared(block.runs), style.looks(block.runs)
+    for metric, ax in zip(metrics, axes, strict=True):
+        for index, method in enumerate(methods):
+            points = _of_method(table[table["metric"] == metric], method).sort_values("labels")
+            if len(points):
+                colour, marker, line = style.look(method, looks)
+                x = points["labels"] * 1.03 ** (index - 0.5 * (len(methods) - 1))
+                name = method_label(method) + mark_of(points)
+                ax.errorbar(x, points["value"], points["error"], color=colour, marker=marker, ls=line, label=name)
+                shown.append(points)
+        ax.set(xlabel="Labelled hard events", xscale="log")
+        counts = sorted(table["labels"].unique())
+        ax.set_xticks(counts, [str(count) for count in counts])
+        ax.set_xticks([], minor=True)
+    background, signal = _label(block, task, "background"), _label(block, task, "signal")
+    axes[0].set(ylabel=f"{background} rejection at {efficiency:.0%} {signal} efficiency", yscale="log")
+    axes[0].yaxis.set_major_formatter(LogFormatter())
+    axes[0].yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2.0, 0.5)))  # plain numbers
+    axes[1].set_ylabel("AUC")
+    handles, names = axes[1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    return Drawing(figure, pd.concat(shown, ignore_index=True))
+
+
+def stability(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Correlation of the scores of one hard event showered twice, against the AUC; most labels."""
+    path = inputs.one("stability_table")
+    table = read_table(
+        path, ["task", "method", "mode", "labels", "class", "quantity", "first", "second", "value", "error", "auc"]
+    )
+    table = most_labels(table[table["quantity"] == "spearman"])
+    table = table[(table["first"] == block.evaluate.pair[0]) & (table["second"] == block.evaluate.pair[1])]
+    tasks = [task for task in block.tasks if task in set(table["task"])]
+    if not tasks:
+        raise DataError(f"{path}: no paired correlation; too few events have a jet under both of evaluate.pair")
+    looks = style.looks(block.runs)
+    shown = [method for method in legend(block.runs) if len(_of_method(table, method))]
+    figure = style.new_figure(4.3 * len(tasks) + 0.4, 4.8, header)
+    axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    for task, ax in zip(tasks, axes, strict=True):
+        for method in shown:
+            colour, marker, _ = style.look(method, looks)
+            for kind, fill in (("signal", colour), ("background", "white")):
+                points = _of_method(table[(table["task"] == task) & (table["class"] == kind)], method)
+                label = method_label(method) + mark_of(_of_method(table, method)) if kind == "signal" else None
+                ax.errorbar(
+                    points["auc"], points["value"], points["error"], points["auc_error"],
+                    fmt=marker, color=colour, mfc=fill, ms=6, label=label,
+                )  # fmt: skip
+        signal, background = (_label(block, task, role) for role in ("signal", "background"))
+        style.panel_title(ax, f"{signal} (filled), {background} (open)")
+        ax.set_xlabel(f"AUC, {signal} against {background}")
+    axes[0].set_ylabel(f"Spearman correlation, {' and '.join(block.evaluate.pair)}")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return Drawing(figure, table)
+
+
+def most_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of each task with its largest number of labels."""
+    return table[table["labels"] == table.groupby("task")["labels"].transform("max")]
+
+
+def _of_task(path: str | Path, table: pd.DataFrame, task: str) -> pd.DataFrame:
+    found = table[table["task"] == task]
+    if found.empty:
+        raise DataError(f"{path}: no lines of task {task!r}; it has {', '.join(sorted(set(table['task'])))}")
+    return found
+
+
+def _of_method(table: pd.DataFrame, method: tuple[str, str]) -> pd.DataFrame:
+    return table[(table["method"] == method[0]) & (table["mode"] == method[1])]
+
+
+def _label(block: FiguresBlock, task: str, role: str) -> str:
+    return block.labels[getattr(block.tasks[task], role)]

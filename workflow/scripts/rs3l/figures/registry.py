@@ -1,0 +1,246 @@
+"""The figures of the report, each declared once, as data: rules, paths, report, plan and status read it.
+
+One more figure is an entry here, a function that draws it, and a caption (``workflow/report/<name>.rst``). Nothing
+here imports what draws: Snakemake reads this, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from rs3l.config import blocks, methods
+from rs3l.config.models import Campaign
+from rs3l.evaluate.names import losses_text, methods_text, subject_text
+from rs3l.paths import CampaignPaths
+
+Files = Callable[[Campaign, CampaignPaths], list[str]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One kind of figure.
+
+    ``function``: module of :mod:`rs3l.figures` and function in it. ``inputs``: names of :func:`input_files`.
+    ``after``: files that must be there, and are not read. ``folders``: read, too, but nothing that a rule could
+    wait for. ``of``: whether each process or task has one.
+    ``section``: of report.html; ``category`` and ``subcategory``: of Snakemake's report. ``quotes``: what the
+    caption says of the configuration, names of :data:`QUOTES`. ``seen``: module of :mod:`rs3l.report` and function
+    that says in words what is seen. ``only_ablations``: made by the target ``ablations`` alone. ``memory_mb``: of
+    its job.
+    """
+
+    name: str
+    function: str
+    inputs: tuple[str, ...]
+    section: str
+    category: str
+    subcategory: str
+    seen: str = ""
+    title: str = ""
+    of: Literal["campaign", "process", "task"] = "campaign"
+    quotes: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    only_ablations: bool = False
+    memory_mb: int = 1000
+
+    @property
+    def shows_data(self) -> bool:
+        """Whether it depends on no method: on the data set or the configuration alone."""
+        return set(self.inputs) <= {"manifest"}
+
+    @property
+    def wildcards(self) -> tuple[str, ...]:
+        """Return Snakemake's wildcards of its files."""
+        return () if self.of == "campaign" else (f"{{{self.of}}}",)
+
+    @property
+    def pattern(self) -> str:
+        """Return the name of its files, with a wildcard where there is one of each process or task."""
+        return "_".join((self.name, *self.wildcards))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return what Snakemake's report sorts it by."""
+        of = {} if self.of == "campaign" else {self.of: f"{{{self.of}}}"}
+        return {"figure": self.name.replace("_", " "), **of}
+
+    def heading(self, item: str = "") -> str:
+        """Return its title, with the process or task that it is of."""
+        return (self.title or self.name.replace("_", " ").capitalize()) + (f": {item}" if item else "")
+
+
+_DATA: dict[str, Any] = {"category": "1. Data set", "subcategory": "Re-simulation"}
+_TRAINING: dict[str, Any] = {"category": "2. Pre-training", "section": "pretraining"}
+_TASK: dict[str, Any] = {"category": "3. Results", "subcategory": "{task}", "of": "task"}
+
+_ALL = (
+    Figure(
+        "schematic", "plot_schematic.schematic", (),
+        section="simulation", category="1. Data set", subcategory="Intervention",
+    ),
+    Figure(
+        "event_views", "plot_data.event_views", ("manifest",),
+        section="simulation", seen="seen_data.event_views", quotes=("jets",), memory_mb=2000, **_DATA,
+    ),
+    Figure(
+        "matching", "plot_data.matching", ("manifest",),
+        section="simulation", seen="seen_data.matching", quotes=("jets",), memory_mb=2000, **_DATA,
+    ),
+    Figure(
+        "survival", "plot_data.survival", ("manifest",),
+        section="simulation", seen="seen_data.survival", quotes=("jets",), memory_mb=2000, **_DATA,
+    ),
+    Figure(
+        "jet_types", "plot_kinematics.jet_types", ("manifest",),
+        section="dataset", seen="seen_data.jet_types", quotes=("jets",), memory_mb=2000, **_DATA,
+    ),
+    Figure(
+        "jet_mass", "plot_data.jet_mass", ("manifest",),
+        section="dataset", seen="seen_data.jet_mass", quotes=("jets",), memory_mb=2000, **_DATA,
+    ),
+    Figure(
+        "multiplicity", "plot_data.multiplicity", ("manifest",),
+        section="dataset", seen="seen_data.multiplicity", quotes=("jets",), memory_mb=2000, **_DATA,
+    ),
+    Figure(
+        "jet_variations", "plot_kinematics.jet_variations", ("manifest",),
+        section="dataset", seen="seen_data.jet_variations", of="process", quotes=("jets",), memory_mb=2000,
+        **_DATA,
+    ),
+    Figure(
+        "training", "plot_results.training", ("training",),
+        subcategory="Training", seen="seen_training.training", quotes=("loss",), **_TRAINING,
+    ),
+    Figure(
+        "similarity", "plot_latents.similarity", ("training",),
+        subcategory="Training", seen="seen_training.similarity", quotes=("loss",), **_TRAINING,
+    ),
+    Figure(
+        "latent", "plot_results.latent", ("latents",),
+        subcategory="Latent space", seen="seen_training.latent", title="Latent space", memory_mb=2000, **_TRAINING,
+    ),
+    Figure(
+        "latent_feature", "plot_latents.latent_feature", ("first_latents",),
+        subcategory="Latent space", seen="seen_data.latent_feature", quotes=("run",), memory_mb=2000, **_TRAINING,
+    ),
+    Figure(
+        "latent_corner", "plot_latents.latent_corner", ("first_latents",),
+        subcategory="Latent space", seen="seen_training.latent_corner", quotes=("run",), memory_mb=2000,
+        **_TRAINING,
+    ),
+    Figure(
+        "latent_quality", "plot_tables.latent_quality", ("latents_table",),
+        subcategory="Latent space", seen="seen_training.latent_quality", **_TRAINING,
+    ),
+    Figure(
+        "roc", "plot_results.roc", ("roc_table",),
+        section="tasks", seen="seen_results.roc", title="ROC", quotes=("evaluate",), **_TASK,
+    ),
+    Figure(
+        "label_efficiency", "plot_results.label_efficiency", ("metrics_table",),
+        section="tasks", seen="seen_results.label_efficiency", quotes=("evaluate", "methods"), **_TASK,
+    ),
+    Figure(
+        "stability", "plot_results.stability", ("stability_table",),
+        section="robustness", category="3. Results", subcategory="Stability", seen="seen_results.stability",
+        quotes=("evaluate",),
+    ),
+    Figure(
+        "robustness", "plot_tables.robustness", ("robustness_table",),
+        section="robustness", seen="seen_results.robustness", **_TASK,
+    ),
+    Figure(
+        "tagger_output", "plot_scores.tagger_output", ("predictions",),
+        section="robustness", seen="seen_data.tagger_output", memory_mb=4000, **_TASK,
+    ),
+    Figure(
+        "mistag_change", "plot_tables.mistag_change", ("robustness_table",),
+        section="robustness", seen="seen_results.mistag_change", **_TASK,
+    ),
+    Figure(
+        "ablations", "plot_tables.ablations", ("ablations_table",),
+        section="ablations", category="4. Ablations", subcategory="Ablations", seen="seen_results.ablations",
+        quotes=("subject",), only_ablations=True,
+    ),
+    Figure(
+        "resources", "plot_resources.resources", (),
+        section="provenance", category="4. Provenance", subcategory="Jobs", seen="seen_data.resources",
+        title="Time and memory", after=("summary",), folders=("benchmarks",),
+    ),
+)  # fmt: skip
+
+FIGURES: Mapping[str, Figure] = MappingProxyType({figure.name: figure for figure in _ALL})
+"""All kinds of figures by name, in the order of the report."""
+
+QUOTES: Mapping[str, Callable[[Campaign], Any]] = MappingProxyType(
+    {
+        "jets": lambda config: config.jets.model_dump(),
+        "evaluate": lambda config: config.evaluate.model_dump(),
+        "loss": losses_text,
+        "methods": methods_text,
+        "subject": subject_text,
+        "run": lambda config: blocks.runs(config)[0],
+        "energy": lambda config: f"{config.generator.ecm:g}",
+    }
+)
+"""What captions say of a configuration; a figure depends on what it quotes."""
+
+_FILES: Mapping[str, Files] = MappingProxyType(
+    {
+        "manifest": lambda config, paths: [paths.manifest],
+        "summary": lambda config, paths: [paths.summary],
+        "benchmarks": lambda config, paths: [paths.benchmarks],
+        "training": lambda config, paths: [
+            paths.model_metrics(run) for run in blocks.runs(config) if blocks.imported_model(config, run) is None
+        ],
+        "latents": lambda config, paths: [paths.latents(f"{method}_s0") for method in methods.methods(config)],
+        "first_latents": lambda config, paths: [paths.latents(blocks.runs(config)[0])],
+        "predictions": lambda config, paths: [
+            paths.predictions(run=run) for run in [*blocks.runs(config), *blocks.baselines(config)]
+        ],
+        "ablations_table": lambda config, paths: [paths.ablations("metrics")],
+    }
+)
+
+
+def input_files(name: str, config: Campaign, paths: CampaignPaths) -> list[str]:
+    """Return the files of an input, of the task ``{task}`` where it belongs to one.
+
+    ``<name>_table`` is that table of the evaluation; the others are listed here.
+    """
+    if name in _FILES:
+        return _FILES[name](config, paths)
+    return [paths.evaluation(name.removesuffix("_table"))]
+
+
+def figures_of(
+    processes: Iterable[str], tasks: Iterable[str], ablations: bool = False
+) -> list[tuple[Figure, str]]:
+    """Return each figure of a campaign: its kind, and the process or task that it is of, or nothing."""
+    items = {"campaign": [""], "process": list(processes), "task": list(tasks)}
+    return [
+        (figure, item) for figure in _ALL if ablations or not figure.only_ablations for item in items[figure.of]
+    ]
+
+
+def figure_names(processes: Iterable[str], tasks: Iterable[str], ablations: bool = False) -> list[str]:
+    """Return the names of the files of all figures of a campaign."""
+    return [
+        "_".join(filter(None, (figure.name, item))) for figure, item in figures_of(processes, tasks, ablations)
+    ]
+
+
+def kind_and_item(name: str) -> tuple[Figure | None, str]:
+    """Return the kind of a figure's file, None if it is not known, and the task or process that it is of.
+
+    Of several kinds that the name begins with, the longest.
+    """
+    kinds = [kind for kind in FIGURES if name == kind or name.startswith(f"{kind}_")]
+    if not kinds:
+        return None, ""
+    kind = max(kinds, key=len)
+    return FIGURES[kind], name[len(kind) + 1 :]

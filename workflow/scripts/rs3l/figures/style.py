@@ -1,0 +1,213 @@
+"""The look of the figures, and how they are written: the same points give the same bytes.
+
+Figures are made without pyplot: no display is needed, and no state is shared.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
+
+from rs3l import __version__
+from rs3l.evaluate import marks
+from rs3l.evaluate.names import Method, baselines_of, methods_of
+from rs3l.files import atomic, write_text
+
+Floats = NDArray[np.float64]
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = COLOURS = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+"""Okabe and Ito's palette: told apart by colour-blind readers."""
+
+GREY = "#7F7F7F"
+SERIES = (BLACK, BLUE, VERMILION, SKY, GREEN, PURPLE, ORANGE, GREY)
+"""Colours of variants and processes, in their order; repeated with other lines after the eighth."""
+
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+Look = tuple[str, str, str]
+"""Colour, marker and line."""
+
+_OTHER = (GREY, "P", ":")
+_FAMILIES = (
+    {"probe_h": (BLUE, "o", "-"), "probe_z": (PURPLE, "P", "-."), "tuned": (SKY, "s", "--")},
+    {"probe_h": (VERMILION, "^", "-"), "probe_z": (YELLOW, "X", "-."), "tuned": (ORANGE, "v", "--")},
+    *(
+        {"probe_h": (colour, first, "-"), "probe_z": (colour, second, "-."), "tuned": (colour, third, "--")}
+        for colour, first, second, third in (
+            ("#882255", "D", "h", "d"), ("#999933", "<", "p", ">"), ("#332288", "H", "*", "X"),
+            ("#A0522D", "P", "s", "^"), ("#117733", "v", "o", "D"), ("#AA4499", "s", "X", "o"),
+        )
+    ),
+)  # fmt: skip
+"""Looks of the modes of each method, in the campaign's order; beyond the last, again with other lines."""
+
+_RESERVED = {"rs3l": 0, "jetclr": 1}
+"""Methods that look the same in every campaign."""
+
+_SUPERVISED = {"scratch": (BLACK, "D", "-"), "scratch_views": (GREEN, "*", "--"), "random": (GREY, "x", ":")}
+
+
+def looks(runs: Sequence[str]) -> dict[Method, Look]:
+    """Return how each method of a campaign looks, in all of its figures the same."""
+    found = {}
+    for name, place in _places(methods_of(runs)).items():
+        family, again = _FAMILIES[place % len(_FAMILIES)], place // len(_FAMILIES)
+        found.update({(name, mode): _shifted(look, again) for mode, look in family.items()})
+    for again, name in enumerate(baselines_of(runs)):
+        found.update({(name, mode): _shifted(look, again) for mode, look in _SUPERVISED.items()})
+    return found
+
+
+def look(method: Method, known: Mapping[Method, Look]) -> Look:
+    """Return how a method looks: among those ``known``, or as any other."""
+    return known.get(method, _OTHER)
+
+
+def _places(names: Sequence[str]) -> dict[str, int]:
+    """Return which family each method has: those that are reserved theirs, others the next free one."""
+    taken = {_RESERVED[name] for name in names if name in _RESERVED}
+    free = (place for place in count() if place not in taken)
+    return {name: _RESERVED[name] if name in _RESERVED else next(free) for name in names}
+
+
+def _shifted(look: Look, again: int) -> Look:
+    """Return a look with the next marker and line, ``again`` times."""
+    colour, marker, line = look
+    if not again:
+        return look
+    start = MARKERS.index(marker) if marker in MARKERS else 0
+    step = again + again // len(LINES)  # so that marker and line together come back late
+    return colour, MARKERS[(start + step) % len(MARKERS)], LINES[(LINES.index(line) + again) % len(LINES)]
+
+
+def text(label: str) -> str:
+    """Return a label of the configuration as matplotlib shows it to the letter.
+
+    A dollar sign begins no formula, a line break is a space, and a leading underscore does not hide it in legends.
+    """
+    shown = " ".join(str(label).split()).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.labelsize": 11,
+    "axes.linewidth": 1.0,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "xtick.minor.visible": True,
+    "ytick.minor.visible": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "errorbar.capsize": 0,
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "rs3l",
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and the points that it shows."""
+
+    figure: Figure
+    points: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands above every figure: campaign, and centre-of-mass energy [GeV] if known."""
+
+    campaign: str
+    ecm: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The right-hand side of the header."""
+        energy = "" if self.ecm is None else rf"   $\sqrt{{s}}$ = {self.ecm / 1000:g} TeV"
+        return f"{text(self.campaign)}{energy}"
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and write inside this context."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def new_figure(width: float, height: float, header: Header) -> Figure:
+    """Return an empty figure [inch] with the header and the version of this package."""
+    layout = ConstrainedLayoutEngine(rect=(0.0, 0.15 / height, 1.0, 1.0 - 0.45 / height))
+    figure = Figure(figsize=(width, height), layout=layout)
+    top, margin = 1.0 - 0.06 / height, 0.12 / width
+    figure.text(margin, top, "Simulation", weight="bold", style="italic", size=11, va="top")
+    figure.text(1.0 - margin, top, header.text, size=9, ha="right", va="top")
+    figure.text(1.0 - margin, 0.03 / height, f"rs3l {__version__}", size=6, color=GREY, ha="right", va="bottom")
+    return figure
+
+
+def footnote(drawing: Drawing) -> Drawing:
+    """Say below a figure what the marks of its points mean, if they have some."""
+    if text := marks.footnote(drawing.points):
+        width, height = drawing.figure.get_size_inches()
+        drawing.figure.text(0.12 / width, 0.03 / height, text, size=6, va="bottom")
+    return drawing
+
+
+def panel_title(ax: Axes, text: str) -> None:
+    """Write what a panel shows above it."""
+    ax.set_title(text, loc="left", size=10)
+
+
+def stack(top: Axes, bottom: Axes) -> None:
+    """Make ``bottom`` the ratio panel of ``top``: one axis of x, with its numbers below."""
+    bottom.sharex(top)
+    top.tick_params(axis="x", labelbottom=False)
+
+
+def band(ax: Axes, edges: Floats, value: Floats, error: Floats, colour: str) -> None:
+    """Shade the error of a histogram."""
+    low = np.maximum(value - error, 0.0)
+    ax.stairs(value + error, edges, baseline=low, fill=True, color=colour, alpha=0.18, lw=0)
+
+
+def note(ax: Axes, text: str) -> None:
+    """Say in the middle of an empty panel why it is empty."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, size=8.5, color=GREY, ha="center", va="center")
+
+
+def write(drawing: Drawing, svg: str | Path, png: str | Path, csv: str | Path) -> None:
+    """Write the figure twice, and its points, without dates or versions of matplotlib."""
+    with styled():
+        for path, kind, metadata in (
+            (svg, "svg", {"Date": None, "Creator": None}),
+            (png, "png", {"Software": None}),
+        ):
+            buffer = io.BytesIO()
+            drawing.figure.savefig(buffer, format=kind, metadata=metadata)
+            drawing.figure.set_layout_engine("none")  # laid out once: that takes as long as the drawing
+            with atomic(path) as temporary:
+                temporary.write_bytes(buffer.getvalue())
+    write_text(csv, drawing.points.to_csv(index=False, float_format="%.6g"))

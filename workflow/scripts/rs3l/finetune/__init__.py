@@ -1,0 +1,1 @@
+"""Classifiers on frozen or fine-tuned encoders, and the baselines without one."""

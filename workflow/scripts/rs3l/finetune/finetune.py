@@ -1,0 +1,443 @@
+"""All classifiers of one task on one pre-training run, or without one, and their scores on the test jets.
+
+Which ones, ``finetune.modes`` says. On a pre-trained encoder: ``probe_h``, ``probe_z`` (frozen; linear on the
+representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``, ``tuned_mlp``
+(all weights, from ``probe_h``, ``probe_z``, ``mlp_h`` on), ``tuned_views`` (as ``tuned``, on all re-simulated
+views of the labelled events). Without one: ``scratch`` (supervised, on the nominal jets of the labelled events),
+``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their re-simulated views), ``random`` (linear
+on h of a random frozen encoder), ``gbt`` (boosted trees on jet observables) and ``n2`` (a cut). All modes of all
+runs see the same labelled events.
+
+Every choice (regularisation, best epoch) is made on nominal jets of the validation split. The labels of
+those are the same for all modes and are not counted in ``labels``.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from rs3l.config.blocks import FinetuneBlock
+from rs3l.config.models import VIEW_MODES
+from rs3l.dataset.checksum import COLLAPSED, SealedWriter, write_checked
+from rs3l.dataset.manifest import read_manifest
+from rs3l.dataset.store import Floats, Ints, JetStore, name_column
+from rs3l.errors import ConfigError, DataError
+from rs3l.files import atomic
+from rs3l.finetune.classifier import (
+    Classifier,
+    Fit,
+    FrozenValidation,
+    Head,
+    HeadTraining,
+    Labelled,
+    Training,
+    Validation,
+    new_head,
+    score,
+    supervised,
+    tuned,
+)
+from rs3l.finetune.high_level import N2, fit_cut, fit_trees
+from rs3l.finetune.probe import Array, Probe, fit_probe
+from rs3l.finetune.sample import SIDES, load_sample
+from rs3l.networks.base import JetEncoder
+from rs3l.networks.model_file import embed, load_encoder, new_encoder, signs_in
+from rs3l.seeds import keyed_hash
+
+VALIDATION_JETS = 2000
+"""Nominal validation jets that choices are made on, at most, half of each class."""
+
+FROZEN = ("probe_h", "probe_z", "mlp_h", "mlp_z")
+"""Modes on a frozen pre-trained encoder."""
+
+HISTORY = (
+    "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
+    "c", "note", "converged", "collapsed",
+)  # fmt: skip
+"""Columns of the history. Probes have no epochs; their steps are iterations, ``c`` their inverse
+regularisation strength. ``collapsed``: the signs of collapse that the model file is marked with."""
+
+
+def predictions_schema() -> pa.Schema:
+    """Return the schema of the predictions: one row per classifier and test jet."""
+    kinds = {
+        "event_id": pa.int64(),
+        "process": pa.string(),
+        "variant": pa.string(),
+        "is_signal": pa.bool_(),
+        "weight": pa.float64(),
+        "mode": pa.string(),
+        "labels": pa.int32(),
+        "repeat": pa.int16(),
+        "score": pa.float32(),
+    }
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
+
+
+@dataclass(frozen=True)
+class Result:
+    """One classifier: its training and its scores [J] on the test jets (logits: higher is more signal)."""
+
+    mode: str
+    labels: int
+    repeat: int
+    fit: Fit
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw of labelled events."""
+
+    labels: int
+    repeat: int
+    event_id: Ints
+
+
+def finetune(
+    block: FinetuneBlock,
+    manifest: str | Path,
+    model: str | Path | None,
+    predictions: str | Path,
+    history: str | Path,
+) -> None:
+    """Train all classifiers of ``block`` and write their test scores and their history.
+
+    ``model`` is the run's pre-trained encoder; the run ``none`` has none. Raises :class:`ConfigError`
+    if the train split has too few events, and what the training raises.
+    """
+    if (model is None) != block.baseline:
+        raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
+    encoder = None if model is None else _checked(model, block)
+    collapsed = "" if model is None else "; ".join(signs_in(model))
+    job = Job(block, manifest, _constituents(block, encoder))
+    results = list(job.baselines() if encoder is None else job.pretrained(encoder))
+    with atomic(predictions) as temporary:
+        _write_predictions(temporary, job, results, collapsed)
+    write_checked(history, _history(block, results, collapsed))
+
+
+def _checked(path: str | Path, block: FinetuneBlock) -> JetEncoder:
+    """Return the encoder in ``path``, which is that of the configuration, unless it is a finished one."""
+    encoder = load_encoder(path, given=block.encoder is None)
+    if block.encoder is None:
+        return encoder
+    found = (encoder.config, encoder.constituents, encoder.displacement)
+    if found != (block.encoder, block.constituents, block.displacement):
+        raise DataError(
+            f"{path}: made with another pretrain.encoder, constituents or displacement than this configuration's; "
+            "pre-train it again (pretrain.py)"
+        )
+    return encoder
+
+
+def _constituents(block: FinetuneBlock, encoder: JetEncoder | None) -> int:
+    if encoder is not None:
+        return encoder.constituents
+    if block.constituents is None:
+        raise ConfigError(f"the run {block.run!r} without pre-training needs encoder and constituents")
+    return block.constituents
+
+
+class Job:
+    """The jets of one task, and the classifiers on them."""
+
+    def __init__(self, block: FinetuneBlock, manifest: str | Path, constituents: int) -> None:
+        self.block = block
+        self.constituents = constituents
+        train_variants = block.variants if set(block.finetune.modes) & set(VIEW_MODES) else ["nominal"]
+        every_variant = list(read_manifest(manifest).variants)
+        self.samples = {
+            split: load_sample(manifest, split, block.task, variants, constituents)
+            for split, variants in (("train", train_variants), ("val", ["nominal"]), ("test", every_variant))
+        }
+        self.train, self.val, self.test = (sample.store for sample in self.samples.values())
+        self.val_rows = self._validation_rows()
+        self.val_y = self.is_signal(self.val)[self.val_rows]
+        self.validation = Validation(self.val, self.val_rows, self.val_y)
+
+    def is_signal(self, store: JetStore) -> Ints:
+        """Return the label of each jet [J], 1 for signal."""
+        labels: Ints = (store.process == SIDES.index("signal")).astype(np.int64)
+        return labels
+
+    def process_of(self, side: str) -> str:
+        """Return the process of signal or background."""
+        return str(getattr(self.block.task, side))
+
+    def _validation_rows(self) -> Ints:
+        """Return the nominal validation jets, at most :data:`VALIDATION_JETS`, addressed by task."""
+        rng = self._rng("validation")
+        rows = [rng.permutation(self.val.rows(process=side))[: VALIDATION_JETS // 2] for side in SIDES]
+        return np.sort(np.concatenate(rows))
+
+    def _rng(self, *words: str | int) -> np.random.Generator:
+        return np.random.default_rng(keyed_hash(self.block.seed, *words, *self.words))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the random numbers of a task belong to."""
+        task = self.block.task
+        types = [",".join(types) for types in (task.signal_types, task.background_types) if types]
+        return task.signal, task.background, *types
+
+    def draws(self) -> Iterator[Draw]:
+        """Yield each draw of labelled events: half signal, half background, from the train split.
+
+        The events belong to (seed, processes, labels, repeat): all runs and modes see the same ones, and
+        neither the order of the files nor a held-out event plays a role.
+        """
+        for labels in self.block.finetune.labels:
+            for repeat in range(self.block.finetune.repeats):
+                yield Draw(labels, repeat, self.draw_events(labels, repeat))
+
+    def draw_events(self, labels: int, repeat: int) -> Ints:
+        """Return the ids of ``labels`` hard events with a nominal jet, the signal first."""
+        rng = self._rng("labels", labels, repeat)
+        half = labels // 2
+        shares = {"signal": half, "background": labels - half}
+        return np.concatenate([self._draw(side, n, rng) for side, n in shares.items()])
+
+    def _draw(self, side: str, n: int, rng: np.random.Generator) -> Ints:
+        events = np.sort(self.train.event_id[self.train.rows(side, "nominal")])
+        if n > len(events):
+            process = self.process_of(side)
+            raise ConfigError(
+                f"finetune.labels: {max(self.block.finetune.labels)} labels need more events of {process} "
+                f"than the {len(events)} with a nominal jet in the train split; lower finetune.labels or "
+                f"raise processes.{process}.events"
+            )
+        return rng.choice(events, size=n, replace=False)
+
+    def labelled(self, draw: Draw, variant: str | None) -> Labelled:
+        """Return the labelled jets of a draw under one variant (None: all their views)."""
+        rows = self.train.rows(variant=variant)
+        rows = rows[np.isin(self.train.event_id[rows], draw.event_id)]
+        return Labelled(self.train, rows, self.is_signal(self.train)[rows])
+
+    def pretrained(self, encoder: JetEncoder) -> Iterator[Result]:
+        """Yield the configured classifiers on a pre-trained encoder."""
+        frozen = Frozen(self, encoder)
+        draws = list(self.draws())
+        for mode in self.block.finetune.modes:
+            if mode in FROZEN:
+                yield from (frozen.classifier(mode, draw) for draw in draws)
+            else:
+                yield from self.trained(mode, draws, [frozen.start(mode, draw) for draw in draws])
+
+    def baselines(self) -> Iterator[Result]:
+        """Yield the configured classifiers that know no pre-training."""
+        draws = list(self.draws())
+        for mode in self.block.finetune.modes:
+            if mode == "random":
+                yield from self.random(draws)
+            elif mode == "gbt":
+                yield from (self.trees(draw) for draw in draws)
+            elif mode == "n2":
+                yield from self.cut()
+            else:
+                yield from self.trained(mode, draws, [self.untrained(mode, draw) for draw in draws])
+
+    def random(self, draws: Sequence[Draw]) -> Iterator[Result]:
+        """Yield the probes on random frozen encoders, one encoder per repeat."""
+        for repeat in range(self.block.finetune.repeats):
+            frozen = Frozen(self, self.fresh_encoder(self.train.rows(variant="nominal"), "random", repeat))
+            yield from (frozen.classifier("random", draw) for draw in draws if draw.repeat == repeat)
+
+    def untrained(self, mode: str, draw: Draw) -> Classifier:
+        """Return a network that knows nothing yet."""
+        words = (mode, draw.labels, draw.repeat)
+        encoder = self.fresh_encoder(self.train.rows(variant="nominal"), *words)
+        if mode != "scratch_mlp":
+            return supervised(encoder)
+        return supervised(encoder, new_head(encoder.config.representation, self.block.seed, *self.words, *words))
+
+    def trees(self, draw: Draw) -> Result:
+        """Return the boosted trees on the observables of the labelled nominal jets."""
+        data = self.labelled(draw, "nominal")
+        x = {split: sample.observables for split, sample in self.samples.items()}
+        trees = fit_trees(x["train"][data.rows], data.y, x["val"][self.val_rows], self.val_y, self.block.seed)
+        fit = Fit(trees.best, trees.model.n_iter_, trees.model.n_iter_, trees.val_loss, trees.val_auc)
+        return Result("gbt", draw.labels, draw.repeat, fit, trees.logits(x["test"]))
+
+    def cut(self) -> Iterator[Result]:
+        """Yield the cut on N2: it takes no labels, and is the same at every number of them."""
+        n2 = {split: sample.observables[:, N2] for split, sample in self.samples.items()}
+        cut = fit_cut(n2["val"][self.val_rows], self.val_y)
+        fit = Fit(0, 0, 0, cut.val_loss, cut.val_auc)
+        for labels in self.block.finetune.labels:
+            yield Result("n2", labels, 0, fit, cut.logits(n2["test"]))
+
+    def fresh_encoder(self, rows: Ints, *words: str | int) -> JetEncoder:
+        """Return a random encoder, normalised on the train jets ``rows`` (no labels are used)."""
+        assert self.block.encoder is not None, "only a finished model brings its own encoder"
+        encoder = new_encoder(
+            self.block.encoder,
+            self.constituents,
+            self.block.seed,
+            *self.words,
+            *words,
+            displacement=self.block.displacement,
+        )
+        encoder.fit_norm(self.train, rows)
+        return encoder
+
+    def trained(self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier]) -> Iterator[Result]:
+        """Train one network per draw, and yield their results, scored together."""
+        pairs = zip(draws, networks, strict=True)
+        fits = [self.train_network(mode, draw, network) for draw, network in pairs]
+        yield from self.results(mode, draws, networks, fits)
+
+    def train_network(self, mode: str, draw: Draw, network: Classifier) -> Fit:
+        """Train one network on the labels of ``draw``."""
+        settings = self.block.finetune
+        data = self.labelled(draw, None if mode in VIEW_MODES else "nominal")
+        rate = settings.tune_learning_rate if mode.startswith("tuned") else settings.learning_rate
+        fit = Training(network, data, settings, rate, self.block.seed, *self.training_words(mode, draw)).run(
+            self.validation
+        )
+        log_fit(mode, draw, fit)
+        return fit
+
+    def training_words(self, mode: str, draw: Draw) -> tuple[str | int, ...]:
+        """Return what the random numbers of one training belong to."""
+        return mode, self.block.run, *self.words, draw.labels, draw.repeat
+
+    def results(
+        self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier], fits: Sequence[Fit]
+    ) -> Iterator[Result]:
+        """Yield the results of trained networks, scored together."""
+        scores = score(networks, self.test, self.test.rows())
+        for draw, fit, values in zip(draws, fits, scores, strict=True):
+            yield Result(mode, draw.labels, draw.repeat, fit, values)
+
+
+def log_fit(mode: str, draw: Draw, fit: Fit) -> None:
+    """Log how a training went."""
+    logging.info(
+        "%s, %d labels, repeat %d: best epoch %d of %d, val loss %.4f, val AUC %.4f",
+        mode, draw.labels, draw.repeat, fit.best_epoch, fit.epochs, fit.val_loss, fit.val_auc,
+    )  # fmt: skip
+
+
+class Frozen:
+    """Embeddings of one frozen encoder, computed once, and classifiers on them."""
+
+    def __init__(self, job: Job, encoder: JetEncoder) -> None:
+        self.job = job
+        self.encoder = encoder
+        self.val_h, self.val_z = embed(encoder, job.val, job.val_rows)
+        self.test_h, self.test_z = embed(encoder, job.test, job.test.rows())
+        self._probes: dict[tuple[str, int, int], Probe] = {}
+        self._heads: dict[tuple[str, int, int], tuple[Head, Fit]] = {}
+
+    def classifier(self, mode: str, draw: Draw) -> Result:
+        """Return one classifier on the frozen encoder: a probe, or a five-layer head."""
+        test = self.test_z if mode.endswith("_z") else self.test_h
+        if mode not in ("mlp_h", "mlp_z"):
+            probe = self.probe_z(draw) if mode == "probe_z" else self.probe_h(draw)
+            return self.result(mode, draw, probe, test)
+        head, fit = self.head(mode, draw)
+        return Result(mode, draw.labels, draw.repeat, fit, FrozenValidation(test, self.job.val_y).logits(head))
+
+    def start(self, mode: str, draw: Draw) -> Classifier:
+        """Return a network that starts as a classifier on the frozen encoder."""
+        if mode == "tuned_mlp":
+            return Classifier(copy.deepcopy(self.encoder), copy.deepcopy(self.head("mlp_h", draw)[0]))
+        latent = mode == "tuned_z"
+        return tuned(self.encoder, self.probe_z(draw) if latent else self.probe_h(draw), latent)
+
+    def probe_h(self, draw: Draw) -> Probe:
+        """Return the probe on the representation."""
+        return self._probe("h", draw, self.val_h)
+
+    def probe_z(self, draw: Draw) -> Probe:
+        """Return the probe on the latent."""
+        return self._probe("z", draw, self.val_z)
+
+    def _probe(self, space: str, draw: Draw, val: Floats) -> Probe:
+        key = (space, draw.labels, draw.repeat)
+        if key not in self._probes:
+            data = self.job.labelled(draw, "nominal")
+            self._probes[key] = fit_probe(self._embedded(space, data), data.y, val, self.job.val_y)
+        return self._probes[key]
+
+    def _embedded(self, space: str, data: Labelled) -> Floats:
+        return embed(self.encoder, data.store, data.rows)["hz".index(space)]
+
+    def head(self, mode: str, draw: Draw) -> tuple[Head, Fit]:
+        """Return the five-layer head ``mlp_h`` or ``mlp_z``, trained on the labels of ``draw``."""
+        key = (mode, draw.labels, draw.repeat)
+        if key not in self._heads:
+            self._heads[key] = self._trained_head(mode, draw)
+        return self._heads[key]
+
+    def _trained_head(self, mode: str, draw: Draw) -> tuple[Head, Fit]:
+        job, space = self.job, mode[-1]
+        data = job.labelled(draw, "nominal")
+        x = self._embedded(space, data)
+        words = job.training_words(mode, draw)
+        head = new_head(x.shape[1], job.block.seed, *words)
+        head.standardise(x)
+        settings = job.block.finetune
+        training = HeadTraining(head, x, data, settings, settings.learning_rate, job.block.seed, *words)
+        fit = training.run(FrozenValidation(self.val_z if space == "z" else self.val_h, job.val_y))
+        log_fit(mode, draw, fit)
+        return head, fit
+
+    def result(self, mode: str, draw: Draw, probe: Probe, test: Floats) -> Result:
+        """Return the probe's scores of the test jets with embedding ``test`` [J, D]."""
+        note = "best C at the edge of the grid" if probe.at_edge else ""
+        fit = Fit(0, 0, probe.iterations, probe.val_loss, probe.val_auc, probe.c, note)
+        return Result(mode, draw.labels, draw.repeat, fit, probe.logits(test))
+
+
+def _history(block: FinetuneBlock, results: Sequence[Result], collapsed: str) -> str:
+    """Return the history as CSV; ``collapsed`` are the signs of a collapse of the encoder."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(HISTORY)
+    writer.writerows([*_history_line(block, result), collapsed] for result in results)
+    return stream.getvalue()
+
+
+def _history_line(block: FinetuneBlock, result: Result) -> list[str | int | float]:
+    fit = result.fit
+    head: list[str | int | float] = [block.name, block.run, result.mode, result.labels, result.repeat]
+    head += [fit.best_epoch, fit.epochs, fit.steps, f"{fit.val_loss:.6g}", f"{fit.val_auc:.6g}"]
+    return [*head, "" if fit.c is None else f"{fit.c:g}", fit.note, fit.converged]
+
+
+def _write_predictions(path: Path, job: Job, results: Sequence[Result], collapsed: str) -> None:
+    """Write one row group per classifier; the signs of a collapse of the encoder go to the file's metadata."""
+    schema = predictions_schema()
+    if collapsed:
+        schema = schema.with_metadata({COLLAPSED: collapsed})
+    with SealedWriter(path, schema) as writer:
+        for result in results:
+            writer.write_table(_predictions(job, result, schema))
+
+
+def _predictions(job: Job, result: Result, schema: pa.Schema) -> pa.Table:
+    test = job.test
+    columns: dict[str, Array | pa.Array] = {
+        "event_id": test.event_id,
+        "process": name_column(test.process, [job.process_of(side) for side in SIDES]),
+        "variant": name_column(test.variant, test.variant_names),
+        "is_signal": job.is_signal(test).astype(bool),
+        "weight": test.weight,
+        "mode": name_column(np.zeros_like(test.variant), [result.mode]),
+        "labels": np.full(len(test), result.labels, dtype=np.int32),
+        "repeat": np.full(len(test), result.repeat, dtype=np.int16),
+        "score": result.scores,
+    }
+    return pa.table([pa.array(column) for column in columns.values()], schema=schema)

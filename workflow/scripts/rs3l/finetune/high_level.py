@@ -1,0 +1,114 @@
+"""Taggers that know a few jet observables and no candidates: a gradient-boosted tree, and a cut on N2.
+
+Shapes: n jets. Labels are 1 for signal, 0 for background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+from rs3l.dataset.store import Floats
+from rs3l.errors import ConfigError, TrainingError
+from rs3l.finetune.probe import Array, balanced_loss
+
+OBSERVABLES = ("jet_mass", "jet_msd", "jet_n2", "jet_n_constituents")
+"""What the tree sees: mass, soft-drop mass, N2 (NaN where undefined), multiplicity."""
+
+N2 = OBSERVABLES.index("jet_n2")
+
+MAX_TREES = 1000
+PATIENCE = 30
+"""Trees without a better validation loss before the boosting stops."""
+
+TOLERANCE = 1e-4
+"""Smallest change of the validation loss that counts as one."""
+
+EDGE = 1e-6
+"""The scaled N2 stays this far from 0 and 1, so that its logit is finite."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A boosted tree cut off at its best number of trees."""
+
+    model: HistGradientBoostingClassifier
+    best: int
+    val_loss: float
+    val_auc: float
+
+    def logits(self, x: Values) -> Floats:
+        """Return the logits [n] of the observables ``x`` [n, 4]."""
+        for stage, values in enumerate(self.model.staged_decision_function(x), start=1):
+            if stage == self.best:
+                return _flat(values)
+        raise AssertionError("the best number of trees is among the trees")
+
+
+def fit_trees(x: Values, y: Array, x_val: Values, y_val: Array, seed: int) -> Trees:
+    """Boost until the validation loss has not improved for :data:`PATIENCE` trees; keep the best number of them.
+
+    Raises :class:`TrainingError` if :data:`MAX_TREES` come first.
+    """
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_iter=MAX_TREES,
+        max_leaf_nodes=8,
+        min_samples_leaf=5,
+        l2_regularization=1.0,
+        early_stopping=True,
+        n_iter_no_change=PATIENCE,
+        tol=TOLERANCE,
+        random_state=seed % 2**32,
+    )
+    balanced = np.where(y_val == 1, 0.5 / np.mean(y_val == 1), 0.5 / np.mean(y_val == 0))
+    model.fit(x, y, X_val=x_val, y_val=y_val, sample_weight_val=balanced)
+    if model.n_iter_ == MAX_TREES:
+        raise TrainingError(f"the boosted tree on {len(x)} jets was still improving after {MAX_TREES} trees")
+    stages = [_flat(values) for values in model.staged_decision_function(x_val)]
+    losses = [balanced_loss(values, y_val) for values in stages]
+    best = int(np.argmax(np.array(losses) <= min(losses) + TOLERANCE))
+    return Trees(model, best + 1, losses[best], float(roc_auc_score(y_val, stages[best])))
+
+
+def _flat(values: Array) -> Floats:
+    result: Floats = np.asarray(values, dtype=np.float32).reshape(-1)
+    return result
+
+
+@dataclass(frozen=True)
+class Cut:
+    """N2 scaled to 0 ... 1 between ``low`` and ``high``; ``falling``: signal has the smaller N2."""
+
+    low: float
+    high: float
+    falling: bool
+    val_loss: float = 0.0
+    val_auc: float = 0.5
+
+    def logits(self, n2: Values) -> Floats:
+        """Return the logit [n] of the scaled N2, 1 for the most signal-like; undefined N2 counts as background."""
+        scaled = np.clip((n2 - self.low) / (self.high - self.low), EDGE, 1.0 - EDGE)
+        score = np.where(np.isnan(n2), EDGE, 1.0 - scaled if self.falling else scaled)
+        result: Floats = np.log(score / (1.0 - score)).astype(np.float32)
+        return result
+
+
+def fit_cut(n2: Values, y: Array) -> Cut:
+    """Return the cut with range and direction of the validation jets; :class:`ConfigError` if they have no N2."""
+    found = n2[np.isfinite(n2)]
+    if not len(found) or found.min() == found.max():
+        raise ConfigError(
+            "finetune.modes: n2 needs the N2 of jets, which this data set does not have; set jets.substructure: "
+            "true and simulate again, or remove it"
+        )
+    cuts = [Cut(float(found.min()), float(found.max()), falling) for falling in (True, False)]
+    aucs = [float(roc_auc_score(y, cut.logits(n2))) for cut in cuts]
+    best = cuts[int(np.argmax(aucs))]
+    return Cut(best.low, best.high, best.falling, balanced_loss(best.logits(n2), y), max(aucs))

@@ -1,0 +1,164 @@
+"""What an import takes: its options, and files in RS3L's HDF5 layout with all that is needed to read them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from rs3l.config.models import Splits
+from rs3l.errors import ConfigError, DataError
+from rs3l.hdf5.layout import (
+    CANDIDATES,
+    FEATURES,
+    JET_TYPES,
+    JETS,
+    KEY,
+    PROCESS,
+    SLOTS,
+    Angles,
+    Layout,
+    open_file,
+    read_layout,
+)
+from rs3l.paths import SPLITS
+
+BLOCK_EVENTS = 256
+"""Events read at a time."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How files become a data set.
+
+    ``columns``: further columns of ``singletons`` by our names. ``jet_types``: other codes than the usual.
+    ``angles``: None asks the file, then its values. ``seed`` and ``splits`` decide the split of an event whose
+    file names none.
+    """
+
+    name: str = "rs3l"
+    seed: int = 20240311
+    splits: Splits = field(default_factory=lambda: Splits(train=0.8, val=0.1, test=0.1))
+    columns: Mapping[str, int] = field(default_factory=dict)
+    jet_types: Mapping[int, str] = field(default_factory=dict)
+    angles: Angles | None = None
+    leave_out_invalid: bool = False
+    events_per_part: int = 20_000
+    events_per_row_group: int = 1_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file with all that is needed to read it."""
+
+    layout: Layout
+    number: int
+    angles: Angles
+    variants: tuple[str, ...]
+    jet_types: Mapping[int, str]
+    processes: tuple[str, ...] | None
+
+
+def find_files(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the files, and those ``rs3l_{i}.h5`` of folders, in the order of their numbers."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        own = list(path.glob("rs3l_*.h5")) if path.is_dir() else [path]
+        if not own:
+            raise DataError(f"{path}: no files rs3l_{{i}}.h5 in this folder")
+        found += own
+    return sorted(found, key=lambda path: (_number(path), str(path)))
+
+
+def _number(path: Path) -> int:
+    match = re.search(r"(\d+)\.(h5|hdf5)$", path.name)
+    return int(match[1]) if match else 0
+
+
+def open_source(path: Path, options: ImportOptions) -> Source:
+    """Return a file with what it and ``options`` say of it."""
+    layout = read_layout(path, options.columns)
+    types = layout.attribute("jet_types")
+    known = {int(code): str(name) for code, name in (types or JET_TYPES).items()} | dict(options.jet_types)
+    names = layout.attribute("variants") or list(SLOTS)
+    if len(names) != len(SLOTS):
+        raise DataError(f"{path}: its attribute `variants` names {len(names)} variants, not {len(SLOTS)}")
+    angles = options.angles or layout.attribute("angles") or guess_angles(layout)
+    processes = _process_names(layout)
+    split = layout.attribute("split")
+    if split is not None and split not in SPLITS:
+        raise DataError(f"{path}: its attribute `split` is {split!r}, not one of {', '.join(SPLITS)}")
+    return Source(layout, _number(path), angles, tuple(names), known, processes)
+
+
+def _process_names(layout: Layout) -> tuple[str, ...] | None:
+    if PROCESS not in layout.extra:
+        return None
+    with open_file(layout.path) as file:
+        names = tuple(str(name) for name in file[PROCESS].attrs.get("names", ()))
+        codes = file[PROCESS][:]
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):
+        raise DataError(f"{layout.path}: {PROCESS} has codes that its attribute `names` does not name")
+    return names
+
+
+def guess_angles(layout: Layout) -> Angles:
+    """Return what the angles of a file's candidates must be, from its first events.
+
+    Relative ones are about zero, absolute ones about the jet axis: the smaller pT-weighted distance counts.
+    """
+    with open_file(layout.path) as file:
+        jets = file[JETS][:BLOCK_EVENTS].astype(np.float64)
+        candidates = file[CANDIDATES][:BLOCK_EVENTS, :, : len(FEATURES)].astype(np.float64)
+    pt, eta = (candidates[:, :, FEATURES.index(name)] for name in ("pt", "eta"))
+    axis = jets[:, :, layout.columns["jet_eta"], None]
+    distances = pt * np.abs(eta), pt * np.abs(eta - axis)
+    usable = np.isfinite(distances[0]) & np.isfinite(distances[1])
+    relative, absolute = (float(distance[usable].sum()) for distance in distances)
+    result: Angles = "relative" if relative <= absolute else "absolute"
+    logging.info("%s: angles of candidates look %s (%.3g, %.3g)", layout.path, result, relative, absolute)
+    return result
+
+
+def check_sources(sources: Sequence[Source]) -> None:
+    """Raise :class:`DataError` if files have other variants than the first, or events would share their names."""
+    first = sources[0]
+    numbers: dict[int, Path] = {}
+    for source in sources:
+        if source.variants != first.variants:
+            raise DataError(f"{source.layout.path}: other variants than {first.layout.path}; import them apart")
+        if source.number in numbers and KEY not in source.layout.extra:
+            raise DataError(
+                f"{source.layout.path}: the same number as {numbers[source.number]}, by which events are named; "
+                "rename it to rs3l_{i}.h5 with a number of its own"
+            )
+        numbers[source.number] = source.layout.path
+
+
+def parse_splits(values: Sequence[float]) -> Splits:
+    """Return three fractions of the command line as splits."""
+    try:
+        return Splits(**dict(zip(SPLITS, values, strict=True)))
+    except ValidationError as error:
+        raise ConfigError(f"--splits: {error.errors()[0]['msg']}") from None
+
+
+def parse_columns(pairs: Sequence[str]) -> dict[str, int]:
+    """Return NAME=INDEX pairs of the command line as a mapping."""
+    matches = [re.fullmatch(r"(\w+)=(\d+)", pair) for pair in pairs]
+    if not all(matches):
+        raise ConfigError(f"--column takes NAME=INDEX, not {' '.join(pairs)}")
+    return {match[1]: int(match[2]) for match in matches if match}
+
+
+def parse_jet_types(pairs: Sequence[str]) -> dict[int, str]:
+    """Return CODE=NAME pairs of the command line as a mapping."""
+    matches = [re.fullmatch(r"(\d+)=(\w+)", pair) for pair in pairs]
+    if not all(matches):
+        raise ConfigError(f"--jet-type takes CODE=NAME, not {' '.join(pairs)}")
+    return {int(match[1]): match[2] for match in matches if match}

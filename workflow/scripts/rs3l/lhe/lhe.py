@@ -1,0 +1,304 @@
+"""Hard events in the Les Houches format (hep-ph/0609017), one shard per file."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import io
+import itertools
+import json
+import struct
+import xml.etree.ElementTree as ElementTree
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Self, cast
+from xml.sax.saxutils import quoteattr
+
+import pylhe
+
+from rs3l.errors import DataError
+from rs3l.files import atomic
+from rs3l.lhe.cross_section import Sums, cross_section
+
+Particle = tuple[int, int, int, int, int, int, float, float, float, float, float, float, float]
+"""id, status, mother1, mother2, colour, anticolour, px, py, pz, E, m [GeV], lifetime [mm], spin."""
+
+INCOMING, FINAL = -1, 1
+_LINES = 500
+"""Lines that are handed to the parser at a time."""
+_DAMAGE = (
+    RuntimeWarning, EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError,
+)  # fmt: skip
+_FORMAT = pylhe.LHEXMLFormat(
+    particle="{id:d} {status:d} {mother1:d} {mother2:d} {color1:d} {color2:d} {px:.17g} {py:.17g} {pz:.17g} "
+    "{e:.17g} {m:.17g} {lifetime:.17g} {spin:.17g}",
+    eventinfo="{nparticles:d} {pid:d} {weight:.17g} {scale:.17g} {aqed:.17g} {aqcd:.17g}",
+)
+
+
+@dataclass(frozen=True)
+class HardEvent:
+    """One hard event: ``index`` within its process, weight, scales [GeV], couplings, particles.
+
+    ``weights``: additional weights of an external file. They are written into the shard, and not read back.
+    """
+
+    index: int
+    weight: float
+    scale: float
+    alpha_qed: float
+    alpha_qcd: float
+    particles: Sequence[Particle]
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What the header of a shard says.
+
+    ``subprocesses``: sums over the phase-space points tried, from which the cross-section follows.
+    ``pythia``: version of the Pythia that made the events; empty for events from external files, whose
+    origin is in ``source``.
+    """
+
+    process: str
+    seed: int
+    first: int
+    events: int
+    pythia: str
+    subprocesses: Sums
+    source: Mapping[str, Any] | None = None
+
+    @property
+    def cross_section(self) -> tuple[float, float]:
+        """Cross-section and its statistical error [pb]."""
+        return cross_section([self.subprocesses])
+
+
+def write_shard(
+    path: str | Path,
+    info: ShardInfo,
+    events: Iterable[HardEvent],
+    ecm: float,
+    header: pylhe.LHEHeader | None = None,
+) -> None:
+    """Write a gzipped LHE file, atomically and with the same bytes each time; ``events`` may be a stream."""
+    file = pylhe.LHEFile(
+        init=_init(*info.cross_section, ecm),
+        events=(_to_pylhe(event) for event in events),
+        comment=_comment(info),
+        header=header,
+    )
+    with (
+        atomic(path) as temporary,
+        open(temporary, "wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as stream,
+        io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as text,
+    ):
+        file.write(text, lheformat=_FORMAT)
+
+
+def write_plain(path: str | Path, events: Iterable[HardEvent], ecm: float) -> None:
+    """Write events for another program: plain text, all of weight 1, so that it showers each of them."""
+    file = pylhe.LHEFile(
+        init=_init(1.0, 0.0, ecm),
+        events=(_to_pylhe(dataclasses.replace(event, weight=1.0, weights={})) for event in events),
+    )
+    with open(path, "w", encoding="utf-8") as stream:
+        file.write(stream, lheformat=_FORMAT)
+        stream.write("\n")
+
+
+def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
+    """Read a whole shard; raises :class:`DataError` if it is missing, truncated, damaged or not one of ours."""
+    info, events = open_shard(path)
+    return info, list(events)
+
+
+def open_shard(path: str | Path) -> tuple[ShardInfo, Iterator[HardEvent]]:
+    """Return what the header of a shard says, and its events one by one.
+
+    The file is read once to its end before, where its checksum is: one that is missing, truncated, damaged or not
+    one of ours raises :class:`DataError` here, and not after hours of work. What only its events can tell raises
+    it on the way.
+    """
+    with _damage_is_named(path):
+        count = _count_events(path)
+        file = pylhe.LHEFile.frombuffer(cast(BinaryIO, _WithoutWeights(path)))
+        info = _info(path, file.comment)
+    if count != info.events:
+        raise _other_events(path, info, count)
+    return info, _events(path, info, file)
+
+
+def _events(path: str | Path, info: ShardInfo, file: pylhe.LHEFile) -> Iterator[HardEvent]:
+    """Yield the events of an open shard and check that they are those that its header announces.
+
+    The parser only warns of an XML that ends too early: their number tells.
+    """
+    count = 0
+    with _damage_is_named(path):
+        for count, event in enumerate(map(_from_pylhe, file.events), 1):
+            if event.index != info.first + count - 1:
+                raise _other_events(path, info, info.events)
+            yield event
+    if count != info.events:
+        raise _other_events(path, info, count)
+
+
+def _other_events(path: str | Path, info: ShardInfo, count: int) -> DataError:
+    return DataError(
+        f"{path}: its header announces the events {info.first} ... {info.first + info.events - 1}, but it "
+        f"holds {count} events that differ from these; delete it and run again"
+    )
+
+
+@contextlib.contextmanager
+def _damage_is_named(path: str | Path) -> Iterator[None]:
+    """Turn what reading a damaged shard raises into a :class:`DataError` that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run the rule hard_process for this shard") from None
+    except _DAMAGE as error:
+        raise DataError(
+            f"{path}: truncated or damaged LHE file ({type(error).__name__}: {error}); delete it and run again"
+        ) from None
+
+
+def _count_events(path: str | Path) -> int:
+    with gzip.open(path, "rb") as stream:
+        return sum(line.startswith(b"<event") for line in stream)
+
+
+class _WithoutWeights:
+    """The text of a shard without additional weights, which may be far more than the rest, as a file to parse."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._stream = gzip.open(path, "rb")  # noqa: SIM115 - the parser closes it
+        self._lines = self._kept()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next lines: the size that the parser asks for is a hint to it."""
+        return b"".join(itertools.islice(self._lines, _LINES))
+
+    def _kept(self) -> Iterator[bytes]:
+        skipped = False
+        for line in self._stream:
+            skipped = skipped or line == b"<rwgt>\n"
+            if not skipped:
+                yield line
+            skipped = skipped and line != b"</rwgt>\n"
+
+
+def fingerprint(event: HardEvent) -> int:
+    """Return 64 bits of a hash of the particles of an event: the same for a copy with another key or weight.
+
+    Of 10^7 different events, two have the same one with a probability of 3 * 10^-6.
+    """
+    numbers = [number + 0.0 for p in event.particles for number in (p[0], p[1], *p[6:10])]  # -0.0 is 0.0
+    packed = struct.pack(f"<{len(numbers)}d", *numbers)
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
+
+
+def incoming(event: HardEvent) -> Iterator[Particle]:
+    """Yield the two incoming partons."""
+    return (p for p in event.particles if p[1] == INCOMING)
+
+
+def final(event: HardEvent) -> Iterator[Particle]:
+    """Yield the outgoing particles after the decays of resonances."""
+    return (p for p in event.particles if p[1] == FINAL)
+
+
+def outgoing(event: HardEvent) -> Iterator[Particle]:
+    """Yield the particles that leave the hard process, before the decays of resonances."""
+    for p in event.particles:
+        mothers = [event.particles[m - 1] for m in p[2:4] if m > 0]
+        if p[1] != INCOMING and all(mother[1] == INCOMING for mother in mothers):
+            yield p
+
+
+def check_conservation(event: HardEvent, tolerance: float = 1e-6) -> None:
+    """Raise :class:`DataError` unless incoming and outgoing four-momenta agree, relative to the energy."""
+    energy = sum(p[9] for p in incoming(event))
+    for component, name in ((6, "px"), (7, "py"), (8, "pz"), (9, "E")):
+        change = sum(p[component] for p in final(event)) - sum(p[component] for p in incoming(event))
+        if not abs(change) <= tolerance * energy:
+            raise DataError(f"hard event {event.index}: {name} changes by {change:g} GeV")
+
+
+def _init(sigma: float, error: float, ecm: float) -> pylhe.LHEInit:
+    return pylhe.LHEInit(
+        initInfo=pylhe.LHEInitInfo(2212, 2212, ecm / 2, ecm / 2, 0, 0, 0, 0, 3, 1),
+        procInfo=[pylhe.LHEProcInfo(sigma, error, 1.0, 9999)],
+        generators=[],
+    )
+
+
+def _comment(info: ShardInfo) -> str:
+    """Return the first comment of a shard; `--` would end it, and file names may have it."""
+    values = {name: value for name, value in vars(info).items() if value is not None}
+    return "rs3l " + json.dumps(values).replace("--", "-\\u002d")
+
+
+def _to_pylhe(event: HardEvent) -> pylhe.LHEEvent:
+    return pylhe.LHEEvent(
+        eventinfo=pylhe.LHEEventInfo(
+            len(event.particles), 9999, event.weight, event.scale, event.alpha_qed, event.alpha_qcd
+        ),
+        particles=[pylhe.LHEParticle(*particle) for particle in event.particles],
+        attributes={"evtkey": str(event.index)},
+        optional=_weight_lines(event.weights),
+    )
+
+
+def _weight_lines(weights: Mapping[str, float]) -> list[str]:
+    """Return the ``<rwgt>`` block with all digits: pylhe's own has five."""
+    if not weights:
+        return []
+    lines = [f"<wgt id={quoteattr(name)}>{value:.17g}</wgt>" for name, value in weights.items()]
+    return ["<rwgt>", *lines, "</rwgt>"]
+
+
+def _from_pylhe(event: pylhe.LHEEvent) -> HardEvent:
+    info = event.eventinfo
+    if info.nparticles != len(event.particles):
+        raise ValueError(f"an event announces {info.nparticles} particles and has {len(event.particles)}")
+    return HardEvent(
+        index=int(event.attributes["evtkey"]),
+        weight=info.weight,
+        scale=info.scale,
+        alpha_qed=info.aqed,
+        alpha_qcd=info.aqcd,
+        particles=[particle(p) for p in event.particles],
+    )
+
+
+def particle(p: pylhe.LHEParticle) -> Particle:
+    """Return a particle as this workflow keeps it."""
+    return (
+        p.id, p.status, p.mother1, p.mother2, p.color1, p.color2,
+        p.px, p.py, p.pz, p.e, p.m, p.lifetime, p.spin,
+    )  # fmt: skip
+
+
+def _info(path: str | Path, comment: Any) -> ShardInfo:
+    if not isinstance(comment, str) or not comment.startswith("rs3l "):
+        raise DataError(
+            f"{path}: not a shard written by the rule hard_process (its first comment is missing); delete it"
+        )
+    try:
+        return ShardInfo(**json.loads(comment.removeprefix("rs3l ")))
+    except TypeError:
+        raise DataError(f"{path}: written by another version of this workflow; delete it and run again") from None

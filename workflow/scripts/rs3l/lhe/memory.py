@@ -1,0 +1,55 @@
+"""Hard events from memory: the Les Houches interface that hands them to Pythia and reseeds it for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rs3l.lhe.lhe import HardEvent, incoming
+from rs3l.pythia import pythia_module
+
+USER_PROCESS = 9999
+"""Code of the process that the hard events are announced as."""
+
+
+def memory_source(pythia: Any, shower_seed: Callable[[int], int], ecm: float) -> Any:
+    """Return a Les Houches interface that hands the events of ``load`` to Pythia and reseeds it for each.
+
+    The position of an event comes back as ``info.pdf1``: events that fail at the process level are
+    skipped without a word, so counting would not do. The factorisation scale of the PDF fields must be
+    SCALUP: with 0, VINCIA silently loses final-state radiation.
+    """
+
+    class MemorySource(pythia_module().LHAup):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(3)
+            self.load([])
+
+        def load(self, events: Sequence[HardEvent]) -> None:
+            self.events, self.position = events, -1
+
+        @property
+        def event(self) -> HardEvent:
+            return self.events[self.position]
+
+        def setInit(self) -> bool:  # noqa: N802
+            self.setBeamA(2212, ecm / 2, 0, 0)
+            self.setBeamB(2212, ecm / 2, 0, 0)
+            self.addProcess(USER_PROCESS, 1.0, 0.0, 1.0)
+            return True
+
+        def setEvent(self, idProcess: int = 0) -> bool:  # noqa: N802
+            self.position += 1
+            if self.position >= len(self.events):
+                return False
+            event = self.event
+            self.setProcess(USER_PROCESS, 1.0, event.scale, event.alpha_qed, event.alpha_qcd)
+            for particle in event.particles:
+                self.addParticle(*particle, -1.0)
+            (id1, x1), (id2, x2) = ((p[0], p[9] / (ecm / 2)) for p in incoming(event))
+            self.setIdX(id1, id2, x1, x2)
+            self.setPdf(id1, id2, x1, x2, event.scale, float(self.position), 0.0, True)
+            pythia.rndm.init(shower_seed(event.index))
+            return True
+
+    return MemorySource()

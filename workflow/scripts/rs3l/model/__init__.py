@@ -1,1 +1,0 @@
-"""Encoders, loss, training."""

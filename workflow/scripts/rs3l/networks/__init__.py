@@ -1,0 +1,1 @@
+"""Encoders, their files, and what they are exported to."""

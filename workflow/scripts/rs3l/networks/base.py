@@ -1,0 +1,148 @@
+"""What all encoders share: candidates -> representation h -> latent z, and the normalisation of the inputs.
+
+Shapes: B jets, N padded candidates, F = 15 features, H representation, D latent dimensions.
+Masks: True = real candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rs3l.config.models import Encoder
+from rs3l.dataset.features import FEATURES, FLAGS, features
+from rs3l.dataset.store import Ints, JetBatch, JetStore
+from rs3l.errors import DataError
+
+DISPLACEMENT = ("tanh d0", "tanh dz")
+"""Features that :meth:`JetEncoder.hide_displacement` hides."""
+
+STATISTICS_JETS = 20_000
+"""Jets of which the normalisation is computed, at most."""
+
+CHUNK = 256
+"""Jets per forward pass when nothing is learned."""
+
+
+class JetEncoder(nn.Module):
+    """Base of the networks: ``config`` says which, ``constituents`` how many candidates per jet it was made for.
+
+    A subclass sets ``projector``, the head that only the pre-training's loss sees, and defines ``forward``.
+    """
+
+    projector: nn.Module
+
+    def __init__(self, config: Encoder, constituents: int) -> None:
+        super().__init__()
+        self.config = config
+        self.constituents = constituents
+        self.norm = InputNorm()
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the representation h [B, H] of features ``x`` [B, N, F] with ``mask`` [B, N].
+
+        What ``x`` holds at padding cannot matter; an empty jet gives a finite result.
+        """
+        raise NotImplementedError
+
+    def project(self, h: Tensor) -> Tensor:
+        """Return the latent z [B, D] of the representation ``h`` [B, H], not normalised."""
+        z: Tensor = self.projector(h)
+        return z
+
+    def fit_norm(self, store: JetStore, rows: Ints) -> None:
+        """Take the normalisation of the inputs from the jets ``rows``; no label is used."""
+        self.norm.fit(store, rows)
+
+    def hide_displacement(self) -> None:
+        """Make the network blind to d0 and dz, for good: the model file says so, too."""
+        self.norm.hide(DISPLACEMENT)
+
+    @property
+    def displacement(self) -> bool:
+        """Whether the network sees d0 and dz."""
+        return not bool(torch.isinf(self.norm.std[[FEATURES.index(name) for name in DISPLACEMENT]]).all())
+
+    def backbone(self) -> list[nn.Parameter]:
+        """Return the weights that h depends on: all but the projection head's."""
+        return [p for name, p in self.named_parameters() if not name.startswith("projector.")]
+
+
+class InputNorm(nn.Module):
+    """Standardises the features over real candidates; the flags of the class stay 0 or 1.
+
+    A hidden feature has an infinite width: it is 0 after the normalisation, whatever its value.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(len(FEATURES)))
+        self.register_buffer("std", torch.ones(len(FEATURES)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` [..., F] standardised; refuse non-finite inputs by name (:class:`DataError`).
+
+        A graph that is exported cannot refuse.
+        """
+        if not torch.compiler.is_exporting() and not torch.isfinite(x.detach().sum()):
+            _refuse_non_finite(x)
+        return (x - self.mean) / self.std
+
+    def hide(self, names: Sequence[str]) -> None:
+        """Hide the features ``names``; a later :meth:`fit` leaves them hidden."""
+        self.std[[FEATURES.index(name) for name in names]] = torch.inf
+
+    @torch.no_grad()
+    def fit(self, store: JetStore, rows: Ints) -> None:
+        """Set mean and standard deviation from the real candidates of the jets ``rows``.
+
+        More than :data:`STATISTICS_JETS` jets are thinned evenly. Constant features are only centred.
+        """
+        rows = rows[:: -(-len(rows) // STATISTICS_JETS)]
+        count, total, square = 0, torch.zeros(len(FEATURES)).double(), torch.zeros(len(FEATURES)).double()
+        for _, jets in chunks(store, rows):
+            values = features(jets)[jets.mask].double()
+            if not torch.isfinite(values).all():
+                _refuse_non_finite(values)
+            count += len(values)
+            total += values.sum(dim=0)
+            square += values.square().sum(dim=0)
+        mean = total / max(count, 1)
+        std = (square / max(count, 1) - mean.square()).clamp(min=0).sqrt()
+        std = torch.where(std > 1e-4, std, 1.0)
+        std = torch.where(torch.isinf(self.std), torch.inf, std)
+        mean[-FLAGS:], std[-FLAGS:] = 0.0, 1.0
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+
+def _refuse_non_finite(x: Tensor) -> None:
+    bad = ~torch.isfinite(x).flatten(end_dim=-2).all(dim=0)
+    names = [name for name, is_bad in zip(FEATURES, bad.tolist(), strict=True) if is_bad]
+    raise DataError(
+        f"inputs of the network are NaN or infinite: {', '.join(names)}; check these columns of the data set"
+    )
+
+
+def real_slots(mask: Tensor) -> Tensor:
+    """Return the places [M] of the real candidates in the flattened ``mask`` [B, N]."""
+    return mask.flatten().nonzero().squeeze(1)
+
+
+def padded(x: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
+    """Return the real candidates ``x`` [M, W] at their ``slots`` [M], zeros elsewhere: [B, N, W]."""
+    return x.new_zeros(mask.numel(), x.shape[1]).index_copy(0, slots, x).view(*mask.shape, -1)
+
+
+def chunks(store: JetStore, rows: Ints, size: int = CHUNK) -> Iterator[tuple[Ints, JetBatch]]:
+    """Yield (positions in ``rows``, jets), jets of similar length together so that little is padding."""
+    order = np.argsort(store.lengths[rows], kind="stable")
+    for start in range(0, len(rows), size):
+        positions = order[start : start + size]
+        yield positions, store.batch(rows[positions])

@@ -1,0 +1,136 @@
+"""Encoders in use: new ones, embeddings of jets, model files.
+
+Shapes: B jets, H representation, D latent dimensions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from rs3l.config.models import Encoder
+from rs3l.dataset.features import FEATURES, features
+from rs3l.dataset.store import Floats, Ints, JetStore
+from rs3l.errors import DataError
+from rs3l.files import atomic
+from rs3l.networks.base import JetEncoder, chunks
+from rs3l.networks.build import build
+from rs3l.seeds import keyed_hash
+
+MODEL_FORMAT = 2
+"""Format of the model file that this code writes: with a checksum, in the entry :data:`CHECKSUM` of its header."""
+
+UNCHECKED_FORMAT = 1
+"""The same without a checksum. No single bit turns the one number into the other."""
+
+CHECKSUM = "sha256"
+
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+"""What a header or weights that are not as expected raise."""
+
+
+def new_encoder(
+    config: Encoder, constituents: int, seed: int, *words: str | int, displacement: bool = True
+) -> JetEncoder:
+    """Return an encoder whose initial weights belong to ``seed`` and ``words``; it may be blind to d0 and dz."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(keyed_hash(seed, "init", *words) >> 1)
+        encoder = build(config, constituents)
+    if not displacement:
+        encoder.hide_displacement()
+    return encoder
+
+
+@torch.inference_mode()
+def embed(encoder: JetEncoder, store: JetStore, rows: Ints) -> tuple[Floats, Floats]:
+    """Return h [B, H] and z [B, D] of the jets ``rows``; z is on the unit sphere, where the loss acts."""
+    h = np.empty((len(rows), encoder.config.representation), dtype=np.float32)
+    z = np.empty((len(rows), encoder.config.latent), dtype=np.float32)
+    for positions, jets in chunks(store, rows):
+        representation = encoder(features(jets), jets.mask)
+        h[positions] = representation.numpy()
+        z[positions] = normalize(encoder.project(representation), dim=1).numpy()
+    return h, z
+
+
+def save_encoder(encoder: JetEncoder, path: str | Path, **extra: object) -> None:
+    """Write weights, configuration, ``extra`` entries and their checksum to ``path`` (safetensors) atomically."""
+    header = {
+        "format": MODEL_FORMAT,
+        "encoder": encoder.config.model_dump(),
+        "constituents": encoder.constituents,
+        "features": FEATURES,
+        **extra,
+    }
+    state = {name: value.detach().contiguous() for name, value in encoder.state_dict().items()}
+    header[CHECKSUM] = _sha256(header, state)
+    with atomic(path) as temporary:  # not by `save_file`, whose errors do not say that the disk is full
+        temporary.write_bytes(safetensors.torch.save(state, metadata={"rs3l": json.dumps(header)}))
+
+
+def signs_in(path: str | Path) -> list[str]:
+    """Return the signs of collapse that a model file is marked with: none, unless its pre-training has warned."""
+    with safetensors.safe_open(path, framework="pt") as stream:
+        header = json.loads((stream.metadata() or {}).get("rs3l", "{}"))
+    return [str(sign) for sign in header.get("collapsed", [])]
+
+
+def load_encoder(path: str | Path, given: bool = True) -> JetEncoder:
+    """Return the encoder in ``path`` once its checksum is known to be right.
+
+    A model of the older format, which has none, is refused unless it is ``given`` from outside the campaign. Then
+    names and shapes of its weights are checked, and that they are finite, and the log says so. Raises
+    :class:`DataError` if the file is missing, damaged or foreign.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such model; pre-train it first (pretrain.py)")
+    try:
+        with safetensors.safe_open(path, framework="pt") as stream:
+            header = json.loads((stream.metadata() or {}).get("rs3l", "{}"))
+        state = safetensors.torch.load_file(path)
+        _check(path, header, state, given)
+        config: Encoder = TypeAdapter(Encoder).validate_python(header["encoder"])
+        encoder = build(config, header["constituents"])
+        encoder.load_state_dict(state)
+    except (safetensors.SafetensorError, OSError, *_MALFORMED) as error:
+        raise DataError(
+            f"{path}: cannot be used ({error}); delete it and pre-train it again (pretrain.py), or bring it again"
+        ) from None
+    return encoder.eval()
+
+
+def _check(path: str | Path, header: Mapping[str, Any], state: Mapping[str, Tensor], given: bool) -> None:
+    """Raise :class:`ValueError` if this is no model, or not the one that was written."""
+    formats = (MODEL_FORMAT, UNCHECKED_FORMAT) if given else (MODEL_FORMAT,)
+    if header.get("format") not in formats or tuple(header.get("features", ())) != FEATURES:
+        raise ValueError("it is not a model of this format and these input features")
+    if header["format"] == MODEL_FORMAT:
+        if header.get(CHECKSUM) != _sha256(header, state):
+            raise ValueError("its SHA-256 is not that in its header: it was damaged after it was written")
+        return
+    if not all(torch.isfinite(value).all() for name, value in state.items() if not name.startswith("norm.")):
+        raise ValueError("some of its weights are NaN or infinite")
+    logging.warning("%s: has no checksum; only names, shapes and finite values of its weights are checked", path)
+
+
+def _sha256(header: Mapping[str, Any], state: Mapping[str, Tensor]) -> str:
+    """Return the checksum of a header but for its entry :data:`CHECKSUM`, and of all weights."""
+    entries = {key: value for key, value in header.items() if key != CHECKSUM}
+    digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
+    for name in sorted(state):
+        value = state[name]
+        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

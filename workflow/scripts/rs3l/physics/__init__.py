@@ -1,1 +1,0 @@
-"""Hard process, shower, hadronisation, detector, jets and matching."""

@@ -1,0 +1,471 @@
+"""Contrastive pre-training: a plain loop over views of events, resumable to the bit, on one or more ranks.
+
+Shapes: B events per step, over all ranks; K slots for their views, R views in one forward pass (the first
+views, then the second, ...; R = 2B for pairs); D latent dimensions.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from rs3l.config.blocks import PretrainBlock
+from rs3l.dataset.checksum import sealed_json, write_checked
+from rs3l.dataset.features import features
+from rs3l.dataset.store import Ints, JetBatch
+from rs3l.errors import DataError, StoppedError, TrainingError
+from rs3l.files import sha256, write_json
+from rs3l.networks.base import JetEncoder
+from rs3l.networks.model_file import new_encoder, save_encoder
+from rs3l.pretrain.feed import Batch, open_data
+from rs3l.pretrain.losses import Loss, diagnose
+from rs3l.pretrain.similarity import Similarities
+from rs3l.pretrain.view_source import ViewSource, codes, groups_of
+from rs3l.pretrain.views import torch_generator
+from rs3l.provenance import provenance
+from rs3l.training.checkpoint import Checkpoint
+from rs3l.training.distributed import Ranks
+from rs3l.training.live import Live, Nowhere
+from rs3l.training.optimizer import new_optimizer, new_schedule
+from rs3l.training.precision import check_precision
+from rs3l.training.preflight import preflight
+from rs3l.training.stop import StopRequest, Timer
+
+VALIDATION_PAIRS = 2048
+"""Pairs of the validation split that are used, at most."""
+
+LOSS_MARGIN = 0.1
+"""Alarm: a final loss above ln(2B - 1) - this margin is no better than guessing the partner (with more views
+of an event, guessing costs more)."""
+
+COLLAPSED_EPOCHS = 0.25
+"""Fraction of the epochs that a latent space must look collapsed for, in a row, to end a training early; not
+before half of the epochs, since it may take a while to unfold."""
+
+SPREAD_ALARM = 0.3
+"""Alarm: sqrt(D) x standard deviation of the latents below this is a collapse to a point."""
+
+RANK_ALARM = 3.0
+"""Alarm: RankMe below this is a collapse to a line or plane, for latents of 8 dimensions or more."""
+
+RANK_ALARM_FRACTION = 3 / 8
+"""The same for smaller latents, as a fraction of their dimension."""
+
+ALONE = Ranks()
+"""One process on the CPU."""
+
+REPORT_SECONDS = 30
+"""Time between two lines of the log within an epoch."""
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a training is watched and saved: nothing that changes its result."""
+
+    checkpoint_minutes: float = 10.0
+    live: Live = field(default_factory=Nowhere)
+
+
+RUNNING = Running()
+
+
+def pretrain(
+    block: PretrainBlock,
+    manifest: str | Path,
+    state: str | Path,
+    model: str | Path,
+    metrics: str | Path,
+    provenance_path: str | Path,
+    ranks: Ranks = ALONE,
+    running: Running = RUNNING,
+) -> None:
+    """Pre-train one encoder and write its weights, metrics and provenance.
+
+    ``state`` is a folder for the resumable state, which is deleted in the end. The weights are those of
+    the last epoch: the one-cycle schedule ends at a vanishing learning rate, and the validation loss of
+    every epoch is in the metrics. All ``ranks`` call this; the first writes. Raises :class:`StoppedError`
+    after SIGTERM or SIGINT: the same call goes on, with the result of an uninterrupted one. Raises
+    :class:`TrainingError` if the loss is not finite, the batch is too small for the ranks, or the latent space
+    has collapsed; unless ``block.on_collapse`` is ``warn``: then the model and its provenance say ``collapsed``.
+    """
+    preflight(ranks)
+    checksum = sha256_of_manifest(manifest)
+    trainer = Trainer(block, manifest, Checkpoint(state, block, checksum), ranks, running)
+    trainer.run()
+    signs = judge_collapse(block, trainer.rows[-1], trainer.batch)
+    if not ranks.first:
+        return
+    save_encoder(trainer.encoder, model, **({"collapsed": signs} if signs else {}))
+    write_checked(metrics, _csv(_judged(block, row, trainer.batch) for row in trainer.rows))
+    made_from = {"block": block.model_dump(), "manifest_sha256": checksum, "collapsed": signs}
+    made_by = provenance(**made_from, ranks=ranks.size, device=ranks.device.type)
+    write_json(provenance_path, sealed_json(made_by))
+    trainer.checkpoint.delete()
+
+
+def sha256_of_manifest(path: str | Path) -> str:
+    """Return the checksum of the manifest, which holds those of the files."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such manifest; make the data set first (rule merge)")
+    return sha256(path)
+
+
+class Projection(nn.Module):
+    """An encoder with its projection head, in one call."""
+
+    def __init__(self, encoder: JetEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return the latents [B, D] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
+        return self.encoder.project(self.encoder(x, mask))
+
+
+class Trainer:
+    """State of one pre-training; :meth:`run` goes from the last checkpoint to the end."""
+
+    def __init__(
+        self,
+        block: PretrainBlock,
+        manifest: str | Path,
+        checkpoint: Checkpoint,
+        ranks: Ranks = ALONE,
+        running: Running = RUNNING,
+    ) -> None:
+        self.block = block
+        self.checkpoint = checkpoint
+        self.ranks = ranks
+        self.live: Live = running.live if ranks.first else Nowhere()
+        check_precision(block.loop.precision, ranks.device)
+        data = open_data(block, manifest, partial(ViewSource, block), ranks, VALIDATION_PAIRS)
+        self.train, self.val = data.train, data.val
+        self.batch, self.steps = self.train.batch, self.train.steps
+        self.encoder = new_encoder(
+            block.encoder, block.constituents, block.seed, "pretrain", displacement=block.displacement
+        )
+        self.encoder.fit_norm(data.statistics, data.statistics.rows())
+        self.encoder.to(ranks.device)
+        projection: nn.Module = Projection(self.encoder)
+        if block.loop.compile:
+            projection = torch.compile(projection, dynamic=True)  # type: ignore[assignment]
+        self.network = ranks.averaging(projection)
+        self.optimizer = new_optimizer(block, self.encoder.parameters())
+        self.schedule = new_schedule(block, self.optimizer, self.steps)
+        self.loss = Loss(block.loss, block.temperature, block.vicreg)
+        self.rows: list[Row] = []
+        self.losses: list[float] = []
+        self._generator: Tensor | None = None
+        self._save_due, self._report_due = Timer(60 * running.checkpoint_minutes), Timer(REPORT_SECONDS)
+        self._check_batch()
+        self._resume()
+        self.rate = Rate(self.done)
+
+    @property
+    def done(self) -> int:
+        """Steps taken."""
+        return len(self.rows) * self.steps + len(self.losses)
+
+    def run(self) -> None:
+        """Train what remains; save the state by the clock, after each epoch, and on a signal to stop.
+
+        Raises :class:`StoppedError` at the end of the step in which a signal came, and :class:`TrainingError`
+        where the rest of the training would be in vain (:data:`COLLAPSED_EPOCHS`).
+        """
+        self.rate = Rate(self.done)
+        logging.info(
+            "%s: %d events with views, %d epochs of %d steps of %d events, from step %d",
+            self.block.method, self.train.total, self.block.epochs, self.steps, self.batch, self.done,
+        )  # fmt: skip
+        self.live.begin(self.done)
+        with StopRequest() as stop:
+            for epoch in range(len(self.rows), self.block.epochs):
+                self.rows.append({"epoch": epoch + 1, **self._epoch(epoch, stop), **self._validate()})
+                self.losses, self._generator = [], None
+                self._save()
+                self._report()
+                if self.block.on_collapse == "stop" and self._collapsed():
+                    refuse_collapse(self.block, self.rows[-1], self.batch)
+
+    def _epoch(self, epoch: int, stop: StopRequest) -> Row:
+        """Train one epoch, or the rest of it; every random number belongs to (seed, epoch)."""
+        generator = self.train.generator(epoch)
+        batches = self.train.batches(generator, len(self.losses))
+        if self._generator is not None:
+            generator.set_state(self._generator)
+        self.encoder.train()
+        for batch in batches:
+            flags = self._step(
+                batch, generator, [stop.name is not None, self.ranks.first and self._save_due.due()]
+            )
+            if any(flags):
+                self._generator = generator.get_state()
+                self._save()
+            if flags[0]:
+                self.ranks.wait()
+                raise StoppedError(self._stopped(epoch, stop.name))
+        rate = self.optimizer.param_groups[0]["lr"]
+        steps = (epoch + 1) * self.steps
+        return {"steps": steps, "learning_rate": rate, "train_loss": float(np.mean(self.losses))}
+
+    def _collapsed(self) -> bool:
+        recent = self.rows[-math.ceil(COLLAPSED_EPOCHS * self.block.epochs) :]
+        signs = (signs_of_collapse(self.block, row, self.batch) for row in recent)
+        return 2 * len(self.rows) >= self.block.epochs and all(signs)
+
+    def _stopped(self, epoch: int, name: str | None) -> str:
+        return (
+            f"stopped by {name or 'a signal to another rank'} in epoch {epoch + 1}, after step {len(self.losses)} "
+            f"of {self.steps}; the state is saved: start the same command again, and it goes on there"
+        )
+
+    def _step(self, batch: Batch, generator: Generator, flags: Sequence[bool]) -> list[bool]:
+        """Take one step and note its loss; return which of ``flags`` any rank has set."""
+        share = self._share(self._latents(batch.source, batch.rows, generator, batch.part), batch.codes)
+        self.optimizer.zero_grad()
+        # The loss is the sum of the ranks' shares; the network averages their gradients.
+        (share * self.ranks.size).backward()  # type: ignore[no-untyped-call]
+        if self.block.loop.clip is not None:
+            nn.utils.clip_grad_norm_(self.encoder.parameters(), self.block.loop.clip)
+        self.optimizer.step()
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.schedule.step()
+        loss, flags = self.ranks.totals(share, *flags)
+        self.losses.append(loss)
+        if not math.isfinite(loss):
+            step = f"epoch {len(self.rows) + 1}, step {len(self.losses)}"
+            raise TrainingError(_not_finite(f"the loss is {loss} in {step}"))
+        self.live.step(self.done, {"loss": loss, "learning_rate": rate})
+        self._progress(loss)
+        return flags
+
+    def _latents(self, source: ViewSource, rows: Ints, generator: Generator, part: slice) -> Tensor:
+        """Return the latents [r, D] of the events ``part`` of ``rows`` [K, B], in one forward pass."""
+        jets = source.views(rows, generator, part)
+        jets = JetBatch(*(values.to(self.ranks.device) for values in jets))
+        if self.block.loop.precision == "float32":
+            latents: Tensor = self.network(features(jets), jets.mask)
+            return latents
+        with torch.autocast(self.ranks.device.type, dtype=torch.bfloat16):
+            latents = self.network(features(jets), jets.mask)
+        return latents.float()
+
+    def _share(self, own: Tensor, codes: Ints) -> Tensor:
+        """Return this rank's share of the loss of the global batch from its latents ``own`` [r, D]."""
+        groups = self._groups(codes)
+        if self.ranks.size == 1:
+            return self.loss(own, groups)
+        numbers = self.ranks.rows(codes >= 0)
+        return self.loss.share(own, numbers, self.ranks.gather(own, numbers, len(groups)), groups)
+
+    def _groups(self, codes: Ints) -> Tensor:
+        """Return what the loss compares [R] of views with ``codes`` [K, B]: event, or process for SupCon."""
+        return groups_of(codes, self.block.loss).to(self.ranks.device)
+
+    @torch.no_grad()
+    def _validate(self) -> Row:
+        """Return the loss and the diagnostics on validation pairs, the same ones after every epoch."""
+        generator = torch_generator(self.block.seed, "pretrain", self.block.method, "val")
+        pairs = self.val.draw_pairs(generator)
+        pairs = pairs[:, torch.randperm(pairs.shape[1], generator=generator).numpy()[:VALIDATION_PAIRS]]
+        size = min(self.batch, pairs.shape[1])
+        self.encoder.eval()
+        losses, values = [], []
+        similarities = Similarities(self.val.store.process_names, self.block.encoder.latent)
+        for start in range(0, pairs.shape[1] - size + 1, size):
+            rows = pairs[:, start : start + size]
+            own = self._latents(self.val, rows, generator, self.ranks.part(size))
+            latents = self.ranks.gather(own, self.ranks.rows(rows >= 0), rows.size)
+            losses.append(self._finite(self.loss(latents, self._groups(codes(self.val.store, rows))).item()))
+            values.append(diagnose(latents)._asdict())
+            similarities.add(latents.double().cpu().numpy(), self.val.store.process[rows[0]])
+        means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
+        return {"val_loss": float(np.mean(losses)), **means, **similarities.row()}
+
+    def _finite(self, loss: float) -> float:
+        """Return a validation loss; the last step of an epoch can spoil the weights, and no other tells."""
+        if not math.isfinite(loss):
+            raise TrainingError(_not_finite(f"the validation loss is {loss} after epoch {len(self.rows) + 1}"))
+        return loss
+
+    def _check_batch(self) -> None:
+        smallest = min(self.batch, len(self.val.events.count))
+        if smallest < self.ranks.size:
+            raise TrainingError(
+                f"{self.ranks.size} ranks for batches of {smallest} pairs: each needs one pair or more; use "
+                "fewer ranks, or raise pretrain.batch or processes.<name>.events"
+            )
+
+    def _save(self) -> None:
+        """Write the state; all ranks call this. A rank's place are its random numbers and those of its feed."""
+        self._save_due.restart()
+        places = self.ranks.collect({"generator": self._generator, "feed": self.train.state_dict()})
+        if not self.ranks.first:
+            return
+        self.checkpoint.save(
+            {
+                "encoder": self.encoder.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "rows": self.rows,
+                "losses": self.losses,
+                "places": places,
+            }
+        )
+
+    def _resume(self) -> None:
+        """Go to where the state is, if there is one; raises :class:`DataError` if it cannot be used."""
+        state = self.checkpoint.load()
+        if not self.ranks.agree(0 if state is None else self._check_rows(state)):
+            raise DataError(
+                f"{self.checkpoint.path}: the ranks see different states of the training; the folder must be "
+                "on a file system that all nodes share"
+            )
+        if state is None:
+            return
+        try:
+            self._take_place(state["places"])
+            self.encoder.load_state_dict(state["encoder"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise self.checkpoint.unusable(error) from None
+        self.rows, self.losses = state["rows"], state["losses"]
+        logging.info(
+            "resuming after epoch %d, step %d: %s", len(self.rows), len(self.losses), self.checkpoint.path
+        )
+
+    def _check_rows(self, state: Mapping[str, Any]) -> int:
+        """Return the steps that a state says were taken, after a look at what says so."""
+        rows: Any = state.get("rows")
+        losses: Any = state.get("losses")
+        lists = isinstance(rows, list) and isinstance(losses, list)
+        if not lists or {type(row) for row in rows} - {dict} or {type(loss) for loss in losses} - {float}:
+            raise self.checkpoint.unusable(ValueError("it is not that of this training"))
+        return len(rows) * self.steps + len(losses)
+
+    def _take_place(self, places: Sequence[dict[str, Any]]) -> None:
+        """Go to this rank's place; from memory, it is the same for all ranks, whatever their number."""
+        place = places[self.ranks.rank % len(places)]
+        try:
+            self.train.load_state_dict(place["feed"])
+        except DataError as error:
+            raise DataError(
+                f"{self.checkpoint.path}: cannot be resumed from ({error}); go on with {len(places)} ranks, or "
+                "delete it"
+            ) from None
+        self._generator = place["generator"]
+
+    def _progress(self, loss: float) -> None:
+        """Log one line from time to time within an epoch."""
+        if self._report_due.due():
+            self._report_due.restart()
+            logging.info(
+                "epoch %d/%d, step %d/%d: loss %.4f; %s", len(self.rows) + 1, self.block.epochs,
+                len(self.losses), self.steps, loss, self._speed(),
+            )  # fmt: skip
+
+    def _report(self) -> None:
+        row = self.rows[-1]
+        self._report_due.restart()
+        self.live.epoch(self.done, {**row, "events_per_second": self.rate.steps(self.done) * self.batch})
+        logging.info(
+            "epoch %d/%d: loss %.4f, val loss %.4f, RankMe %.2f; %s",
+            row["epoch"], self.block.epochs, row["train_loss"], row["val_loss"], row["rank"], self._speed(),
+        )  # fmt: skip
+
+    def _speed(self) -> str:
+        """Return the speed; a process that has resumed at the end of an epoch has taken no step yet."""
+        rate = self.rate.steps(self.done)
+        if rate == 0:
+            return "no step since it was resumed"
+        left = (self.block.epochs * self.steps - self.done) / rate
+        return f"{rate * self.batch:.0f} events/s, {left:.0f} s left"
+
+
+class Rate:
+    """Steps per second since this process began, at the step ``first``."""
+
+    def __init__(self, first: int) -> None:
+        self.first, self.started = first, time.monotonic()
+
+    def steps(self, done: int) -> float:
+        """Return the rate after step ``done``; 0 before the first of this process."""
+        return (done - self.first) / max(time.monotonic() - self.started, 1e-9)
+
+
+def _not_finite(what: str) -> str:
+    return f"{what}; lower pretrain.learning_rate or raise pretrain.temperature"
+
+
+def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
+    """Raise :class:`TrainingError` if an epoch's metrics show a collapsed or untrained encoder."""
+    if signs := signs_of_collapse(block, row, batch):
+        raise TrainingError(
+            f"{_collapse(block, row, signs)}. Change pretrain.learning_rate, pretrain.temperature or "
+            "pretrain.batch; raise pretrain.epochs if the loss was still falling; or go on with what there is, "
+            "marked: pretrain.on_collapse: warn"
+        )
+
+
+def judge_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
+    """Return the signs of collapse in an epoch's metrics, with a warning; refuse them, as the block says."""
+    signs = signs_of_collapse(block, row, batch)
+    if signs and block.on_collapse == "stop":
+        refuse_collapse(block, row, batch)
+    elif signs:
+        logging.warning("%s; it is used all the same (pretrain.on_collapse: warn)", _collapse(block, row, signs))
+    return signs
+
+
+def _collapse(block: PretrainBlock, row: Row, signs: Sequence[str]) -> str:
+    when = f" in epoch {row['epoch']} of {block.epochs}" if "epoch" in row else ""
+    return f"pre-training ({block.method}) collapsed{when}: {'; '.join(signs)}"
+
+
+def _judged(block: PretrainBlock, row: Row, batch: int) -> Row:
+    """Return a line of the metrics with the number of alarms that it sets off."""
+    return {**row, "collapsed": len(signs_of_collapse(block, row, batch))}
+
+
+def signs_of_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
+    """Return what in an epoch's metrics shows a collapsed or untrained encoder.
+
+    VICReg has no loss of guessing. SupCon is meant to gather each class at a point, so that its rank is low.
+    """
+    chance, least = math.log(2 * batch - 1), rank_alarm(block)
+    signs = []
+    if block.loss != "vicreg" and not row["train_loss"] <= chance - LOSS_MARGIN:
+        signs.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
+    if not row["spread"] >= SPREAD_ALARM:
+        signs.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
+    if block.loss != "sup_con" and not row["rank"] >= least:
+        signs.append(f"RankMe {row['rank']:.2f} < {least:.2f}")
+    return signs
+
+
+def rank_alarm(block: PretrainBlock) -> float:
+    """Return the RankMe below which the latents of an encoder are collapsed."""
+    return min(RANK_ALARM, RANK_ALARM_FRACTION * block.encoder.latent)
+
+
+def _csv(lines: Iterable[Row]) -> str:
+    stream, rows = io.StringIO(), list(lines)
+    writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()

@@ -1,0 +1,87 @@
+"""The views of the events of one split, drawn and augmented: what a batch of pre-training is made of.
+
+Shapes: E events of the split, B events of a batch, K slots for their views (-1 in rows: an empty slot), R views.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from rs3l.config.blocks import PretrainBlock
+from rs3l.dataset.store import Ints, JetBatch, JetStore
+from rs3l.errors import DataError
+from rs3l.pretrain.subset import subset
+from rs3l.pretrain.views import all_views, angles, choose_pairs, hand_made, nominal_and_one, turn
+
+ALL = slice(None)
+
+
+class ViewSource:
+    """The views of the events of one split, for one method.
+
+    rs3l: re-simulations of a hard event, by the policy ``views`` drawn anew each epoch, each rotated
+    independently. jetclr: two augmentations of the nominal jet. All count the events with at least two views,
+    so that the number of steps is the same; jetclr and ``nominal_and_one`` draw from those of them that have a
+    nominal jet.
+    """
+
+    def __init__(self, block: PretrainBlock, store: JetStore, chosen: int | float | None = None) -> None:
+        """Take all events, or some ``chosen`` ones (see :func:`subset`); ``total`` counts all of them."""
+        self.block = block
+        self.store = store
+        self.events = store.events().at_least(2)
+        self.total = len(self.events.count)
+        if chosen is not None:
+            self.events = self.events.where(subset(self.events.event_id, chosen, block.seed))
+        if block.hand_made is not None or block.views == "nominal_and_one":
+            self.nominal = store.rows(variant="nominal")
+            self.nominal = self.nominal[np.isin(store.event_id[self.nominal], self.events.event_id)]
+            self.events = self.events.where(np.isin(self.events.event_id, store.event_id[self.nominal]))
+        if len(self.events.count) < 2:
+            raise DataError(
+                "fewer than two events have the views that pre-training needs; raise processes.<name>.events"
+            )
+
+    def draw(self, generator: Generator) -> Ints:
+        """Return the rows of the views of each event [K, E], before any augmentation; -1 is an empty slot."""
+        return all_views(self.events) if self.block.views == "all" else self.draw_pairs(generator)
+
+    def draw_pairs(self, generator: Generator) -> Ints:
+        """Return two rows per event [2, E]; validation compares these even if the policy is ``all``."""
+        if self.block.hand_made is not None:
+            return np.stack([self.nominal, self.nominal])
+        if self.block.views == "nominal_and_one":
+            return nominal_and_one(self.events, self.nominal, generator)
+        return choose_pairs(self.events, generator)
+
+    def views(self, rows: Ints, generator: Generator, part: slice = ALL) -> JetBatch:
+        """Return the views with ``rows`` [K, B], augmented: all R, or those of the events ``part``.
+
+        The random numbers are drawn for all slots, so that those of a view do not depend on ``part``.
+        """
+        if self.block.hand_made is None:
+            present = rows[:, part] >= 0
+            angle = angles(rows.size, generator).view(len(rows), -1)[:, part][torch.from_numpy(present)]
+            return turn(self.store.batch(rows[:, part][present]), angle[:, None])
+        assert self.block.detector is not None, "a jetclr block holds the detector"
+        jets = self.store.batch(rows.reshape(-1))
+        views = hand_made(jets, self.block.hand_made, self.block.detector, generator)
+        chosen = torch.arange(rows.size).view(2, -1)[:, part].flatten()
+        return JetBatch(*(values[chosen] for values in views))
+
+    def groups(self, rows: Ints) -> Tensor:
+        """Return what the loss compares [R] of the views with ``rows`` [K, B]."""
+        return groups_of(codes(self.store, rows), self.block.loss)
+
+
+def groups_of(codes: Ints, loss: str) -> Tensor:
+    """Return the event [R] of each view, or for SupCon its process, of ``codes`` [K, B] (-1: an empty slot)."""
+    event = np.broadcast_to(np.arange(codes.shape[1]), codes.shape)
+    return torch.from_numpy((codes if loss == "sup_con" else event)[codes >= 0])
+
+
+def codes(store: JetStore, rows: Ints) -> Ints:
+    """Return the process of the views ``rows`` [K, B], -1 in an empty slot."""
+    return np.where(rows >= 0, store.process[rows], -1)

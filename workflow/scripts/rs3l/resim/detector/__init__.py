@@ -1,0 +1,1 @@
+"""Detector: displacement, acceptance and response of a jet's candidates."""

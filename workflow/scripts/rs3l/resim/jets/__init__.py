@@ -1,0 +1,1 @@
+"""Jets: clustering, substructure, and matching to the anchor of the hard event."""

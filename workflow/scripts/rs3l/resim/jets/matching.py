@@ -1,0 +1,35 @@
+"""Matching of jets to the anchors of their hard events."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def nearest(
+    jet_eta: Floats,
+    jet_phi: Floats,
+    jet_event: npt.NDArray[np.int64],
+    eta: Floats,
+    phi: Floats,
+    radius: float,
+) -> npt.NDArray[np.int64]:
+    """Return for each event [E] the position of the jet nearest to its anchor, or -1 if none is within ``radius``.
+
+    Jets [J] are flat, ``jet_event`` [J] ascending; anchors ``eta``, ``phi`` [E]. Of equal distances, the
+    first jet. An infinite ``eta`` has no jet within the radius.
+    """
+    result = np.full(len(eta), -1, np.int64)
+    distance = np.hypot(jet_eta - eta[jet_event], wrap(jet_phi - phi[jet_event]))
+    order = np.lexsort((np.arange(len(distance)), distance, jet_event))
+    first = order[np.unique(jet_event[order], return_index=True)[1]]
+    inside = first[distance[first] < radius]
+    result[jet_event[inside]] = inside
+    return result
+
+
+def wrap(angle: Floats) -> Floats:
+    """Return ``angle`` in [-pi, pi)."""
+    return (angle + np.pi) % (2 * np.pi) - np.pi

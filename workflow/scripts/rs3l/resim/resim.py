@@ -1,0 +1,239 @@
+"""Stage 2: re-simulate the hard events of a shard under one variant, or under several that share the shower."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from rs3l.config.blocks import ResimBlock
+from rs3l.dataset.jets_file import JetsFile
+from rs3l.dataset.schema import Status
+from rs3l.dataset.splits import split_of
+from rs3l.errors import DataError, GeneratorError
+from rs3l.files import atomic
+from rs3l.hard.anchor import Anchor, find_anchor
+from rs3l.hard.jet_types import GLUON, GluonSplittings
+from rs3l.lhe.lhe import HardEvent, ShardInfo, open_shard
+from rs3l.pythia import installed_version
+from rs3l.pythia_reason import reason
+from rs3l.resim import shower
+from rs3l.resim.external.alternative import Alternative
+from rs3l.resim.jet_table import jet_table
+from rs3l.resim.shared import SharedShower, check_shared
+from rs3l.resim.shower import Particles, Recorder, Showerer, no_particles
+
+EFFECT_EVENTS = 100
+"""Settings that change none of so many events of the first shard are an error; mostly one event tells."""
+
+MAX_FAILED_FRACTION = 0.05
+"""A larger fraction of events that Pythia cannot complete stops the job."""
+
+Shower = Callable[[Sequence[HardEvent], Recorder], list[list[Particles]]]
+"""Some events and a recorder of the nominal's parton level; returns the batches of each view."""
+
+
+def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path, first: int | None = None) -> None:
+    """Re-simulate the LHE shard ``hard`` and write one row per hard event, in its order, to ``out``.
+
+    ``first`` is the hard event that the shard must begin with, if known. Raises :class:`DataError` for a
+    damaged or foreign shard, :class:`GeneratorError` if Pythia refuses the variant or fails on more than
+    ``MAX_FAILED_FRACTION`` of the events. Memory does not grow with the number of events.
+    """
+    resimulate_together([block], hard, [out], first)
+
+
+def resimulate_together(
+    views: Sequence[ResimBlock], hard: str | Path, outs: Sequence[str | Path], first: int | None = None
+) -> None:
+    """Re-simulate a shard under several variants in one job; each has its own file.
+
+    The first one is the nominal, whose shower the others share: they resample the hadronisation or the detector.
+    The files are those of :func:`resimulate_shard`, to the bit; errors are the same.
+    """
+    if len(outs) != len(views):
+        raise DataError(f"{len(outs)} files for {len(views)} variants; name one for each")
+    info, events = open_shard(hard)
+    _check_shard(views[0], hard, info, first)
+    if info.first == 0:
+        events = _checked(views, events)
+    start = perf_counter()
+    with ExitStack() as stack:
+        files = [stack.enter_context(JetsFile(stack.enter_context(atomic(out)))) for out in outs]
+        for tables in jet_tables(views, events):
+            for file, table in zip(files, tables, strict=True):
+                file.write(table)
+        for view, file in zip(views, files, strict=True):
+            _check_failures(file, view, hard, external=info.source is not None)
+            file.finish(_metadata(view, info))
+    seconds = perf_counter() - start
+    for out in outs:
+        logging.info("%s: %d events in %.1f s, %.0f events/s", out, info.events, seconds, info.events / seconds)
+
+
+def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
+    """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``)."""
+    return pa.concat_tables(table for (table,) in jet_tables([block], events))
+
+
+def jet_tables(views: Sequence[ResimBlock], events: Iterable[HardEvent]) -> Iterator[list[pa.Table]]:
+    """Yield the jets of some events at a time, a table per view: one row per event, in order.
+
+    Gluons are typed by their splitting in the nominal only; the merge gives all views the nominal's type.
+    """
+    if views[0].generator:  # a command works on all events at once
+        whole = list(events)
+        chosen = chosen_events(views[0], whole)
+        batches = Alternative(views[0], [whole[i] for i in chosen]).batches() if len(chosen) else [no_particles()]
+        yield [jet_table(views[0], whole, _anchors(views[0], whole), batches, chosen)]
+        return
+    showers = _showers(views)
+    for some in _chunks(events, shower.BATCH):
+        yield _tables_of(views, some, showers)
+
+
+def _tables_of(views: Sequence[ResimBlock], events: Sequence[HardEvent], showers: Shower) -> list[pa.Table]:
+    """Return a table per view of the same events. Only a view that is alone may leave some out."""
+    anchors, chosen = _anchors(views[0], events), chosen_events(views[0], events)
+    splittings = GluonSplittings(_gluons(anchors) if views[0].variant == "nominal" else {})
+    asked = [events[i] for i in chosen]
+    batches = showers(asked, splittings) if asked else [[no_particles()]]
+    typed = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
+    return [
+        jet_table(view, events, typed if view.variant == "nominal" else anchors, of_view, chosen)
+        for view, of_view in zip(views, batches, strict=True)
+    ]
+
+
+def chosen_events(block: ResimBlock, events: Sequence[HardEvent]) -> npt.NDArray[np.int64]:
+    """Return the positions of the events whose split the variant re-simulates."""
+    if block.chosen is None:
+        return np.arange(len(events))
+    splits = [split_of(block.seed, block.chosen.splits, block.process, event.index) for event in events]
+    return np.flatnonzero([split in block.chosen.only for split in splits])
+
+
+def _showers(views: Sequence[ResimBlock]) -> Shower:
+    """Return what simulates some events under all views."""
+    if len(views) > 1:
+        return SharedShower(views).shower
+    alone = Showerer(views[0])
+    return lambda events, recorder: [[alone.shower(events, recorder)]]
+
+
+def _chunks(events: Iterable[HardEvent], size: int) -> Iterator[list[HardEvent]]:
+    """Yield ``size`` events at a time."""
+    rest = iter(events)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _anchors(block: ResimBlock, events: Sequence[HardEvent]) -> list[Anchor]:
+    return [find_anchor(event, block.anchor, block.anchor_choice) for event in events]
+
+
+def _gluons(anchors: Sequence[Anchor]) -> dict[int, tuple[float, float]]:
+    """Return the directions of the anchors that are gluons, by position."""
+    return {i: (anchor.eta, anchor.phi) for i, anchor in enumerate(anchors) if _splits(anchor)}
+
+
+def _splits(anchor: Anchor) -> bool:
+    return anchor.pdg_id == GLUON and anchor.has_direction
+
+
+def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: int | None) -> None:
+    """Raise :class:`DataError` unless the shard is the one that this job is about."""
+    if info.process != block.process:
+        raise DataError(f"{hard}: holds events of {info.process}, not of {block.process}; delete it and run again")
+    if info.seed != block.seed:
+        raise DataError(f"{hard}: made with another campaign seed; delete it and run again")
+    if first is not None and info.first != first:
+        raise DataError(f"{hard}: begins with hard event {info.first}, not {first}; delete it and run again")
+    installed = installed_version()
+    if info.pythia not in (installed, ""):  # empty: not made by Pythia, but read from external files
+        raise DataError(
+            f"{hard}: made with Pythia {info.pythia}, but {installed} is installed, and the same seed gives other "
+            f"events there; install Pythia {info.pythia} again, or start another campaign (key `campaign`)"
+        )
+
+
+def _checked(views: Sequence[ResimBlock], events: Iterator[HardEvent]) -> Iterator[HardEvent]:
+    """Return the same events, once the first have shown that the variants are what they say."""
+    head = list(islice(events, EFFECT_EVENTS))
+    check_directions(views[0], head)
+    for view in views:
+        check_effect(view, head)
+    check_shared(views, head)
+    return chain(head, events)
+
+
+def check_directions(block: ResimBlock, events: Sequence[HardEvent]) -> None:
+    """Raise :class:`DataError` if no anchor of ``events`` moves across the beam: there will be no jet."""
+    if events and not any(anchor.has_direction for anchor in _anchors(block, events)):
+        raise DataError(
+            f"processes.{block.process}: in the first {len(events)} hard events the anchor {block.anchor} moves "
+            "along the beam, as at leading order in gg -> H or pp -> Z: it has no direction that a jet could be "
+            "near. Choose a process in which it recoils against a parton, or another `anchor`"
+        )
+
+
+def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
+    """Raise :class:`GeneratorError` if the variant's settings change none of ``events``.
+
+    Both are simulated with the nominal's random numbers, so that only the settings can tell them apart. Pythia
+    does not say when one part of it ignores the settings of another: VINCIA those of the default shower.
+    """
+    if block.baseline is None or not events:
+        return
+    own = block.model_copy(update={"resample": None})
+    nominal = own.model_copy(update={"pythia": block.baseline})
+    ours, theirs = Showerer(own), Showerer(nominal)
+    pieces = (events[:1], events[1:10], events[10:])
+    if all(ours.shower(some).same_as(theirs.shower(some)) for some in pieces if some):
+        raise GeneratorError(
+            f"variants.{block.variant}.pythia: these settings change none of the first {len(events)} events of "
+            f"{block.process}; remove the variant, or name the keys that the chosen shower and models know"
+        )
+
+
+def _check_failures(file: JetsFile, block: ResimBlock, hard: str | Path, external: bool) -> None:
+    failed, asked = file.status[Status.FAILED], file.rows - file.status[Status.SKIPPED]
+    if not failed:
+        return
+    name, key, limit, why = "Pythia", "pythia", MAX_FAILED_FRACTION, ""
+    if block.generator:
+        name, key, limit = "the external generator", "generator", block.generator.max_failed
+    elif file.first_failed is not None:
+        why = f" ({_why(block, hard, file.first_failed)})"
+    if failed > limit * asked:
+        raise GeneratorError(
+            f"{hard}: {name} failed on {failed} of {asked} events under the variant {block.variant}{why}; "
+            f"check variants.{block.variant}.{key}" + (f", and processes.{block.process}.lhe" if external else "")
+        )
+    logging.warning("%s: %s failed on %d of %d events%s", hard, name, failed, asked, why)
+
+
+def _why(block: ResimBlock, hard: str | Path, row: int) -> str:
+    """Return what Pythia says of the event in a row of the shard: alone, it fails in the same way."""
+    event = next(islice(open_shard(hard)[1], row, None))
+    return f"hard event {event.index}: {reason(lambda: Showerer(block).shower([event]))}"
+
+
+def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:
+    """Return what the merge needs to know of a shard, as the file's metadata."""
+    return {
+        "rs3l.block": block.model_dump_json(),
+        "rs3l.first": str(info.first),
+        "rs3l.events": str(info.events),
+        "rs3l.pythia": installed_version(),
+        "rs3l.subprocesses": json.dumps(info.subprocesses),
+    }

@@ -1,0 +1,254 @@
+"""The ranks of a training: one process each, joined by torch.distributed.
+
+A step has one global batch of views of B events. Every rank draws the random numbers of the whole batch,
+computes the latents of a slice of it, and sees the latents of all: loss and gradients are those of one
+process, up to rounding.
+
+Shapes: B events of the global batch, K slots for their views, D latent dimensions. The R views that there are
+(R = KB, if no slot is empty) are numbered slot by slot: of two views, those of event b are rows b and B + b.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from rs3l.dataset.store import Ints
+from rs3l.errors import ConfigError, StoppedError
+
+PORTS = range(15000, 30000)
+"""Ports of the rendezvous of Slurm tasks, by job number: below those that Linux gives out by itself."""
+
+CPU = torch.device("cpu")
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of a matrix that each rank has a part of; the gradients of all ranks flow back to the owner."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, rows: Tensor, total: int) -> Tensor:
+        ctx.rows = rows
+        full = own.new_zeros(total, own.shape[1]).index_copy_(0, rows, own)
+        dist.all_reduce(full)
+        return full
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        gradient = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient)
+        return gradient[ctx.rows], None, None
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """A process among the ``size`` of a training: alone, unless :func:`join` says otherwise.
+
+    ``sharing``: ranks that share the threads of one job (see :class:`Place`).
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = CPU
+    sharing: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the rank that writes."""
+        return self.rank == 0
+
+    def part(self, events: int) -> slice:
+        """Return this rank's slice of ``events`` events; the slices differ by one event at most."""
+        return slice(events * self.rank // self.size, events * (self.rank + 1) // self.size)
+
+    def rows(self, present: NDArray[np.bool_]) -> Tensor:
+        """Return the rows [r] of this rank's views among those that are ``present`` [K, B]."""
+        number = np.cumsum(present).reshape(present.shape) - 1
+        part = self.part(present.shape[1])
+        return torch.from_numpy(number[:, part][present[:, part]]).to(self.device)
+
+    def gather(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
+        """Return the latents [R, D] of all ranks from ``own`` [r, D], their ``rows`` [r] of the ``total`` R.
+
+        It is differentiable on every rank.
+        """
+        if self.size == 1:
+            return own
+        full: Tensor = _Gather.apply(own, rows, total)  # type: ignore[no-untyped-call]
+        return full
+
+    def totals(self, value: Tensor, *flags: bool) -> tuple[float, list[bool]]:
+        """Return the sum of a scalar over the ranks, and which of ``flags`` any rank has set."""
+        if self.size == 1:
+            return value.item(), list(flags)
+        together = torch.stack([value.detach(), *(value.new_tensor(float(flag)) for flag in flags)])
+        dist.all_reduce(together)
+        total, *counts = together.tolist()
+        return total, [count > 0 for count in counts]
+
+    def together(self, own: Ints, events: int) -> Ints:
+        """Return the columns [K, B] of all ranks from this rank's ``own`` [K, b] of ``events`` B."""
+        if self.size == 1:
+            return own
+        full = torch.zeros(len(own), events, dtype=torch.int64, device=self.device)
+        full[:, self.part(events)] = torch.from_numpy(own).to(self.device)
+        dist.all_reduce(full)
+        result: Ints = full.cpu().numpy()
+        return result
+
+    def collect(self, own: Any) -> list[Any]:
+        """Return a small object of every rank, on every rank."""
+        if self.size == 1:
+            return [own]
+        every: list[Any] = [None] * self.size
+        dist.all_gather_object(every, own)
+        return every
+
+    def wait(self) -> None:
+        """Wait until all ranks are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def averaging(self, network: nn.Module) -> nn.Module:
+        """Return ``network`` so that its backward pass averages the gradients over the ranks."""
+        return network if self.size == 1 else DistributedDataParallel(network, forward_sync_buffers=False)
+
+    def agree(self, value: int) -> bool:
+        """Return whether ``value`` is the same on all ranks."""
+        if self.size == 1:
+            return True
+        ends = torch.tensor([value, -value], device=self.device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return ends.sum().item() == 0
+
+
+class Place(NamedTuple):
+    """Where a launcher put this process: rank, number of ranks, rank on its node.
+
+    ``sharing``: ranks that share the threads of one job: torchrun starts all of a node in one job, srun
+    gives each its own.
+    """
+
+    rank: int
+    size: int
+    local: int
+    sharing: int
+
+
+def find_place(environment: Mapping[str, str]) -> Place:
+    """Return this process's place from the variables of torchrun or srun; without them it is alone.
+
+    Of Slurm only the variables of a job step count: inside an allocation of several tasks, a plain
+    ``python`` is still one process.
+    """
+
+    def number(name: str) -> int:
+        return int(environment[name])
+
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return Place(number("RANK"), number("WORLD_SIZE"), number("LOCAL_RANK"), number("LOCAL_WORLD_SIZE"))
+    if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return Place(number("SLURM_PROCID"), number("SLURM_STEP_NUM_TASKS"), number("SLURM_LOCALID"), 1)
+    return Place(0, 1, 0, 1)
+
+
+def choose_device(name: str | None, local: int, gpus: int = 0, sharing: int = 1) -> torch.device:
+    """Return the device ``name`` (cpu, cuda) of this rank; by default a GPU if it has one.
+
+    ``gpus``: how many the job asked for; ``sharing``: ranks beside each other that need one each. Raises
+    :class:`ConfigError` if GPUs are asked for and fewer are visible, unless ``name`` says that the CPU is meant.
+    """
+    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus and name != "cpu" and visible < sharing:
+        raise ConfigError(
+            f"resource gpu={gpus} of the rule pretrain: torch {torch.__version__} sees {visible} GPUs on "
+            f"{platform.node()}, and {sharing} are needed there; ask for GPUs that exist, with a CUDA build of "
+            "torch; or set gpu=0 (ranks on the CPU: tasks=N); or device=cpu beside it, to use the CPU all the same"
+        )
+    if name == "cpu" or (name is None and not torch.cuda.is_available()):
+        return CPU
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            f"--device {name}: torch {torch.__version__} sees no GPU on this node; ask for one "
+            "(resource gpu of the rule) and install a CUDA build of torch, or use --device cpu"
+        )
+    device = torch.device("cuda", local % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device
+
+
+@contextlib.contextmanager
+def join(device: str | None = None, gpus: int = 0) -> Iterator[Ranks]:
+    """Join the ranks of this training, if a launcher started several; yield this process's place.
+
+    ``gpus``: how many the job asked for. Raises :class:`ConfigError` if the GPU asked for, or the node to meet on,
+    cannot be found.
+    """
+    place = find_place(os.environ)
+    chosen = choose_device(device, place.local, gpus, place.sharing)
+    if place.size == 1:
+        yield Ranks(device=chosen)
+        return
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        meet_in_slurm(os.environ)
+    if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost") or place.sharing == place.size:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node: nothing beyond loopback
+    # Its functions take the group of the time of their import as a default argument, and would keep it for ever.
+    importlib.import_module("torch.distributed.nn.functional")
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, rank=place.rank, world_size=place.size)
+    try:
+        yield Ranks(place.rank, place.size, chosen, place.sharing)
+    except StoppedError:  # on all ranks, after the same step; its traceback still holds the network
+        atexit.register(_leave)
+        raise
+    dist.barrier()
+    _leave()
+
+
+def _leave() -> None:
+    """Leave the group and end its threads, which abort a process that ends while one of them drops a tensor.
+
+    Not after an error of one rank: its threads may wait for the others, and it should end at once.
+    """
+    gc.collect()  # a network is in a cycle of references, and holds the group
+    dist.destroy_process_group()
+
+
+def meet_in_slurm(environment: MutableMapping[str, str]) -> None:
+    """Set where the tasks of a Slurm step meet, unless it is set: the first node, a port by job number."""
+    if "MASTER_ADDR" not in environment:
+        environment["MASTER_ADDR"] = _first_address(environment["SLURM_STEP_NODELIST"])
+    environment.setdefault("MASTER_PORT", str(PORTS[int(environment["SLURM_JOB_ID"]) % len(PORTS)]))
+
+
+def _first_address(nodes: str) -> str:
+    """Return the address by which Slurm reaches the first node of a list such as ``n[1-2]``."""
+    try:
+        first = _scontrol("hostnames", nodes).split()[0]
+        return str(re.findall(r"\bNodeAddr=(\S+)", _scontrol("node", first))[0])
+    except (OSError, subprocess.CalledProcessError, IndexError) as error:
+        raise ConfigError(
+            f"the address of the first node of {nodes} is not known ({error}): set MASTER_ADDR to it"
+        ) from None
+
+
+def _scontrol(kind: str, name: str) -> str:
+    command = ["scontrol", "show", kind, name]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True)
+    return str(result.stdout)
