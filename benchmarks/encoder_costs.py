@@ -25,7 +25,8 @@ sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 from costs import machine  # noqa: E402
 from encoders import OTHERS, Batch, own_step, random_batch, timed  # noqa: E402
 
-from rs3l.config.models import EdgeConv, Encoder, Pretrain  # noqa: E402
+from rs3l.config.encoders import EdgeConv, Encoder  # noqa: E402
+from rs3l.config.pretrain import Pretrain  # noqa: E402
 from rs3l.files import write_text  # noqa: E402
 from rs3l.networks.base import JetEncoder  # noqa: E402
 from rs3l.networks.model_file import new_encoder  # noqa: E402

@@ -29,7 +29,7 @@ from torch.nn.functional import cosine_similarity, elu, normalize
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
-from rs3l.config.models import DeepSets, EdgeConv, Encoder, Transformer  # noqa: E402
+from rs3l.config.encoders import DeepSets, EdgeConv, Encoder, Transformer  # noqa: E402
 from rs3l.dataset.features import FEATURES, FLAGS  # noqa: E402
 from rs3l.networks.base import JetEncoder  # noqa: E402
 from rs3l.networks.edgeconv import EdgeConvEncoder, EdgeConvolution  # noqa: E402

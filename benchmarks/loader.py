@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config.blocks import PretrainBlock  # noqa: E402
-from rs3l.config.models import DeepSets  # noqa: E402
+from rs3l.config.encoders import DeepSets  # noqa: E402
 from rs3l.dataset.features import features  # noqa: E402
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, dataset_schema  # noqa: E402
 from rs3l.dataset.writer import DatasetWriter  # noqa: E402

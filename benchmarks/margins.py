@@ -118,7 +118,7 @@ def one(config: Any, run: str, args: argparse.Namespace, folder: Path) -> Line:
     save_encoder(trainer.encoder, folder / "model.safetensors")
     longest = 0.0
     for task in config.tasks:
-        settings = blocks.finetune(config, task, f"{name}_s0")
+        settings = blocks.finetune(config, task, str(Run(method)))
         warn = settings.finetune.model_copy(update={"on_undertrained": "warn"})
         settings = settings.model_copy(update={"finetune": warn})
         history = folder / "history.csv"

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
-from rs3l.config.models import Variant  # noqa: E402
+from rs3l.config.variants import Variant  # noqa: E402
 from rs3l.hard.hard import generate_shard  # noqa: E402
 from rs3l.resim.resim import resimulate_together  # noqa: E402
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
 from rs3l.config.library import library  # noqa: E402
-from rs3l.config.models import Variant  # noqa: E402
+from rs3l.config.variants import Variant  # noqa: E402
 from rs3l.hard.hard import generate_shard  # noqa: E402
 from rs3l.lhe.lhe import HardEvent, read_shard  # noqa: E402
 from rs3l.resim.resim import resimulate  # noqa: E402

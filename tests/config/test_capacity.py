@@ -10,7 +10,7 @@ import pytest
 
 from rs3l.config import load_campaign, parse_campaign
 from rs3l.config.capacity import EXACT, anchor_types, check_capacity, most_events
-from rs3l.config.models import Splits
+from rs3l.config.dataset import Splits
 from rs3l.dataset.splits import split_of
 from rs3l.errors import ConfigError
 from rs3l.hard.jet_types import hard_type

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
-from rs3l.config.models import EdgeConv, VicReg
+from rs3l.config.encoders import EdgeConv
+from rs3l.config.pretrain import VicReg
 from rs3l.errors import ConfigError
 from rs3l.pythia import check_settings
 from support.changes import changed

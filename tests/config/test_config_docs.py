@@ -11,8 +11,12 @@ import pytest
 import yaml
 
 from rs3l.config import load_campaign, parse_campaign
+from rs3l.config.campaign import Campaign
 from rs3l.config.docs import BEGIN, END, blocks_of, key_tables, replace_tables
-from rs3l.config.models import Campaign, Evaluate, Finetune, Pretrain, PtHat
+from rs3l.config.evaluate import Evaluate
+from rs3l.config.finetune import Finetune
+from rs3l.config.pretrain import Pretrain
+from rs3l.config.processes import PtHat
 from rs3l.config.schema import schema_text
 from rs3l.errors import DataError
 from rs3l.pythia import check_settings

@@ -13,7 +13,7 @@ import yaml
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.config import library as module
 from rs3l.config.library import library, tunes
-from rs3l.config.models import Variant
+from rs3l.config.variants import Variant
 from rs3l.errors import ConfigError, GeneratorError
 from rs3l.hard.anchor import find_anchor
 from rs3l.hard.hard import generate_shard

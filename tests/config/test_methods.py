@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rs3l.config import Campaign, blocks, methods, parse_campaign
-from rs3l.config.models import DeepSets, EdgeConv
+from rs3l.config.encoders import DeepSets, EdgeConv
 from rs3l.errors import ConfigError
 
 Values = dict[str, Any]

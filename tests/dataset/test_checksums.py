@@ -17,7 +17,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from rs3l.config.models import DeepSets
+from rs3l.config.encoders import DeepSets
 from rs3l.dataset.checksum import (
     COLUMNS,
     HEADER,

@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, r2_score
 
 from rs3l.config import blocks
-from rs3l.config.models import DeepSets
+from rs3l.config.encoders import DeepSets
 from rs3l.embed.latents import embed_test_jets
 from rs3l.embed.quality import (
     balanced_accuracy,

@@ -14,7 +14,8 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from rs3l.config.models import DeepSets, Encoder, Task
+from rs3l.config.encoders import DeepSets, Encoder
+from rs3l.config.tasks import Task
 from rs3l.dataset.features import features
 from rs3l.dataset.store import RAW, load_views
 from rs3l.embed.latents import embed_test_jets, write_latents

@@ -12,7 +12,7 @@ import pytest
 
 from rs3l import plan
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
-from rs3l.config.models import DeepSets, EdgeConv, Transformer
+from rs3l.config.encoders import DeepSets, EdgeConv, Transformer
 from rs3l.dataset.features import FEATURES as FEATURE_NAMES
 from rs3l.errors import ConfigError, DataError
 from rs3l.networks.build import build

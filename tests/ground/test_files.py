@@ -71,7 +71,7 @@ import resource
 from pathlib import Path
 import numpy as np, pyarrow as pa, torch
 from support.pretraining import block
-from rs3l.config.models import DeepSets
+from rs3l.config.encoders import DeepSets
 from rs3l.dataset.checksum import write_sealed
 from rs3l.errors import StorageError
 from rs3l.files import atomic

@@ -14,7 +14,8 @@ import pytest
 
 from rs3l.config import Campaign, blocks
 from rs3l.config.blocks import LheBlock, ResimBlock
-from rs3l.config.models import GeneratorCommand, PtHat
+from rs3l.config.processes import PtHat
+from rs3l.config.variants import GeneratorCommand
 from rs3l.dataset.schema import Status
 from rs3l.errors import DataError
 from rs3l.hard.anchor import find_anchor

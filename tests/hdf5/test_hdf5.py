@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rs3l.config.models import Splits, Task
+from rs3l.config.dataset import Splits
+from rs3l.config.tasks import Task
 from rs3l.dataset.store import load_views
 from rs3l.errors import CampaignError
 from rs3l.hdf5 import import_hdf5 as import_module

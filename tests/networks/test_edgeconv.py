@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import elu
 
-from rs3l.config.models import EdgeConv
+from rs3l.config.encoders import EdgeConv
 from rs3l.dataset.features import features
 from rs3l.networks.base import padded, real_slots
 from rs3l.networks.edgeconv import EdgeConvEncoder, EdgeConvolution, nearest

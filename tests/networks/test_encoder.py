@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from rs3l.config.models import DeepSets, EdgeConv, Encoder, Transformer
+from rs3l.config.encoders import DeepSets, EdgeConv, Encoder, Transformer
 from rs3l.dataset.features import FEATURES, features
 from rs3l.dataset.store import JetStore
 from rs3l.errors import DataError

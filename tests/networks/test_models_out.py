@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from rs3l.config.models import DeepSets, EdgeConv, Encoder, Transformer
+from rs3l.config.encoders import DeepSets, EdgeConv, Encoder, Transformer
 from rs3l.dataset import foreign_jets
 from rs3l.dataset.checksum import COLLAPSED
 from rs3l.dataset.foreign_jets import NEEDED

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from rs3l.config.models import EdgeConv
+from rs3l.config.encoders import EdgeConv
 from rs3l.dataset.features import features
 from rs3l.errors import DataError
 from rs3l.files import sha256

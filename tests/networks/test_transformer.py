@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rs3l.config.models import Transformer
+from rs3l.config.encoders import Transformer
 from rs3l.dataset.features import features
 from rs3l.networks.transformer import SMALLEST, AttentionBlock, TransformerEncoder, pair_features
 from support import toy

@@ -16,7 +16,9 @@ import yaml
 
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import FinetuneBlock, PretrainBlock
-from rs3l.config.models import DeepSets, Finetune, Task
+from rs3l.config.encoders import DeepSets
+from rs3l.config.finetune import Finetune
+from rs3l.config.tasks import Task
 from rs3l.embed.quality import write_latents_and_quality
 from rs3l.errors import ConfigError, TrainingError
 from rs3l.evaluate.evaluate import Evaluation, evaluate

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from rs3l.config.models import DeepSets
+from rs3l.config.encoders import DeepSets
 from rs3l.dataset.store import load_views
 from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.files import sha256

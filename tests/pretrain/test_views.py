@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from rs3l.config.models import Detector, HandMadeViews, Resolution
+from rs3l.config.detector import Detector, Resolution
+from rs3l.config.pretrain import HandMadeViews
 from rs3l.dataset.store import EventViews, JetBatch
 from rs3l.pretrain.views import (
     all_views,

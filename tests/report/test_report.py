@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 from rs3l.figures.registry import FIGURES
 from rs3l.report.captions import FOLDER, caption, kind_and_item, plain

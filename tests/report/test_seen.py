@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rs3l.config.models import Campaign, Variant
+from rs3l.config.campaign import Campaign
+from rs3l.config.variants import Variant
 from rs3l.figures.histograms import Accumulator
 from rs3l.figures.plot_data import shape_points
 from rs3l.figures.plot_resources import resource_table

@@ -22,7 +22,7 @@ import yaml
 
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import ResimBlock
-from rs3l.config.models import GeneratorCommand
+from rs3l.config.variants import GeneratorCommand
 from rs3l.dataset.schema import Status, jets_schema
 from rs3l.errors import ConfigError, GeneratorError
 from rs3l.hard.hard import generate_shard

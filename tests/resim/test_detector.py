@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rs3l.config.models import Detector, Resolution
+from rs3l.config.detector import Detector, Resolution
 from rs3l.resim.detector.detector import impact_parameters, smear_displacement
 
 

@@ -8,7 +8,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from rs3l.config.models import Jets
+from rs3l.config.jets import Jets
 from rs3l.errors import DataError
 from rs3l.resim.jet_table import _leading
 from rs3l.resim.jets import jets as module

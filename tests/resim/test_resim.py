@@ -16,7 +16,7 @@ import pytest
 from rs3l import seeds
 from rs3l.config import Campaign, blocks
 from rs3l.config.blocks import ResimBlock
-from rs3l.config.models import Detector
+from rs3l.config.detector import Detector
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, jets_schema
 from rs3l.errors import DataError, GeneratorError
 from rs3l.lhe.lhe import HardEvent, read_shard, write_shard

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rs3l.config.models import Calorimeter, Detector, Resolution
+from rs3l.config.detector import Calorimeter, Detector, Resolution
 from rs3l.errors import DataError
 from rs3l.resim.detector import cms, response
 from rs3l.resim.detector.response import respond

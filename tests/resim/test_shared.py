@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rs3l.config import Campaign, blocks, parse_campaign
+from rs3l.config.detector import Detector
 from rs3l.config.library import library
-from rs3l.config.models import Detector
 from rs3l.dataset.schema import Status
 from rs3l.errors import ConfigError, DataError, GeneratorError
 from rs3l.lhe.lhe import HardEvent, read_shard, write_shard

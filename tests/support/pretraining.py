@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from rs3l.config.blocks import PretrainBlock
-from rs3l.config.models import DeepSets, Detector, HandMadeViews, VicReg
+from rs3l.config.detector import Detector
+from rs3l.config.encoders import DeepSets
+from rs3l.config.pretrain import HandMadeViews, VicReg
 from rs3l.pretrain import pretrain as module
 from rs3l.pretrain.pretrain import pretrain
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs3l.config import blocks, load_campaign
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.dataset.checksum import write_sealed
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
 from rs3l.evaluate.evaluate import evaluate

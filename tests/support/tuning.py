@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from rs3l.config.blocks import FinetuneBlock
-from rs3l.config.models import DeepSets, Finetune, Task
+from rs3l.config.encoders import DeepSets
+from rs3l.config.finetune import Finetune
+from rs3l.config.tasks import Task
 
 PRETRAINED = ("probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp", "tuned_views")
 BASELINE = ("random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2")

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rs3l.config import Campaign, load_campaign
-from rs3l.config.models import Block
+from rs3l.config.base import Block
 from rs3l.errors import CampaignError, ConfigError
 from rs3l.files import written
 from rs3l.streams import argument_text, speak_any_locale

@@ -18,7 +18,10 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from rs3l.config import blocks, methods
-from rs3l.config.models import Block, Campaign, DeepSets, EdgeConv, Encoder, Pretrain, Transformer
+from rs3l.config.base import Block
+from rs3l.config.campaign import Campaign
+from rs3l.config.encoders import DeepSets, EdgeConv, Encoder, Transformer
+from rs3l.config.pretrain import Pretrain
 from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import ConfigError, DataError
 from rs3l.figures.registry import FIGURES, figure_names

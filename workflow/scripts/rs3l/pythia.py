@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rs3l.config.models import Campaign, PythiaValue
+from rs3l.config.base import PythiaValue
+from rs3l.config.campaign import Campaign
 from rs3l.errors import ConfigError, GeneratorError
 from rs3l.pythia_reason import reason, speaks
 

@@ -13,32 +13,21 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_serializer
 
 from rs3l import versions
 from rs3l.config import methods
-from rs3l.config.models import (
-    BASELINE_MODES,
-    OBSERVABLE_MODES,
-    PRETRAINED_MODES,
-    Block,
-    Campaign,
-    Detector,
-    Encoder,
-    Evaluate,
-    Finetune,
-    GeneratorCommand,
-    HandMadeViews,
-    Jets,
-    Loop,
-    Pretrain,
-    PtHat,
-    PythiaSettings,
-    SampleKind,
-    Splits,
-    Task,
-    Variant,
-    Verdict,
-    VicReg,
-)
+from rs3l.config.base import Block, PythiaSettings, SampleKind, Verdict
+from rs3l.config.campaign import Campaign
+from rs3l.config.dataset import Splits
+from rs3l.config.detector import Detector
+from rs3l.config.encoders import Encoder
+from rs3l.config.evaluate import Evaluate
+from rs3l.config.finetune import Finetune
+from rs3l.config.jets import Jets
+from rs3l.config.pretrain import HandMadeViews, Loop, Pretrain, VicReg
+from rs3l.config.processes import PtHat
+from rs3l.config.tasks import Task
+from rs3l.config.variants import GeneratorCommand, Variant
 from rs3l.errors import ConfigError
 from rs3l.files import sha256
+from rs3l.modes import MODES, Mode
 from rs3l.paths import Split
 from rs3l.runs import BASELINE, Run, is_baseline
 
@@ -306,7 +295,7 @@ def ablation_baselines(config: Campaign) -> list[str]:
 def _baselines(config: Campaign, settings: Mapping[str, Pretrain], first: Mapping[str, Pretrain]) -> list[str]:
     """Return a baseline for the block ``pretrain``, and one for each further network among the methods."""
     known, result = [config.pretrain], [BASELINE]
-    if not set(config.finetune.modes) & set(BASELINE_MODES) - set(OBSERVABLE_MODES):
+    if not any(MODES[name].has_network and not MODES[name].pretrained for name in config.finetune.modes):
         return result
     for name, block in {**first, **settings}.items():
         if block.model is None and not any(methods.same_baseline(block, other) for other in known):
@@ -518,7 +507,7 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
     block = run_settings(config, run)
     imported = imported_model(config, run) is not None
     changes = {
-        "modes": [mode for mode in config.finetune.modes if mode in _modes(run)],
+        "modes": [name for name in config.finetune.modes if _has_mode(run, MODES[name])],
         "labels": task_labels(config, task),
         "on_undertrained": on_undertrained(config, run),
     }
@@ -540,11 +529,9 @@ def task_labels(config: Campaign, task: str) -> list[int]:
     return config.tasks[task].labels or config.finetune.labels
 
 
-def _modes(run: str) -> tuple[str, ...]:
-    """Return the modes of a run; those without a network are in the run ``none`` alone."""
-    if not is_baseline(run):
-        return PRETRAINED_MODES
-    return BASELINE_MODES if run == BASELINE else tuple(set(BASELINE_MODES) - set(OBSERVABLE_MODES))
+def _has_mode(run: str, mode: Mode) -> bool:
+    """Return whether a run has classifiers of a mode; those without a network are in the run ``none`` alone."""
+    return mode.pretrained != is_baseline(run) and (mode.has_network or run == BASELINE)
 
 
 def every_run(config: Campaign) -> list[str]:

@@ -11,7 +11,9 @@ from functools import cache
 
 from rs3l import seeds
 from rs3l.config import methods
-from rs3l.config.models import Campaign, Splits, Task
+from rs3l.config.campaign import Campaign
+from rs3l.config.dataset import Splits
+from rs3l.config.tasks import Task
 from rs3l.errors import ConfigError
 from rs3l.paths import SPLITS, Split
 

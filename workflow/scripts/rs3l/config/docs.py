@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeGuard, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 
 BEGIN, END = "<!-- keys -->", "<!-- /keys -->"

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rs3l.config.models import Generator
+from rs3l.config.generator import Generator
 from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
 

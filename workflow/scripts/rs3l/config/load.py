@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rs3l.config.campaign import Campaign
 from rs3l.config.capacity import check_capacity
 from rs3l.config.library import with_library
 from rs3l.config.methods import override_problems
-from rs3l.config.models import Campaign
 from rs3l.config.problems import describe
 from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError

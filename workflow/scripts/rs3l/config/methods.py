@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rs3l.config.models import Campaign, Overrides, Pretrain
+from rs3l.config.base import Overrides
+from rs3l.config.campaign import Campaign
+from rs3l.config.pretrain import Pretrain
 from rs3l.runs import BASELINE, is_baseline
 
 READY: dict[str, Overrides] = {"rs3l": {}, "jetclr": {"views": "hand_made"}, "supcon": {"loss": "sup_con"}}

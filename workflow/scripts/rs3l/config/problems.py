@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Tag
 
+from rs3l.config.base import NO_NUMBER, PATTERNS
+from rs3l.config.campaign import Campaign
 from rs3l.config.docs import blocks_of, number_text, unit_of
-from rs3l.config.models import NO_NUMBER, PATTERNS, Campaign, Pretrain
+from rs3l.config.pretrain import Pretrain
 
 _UNIONS = (types.UnionType, typing.Union)
 _LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}

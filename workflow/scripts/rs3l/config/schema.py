@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rs3l.config.campaign import Campaign
 from rs3l.config.methods import READY
-from rs3l.config.models import Campaign, Pretrain, Process
+from rs3l.config.pretrain import Pretrain
+from rs3l.config.processes import Process
 
 
 def schema_text() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rs3l import seeds
-from rs3l.config.models import Splits
+from rs3l.config.dataset import Splits
 from rs3l.paths import Split
 
 

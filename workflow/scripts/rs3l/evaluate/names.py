@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable
 
 from rs3l.config import methods
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.config.models import VIEW_MODES, Campaign, Pretrain
+from rs3l.config.campaign import Campaign
+from rs3l.config.pretrain import Pretrain
+from rs3l.modes import MODES
 from rs3l.runs import BASELINE, Run, is_baseline
 
 Method = tuple[str, str]
@@ -23,27 +25,12 @@ SUBJECT_MODES = ("probe_h", "tuned", "tuned_views")
 """Modes of the subject (the campaign's first method) that are compared with all others."""
 
 _METHODS = {"rs3l": "RS3L", "jetclr": "JetCLR+", "supcon": "SupCon"}
-_MODES = {
-    "probe_h": "frozen, linear on h",
-    "probe_z": "frozen, linear on z",
-    "mlp_h": "frozen, five layers on h",
-    "mlp_z": "frozen, five layers on z",
-    "tuned": "fine-tuned",
-    "tuned_z": "fine-tuned through z",
-    "tuned_mlp": "fine-tuned, five layers",
-    "tuned_views": "fine-tuned, all views",
-    "scratch": "from scratch",
-    "scratch_mlp": "from scratch, five layers",
-    "scratch_views": "from scratch, all views",
-    "random": "random network, linear on h",
-    "gbt": "boosted trees: masses, N2, multiplicity",
-    "n2": "cut on N2",
-}
 
 
 def method_label(method: Method) -> str:
     """Return the name of any method in any mode, for people."""
-    name, mode = method[0], _MODES.get(method[1], method[1])
+    name = method[0]
+    mode = MODES[method[1]].label if method[1] in MODES else method[1]
     if name == "none":
         return mode
     if is_baseline(name):
@@ -174,7 +161,7 @@ def is_reference(method: Method, subject: Method) -> bool:
 def has_seen(block: EvaluateBlock, method: Method, variant: str) -> bool:
     """Return whether a method has learned from jets under a variant: as views, or as labelled jets."""
     name, mode = method
-    if variant == "nominal" or (mode in VIEW_MODES and block.variants[variant] == "train"):
+    if variant == "nominal" or (MODES[mode].views == "all" and block.variants[variant] == "train"):
         return True
     return not is_baseline(name) and variant in block.views[name]
 

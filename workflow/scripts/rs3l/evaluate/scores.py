@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from rs3l.config.models import Task
+from rs3l.config.tasks import Task
 from rs3l.dataset.checksum import intact_parquet
 from rs3l.errors import DataError
 from rs3l.evaluate.bootstrap import Estimate, combine_all
 from rs3l.evaluate.spread import Group, Runs
+from rs3l.modes import MODES
 from rs3l.runs import Run, is_baseline
 
 COLUMNS = (
@@ -30,9 +31,6 @@ _CLASSIFIER = ["mode", "labels", "repeat"]
 _JET = ["event_id", "variant"]
 
 Floats = NDArray[np.float64]
-
-WITHOUT_DRAWS = ("n2",)
-"""Modes that do not depend on the draw of the labels, and have no repeats."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class TaskScores:
             seeds=np.array([c.seed for c in chosen]),
             repeats=np.array([c.repeat for c in chosen]),
             has_seeds=not is_baseline(chosen[0].run),
-            has_repeats=chosen[0].mode not in WITHOUT_DRAWS,
+            has_repeats=MODES[chosen[0].mode].takes_labels,
         )
 
     def combined(self, values: Mapping[Group, Floats]) -> dict[Group, Estimate]:

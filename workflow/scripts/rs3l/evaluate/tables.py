@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.config.models import Evaluate
+from rs3l.config.evaluate import Evaluate
 from rs3l.dataset.checksum import intact_text
 from rs3l.errors import DataError, TrainingError
 from rs3l.evaluate import student

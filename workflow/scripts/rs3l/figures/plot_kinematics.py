@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
-from rs3l.config.models import Jets
+from rs3l.config.jets import Jets
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Accumulator, Shapes, fill_all, process_files

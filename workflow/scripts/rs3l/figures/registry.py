@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from rs3l.config import blocks, methods
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.evaluate.names import losses_text, methods_text, subject_text
 from rs3l.paths import CampaignPaths
 
@@ -65,8 +65,8 @@ class Figure:
     @property
     def labels(self) -> dict[str, str]:
         """Return what Snakemake's report sorts it by."""
-        of = {} if self.of == "campaign" else {self.of: f"{{{self.of}}}"}
-        return {"figure": self.name.replace("_", " "), **of}
+        labels = {"figure": self.name.replace("_", " ")}
+        return labels | {name.strip("{}"): name for name in self.wildcards}
 
     def heading(self, item: str = "") -> str:
         """Return its title, with the process or task that it is of."""

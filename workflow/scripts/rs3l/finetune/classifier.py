@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Generator, Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
-from rs3l.config.models import Finetune
+from rs3l.config.finetune import Finetune
 from rs3l.dataset.features import features
 from rs3l.dataset.store import Floats, Ints, JetStore
 from rs3l.errors import TrainingError

@@ -26,7 +26,6 @@ import numpy as np
 import pyarrow as pa
 
 from rs3l.config.blocks import FinetuneBlock
-from rs3l.config.models import VIEW_MODES
 from rs3l.dataset.checksum import COLLAPSED, SealedWriter, write_checked
 from rs3l.dataset.manifest import read_manifest
 from rs3l.dataset.store import Floats, Ints, JetStore, name_column
@@ -49,15 +48,13 @@ from rs3l.finetune.classifier import (
 from rs3l.finetune.high_level import N2, fit_cut, fit_trees
 from rs3l.finetune.probe import Array, Probe, fit_probe
 from rs3l.finetune.sample import SIDES, load_sample
+from rs3l.modes import MODES
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, new_encoder, signs_in
 from rs3l.seeds import keyed_hash
 
 VALIDATION_JETS = 2000
 """Nominal validation jets that choices are made on, at most, half of each class."""
-
-FROZEN = ("probe_h", "probe_z", "mlp_h", "mlp_z")
-"""Modes on a frozen pre-trained encoder."""
 
 HISTORY = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
@@ -154,7 +151,8 @@ class Job:
     def __init__(self, block: FinetuneBlock, manifest: str | Path, constituents: int) -> None:
         self.block = block
         self.constituents = constituents
-        train_variants = block.variants if set(block.finetune.modes) & set(VIEW_MODES) else ["nominal"]
+        all_views = any(MODES[mode].views == "all" for mode in block.finetune.modes)
+        train_variants = block.variants if all_views else ["nominal"]
         every_variant = list(read_manifest(manifest).variants)
         self.samples = {
             split: load_sample(manifest, split, block.task, variants, constituents)
@@ -229,7 +227,7 @@ class Job:
         frozen = Frozen(self, encoder)
         draws = list(self.draws())
         for mode in self.block.finetune.modes:
-            if mode in FROZEN:
+            if MODES[mode].start == "frozen":
                 yield from (frozen.classifier(mode, draw) for draw in draws)
             else:
                 yield from self.trained(mode, draws, [frozen.start(mode, draw) for draw in draws])
@@ -238,11 +236,11 @@ class Job:
         """Yield the configured classifiers that know no pre-training."""
         draws = list(self.draws())
         for mode in self.block.finetune.modes:
-            if mode == "random":
+            if MODES[mode].start == "random":
                 yield from self.random(draws)
-            elif mode == "gbt":
+            elif MODES[mode].head == "trees":
                 yield from (self.trees(draw) for draw in draws)
-            elif mode == "n2":
+            elif MODES[mode].head == "cut":
                 yield from self.cut()
             else:
                 yield from self.trained(mode, draws, [self.untrained(mode, draw) for draw in draws])
@@ -257,7 +255,7 @@ class Job:
         """Return a network that knows nothing yet."""
         words = (mode, draw.labels, draw.repeat)
         encoder = self.fresh_encoder(self.train.rows(variant="nominal"), *words)
-        if mode != "scratch_mlp":
+        if MODES[mode].head == "linear":
             return supervised(encoder)
         return supervised(encoder, new_head(encoder.config.representation, self.block.seed, *self.words, *words))
 
@@ -300,8 +298,8 @@ class Job:
     def train_network(self, mode: str, draw: Draw, network: Classifier) -> Fit:
         """Train one network on the labels of ``draw``."""
         settings = self.block.finetune
-        data = self.labelled(draw, None if mode in VIEW_MODES else "nominal")
-        rate = settings.tune_learning_rate if mode.startswith("tuned") else settings.learning_rate
+        data = self.labelled(draw, None if MODES[mode].views == "all" else "nominal")
+        rate = settings.tune_learning_rate if MODES[mode].start == "tuned" else settings.learning_rate
         fit = Training(network, data, settings, rate, self.block.seed, *self.training_words(mode, draw)).run(
             self.validation
         )
@@ -342,18 +340,18 @@ class Frozen:
 
     def classifier(self, mode: str, draw: Draw) -> Result:
         """Return one classifier on the frozen encoder: a probe, or a five-layer head."""
-        test = self.test_z if mode.endswith("_z") else self.test_h
-        if mode not in ("mlp_h", "mlp_z"):
-            probe = self.probe_z(draw) if mode == "probe_z" else self.probe_h(draw)
-            return self.result(mode, draw, probe, test)
+        space = MODES[mode].space
+        test = self.test_z if space == "z" else self.test_h
+        if MODES[mode].head == "linear":
+            return self.result(mode, draw, self.probe_z(draw) if space == "z" else self.probe_h(draw), test)
         head, fit = self.head(mode, draw)
         return Result(mode, draw.labels, draw.repeat, fit, FrozenValidation(test, self.job.val_y).logits(head))
 
     def start(self, mode: str, draw: Draw) -> Classifier:
         """Return a network that starts as a classifier on the frozen encoder."""
-        if mode == "tuned_mlp":
-            return Classifier(copy.deepcopy(self.encoder), copy.deepcopy(self.head("mlp_h", draw)[0]))
-        latent = mode == "tuned_z"
+        latent = MODES[mode].space == "z"
+        if MODES[mode].head == "deep":
+            return Classifier(copy.deepcopy(self.encoder), copy.deepcopy(self.head("mlp_h", draw)[0]), latent)
         return tuned(self.encoder, self.probe_z(draw) if latent else self.probe_h(draw), latent)
 
     def probe_h(self, draw: Draw) -> Probe:
@@ -382,7 +380,7 @@ class Frozen:
         return self._heads[key]
 
     def _trained_head(self, mode: str, draw: Draw) -> tuple[Head, Fit]:
-        job, space = self.job, mode[-1]
+        job, space = self.job, MODES[mode].space
         data = job.labelled(draw, "nominal")
         x = self._embedded(space, data)
         words = job.training_words(mode, draw)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rs3l.config.models import Task
+from rs3l.config.tasks import Task
 from rs3l.dataset.observables import load_columns
 from rs3l.dataset.store import JetStore, load_views
 from rs3l.errors import DataError

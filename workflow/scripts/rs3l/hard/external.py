@@ -19,8 +19,8 @@ import numpy as np
 import pylhe
 from pydantic import Field, ValidationError
 
+from rs3l.config.base import Block, SampleKind
 from rs3l.config.blocks import LheBlock, LheSource
-from rs3l.config.models import Block, SampleKind
 from rs3l.errors import DataError
 from rs3l.files import sha256, write_text
 from rs3l.hard.anchor import Anchor, find_anchor

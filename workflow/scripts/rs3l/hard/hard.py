@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rs3l import seeds
+from rs3l.config.base import PythiaSettings
 from rs3l.config.blocks import HardBlock
-from rs3l.config.models import PtHat, PythiaSettings
+from rs3l.config.processes import PtHat
 from rs3l.errors import GeneratorError
 from rs3l.lhe.cross_section import Sums
 from rs3l.lhe.lhe import HardEvent, Particle, ShardInfo, check_conservation, write_shard

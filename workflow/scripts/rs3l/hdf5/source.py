@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from rs3l.config.models import Splits
+from rs3l.config.dataset import Splits
 from rs3l.errors import ConfigError, DataError
 from rs3l.hdf5.layout import (
     CANDIDATES,

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rs3l.config import methods
+from rs3l.config.campaign import Campaign
 from rs3l.config.capacity import refuse
-from rs3l.config.models import Campaign
 from rs3l.errors import ConfigError
 from rs3l.files import sha256
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from rs3l.config.models import SampleKind
+from rs3l.config.base import SampleKind
 from rs3l.errors import DataError
 
 # Possessive and within a line: a head of many megabytes is searched once for each.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rs3l.config.models import Encoder
+from rs3l.config.encoders import Encoder
 from rs3l.dataset.features import FEATURES, FLAGS, features
 from rs3l.dataset.store import Ints, JetBatch, JetStore
 from rs3l.errors import DataError

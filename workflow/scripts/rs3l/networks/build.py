@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rs3l.config.models import DeepSets, EdgeConv, Encoder
+from rs3l.config.encoders import DeepSets, EdgeConv, Encoder
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.deepsets import DeepSetsEncoder
 from rs3l.networks.edgeconv import EdgeConvEncoder

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rs3l.config.models import DeepSets
+from rs3l.config.encoders import DeepSets
 from rs3l.dataset.features import FEATURES
 from rs3l.networks.base import JetEncoder, padded, real_slots
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, embedding_bag, linear
 
-from rs3l.config.models import EdgeConv
+from rs3l.config.encoders import EdgeConv
 from rs3l.dataset.features import FEATURES
 from rs3l.dataset.store import Ints, JetStore
 from rs3l.networks.base import JetEncoder, padded, real_slots

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from rs3l.config.models import Encoder
+from rs3l.config.encoders import Encoder
 from rs3l.dataset.features import FEATURES, features
 from rs3l.dataset.store import Floats, Ints, JetStore
 from rs3l.errors import DataError

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from rs3l.config.models import Transformer
+from rs3l.config.encoders import Transformer
 from rs3l.dataset.features import features
 from rs3l.dataset.store import RAW, JetBatch
 from rs3l.errors import ConfigError

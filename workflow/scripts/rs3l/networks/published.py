@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from rs3l.config.models import EdgeConv
+from rs3l.config.encoders import EdgeConv
 from rs3l.dataset.features import FEATURES
 from rs3l.errors import DataError
 from rs3l.files import sha256

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from rs3l.config.models import Transformer
+from rs3l.config.encoders import Transformer
 from rs3l.dataset.features import FEATURES
 from rs3l.networks.base import JetEncoder
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, softplus
 
-from rs3l.config.models import VicReg
+from rs3l.config.pretrain import VicReg
 
 VARIANCE_EPSILON = 1e-4
 """Added to a variance before its square root (arXiv:2105.04906, eq. 2)."""

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from rs3l.config.models import Detector, HandMadeViews, Resolution
+from rs3l.config.detector import Detector, Resolution
+from rs3l.config.pretrain import HandMadeViews
 from rs3l.dataset.store import RAW, EventViews, Ints, JetBatch
 from rs3l.seeds import keyed_hash
 

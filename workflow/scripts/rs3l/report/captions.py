@@ -14,7 +14,7 @@ import jinja2
 from docutils.core import publish_parts
 from markupsafe import Markup
 
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.figures.registry import QUOTES, kind_and_item
 
 FOLDER = Path(__file__).resolve().parents[3] / "report"

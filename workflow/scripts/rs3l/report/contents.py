@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.dataset.checksum import check_json
 from rs3l.errors import DataError
 from rs3l.evaluate.registry import TABLES

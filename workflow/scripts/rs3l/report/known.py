@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from rs3l.config import blocks
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 from rs3l.evaluate.names import baselines_of, methods_of
 from rs3l.figures.plot_results import read_table

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rs3l.config import blocks
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.dataset.manifest import read_manifest
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.plot_results import read_table

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from rs3l import __version__
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.dataset.manifest import read_counts
 from rs3l.evaluate.marks import warnings
 from rs3l.evaluate.names import method_label

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rs3l.config import blocks, methods
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 from rs3l.evaluate.names import Method, baseline_of, headline_efficiency, method_of, peer_of, rejection_name
 from rs3l.evaluate.tables import having

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from rs3l.config import blocks
-from rs3l.config.models import Campaign, PtHat
+from rs3l.config.campaign import Campaign
+from rs3l.config.processes import PtHat
 from rs3l.dataset.manifest import Manifest, read_counts
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import SIGNS, footnote, mark, warnings, with_counts

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from rs3l.config.models import Campaign
+from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import SIGNS, collapsed_methods, legend
 from rs3l.evaluate.names import short_label

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rs3l import seeds
+from rs3l.config.base import PythiaSettings
 from rs3l.config.blocks import ResimBlock
-from rs3l.config.models import PythiaSettings
 from rs3l.errors import GeneratorError
 from rs3l.lhe.lhe import HardEvent
 from rs3l.lhe.memory import memory_source

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rs3l.config.models import Detector, Resolution
+from rs3l.config.detector import Detector, Resolution
 
 Floats = npt.NDArray[np.float64]
 

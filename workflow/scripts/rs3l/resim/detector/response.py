@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from rs3l.config.models import Calorimeter, Detector
+from rs3l.config.detector import Calorimeter, Detector
 from rs3l.errors import DataError
 from rs3l.resim.detector import cms
 from rs3l.resim.shower import Particles

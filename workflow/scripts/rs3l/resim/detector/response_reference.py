@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rs3l.config.models import Calorimeter, Detector
+from rs3l.config.detector import Calorimeter, Detector
 from rs3l.resim.detector import cms
 
 

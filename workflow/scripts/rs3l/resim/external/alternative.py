@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
-from rs3l.config.models import GeneratorCommand
+from rs3l.config.variants import GeneratorCommand
 from rs3l.errors import GeneratorError
 from rs3l.files import full
 from rs3l.hard.anchor import find_anchor

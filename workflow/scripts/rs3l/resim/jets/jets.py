@@ -10,7 +10,7 @@ import fastjet
 import numpy as np
 import numpy.typing as npt
 
-from rs3l.config.models import Jets
+from rs3l.config.jets import Jets
 from rs3l.errors import DataError
 from rs3l.resim.jets.matching import nearest
 from rs3l.resim.jets.soft_drop import Groomed, soft_drop

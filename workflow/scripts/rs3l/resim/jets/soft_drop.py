@@ -16,7 +16,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from rs3l.config.models import Jets
+from rs3l.config.jets import Jets
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -1,0 +1,197 @@
+"""The campaign's configuration: typed, bounded, unknown keys refused.
+
+The JSON schema for editors (``config/schema.json``) is generated from these classes. Units are GeV, mm
+and radians; every field's description is what ``config/README.md`` shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from rs3l.config.base import FOLDER_PATH, Block, Name, Overrides
+from rs3l.config.dataset import Dataset
+from rs3l.config.detector import Detector
+from rs3l.config.evaluate import Evaluate
+from rs3l.config.finetune import Finetune
+from rs3l.config.generator import Generator
+from rs3l.config.jets import Jets
+from rs3l.config.pretrain import Pretrain
+from rs3l.config.processes import Process
+from rs3l.config.tasks import Task
+from rs3l.config.variants import SHAREABLE_GROUPS, Variant
+from rs3l.modes import MODES
+
+GENERATOR_CUT_REACH = 0.8
+"""Largest pt_hat.min / jets.pt_min: above it, the generator cut shapes the spectrum of the accepted jets."""
+
+LARGEST_ECM = 1e6
+"""Largest energy of a collision [GeV]; a larger one was meant in MeV."""
+
+MASSES = {6: 173.0, 23: 91.0, 24: 80.0, 25: 125.0}
+"""Masses of anchors [GeV], for the energy that a process needs at least."""
+
+
+class Campaign(Block):
+    """A campaign: processes x variants, and what is learned from them."""
+
+    campaign: Name = Field(description="Name; results go to <results>/<campaign>.")
+    results: str = Field("results", pattern=FOLDER_PATH, description="Folder of all campaigns.")
+    seed: int = Field(20240311, ge=0, lt=2**63, description="Root of every random number.")
+    events_per_shard: int = Field(gt=0, description="Hard events per job; no effect on the data set.")
+    share_shower: bool = Field(
+        False,
+        description="One job per shard for the nominal and all variants that resample the hadronisation or the "
+        "detector: its shower is made once for all. No effect on the data set; fewer and cheaper jobs, but a new "
+        "variant of this kind runs all of them again.",
+    )
+    generator: Generator = Generator()
+    processes: dict[Name, Process] = Field(min_length=1)
+    variants: dict[Name, Variant] = Field(min_length=1)
+    detector: Detector = Detector()
+    jets: Jets = Jets()
+    dataset: Dataset = Dataset()
+    pretrain: Pretrain = Pretrain()
+    tasks: dict[Name, Task] = Field(min_length=1)
+    finetune: Finetune = Finetune()
+    evaluate: Evaluate = Evaluate()
+    ablations: dict[Name, Overrides] = Field(
+        {},
+        description="Further pre-trainings by name, as the keys of `pretrain` that each changes. The target "
+        "`ablations` alone makes them.",
+    )
+
+    @model_validator(mode="after")
+    def _check_across_blocks(self) -> Self:
+        problems = [
+            *_variant_problems(self.variants),
+            *_energy_problems(self.generator.ecm, self.processes, self.jets),
+            *_cut_problems(self.processes, self.jets),
+            *_detector_problems(self.variants, self.detector),
+            *(_share_problems(self.variants) if self.share_shower else []),
+            *_reference_problems(self),
+            *_mode_problems(self.finetune),
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def root(self) -> str:
+        """Folder of this campaign's files."""
+        return f"{self.results}/{self.campaign}"
+
+
+def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
+    problems = []
+    if "nominal" not in variants:
+        problems.append("variants.nominal: missing; add `nominal: {}`")
+    for name, variant in variants.items():
+        if (name == "nominal") != (variant.resample is None):
+            problems.append(
+                f"variants.{name}.resample: every variant but `nominal` says from which stage it is "
+                "resampled (shower, hadronisation or detector), and nominal says none"
+            )
+    if variants.get("nominal", Variant()).use != "train":
+        problems.append("variants.nominal.use: the nominal cannot be held out")
+    if sum(v.use == "train" for v in variants.values()) < 2:
+        problems.append("variants: pre-training needs two variants with `use: train`; add one, e.g. seed")
+    return problems
+
+
+def _energy_problems(ecm: float, processes: Mapping[str, Process], jets: Jets) -> list[str]:
+    """Every process must reach its jets: an anchor of that pT, and something that recoils from it."""
+    if ecm > LARGEST_ECM:
+        return [f"generator.ecm: {ecm:g} GeV is beyond any collider; the key is in GeV: 13 TeV is 13000"]
+    problems = []
+    for name, process in processes.items():
+        pt = max(jets.pt_min, process.pt_hat.min if process.pt_hat else 0.0)
+        codes = [] if process.anchor == "outgoing_parton" else process.anchor
+        threshold = pt + math.hypot(pt, min((MASSES.get(abs(int(code)), 0.0) for code in codes), default=0.0))
+        if ecm <= threshold:
+            problems.append(
+                f"generator.ecm: {ecm:g} GeV is not enough for the jets of processes.{name}, which need more than "
+                f"{threshold:.0f} GeV (twice a pT of {pt:g} GeV, and the mass of the anchor); the key is in GeV: "
+                "13 TeV is 13000"
+            )
+    return problems
+
+
+def _cut_problems(processes: Mapping[str, Process], jets: Jets) -> list[str]:
+    limit = GENERATOR_CUT_REACH * jets.pt_min
+    cuts = {name: process.pt_hat for name, process in processes.items() if process.pt_hat is not None}
+    problems = [
+        f"processes.{name}.pt_hat.min: {cut.min:g} GeV is above {GENERATOR_CUT_REACH:g} x "
+        f"jets.pt_min ({jets.pt_min:g} GeV), so that the generator cut would shape the jets; lower it to "
+        f"{limit:g} GeV or less (two thirds of the jet cut is usual), or raise jets.pt_min"
+        for name, cut in cuts.items()
+        if cut.min > limit
+    ]
+    problems += [
+        f"processes.{name}.pt_hat.max: {cut.max:g} GeV is not above jets.pt_min "
+        f"({jets.pt_min:g} GeV): hardly any jet would pass; raise it or remove it"
+        for name, cut in cuts.items()
+        if cut.max is not None and cut.max <= jets.pt_min
+    ]
+    return problems
+
+
+def _detector_problems(variants: Mapping[str, Variant], detector: Detector) -> list[str]:
+    smeared = any(width.constant > 0 or width.slope > 0 for width in (detector.d0, detector.dz))
+    if detector.response != "none" or smeared:
+        return []
+    return [
+        f"variants.{name}.resample: the detector draws no random number (response: none, no smearing of d0 and "
+        "dz), so that this variant is the nominal; set detector.response: cms, or remove the variant"
+        for name, variant in variants.items()
+        if variant.resample == "detector"
+    ]
+
+
+def _share_problems(variants: Mapping[str, Variant]) -> list[str]:
+    after_shower = [v for v in variants.values() if v.resample in ("hadronisation", "detector")]
+    if not after_shower:
+        return ["share_shower: no variant has `resample: hadronisation` or `detector`; remove it"]
+    return [
+        f"variants.{name}.pythia.{key}: with `share_shower`, only these groups may differ from the nominal's: "
+        f"{', '.join(group.rstrip(':') for group in SHAREABLE_GROUPS)}; use `resample: shower`, or remove "
+        "`share_shower`"
+        for name, variant in variants.items()
+        if variant.resample == "hadronisation"
+        for key in variant.pythia
+        if not key.startswith(SHAREABLE_GROUPS)
+    ]
+
+
+def _mode_problems(finetune: Finetune) -> list[str]:
+    return [
+        f"finetune.modes: none {kind} pre-training; add one of {', '.join(known)}"
+        for kind, pretrained in (("with", True), ("without", False))
+        for known in [[name for name, mode in MODES.items() if mode.pretrained == pretrained]]
+        if not set(finetune.modes) & set(known)
+    ]
+
+
+def _reference_problems(config: Campaign) -> list[str]:
+    processes, variants = set(config.processes), set(config.variants)
+    problems = [
+        f"tasks.{name}.{role}: no process {process!r}; known: {', '.join(sorted(processes))}"
+        for name, task in config.tasks.items()
+        for role, process in (("signal", task.signal), ("background", task.background))
+        if process not in processes
+    ]
+    problems += [
+        f"evaluate.{key}: no variant {variant!r}; known: {', '.join(sorted(variants))}"
+        for key, names in (("variants", config.evaluate.variants), ("pair", config.evaluate.pair))
+        for variant in names
+        if variant not in variants
+    ]
+    if not any(process.use == "pretrain" for process in config.processes.values()):
+        problems.append("processes: none has `use: pretrain`")
+    return problems

@@ -1,0 +1,45 @@
+"""The block `dataset`: splits and files."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from rs3l.config.base import Block, Fraction
+from rs3l.paths import Split
+
+
+class Splits(Block):
+    """Fractions of the hard events; an event is in one split with all its views."""
+
+    train: Fraction = Field(0.65, description="Pre-training and labels.")
+    val: Fraction = Field(0.10, description="Every choice: best epoch, regularisation.")
+    test: Fraction = Field(0.25, description="Results only.")
+
+    def at(self, position: float) -> Split:
+        """Return the split of an event at a position in [0, 1)."""
+        if position < self.train:
+            return "train"
+        return "val" if position < self.train + self.val else "test"
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if not math.isclose(self.train + self.val + self.test, 1.0, abs_tol=1e-9):
+            raise ValueError(f"train + val + test is {self.train + self.val + self.test:g}, not 1")
+        return self
+
+
+class Dataset(Block):
+    """How the jets are merged."""
+
+    splits: Splits = Splits()
+    min_views: int = Field(1, ge=1, description="Events with fewer matched views are left out.")
+    events_per_part: int = Field(
+        20_000, gt=0, description="Hard events per part (one file per split); independent of the shards."
+    )
+    events_per_row_group: int = Field(2_000, gt=0, description="Hard events per row group.")

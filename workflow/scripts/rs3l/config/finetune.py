@@ -1,0 +1,48 @@
+"""The block `finetune`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import (
+    Field,
+)
+
+from rs3l.config.base import Block, Verdict
+from rs3l.modes import MODES
+
+if TYPE_CHECKING:
+    ModeName = str
+else:
+    ModeName = Literal[tuple(MODES)]
+    """A mode of the registry."""
+
+
+class Finetune(Block):
+    """Classifiers on the pre-trained network, and their baselines."""
+
+    modes: list[ModeName] = Field(
+        ["probe_h", "probe_z", "tuned", "random", "scratch", "scratch_views", "gbt", "n2"],
+        min_length=1,
+        description="Classifiers, in words in docs/finetune.md: those on a pre-trained network (probe_h, probe_z, "
+        "mlp_h, mlp_z, tuned, tuned_z, tuned_mlp, tuned_views) and those without one (the others).",
+    )
+    labels: list[Annotated[int, Field(ge=10)]] = Field(
+        [100, 300, 1000], min_length=1, description="Numbers of labelled hard events, half of them signal."
+    )
+    repeats: int = Field(3, ge=1, le=100, description="Draws of the labels and of the initialisation.")
+    batch: int = Field(64, ge=2, description="Jets per step of the trained networks.")
+    learning_rate: float = Field(1e-3, gt=0, description="Learning rate from scratch (AdamW).")
+    tune_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of fine-tuning.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
+    patience: int = Field(10, ge=1, description="Epochs without a better validation loss before a training stops.")
+    min_steps: int = Field(100, ge=0, description="Optimiser steps before a training may stop.")
+    max_epochs: int = Field(
+        400, ge=2, description="A training that may not stop here yet is under-trained, which is an error."
+    )
+    on_undertrained: Verdict = Field(
+        "stop",
+        description="What an under-trained network does. stop: an error, for such a baseline flatters its rivals. "
+        "warn: its best epoch is used, and marked wherever its numbers appear. Ablations always warn. A change "
+        "re-runs nothing.",
+    )

@@ -1,0 +1,132 @@
+"""The block `pretrain`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from rs3l.config.base import Block, Fraction, ModelPath, Name, Overrides, Verdict
+from rs3l.config.encoders import DeepSets, Encoder
+
+
+class VicReg(Block):
+    """Weights of VICReg's three terms (arXiv:2105.04906, eq. 6)."""
+
+    invariance: float = Field(25.0, ge=0, description="Weight lambda of the squared distance of the two views.")
+    variance: float = Field(25.0, ge=0, description="Weight mu of the hinge on each dimension's deviation.")
+    covariance: float = Field(1.0, ge=0, description="Weight nu of the squared covariances of the dimensions.")
+
+
+class Loop(Block):
+    """How pre-training goes through its steps; docs/pretrain.md has the paper's settings."""
+
+    optimizer: Literal["adamw", "adam"] = Field(
+        "adamw", description="adam: `weight_decay` is added to the gradient; the paper has none."
+    )
+    schedule: Literal["one_cycle", "cosine", "step"] = Field(
+        "one_cycle",
+        description="Of the learning rate. one_cycle: up to `learning_rate` and down. cosine: down from it to 0. "
+        "step: times `step_factor` every `step_epochs`, as the paper.",
+    )
+    step_epochs: int = Field(50, ge=1, description="Epochs between two steps of `schedule: step`.")
+    step_factor: float = Field(0.5, gt=0, le=1, description="Factor of each step of `schedule: step`.")
+    clip: float | None = Field(
+        None, gt=0, description="Largest norm of the gradient; longer ones are scaled down."
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32",
+        description="bf16: the network in bfloat16 where that is safe (autocast), weights and loss in float32. "
+        "Only for hardware that has it: elsewhere it is many times slower.",
+    )
+    compile: bool = Field(False, description="torch.compile. On CPUs it takes minutes and gains little.")
+    bucket_pool: int = Field(
+        0,
+        ge=0,
+        description="Batches whose events are sorted by length before they are cut, so that less is padding; 0: "
+        "not sorted. Events of a batch are then alike in multiplicity: use many.",
+    )
+    stream: Literal["auto"] | bool = Field(
+        "auto",
+        description="true: read row groups as they are needed, never the whole data set. false: all of it in "
+        "memory. auto: in memory up to 1,000,000 jets of the train split. Both are exact; they differ in order.",
+    )
+
+
+class HandMadeViews(Block):
+    """JetCLR's augmentations (arXiv:2108.04253, section 3.2) and five more, the peer of re-simulation."""
+
+    soft_smearing: float = Field(0.1, ge=0, description="Scale of the angular smearing, sigma = scale / pT [GeV].")
+    collinear_splits: int = Field(8, ge=0, description="Candidates of each jet that are split in two.")
+    drop: Fraction = Field(0.25, description="Probability that a candidate is dropped.")
+    pt_jitter: float = Field(0.10, ge=0, description="Relative Gaussian width of the pT jitter.")
+    charge_flip: bool = Field(True, description="Flip the sign of all charges in half of the views.")
+    smear_displacement: bool = Field(True, description="Smear d0 and dz once more.")
+
+
+class Pretrain(Block):
+    """Contrastive pre-training."""
+
+    methods: list[Name] | dict[Name, Overrides] = Field(
+        ["rs3l", "jetclr"],
+        min_length=1,
+        description="What is pre-trained: ready methods (rs3l: this block as it is; jetclr: `views: hand_made`; "
+        "supcon: `loss: sup_con`), or by name the keys of this block that a method changes.",
+    )
+    seeds: int = Field(2, ge=1, le=100, description="Pre-training runs per method.")
+    model: ModelPath | None = Field(
+        None,
+        description="In a method or an ablation, and alone there: a model file (import_model.py) that is used as "
+        "it is, without pre-training.",
+    )
+    encoder: Encoder = Field(DeepSets(), description="The network, chosen by kind; deepsets by default.")
+    variants: list[Name] | None = Field(
+        None, description="Variants that are views; by default all with `use: train`, to which it is confined."
+    )
+    views: Literal["any_two", "nominal_and_one", "all", "hand_made"] = Field(
+        "any_two",
+        description="Views of an event that are compared, drawn anew each epoch. any_two: two re-simulations. "
+        "nominal_and_one: the nominal and one other, as RS3L. all: every one; needs a loss for more than two. "
+        "hand_made: two augmentations of the nominal jet.",
+    )
+    events: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="Training events, as a number or (up to 1.0) a fraction; by default all. The number of steps "
+        "stays that of all events.",
+    )
+    displacement: bool = Field(
+        True, description="Whether networks see d0 and dz; without, their baselines do not see them either."
+    )
+    loss: Literal["nt_xent", "multi_view", "sup_con", "vicreg"] = Field(
+        "nt_xent",
+        description="nt_xent: SimCLR's, for two views. multi_view: the same over all pairs of views of an "
+        "event. sup_con: supervised, positives are all jets of the same process: a baseline that uses "
+        "every label. vicreg: without negatives, for two views.",
+    )
+    temperature: float = Field(0.1, gt=0, description="Temperature tau of all losses but VICReg.")
+    vicreg: VicReg = VicReg()
+    batch: int = Field(256, ge=2, description="Events per step (pairs, with two views).")
+    epochs: int = Field(20, ge=1, description="Passes over the events with at least two views.")
+    learning_rate: float = Field(2e-3, gt=0, description="Learning rate: the peak of the one-cycle schedule.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of the optimizer.")
+    constituents: int = Field(64, gt=0, description="Candidates per jet that the networks see, by descending pT.")
+    hand_made: HandMadeViews = HandMadeViews()
+    loop: Loop = Loop()
+    on_collapse: Verdict = Field(
+        "stop",
+        description="What a collapse does (docs/pretrain.md). stop: the run ends with an error. warn: it goes on, "
+        "marked wherever its numbers appear. Ablations always warn. A loss that is not finite always stops. "
+        "A change re-runs nothing.",
+    )
+
+    @model_validator(mode="after")
+    def _loss_takes_the_views(self) -> Self:
+        if self.views == "all" and self.loss in ("nt_xent", "vicreg"):
+            raise ValueError(
+                f"views: all gives an event more than two views, and loss: {self.loss} compares two; use "
+                "loss: multi_view or sup_con, or views: any_two"
+            )
+        return self

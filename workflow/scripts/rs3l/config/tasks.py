@@ -1,0 +1,39 @@
+"""The block `tasks`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import (
+    Field,
+    model_validator,
+)
+
+from rs3l.config.base import Block, Name
+
+
+class Task(Block):
+    """A binary classification, of processes or of jet types (e.g. quark against gluon jets of one process)."""
+
+    signal: Name = Field(description="Process of the signal.")
+    background: Name = Field(description="Process of the background.")
+    signal_types: list[str] | None = Field(
+        None, min_length=1, description="Jet types of the signal (docs/merge.md); by default all of its process."
+    )
+    background_types: list[str] | None = Field(
+        None, min_length=1, description="Jet types of the background; by default all of its process."
+    )
+    labels: list[Annotated[int, Field(ge=10)]] | None = Field(
+        None,
+        min_length=1,
+        description="Numbers of labelled hard events of this task, in place of `finetune.labels`.",
+    )
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.signal == self.background:
+            if self.signal_types is None or self.background_types is None:
+                raise ValueError(f"signal and background are both {self.signal!r}; name the jet types of both")
+            if both := set(self.signal_types) & set(self.background_types):
+                raise ValueError(f"jet types {', '.join(sorted(both))} are signal and background")
+        return self

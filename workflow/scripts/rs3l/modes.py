@@ -1,0 +1,71 @@
+"""Modes: the kinds of classifiers, each declared once. Configuration, training, tables and figures read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One kind of classifier.
+
+    ``label``: its name for people. ``start``: what its network starts from, and whether its weights are trained: a
+    ``frozen`` pre-trained encoder, a pre-trained encoder that is ``tuned``, ``scratch`` (random weights, all
+    trained), a frozen ``random`` encoder, or ``none`` (no network at all). ``head``: one ``linear`` layer, a
+    ``deep`` one of five, boosted ``trees``, a ``cut``. ``space``: what the head sees: the representation ``h``,
+    the latent ``z``, jet ``observables``. ``views``: the re-simulations of the labelled events that it learns
+    from.
+    """
+
+    name: str
+    label: str
+    start: Literal["frozen", "tuned", "scratch", "random", "none"]
+    head: Literal["linear", "deep", "trees", "cut"] = "linear"
+    space: Literal["h", "z", "observables"] = "h"
+    views: Literal["nominal", "all"] = "nominal"
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether it stands on a pre-trained encoder; the others are baselines."""
+        return self.start in ("frozen", "tuned")
+
+    @property
+    def has_network(self) -> bool:
+        """Whether there is an encoder, whose architecture plays a role."""
+        return self.start != "none"
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether it depends on the draw of the labels; a cut does not."""
+        return self.head != "cut"
+
+
+_ALL = (
+    Mode("probe_h", "frozen, linear on h", "frozen"),
+    Mode("probe_z", "frozen, linear on z", "frozen", space="z"),
+    Mode("mlp_h", "frozen, five layers on h", "frozen", head="deep"),
+    Mode("mlp_z", "frozen, five layers on z", "frozen", head="deep", space="z"),
+    Mode("tuned", "fine-tuned", "tuned"),
+    Mode("tuned_z", "fine-tuned through z", "tuned", space="z"),
+    Mode("tuned_mlp", "fine-tuned, five layers", "tuned", head="deep"),
+    Mode("tuned_views", "fine-tuned, all views", "tuned", views="all"),
+    Mode("random", "random network, linear on h", "random"),
+    Mode("scratch", "from scratch", "scratch"),
+    Mode("scratch_mlp", "from scratch, five layers", "scratch", head="deep"),
+    Mode("scratch_views", "from scratch, all views", "scratch", views="all"),
+    Mode("gbt", "boosted trees: masses, N2, multiplicity", "none", head="trees", space="observables"),
+    Mode("n2", "cut on N2", "none", head="cut", space="observables"),
+)
+
+MODES: Mapping[str, Mode] = MappingProxyType({mode.name: mode for mode in _ALL})
+"""All modes by name: first those on a pre-trained encoder, then the baselines."""
+
+
+def known(name: str) -> str:
+    """Return the name of a mode; raise :class:`ValueError` if there is none of it."""
+    if name not in MODES:
+        raise ValueError(f"no mode {name!r}; known: {', '.join(MODES)}")
+    return name
