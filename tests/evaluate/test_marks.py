@@ -13,7 +13,8 @@ import pytest
 from rs3l.config import blocks
 from rs3l.dataset.checksum import COLLAPSED, write_sealed
 from rs3l.evaluate.marks import footnote, mark, marked, warnings
-from rs3l.figures.registry import Inputs, draw
+from rs3l.figures.draw import Inputs, draw
+from support.drawing import given
 from rs3l.figures.style import Drawing, Header
 from rs3l.paths import CampaignPaths
 from rs3l.report import results_page
@@ -151,7 +152,7 @@ def inputs(spoiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     predictions = [Path(paths.predictions("h_vs_qcd", run)) for run in ("rs3l_s1", "none")]
     for path in (latents[0], predictions[0]):
         sign(path)
-    return Inputs(
+    return given(
         task="h_vs_qcd", training=list(training), latents=list(latents), predictions=list(predictions),
         **{f"{name}_table": paths.evaluation(name) for name in ("metrics", "roc", "stability", "robustness", "latents")},
         ablations_table=paths.evaluation("metrics"),
@@ -193,6 +194,6 @@ def test_legends_have_marks_and_figures_say_what_they_mean(
 
 
 def test_a_healthy_figure_has_no_footnote(inputs: Inputs, tmp_path: Path) -> None:
-    healthy = Inputs(training=[inputs.training[1]])
+    healthy = given(training=[inputs.all("training")[1]])
     drawing = draw("training", BLOCK, Header("toy"), healthy)
     assert not any("†" in text for text in texts(drawing)) and "collapsed" not in drawing.points

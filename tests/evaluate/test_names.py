@@ -16,7 +16,8 @@ from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.evaluate import names
 from rs3l.evaluate.evaluate import evaluate
 from rs3l.figures import style
-from rs3l.figures.registry import Inputs, draw
+from rs3l.figures.draw import Inputs, draw
+from support.drawing import given
 from rs3l.paths import CampaignPaths
 from rs3l.report.captions import caption
 from rs3l.report.page import markdown, report
@@ -123,7 +124,7 @@ def test_every_figure_shows_the_methods_of_the_campaign(named: Finished, figure:
         if option != "predictions"
     }
     predictions = [named.paths.predictions(TASK, run) for run in blocks.evaluate(named.config).runs]
-    inputs = Inputs(task=TASK, predictions=[*predictions], **files)  # type: ignore[arg-type]
+    inputs = given(task=TASK, predictions=[*predictions], **files)
     drawing = draw(figure, blocks.figures(named.config), style.Header("toy"), inputs)
     shown = set(drawing.points["method"])
     texts = " ".join(legend_texts(drawing.figure))
@@ -194,7 +195,7 @@ def test_ablations_are_in_their_tables_and_their_figure(tmp_path: Path) -> None:
     assert {"edgeconv", "fewer", "blind", "none"} <= set(result.tables["roc"]["method"])
     assert "(fewer, frozen, linear on h" in result.summary["headline"][1]["text"]
     result.tables["metrics"].to_csv(tmp_path / "metrics.csv", index=False)
-    inputs = Inputs(ablations_table=tmp_path / "metrics.csv")
+    inputs = given(ablations_table=tmp_path / "metrics.csv")
     drawing = draw("ablations", blocks.figures(config), style.Header("toy"), inputs)
     panel = drawing.figure.axes[0]
     rows = [label.get_text() for label in panel.get_yticklabels()]

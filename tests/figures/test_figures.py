@@ -20,7 +20,9 @@ from rs3l.figures.histograms import Accumulator, fill, process_files
 from rs3l.figures.plot_data import MASS_EDGES
 from rs3l.figures.plot_resources import resource_table
 from rs3l.figures.plot_results import read_table
-from rs3l.figures.registry import FIGURES, Inputs, draw
+from rs3l.figures.draw import Inputs, draw
+from rs3l.figures.registry import FIGURES
+from support.drawing import given
 from rs3l.figures.style import Drawing, Header
 from rs3l.report.known import foreign_names
 from support.toy_campaign import (
@@ -48,7 +50,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     for name, table in result.tables.items():
         table.to_csv(root / f"{name}.csv", index=False)
     runs = ("rs3l_s0", "jetclr_s0")
-    return Inputs(
+    return given(
         manifest=manifest,
         latents=[write_latents(campaign(), root / run / "latents.parquet") for run in runs],
         predictions=[path for path in predictions if path.parent.parent.name == "h_vs_qcd"],
@@ -67,9 +69,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 @pytest.mark.parametrize(("name", "table"), [("stability", "stability_table"), ("ablations", "ablations_table")])
 def test_a_task_with_fewer_labels_has_its_panel(name: str, table: str, inputs: Inputs, tmp_path: Path) -> None:
-    frame = pd.read_csv(getattr(inputs, table), keep_default_na=False, na_values=[""])
+    frame = pd.read_csv(inputs.one(table), keep_default_na=False, na_values=[""])
     frame[(frame["task"] == "h_vs_qcd") | (frame["labels"] == 20)].to_csv(tmp_path / "table.csv", index=False)
-    drawing = draw(name, BLOCK, HEADER, replace(inputs, **{table: tmp_path / "table.csv"}))
+    drawing = draw(name, BLOCK, HEADER, replace(inputs, files={**inputs.files, table: [tmp_path / "table.csv"]}))
     assert drawing.points.groupby("task")["labels"].unique().map(list).to_dict() == {
         "h_vs_qcd": [200],
         "w_vs_qcd": [20],
@@ -143,7 +145,7 @@ def test_label_efficiency_shows_the_table_of_metrics(inputs: Inputs) -> None:
 
 def test_latent_components_are_those_of_the_unit_sphere(inputs: Inputs) -> None:
     points = draw("latent", BLOCK, HEADER, inputs).points
-    table = pq.read_table(inputs.latents[0])
+    table = pq.read_table(inputs.one("latents"))
     z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     _, _, axes = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
@@ -206,9 +208,9 @@ def test_histograms_read_every_variant(inputs: Inputs) -> None:
 
 def test_a_missing_input_is_named(inputs: Inputs) -> None:
     with pytest.raises(ConfigError, match="roc needs --roc-table"):
-        draw("roc", BLOCK, HEADER, Inputs(task="h_vs_qcd"))
+        draw("roc", BLOCK, HEADER, given(task="h_vs_qcd"))
     with pytest.raises(ConfigError, match="no task 'x'"):
-        draw("roc", BLOCK, HEADER, Inputs(task="x", roc_table=inputs.roc_table))
+        draw("roc", BLOCK, HEADER, given(task="x", roc_table=inputs.one("roc_table")))
 
 
 def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:

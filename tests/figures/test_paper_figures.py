@@ -14,7 +14,8 @@ from rs3l.config import blocks
 from rs3l.errors import ConfigError, DataError
 from rs3l.figures.plot_kinematics import TITLES, bins
 from rs3l.figures.plot_schematic import stage_kinds
-from rs3l.figures.registry import Inputs, draw
+from rs3l.figures.draw import Inputs, draw
+from support.drawing import given
 from rs3l.figures.style import Header
 from rs3l.pretrain.similarity import Similarities
 from support.toy_campaign import (
@@ -51,7 +52,7 @@ def test_the_schematic_shows_what_the_configuration_says() -> None:
 
 def test_jets_of_each_type_and_variant_are_those_of_the_data_set(tmp_path: Path) -> None:
     manifest = write_dataset(campaign(), tmp_path)
-    inputs = Inputs(manifest=manifest, process="qcd")
+    inputs = given(manifest=manifest, process="qcd")
     jets = pq.read_table(manifest.parent / "test" / "qcd-0000.parquet").to_pandas()
     types = draw("jet_types", BLOCK, HEADER, inputs).points
     variants = draw("jet_variations", BLOCK, HEADER, inputs).points
@@ -65,12 +66,12 @@ def test_jets_of_each_type_and_variant_are_those_of_the_data_set(tmp_path: Path)
         )
     assert set(types["jet_type"]) == {"H", "QCD", "W"}  # the toy's types are the labels
     with pytest.raises(ConfigError, match="no process 'x'"):
-        draw("jet_variations", BLOCK, HEADER, Inputs(manifest=manifest, process="x"))
+        draw("jet_variations", BLOCK, HEADER, given(manifest=manifest, process="x"))
 
 
 def test_correlations_are_those_of_the_nominal_jets(tmp_path: Path) -> None:
     path = write_latents(campaign(), tmp_path / "latents.parquet")
-    points = draw("latent_corner", BLOCK, HEADER, Inputs(latents=[path])).points
+    points = draw("latent_corner", BLOCK, HEADER, given(first_latents=path)).points
     table = pq.read_table(path).to_pandas()
     chosen = table[(table["process"] == "qcd") & (table["variant"] == "nominal")]
     z = np.stack(chosen["z"].to_list()).astype(float)
@@ -83,7 +84,7 @@ def test_correlations_are_those_of_the_nominal_jets(tmp_path: Path) -> None:
 
 def test_the_feature_with_the_largest_spread_is_shown(tmp_path: Path) -> None:
     path = write_latents(campaign(), tmp_path / "latents.parquet")
-    points = draw("latent_feature", BLOCK, HEADER, Inputs(latents=[path])).points
+    points = draw("latent_feature", BLOCK, HEADER, given(first_latents=path)).points
     z = np.stack(pq.read_table(path)["z"].to_numpy(zero_copy_only=False)).astype(float)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     assert set(points["feature"]) == {int(z.std(axis=0).argmax()) + 1}
@@ -94,14 +95,14 @@ def test_the_feature_with_the_largest_spread_is_shown(tmp_path: Path) -> None:
 def test_the_score_is_squeezed_and_no_jet_is_lost(tmp_path: Path) -> None:
     predictions, _ = write_predictions(campaign(), tmp_path)
     paths = [path for path in predictions if path.parent.parent.name == "h_vs_qcd"]
-    points = draw("tagger_output", BLOCK, HEADER, Inputs(predictions=paths, task="h_vs_qcd")).points
+    points = draw("tagger_output", BLOCK, HEADER, given(predictions=paths, task="h_vs_qcd")).points
     sums = points.groupby(["method", "mode", "class", "variant"])["fraction"].sum()
     assert len(sums) == 5 * 2 * 4
     np.testing.assert_allclose(sums, 1.0)
     assert set(points["method"]) == {"rs3l", "jetclr", "none"}
     with pytest.raises(DataError, match="no predictions of any method that is shown"):
         others = [path.parent.with_name("other_s0") / path.name for path in paths]
-        draw("tagger_output", BLOCK, HEADER, Inputs(predictions=others, task="h_vs_qcd"))
+        draw("tagger_output", BLOCK, HEADER, given(predictions=others, task="h_vs_qcd"))
     nominal = points[(points["variant"] == "nominal") & (points["mode"] == "probe_h")]
     signal, background = (nominal[nominal["class"] == kind] for kind in ("signal", "background"))
     assert (signal["fraction"] * signal["low"]).sum() > (background["fraction"] * background["low"]).sum() + 0.3
@@ -109,7 +110,7 @@ def test_the_score_is_squeezed_and_no_jet_is_lost(tmp_path: Path) -> None:
 
 def test_the_change_of_the_mistag_rate_is_that_of_the_table(tmp_path: Path) -> None:
     path = write_robustness(campaign(), tmp_path / "robustness.csv")
-    inputs = Inputs(robustness_table=path, task="h_vs_qcd")
+    inputs = given(robustness_table=path, task="h_vs_qcd")
     drawing = draw("mistag_change", BLOCK, HEADER, inputs)
     points = drawing.points
     assert points.columns.tolist() == [
@@ -146,16 +147,16 @@ def test_similarities_are_the_cosines_of_views_and_of_means() -> None:
 
 def test_metrics_without_cosines_are_refused(tmp_path: Path) -> None:
     path = write_training(tmp_path / "rs3l_s0" / "metrics.csv")
-    points = draw("similarity", BLOCK, HEADER, Inputs(training=[path])).points
+    points = draw("similarity", BLOCK, HEADER, given(training=[path])).points
     assert points["cosine"].between(-1.0, 1.0).all() and points["what"].nunique() == 3
     pd.read_csv(path)[["epoch", "train_loss"]].to_csv(path, index=False)
     with pytest.raises(DataError, match="repeat the pre-training"):
-        draw("similarity", BLOCK, HEADER, Inputs(training=[path]))
+        draw("similarity", BLOCK, HEADER, given(training=[path]))
 
 
 def test_robustness_shows_the_efficiency_with_enough_jets(tmp_path: Path) -> None:
     path = write_robustness(campaign(), tmp_path / "robustness.csv")
-    points = draw("robustness", BLOCK, HEADER, Inputs(robustness_table=path, task="h_vs_qcd")).points
+    points = draw("robustness", BLOCK, HEADER, given(robustness_table=path, task="h_vs_qcd")).points
     assert points["quantity"].value_counts().to_dict() == {
         "wasserstein": 2 * 3 * 3, "fpr_change_own": 3 * 3, "fpr_change_fixed": 3 * 3,
     }  # fmt: skip
@@ -163,4 +164,4 @@ def test_robustness_shows_the_efficiency_with_enough_jets(tmp_path: Path) -> Non
     table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     table[table["task"] != "h_vs_qcd"].to_csv(path, index=False)
     with pytest.raises(DataError, match="no lines of task 'h_vs_qcd'"):
-        draw("robustness", BLOCK, HEADER, Inputs(robustness_table=path, task="h_vs_qcd"))
+        draw("robustness", BLOCK, HEADER, given(robustness_table=path, task="h_vs_qcd"))

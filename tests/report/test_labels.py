@@ -21,7 +21,8 @@ from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.dataset.card import card_text
 from rs3l.errors import ConfigError
 from rs3l.figures import style
-from rs3l.figures.registry import Inputs, draw
+from rs3l.figures.draw import Inputs, draw
+from support.drawing import given
 from rs3l.markdown import escaped
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import read_json
@@ -62,7 +63,7 @@ def results(config: Campaign, tmp_path_factory: pytest.TempPathFactory) -> Campa
 @pytest.fixture(scope="module")
 def inputs(results: CampaignPaths, config: Campaign) -> Inputs:
     tables = ("roc", "metrics", "stability", "robustness")
-    return Inputs(
+    return given(
         manifest=results.manifest,
         latents=[results.latents("rs3l_s0")],
         training=[write_training(Path(results.model_metrics("rs3l_s0")))],

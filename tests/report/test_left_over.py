@@ -16,7 +16,8 @@ import yaml
 
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.errors import DataError
-from rs3l.figures.registry import Inputs, draw
+from rs3l.figures.draw import Inputs, draw
+from support.drawing import given
 from rs3l.figures.style import Header
 from rs3l.paths import CampaignPaths
 from rs3l.report.left_over import left_over
@@ -161,7 +162,7 @@ def test_a_figure_of_a_data_set_of_another_configuration_is_refused(results: Pat
     other["processes"]["top"] = other["processes"]["w_qq"]
     block = blocks.figures(parse_campaign(other))
     with pytest.raises(DataError, match=r"manifest\.json: no process 'top' .*; run the merge again"):
-        draw("matching", block, Header("toy"), Inputs(manifest=manifest))
+        draw("matching", block, Header("toy"), given(manifest=manifest))
 
 
 def test_only_figures_of_the_campaign_are_published(copy: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from rs3l.dataset.checksum import write_sealed
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
 from rs3l.evaluate.evaluate import evaluate
 from rs3l.figures import style
-from rs3l.figures.registry import Inputs, draw
+from rs3l.figures.draw import Inputs, draw
+from support.drawing import given
 from rs3l.paths import CampaignPaths
 from rs3l.runs import is_baseline
 from rs3l.seeds import event_id
@@ -195,7 +196,7 @@ def write_results(
         write_training(root / "models" / run / "metrics.csv")
         entry = {"block": blocks.pretrain(config, run).model_dump(), "versions": {"torch": "2"}, "git": "abc"}
         (root / "models" / run / "provenance.json").write_text(json.dumps(entry), encoding="utf-8")
-    inputs = Inputs(manifest=manifest)
+    inputs = given(manifest=manifest)
     for name in ("schematic", "matching"):
         files = [root / "figures" / f"{name}.{suffix}" for suffix in ("svg", "png", "csv")]
         style.write(draw(name, blocks.figures(config), style.Header(config.campaign), inputs), *files)
