@@ -16,7 +16,7 @@ from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.plan import STAGES
 
 Values = dict[str, Any]
-HARD_JOBS = 2 + 2 + 2
+HARD_JOBS = 2 + 2 + 1
 RESIM_JOBS = HARD_JOBS * 4
 
 
