@@ -107,6 +107,7 @@ def tiny_values(test_values: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration with every stage and as few jobs as that takes, for tests that run it many times."""
     values = copy.deepcopy(test_values)
     del values["processes"]["w_qq"], values["tasks"]["w_vs_qcd"]
+    values["events_per_shard"] = 60  # two shards of each process
     for process in values["processes"].values():
         process["events"] = 120
     values["variants"] = {name: values["variants"][name] for name in ("nominal", "seed")}

@@ -100,15 +100,15 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Any) -> None:
 def test_a_block_holds_what_its_job_needs_and_nothing_else(test_values: Values, campaign: Campaign) -> None:
     """The settings of one variant are in the blocks of that variant only; `events` is in no re-simulation."""
     other = parse_campaign(changed(test_values, "variants/fsr_hi/pythia", {"TimeShower:renormMultFac": 0.5}))
-    more = parse_campaign(changed(test_values, "processes/qcd/events", 240))
+    whole, more = (parse_campaign(changed(test_values, "processes/qcd/events", n)) for n in (240, 360))
     for process in campaign.processes:
         for variant in campaign.variants:
             same = blocks.resim(campaign, process, variant) == blocks.resim(other, process, variant)
             assert same == (variant != "fsr_hi")
             assert blocks.resim(campaign, process, variant) == blocks.resim(more, process, variant)
-    for shard in blocks.shards(campaign, "qcd"):
-        assert blocks.hard(campaign, "qcd", shard) == blocks.hard(more, "qcd", shard)
-    assert blocks.hard(more, "qcd", 2).first == 180
+    for shard in blocks.shards(whole, "qcd"):
+        assert blocks.hard(whole, "qcd", shard) == blocks.hard(more, "qcd", shard)
+    assert blocks.hard(more, "qcd", 2).first == 240
 
 
 def test_a_task_may_have_numbers_of_labels_of_its_own(test_values: Values) -> None:

@@ -17,7 +17,7 @@ from support.places import REPOSITORY
 from support.workflow import Snakemake
 
 Values = dict[str, Any]
-HARD_JOBS = 2 + 2 + 2
+HARD_JOBS = 2 + 2 + 1
 RESIM_JOBS = HARD_JOBS * 4
 
 

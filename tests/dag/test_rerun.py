@@ -40,11 +40,11 @@ def test_changing_one_variant_reruns_its_jobs_and_what_depends_on_them(configure
     snakemake = configured(change)
     planned = snakemake.planned()
     assert "hard_process" not in planned
-    assert planned["resimulate"] == 6
+    assert planned["resimulate"] == 5
     assert planned["merge"] == 1
     assert planned["pretrain"] == 2
     output = snakemake("--dry-run").stdout
-    assert output.count("variant=fsr_hi,") == 6
+    assert output.count("variant=fsr_hi,") == 5
     for other in ("nominal", "seed", "rehadron"):
         assert f"variant={other}," not in output
 
@@ -68,7 +68,7 @@ def test_a_held_out_variant_adds_its_own_jobs(configured: Any) -> None:
         }
 
     planned = configured(change).planned("dataset")
-    assert planned["resimulate"] == 6
+    assert planned["resimulate"] == 5
     assert "hard_process" not in planned
 
 
@@ -77,7 +77,7 @@ def test_another_detector_response_keeps_the_hard_events(configured: Any) -> Non
         values["detector"] = {"response": "cms"}
 
     planned = configured(change).planned("dataset")
-    assert planned["resimulate"] == 6 * 4
+    assert planned["resimulate"] == 5 * 4
     assert planned["merge"] == 1
     assert "hard_process" not in planned
 

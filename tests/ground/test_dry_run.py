@@ -93,7 +93,7 @@ def test_a_dry_run_on_slurm_names_each_rule_once(tmp_path: Path) -> None:
         for line in lines[lines.index(next(filter(_is_head, lines))) + 1 :]
         if line
     }
-    assert rows["resimulate"] == ["24", "1", "1500", "180"] and rows["merge"] == ["1", "2", "4000", "240"]
+    assert rows["resimulate"] == ["20", "1", "1500", "180"] and rows["merge"] == ["1", "2", "4000", "240"]
     assert result.stdout.count("Slurm is not on this machine") == 1 and "jobid" not in result.stdout
     assert len(lines) < 70
 

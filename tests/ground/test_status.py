@@ -174,7 +174,7 @@ def test_the_command(campaign: Campaign, jobs: dict[str, list[Job]], tmp_path: P
         for job in stage:
             finish(job, 1.0)
     config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.read_text(encoding="utf-8").replace("shard: 90", "shard: 60"), encoding="utf-8")
+    config.write_text(CONFIG.read_text(encoding="utf-8").replace("shard: 120", "shard: 60"), encoding="utf-8")
     command = [sys.executable, str(REPOSITORY / "tools" / "status.py"), "--config"]
     result = subprocess.run([*command, str(config), "--directory", str(tmp_path)], capture_output=True, text=True)
     assert result.stdout.startswith("test in results/test\n"), result.stderr

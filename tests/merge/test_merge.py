@@ -74,7 +74,7 @@ def test_the_data_set_is_the_same_for_any_shard_size_and_number_of_workers(
     jets: Callable[[int], tuple[MergeBlock, CampaignPaths]],
 ) -> None:
     folders = []
-    for shard, workers in ((16, 2), (7, 1)):
+    for shard, workers in ((16, 2), (11, 1)):
         block, paths = jets(shard)
         merge(block, paths.root, workers)
         folders.append(Path(paths.dataset))

@@ -104,7 +104,7 @@ def test_numbers_are_those_of_the_tables(config: Campaign, results: Path) -> Non
     metrics = pd.read_csv(results / "evaluation" / "metrics.csv", keep_default_na=False)
     assert {f"table-{task}-auc" for task in metrics["task"]} <= set(Page(text).ids)
     assert summary["provenance"]["versions"]["numpy"] in text
-    assert "events_per_shard: 90" in text  # the whole configuration
+    assert "events_per_shard: 120" in text  # the whole configuration
 
 
 def test_text_of_a_configuration_is_escaped(config: Campaign, results: Path) -> None:

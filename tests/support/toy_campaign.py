@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -171,17 +175,40 @@ def _jet_rows(frame: pd.DataFrame, label: str) -> list[dict[str, Any]]:
     return rows
 
 
+def unchanged(histories: list[Path]) -> None:
+    """Leave the histories as they are."""
+
+
 def write_results(
     config: Campaign,
     root: Path,
     qualities: bool = False,
     events: int = 60,
-    spoil: Callable[[list[Path]], None] = lambda histories: None,
+    spoil: Callable[[list[Path]], None] = unchanged,
 ) -> Path:
     """Write what a finished campaign has: data set, tables, summary, two figures; return its folder.
 
-    ``spoil`` may change the histories before they are evaluated.
+    ``spoil`` may change the histories before they are evaluated. Without changes, the results of one configuration
+    are made once, and copied.
     """
+    if spoil is unchanged:
+        shutil.copytree(_results(config.model_dump_json(), qualities, events), root, dirs_exist_ok=True)
+        return root
+    return _write_results(config, root, qualities, events, spoil)
+
+
+@cache
+def _results(config: str, qualities: bool, events: int) -> Path:
+    """Return the folder of the results of a configuration, which nobody changes."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return _write_results(Campaign.model_validate_json(config), folder / "results", qualities, events, unchanged)
+
+
+def _write_results(
+    config: Campaign, root: Path, qualities: bool, events: int, spoil: Callable[[list[Path]], None]
+) -> Path:
+    root.mkdir(exist_ok=True)
     manifest = write_dataset(config, root)
     latents = write_qualities(config, root) if qualities else []
     predictions, histories = write_predictions(config, root, events)
