@@ -5,7 +5,7 @@ CORES ?= all
 CONFIG ?= config/config.yaml
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
-RUN := PATH="$(BIN):$$PATH" PYTHONPATH="$(CURDIR)/workflow/plugins" "$(BIN)/python"
+RUN := PATH="$(BIN):$$PATH" "$(BIN)/python"
 
 # `make test-slurm`: run, or try (no failure on a machine where Slurm cannot be installed or started).
 SLURM ?= run
@@ -30,12 +30,13 @@ help:  ## this list
 
 venv: $(VENV)/.complete  ## the Python environment, from the lock file
 
-$(VENV)/.complete: requirements.lock tools/install_torch.py
+$(VENV)/.complete: requirements.lock tools/install_torch.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	@echo "installing into .venv (a few minutes, once)"
 	@$(PYTHON) -m venv "$(VENV)"
 	@"$(BIN)/python" -m pip -q install --require-hashes --only-binary pythia8mc,fastjet,pyarrow -r requirements.lock
 	@"$(BIN)/python" tools/install_torch.py
+	@"$(BIN)/python" -m pip -q install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: venv  ## simulate, merge, train, evaluate and report: config/config.yaml on all cores

@@ -1,7 +1,7 @@
 """rs3l-campaign: simulate a hard collision once, re-simulate it many times, learn what stays the same.
 
-Stages: hard process -> re-simulation -> merge -> pre-training, fine-tuning, evaluation -> report.
-Each has an aggregate target of its name: `snakemake hard`, `resim`, `dataset`, `models`, `evaluation`.
+Stages: hard process -> re-simulation -> merge -> pre-training -> embedding, fine-tuning -> evaluation -> figures ->
+report. Aggregate targets: `snakemake hard`, `resim`, `dataset`, `models`, `evaluation`.
 The target `ablations` is apart: its trainings are no part of the campaign.
 """
 
@@ -27,21 +27,24 @@ include: "workflow/rules/hard.smk"
 include: "workflow/rules/resim.smk"
 include: "workflow/rules/merge.smk"
 include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/embed.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 report: "workflow/report/overview.rst"
 
 
 rule all:
-    """Everything: the data set, the trained models, the tables and the figures."""
+    """Everything: the data set, the trained models, the tables, the figures and the report."""
     default_target: True
     input:
         dataset_files(),
         PATHS.summary,
         all_figures(),
+        PATHS.report,
     localrule: True
 
 

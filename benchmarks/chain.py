@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -26,15 +25,14 @@ import h5py
 import numpy as np
 import pyhepmc
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+from rs3l.config import blocks, load_campaign
+from rs3l.hard.anchor import find_anchor
+from rs3l.hard.hard import generate_shard
+from rs3l.lhe.lhe import read_shard
+from rs3l.pythia import apply_settings, new_pythia
+from rs3l.resim.resim import resimulate_shard
 
-from rs3l.config import blocks, load_campaign  # noqa: E402
-from rs3l.hard.anchor import find_anchor  # noqa: E402
-from rs3l.hard.hard import generate_shard  # noqa: E402
-from rs3l.lhe.lhe import read_shard  # noqa: E402
-from rs3l.pythia import apply_settings, new_pythia  # noqa: E402
-from rs3l.resim.resim import resimulate_shard  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 NEUTRINOS = {12, 14, 16}
 FEATURES = 8

@@ -13,20 +13,18 @@ import argparse
 import datetime
 import os
 import platform
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from usage import usage
+
+from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.files import write_text
+from rs3l.plan import STAGES, Cost, CostTable, load_costs, measured, peak_memory
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-from usage import usage  # noqa: E402
-
-from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
-from rs3l.files import write_text  # noqa: E402
-from rs3l.plan import STAGES, Cost, CostTable, load_costs, measured, peak_memory  # noqa: E402
 
 UNITS = {
     "hard_process": "hard event",
@@ -72,8 +70,8 @@ def starts(config: Campaign, repeats: int) -> dict[str, Start]:
     with tempfile.TemporaryDirectory() as folder:
         hard, jets = f"{folder}/hard.lhe.gz", f"{folder}/jets.parquet"
         generators = {
-            "hard_process": ["hard_process.py", "--block", hard_block, "--out", hard],
-            "resimulate": ["resimulate.py", "--block", resim_block, "--hard", hard, "--out", jets],
+            "hard_process": ["hard.py", "--block", hard_block, "--out", hard],
+            "resimulate": ["resim.py", "--block", resim_block, "--hard", hard, "--out", jets],
         }
         jobs = generators | {stage: [f"{script}.py", "--help"] for stage, script in HELP.items()}
         return {stage: start(repeats, str(SCRIPTS / name), *rest) for stage, (name, *rest) in jobs.items()}

@@ -14,23 +14,20 @@ import argparse
 import datetime
 import json
 import statistics
-import sys
 from pathlib import Path
 
 import torch
+from costs import machine
+from encoders import OTHERS, Batch, own_step, random_batch, timed
+
+from rs3l.config.encoders import EdgeConv, Encoder
+from rs3l.config.pretrain import Pretrain
+from rs3l.files import write_text
+from rs3l.networks.base import JetEncoder
+from rs3l.networks.model_file import new_encoder
+from rs3l.plan import EncoderCost, encoder_name, load_costs, network_work
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
-
-from costs import machine  # noqa: E402
-from encoders import OTHERS, Batch, own_step, random_batch, timed  # noqa: E402
-
-from rs3l.config.encoders import EdgeConv, Encoder  # noqa: E402
-from rs3l.config.pretrain import Pretrain  # noqa: E402
-from rs3l.files import write_text  # noqa: E402
-from rs3l.networks.base import JetEncoder  # noqa: E402
-from rs3l.networks.model_file import new_encoder  # noqa: E402
-from rs3l.plan import EncoderCost, encoder_name, load_costs, network_work  # noqa: E402
 
 TABLE = REPOSITORY / "benchmarks" / "costs.json"
 ENCODERS: list[Encoder] = [*OTHERS.values(), EdgeConv(kind="edgeconv")]

@@ -26,15 +26,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, elu, normalize
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+from rs3l.config.encoders import DeepSets, EdgeConv, Encoder, Transformer
+from rs3l.dataset.features import FEATURES, FLAGS
+from rs3l.networks.base import JetEncoder
+from rs3l.networks.edgeconv import EdgeConvEncoder, EdgeConvolution
+from rs3l.networks.model_file import new_encoder
+from rs3l.pretrain.losses import nt_xent
 
-from rs3l.config.encoders import DeepSets, EdgeConv, Encoder, Transformer  # noqa: E402
-from rs3l.dataset.features import FEATURES, FLAGS  # noqa: E402
-from rs3l.networks.base import JetEncoder  # noqa: E402
-from rs3l.networks.edgeconv import EdgeConvEncoder, EdgeConvolution  # noqa: E402
-from rs3l.networks.model_file import new_encoder  # noqa: E402
-from rs3l.pretrain.losses import nt_xent  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 CANDIDATES = (54.0, 20.0)
 """Mean and standard deviation of the candidates per jet."""

@@ -11,21 +11,16 @@ bias of the mean. Prints the tables of docs/evaluate.md.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
-
-from rs3l.evaluate import student  # noqa: E402
-from rs3l.evaluate.bootstrap import Estimate, combine, combine_all  # noqa: E402
-from rs3l.evaluate.metrics import rejection  # noqa: E402
-from rs3l.evaluate.spread import Group, Runs  # noqa: E402
+from rs3l.evaluate import student
+from rs3l.evaluate.bootstrap import Estimate, combine, combine_all
+from rs3l.evaluate.metrics import rejection
+from rs3l.evaluate.spread import Group, Runs
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,25 +25,22 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
-
-from rs3l.config.blocks import PretrainBlock  # noqa: E402
-from rs3l.config.encoders import DeepSets  # noqa: E402
-from rs3l.dataset.features import features  # noqa: E402
-from rs3l.dataset.schema import CANDIDATE_COLUMNS, dataset_schema  # noqa: E402
-from rs3l.dataset.writer import DatasetWriter  # noqa: E402
-from rs3l.files import write_json  # noqa: E402
-from rs3l.networks.model_file import new_encoder  # noqa: E402
-from rs3l.pretrain.feed import Batch, Feed, StreamFeed, open_data  # noqa: E402
-from rs3l.pretrain.losses import nt_xent  # noqa: E402
-from rs3l.pretrain.pretrain import Trainer  # noqa: E402
-from rs3l.pretrain.view_source import ViewSource  # noqa: E402
-from rs3l.seeds import event_id  # noqa: E402
-from rs3l.training.checkpoint import Checkpoint  # noqa: E402
-from rs3l.training.distributed import Ranks  # noqa: E402
-from rs3l.training.stop import StopRequest  # noqa: E402
-from rs3l.training.threads import limit_threads  # noqa: E402
+from rs3l.config.blocks import PretrainBlock
+from rs3l.config.encoders import DeepSets
+from rs3l.dataset.features import features
+from rs3l.dataset.schema import CANDIDATE_COLUMNS, dataset_schema
+from rs3l.dataset.writer import DatasetWriter
+from rs3l.files import write_json
+from rs3l.networks.model_file import new_encoder
+from rs3l.pretrain.feed import Batch, Feed, StreamFeed, open_data
+from rs3l.pretrain.losses import nt_xent
+from rs3l.pretrain.pretrain import Trainer
+from rs3l.pretrain.view_source import ViewSource
+from rs3l.seeds import event_id
+from rs3l.training.checkpoint import Checkpoint
+from rs3l.training.distributed import Ranks
+from rs3l.training.stop import StopRequest
+from rs3l.training.threads import limit_threads
 
 PROCESSES, VARIANTS = ("higgs_bb", "qcd"), ("nominal", "seed", "fsr_hi", "fsr_lo")
 CANDIDATES = (54.0, 20.0)

@@ -28,8 +28,6 @@ from typing import Any
 from rs3l.runs import Run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
-
 CAPABILITIES = ("default", "avx2", "avx512")
 MARGINS = {"below_chance": 3.0, "spread": 1.4, "rank": 1.3, "epochs_used": 0.5}
 """Smallest multiples of the alarms, and largest fraction of the epochs, that the campaign of the tests keeps."""

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 
+from usage import usage
+
+from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.hard.hard import generate_shard
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-from usage import usage  # noqa: E402
-
-from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
-from rs3l.hard.hard import generate_shard  # noqa: E402
 
 
 def peak_memory_mb(command: list[str]) -> float:
@@ -33,9 +31,9 @@ def job(config: Campaign, process: str, hard: str, folder: str) -> list[str]:
     if config.share_shower:
         block = blocks.together(config, process).model_dump_json()
         outs = [f"{folder}/{variant}.parquet" for variant in blocks.shared_variants(config)]
-        return [str(SCRIPTS / "resimulate_together.py"), "--block", block, "--hard", hard, "--out", *outs]
+        return [str(SCRIPTS / "resim_together.py"), "--block", block, "--hard", hard, "--out", *outs]
     block = blocks.resim(config, process, "nominal").model_dump_json()
-    return [str(SCRIPTS / "resimulate.py"), "--block", block, "--hard", hard, "--out", f"{folder}/nominal.parquet"]
+    return [str(SCRIPTS / "resim.py"), "--block", block, "--hard", hard, "--out", f"{folder}/nominal.parquet"]
 
 
 def main() -> None:

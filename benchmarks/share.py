@@ -12,18 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.config.variants import Variant
+from rs3l.hard.hard import generate_shard
+from rs3l.resim.resim import resimulate_together
 
-from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
-from rs3l.config.variants import Variant  # noqa: E402
-from rs3l.hard.hard import generate_shard  # noqa: E402
-from rs3l.resim.resim import resimulate_together  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 FIRST = 1
 """First hard event: the checks of a campaign's first shard are not made."""

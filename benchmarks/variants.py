@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,16 +16,15 @@ from typing import Any
 
 import numpy as np
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.config.library import library
+from rs3l.config.variants import Variant
+from rs3l.hard.hard import generate_shard
+from rs3l.lhe.lhe import HardEvent, read_shard
+from rs3l.resim.resim import resimulate
+from rs3l.resim.shower import BATCH, Showerer
 
-from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
-from rs3l.config.library import library  # noqa: E402
-from rs3l.config.variants import Variant  # noqa: E402
-from rs3l.hard.hard import generate_shard  # noqa: E402
-from rs3l.lhe.lhe import HardEvent, read_shard  # noqa: E402
-from rs3l.resim.resim import resimulate  # noqa: E402
-from rs3l.resim.shower import BATCH, Showerer  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def generator_seconds(block: blocks.ResimBlock, events: list[HardEvent]) -> float:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+from rs3l.config.docs import replace_tables
+from rs3l.config.schema import schema_text
+from rs3l.files import write_text, written
 
-from rs3l.config.docs import replace_tables  # noqa: E402
-from rs3l.config.schema import schema_text  # noqa: E402
-from rs3l.files import write_text, written  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:

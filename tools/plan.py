@@ -9,13 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+from rs3l.config import load_campaign
+from rs3l.errors import CampaignError
+from rs3l.plan import CostTable, load_costs, measured, plan, scaled, text
+from rs3l.streams import speak_any_locale
 
-from rs3l.config import load_campaign  # noqa: E402
-from rs3l.errors import CampaignError  # noqa: E402
-from rs3l.plan import CostTable, load_costs, measured, plan, scaled, text  # noqa: E402
-from rs3l.streams import speak_any_locale  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def arguments() -> argparse.Namespace:

@@ -8,7 +8,7 @@ import pytest
 
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.config.encoders import EdgeConv
-from rs3l.config.pretrain import VicReg
+from rs3l.config.losses import VicReg
 from rs3l.errors import ConfigError
 from rs3l.pythia import check_settings
 from support.changes import changed

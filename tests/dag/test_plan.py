@@ -9,10 +9,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import networkx
 import pytest
+import yaml
 
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.plan import STAGES
+from rs3l.report.graph import rule_graph
 from support.places import REPOSITORY
 from support.workflow import Snakemake
 
@@ -89,6 +92,20 @@ def test_graphs(snakemake: Snakemake, option: str) -> None:
     graph = snakemake("all", option).stdout
     assert graph.startswith("digraph")
     assert "resimulate" in graph
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_picture_of_the_report_is_the_graph_of_the_rules(snakemake: Snakemake, shared: bool) -> None:
+    values = yaml.safe_load((snakemake.folder / "config.yaml").read_text(encoding="utf-8")) | {
+        "share_shower": shared
+    }
+    snakemake.configure(values)
+    dot = snakemake("report", "--rulegraph", "dot").stdout
+    names = dict(re.findall(r'^\s*(\w+)\s*\[label = "(\w+)"', dot, re.MULTILINE))
+    names = {key: "figures" if name.startswith("plot_") else name for key, name in names.items()}
+    edges = {(names[a], names[b]) for a, b in re.findall(r"^\s*(\w+)\s*->\s*(\w+)", dot, re.MULTILINE)}
+    graph = networkx.DiGraph(edge for edge in edges if edge[0] != edge[1])
+    assert set(networkx.transitive_reduction(graph).edges) == set(rule_graph(parse_campaign(values)).edges)
 
 
 def test_every_rule_that_works_has_all_its_fields() -> None:

@@ -14,7 +14,6 @@ from rs3l.config import blocks
 from rs3l.dataset.checksum import COLLAPSED, write_sealed
 from rs3l.evaluate.marks import footnote, mark, marked, warnings
 from rs3l.figures.draw import Inputs, draw
-from support.drawing import given
 from rs3l.figures.style import Drawing, Header
 from rs3l.paths import CampaignPaths
 from rs3l.report import results_page
@@ -22,6 +21,7 @@ from rs3l.report.compare import compare
 from rs3l.report.contents import read_json
 from rs3l.report.page import markdown, report
 from rs3l.report.sections import sections
+from support.drawing import given
 from support.toy_campaign import campaign, write_latents, write_results, write_training
 
 SIGNS = "RankMe 1.20 < 3.00"

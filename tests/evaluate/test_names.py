@@ -16,12 +16,12 @@ from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.evaluate import names
 from rs3l.evaluate.evaluate import evaluate
 from rs3l.figures import style
-from rs3l.figures.draw import Inputs, draw
-from support.drawing import given
+from rs3l.figures.draw import draw
 from rs3l.paths import CampaignPaths
 from rs3l.report.captions import caption
 from rs3l.report.page import markdown, report
 from rs3l.report.results_page import KINDS
+from support.drawing import given
 from support.toy_campaign import ROOT, write_dataset, write_predictions, write_results
 from support.workflow import run_script
 

@@ -154,9 +154,7 @@ def test_a_cancelled_job_leaves_no_temporary(tiny_values: Values, tmp_path: Path
     process = start(cancelled, "hard", "--keep-going")
     try:
         wait_until(lambda: working("hard_process")(tmp_path / ROOT, 0), process)
-        jobs = [
-            m for m in members(process.pid) if "hard_process.py" in " ".join(m.cmdline()) and "python" in m.name()
-        ]
+        jobs = [m for m in members(process.pid) if "hard.py" in " ".join(m.cmdline()) and "python" in m.name()]
         assert jobs
         for job in jobs:
             job.send_signal(signal.SIGTERM)

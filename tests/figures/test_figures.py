@@ -16,15 +16,15 @@ from rs3l.config import blocks
 from rs3l.errors import ConfigError, DataError
 from rs3l.evaluate.evaluate import evaluate
 from rs3l.figures import style
+from rs3l.figures.draw import Inputs, draw
 from rs3l.figures.histograms import Accumulator, fill, process_files
 from rs3l.figures.plot_data import MASS_EDGES
 from rs3l.figures.plot_resources import resource_table
 from rs3l.figures.plot_results import read_table
-from rs3l.figures.draw import Inputs, draw
 from rs3l.figures.registry import FIGURES
-from support.drawing import given
 from rs3l.figures.style import Drawing, Header
 from rs3l.report.known import foreign_names
+from support.drawing import given
 from support.toy_campaign import (
     ROOT,
     campaign,
@@ -53,6 +53,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     return given(
         manifest=manifest,
         latents=[write_latents(campaign(), root / run / "latents.parquet") for run in runs],
+        first_latents=root / runs[0] / "latents.parquet",
         predictions=[path for path in predictions if path.parent.parent.name == "h_vs_qcd"],
         training=[write_training(root / run / "metrics.csv") for run in runs],
         metrics_table=root / "metrics.csv",
@@ -200,8 +201,7 @@ def test_histogram_edges_belong_to_the_upper_bin() -> None:
 
 
 def test_histograms_read_every_variant(inputs: Inputs) -> None:
-    manifest = {"files": [{"path": "test/qcd-0000.parquet", "process": "qcd"}]}
-    paths = process_files(inputs.manifest, manifest, "qcd")
+    paths = process_files(inputs.manifest, "qcd")
     shapes = fill(paths, "jet_mass", ["nominal", "seed"], MASS_EDGES)
     frame = pq.read_table(paths[0]).to_pandas()
     for v, variant in enumerate(("nominal", "seed")):
@@ -211,7 +211,7 @@ def test_histograms_read_every_variant(inputs: Inputs) -> None:
 
 
 def test_a_missing_input_is_named(inputs: Inputs) -> None:
-    with pytest.raises(ConfigError, match="roc needs --roc-table"):
+    with pytest.raises(ConfigError, match="roc needs --input roc_table"):
         draw("roc", BLOCK, HEADER, given(task="h_vs_qcd"))
     with pytest.raises(ConfigError, match="no task 'x'"):
         draw("roc", BLOCK, HEADER, given(task="x", roc_table=inputs.one("roc_table")))
@@ -231,17 +231,18 @@ def test_the_method_none_is_no_missing_value(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_of_the_data_set_is_named(inputs: Inputs) -> None:
-    manifest = {"files": [{"path": "test/gone.parquet", "process": "qcd"}]}
+    manifest = inputs.manifest
+    manifest.parts[0].path = "test/gone.parquet"
     with pytest.raises(DataError, match=r"gone\.parquet: named in"):
-        process_files(inputs.manifest, manifest, "qcd")
+        process_files(manifest, manifest.parts[0].process)
 
 
 def test_script_draws_a_figure(inputs: Inputs, tmp_path: Path) -> None:
-    script = str(ROOT / "workflow" / "scripts" / "figure.py")
+    script = str(ROOT / "workflow" / "scripts" / "figures.py")
     outputs = [f"--{suffix}={tmp_path}/f.{suffix}" for suffix in ("svg", "png", "csv")]
     command = [sys.executable, script, "--block", BLOCK.model_dump_json(), "--figure", "matching", *outputs]
-    subprocess.run([*command, "--manifest", str(inputs.manifest)], check=True, capture_output=True)
+    subprocess.run([*command, "--input", "manifest", str(inputs.one("manifest"))], check=True, capture_output=True)
     assert len(pd.read_csv(tmp_path / "f.csv")) == 18
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
-    assert "error: figure matching needs --manifest" in failed.stderr
+    assert "error: figure matching needs --input manifest" in failed.stderr

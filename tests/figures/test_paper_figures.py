@@ -12,12 +12,12 @@ from scipy.stats import pearsonr
 
 from rs3l.config import blocks
 from rs3l.errors import ConfigError, DataError
+from rs3l.figures.draw import draw
 from rs3l.figures.plot_kinematics import TITLES, bins
 from rs3l.figures.plot_schematic import stage_kinds
-from rs3l.figures.draw import Inputs, draw
-from support.drawing import given
 from rs3l.figures.style import Header
 from rs3l.pretrain.similarity import Similarities
+from support.drawing import given
 from support.toy_campaign import (
     campaign,
     write_dataset,

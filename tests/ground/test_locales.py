@@ -79,14 +79,14 @@ def chain(folder: Path, config: str) -> list[list[str]]:
     commands = []
     for process in ("higgs_bb", "qcd"):
         source, hard = ["--config", config, "--process", process], str(root / "hard" / process / "0000.lhe.gz")
-        commands.append([script("hard_process.py"), *source, "--out", hard])
+        commands.append([script("hard.py"), *source, "--out", hard])
         for variant in ("nominal", "seed"):
             out = str(root / "jets" / process / variant / "0000.parquet")
-            commands.append([script("resimulate.py"), *source, "--variant", variant, "--hard", hard, "--out", out])
+            commands.append([script("resim.py"), *source, "--variant", variant, "--hard", hard, "--out", out])
     commands.append([script("merge.py"), "--config", config, "--root", str(root)])
     figure = [f"--{suffix}={root}/figures/jet_mass.{suffix}" for suffix in ("svg", "png", "csv")]
     manifest = ["--manifest", str(root / "dataset" / "manifest.json")]
-    commands.append([script("figure.py"), "--config", config, "--figure", "jet_mass", *manifest, *figure])
+    commands.append([script("figures.py"), "--config", config, "--figure", "jet_mass", *manifest, *figure])
     commands.append([str(REPOSITORY / "tools" / "status.py"), "--config", config])
     return commands
 

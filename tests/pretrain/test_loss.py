@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from rs3l.config.pretrain import VicReg
+from rs3l.config.losses import VicReg
 from rs3l.pretrain.losses import Loss, diagnose, nt_xent
 from support.places import SCRIPTS
 from support.toy import LOSSES

@@ -22,11 +22,11 @@ from rs3l.dataset.card import card_text
 from rs3l.errors import ConfigError
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs, draw
-from support.drawing import given
 from rs3l.markdown import escaped
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import read_json
 from rs3l.report.page import markdown, report
+from support.drawing import given
 from support.toy_campaign import ROOT, write_latents, write_results, write_training
 
 TASK = "h_vs_qcd"
@@ -65,7 +65,8 @@ def inputs(results: CampaignPaths, config: Campaign) -> Inputs:
     tables = ("roc", "metrics", "stability", "robustness")
     return given(
         manifest=results.manifest,
-        latents=[results.latents("rs3l_s0")],
+        latents=results.latents("rs3l_s0"),
+        first_latents=results.latents("rs3l_s0"),
         training=[write_training(Path(results.model_metrics("rs3l_s0")))],
         predictions=[results.predictions(TASK, run) for run in blocks.evaluate(config).runs],
         ablations_table=results.evaluation("metrics"),

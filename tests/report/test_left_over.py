@@ -16,12 +16,12 @@ import yaml
 
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.errors import DataError
-from rs3l.figures.draw import Inputs, draw
-from support.drawing import given
+from rs3l.figures.draw import draw
 from rs3l.figures.style import Header
 from rs3l.paths import CampaignPaths
 from rs3l.report.left_over import left_over
 from rs3l.report.page import markdown, report
+from support.drawing import given
 from support.toy_campaign import ROOT, write_results
 
 Values = dict[str, Any]

@@ -16,28 +16,14 @@ import pytest
 
 from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
-from rs3l.figures.registry import FIGURES
-from rs3l.report.captions import FOLDER, caption, kind_and_item, plain
-from rs3l.report.contents import section_of
+from rs3l.evaluate.registry import TABLES
+from rs3l.figures.registry import FIGURES, kind_and_item
+from rs3l.report.captions import FOLDER, caption, plain
+from rs3l.report.contents import SECTIONS
 from rs3l.report.graph import graph_svg, layout, rule_graph
 from rs3l.report.page import markdown, report
 from support.toy_campaign import ROOT, campaign, write_results
 from support.workflow import run_script
-
-DOT = """digraph snakemake_dag {
-    graph[bgcolor=white, margin=0];
-	0[label = "all", color = "0.00 0.6 0.85", style="rounded"];
-	1[label = "merge", style="rounded"];
-	2[label = "resimulate", style="rounded"];
-	3[label = "plot_roc", style="rounded"];
-	4[label = "plot_latent", style="rounded"];
-	1 -> 0
-	3 -> 0
-	2 -> 1
-	1 -> 3
-	1 -> 4
-	2 -> 4
-}"""
 
 
 class Page(HTMLParser):
@@ -76,7 +62,7 @@ def copy(results: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_page_needs_nothing_else(config: Campaign, results: Path) -> None:
-    page = Page(report(config, results, DOT))
+    page = Page(report(config, results))
     assert len(page.ids) == len(set(page.ids))
     inner = {link[1:] for link in page.links if link.startswith("#")}
     assert inner <= set(page.ids) and {"overview", "dataset", "provenance", "figure-matching"} <= inner
@@ -137,33 +123,30 @@ def test_a_campaign_that_is_not_finished_is_refused(config: Campaign, copy: Path
 
 
 def test_every_kind_of_figure_has_its_caption(config: Campaign) -> None:
-    for figure in FIGURES:
+    for figure, kind in FIGURES.items():
         html = caption(config, f"{figure}_h_vs_qcd")
-        assert kind_and_item(f"{figure}_h_vs_qcd") == (figure, "h_vs_qcd")
+        assert kind_and_item(f"{figure}_h_vs_qcd") == (kind, "h_vs_qcd")
         assert "snakemake" not in html and "{{" not in html and len(plain(html)) > 40, figure
         assert not re.search(r"&gt;\s+GeV|= ,|=\s+\.", html), figure  # a value is missing
-    assert {path.stem for path in FOLDER.glob("*.rst")} == {*FIGURES, "overview"}
+    assert {path.stem for path in FOLDER.glob("*.rst")} == set(FIGURES)
     assert "300" in caption(config, "jet_types") and "h_vs_qcd" in caption(config, "roc_h_vs_qcd")
 
 
-@pytest.mark.parametrize(
-    ("name", "section"),
-    [("roc", "tasks"), ("robustness", "robustness"), ("latents", "pretraining"), ("latent_corner", "pretraining"),
-     ("jet_variations", "dataset"), ("ablations", "ablations"), ("something_new", "tasks")],
-)  # fmt: skip
-def test_sections_of_names(name: str, section: str) -> None:
-    assert section_of(name) == section
+def test_every_figure_and_table_has_its_section() -> None:
+    sections = {kind.section for kind in (*FIGURES.values(), *TABLES.values())}
+    assert sections == set(SECTIONS)
+    assert kind_and_item("something_new") == (None, "")
 
 
-def test_the_graph_shows_the_rules_from_left_to_right() -> None:
-    graph = rule_graph(DOT)
-    assert set(graph.edges) == {("resimulate", "merge"), ("merge", "figures")}  # resimulate -> figures is implied
+def test_the_graph_shows_the_rules_from_left_to_right(config: Campaign) -> None:
+    graph = rule_graph(config)
+    assert ("resimulate", "merge") in graph.edges
+    assert ("resimulate", "figures") not in graph.edges, "implied"
     places = layout(graph)
-    assert places["resimulate"][0] < places["merge"][0] < places["figures"][0]
-    root = ElementTree.fromstring(graph_svg(DOT))
+    assert places["resimulate"][0] < places["merge"][0] < places["figures"][0] < places["report"][0]
+    root = ElementTree.fromstring(graph_svg(config))
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert sorted(map(str, texts)) == ["figures", "merge", "resimulate"]
-    assert graph_svg("digraph {}") == ""
+    assert sorted(map(str, texts)) == sorted(graph)
 
 
 def test_the_summary_in_markdown(config: Campaign, results: Path) -> None:

@@ -63,7 +63,7 @@ def test_options_of_commands_exist(document: str, script: str, options: list[str
     }
     if script.endswith("evaluate.py"):
         known |= set(TABLES)
-    if script.endswith("figure.py"):
+    if script.endswith("figures.py"):
         known |= {"svg", "png", "csv"}
     assert options and set(options) <= known, document
 

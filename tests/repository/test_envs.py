@@ -217,6 +217,6 @@ def test_the_env_holds_nothing_that_its_scripts_do_not_import(name: str) -> None
 
 
 def test_imports_are_followed_through_the_library() -> None:
-    assert {"pythia8", "fastjet", "yaml"} <= third_party(SCRIPTS / "resimulate.py")
+    assert {"pythia8", "fastjet", "yaml"} <= third_party(SCRIPTS / "resim.py")
     assert "torch" not in third_party(SCRIPTS / "merge.py")
     assert "snakemake" not in set().union(*(third_party(path) for path in SCRIPTS.glob("*.py")))

@@ -12,16 +12,6 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
-from rs3l.paths import (
-    CONFIG_FIGURES,
-    DATASET_FIGURES,
-    FIRST_RUN_FIGURES,
-    METRICS_FIGURES,
-    PROCESS_FIGURES,
-    ROBUSTNESS_FIGURES,
-    SCORE_FIGURES,
-)
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROFILES = REPOSITORY / "profiles"
 NAMES = ["default", "local", "slurm"]
@@ -86,14 +76,8 @@ def test_slurm_avoids_what_is_known_to_fail() -> None:
 
 
 def named_rules(path: Path) -> list[str]:
-    """Return the rules of a file; those of a loop over figures have computed names."""
-    text = path.read_text(encoding="utf-8")
-    loops = (
-        CONFIG_FIGURES, DATASET_FIGURES, FIRST_RUN_FIGURES, METRICS_FIGURES, PROCESS_FIGURES,
-        ROBUSTNESS_FIGURES, SCORE_FIGURES,
-    )  # fmt: skip
-    figures = [name for loop in loops for name in loop] if 'f"plot_{figure}"' in text else ()
-    return [*re.findall(r"^ *rule (\w+):", text, re.MULTILINE), *(f"plot_{figure}" for figure in figures)]
+    """Return the rules of a file that have a name of their own; those of the figures say what they need themselves."""
+    return re.findall(r"^ *rule (\w+):", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_slurm_says_what_every_rule_needs() -> None:
@@ -101,7 +85,7 @@ def test_slurm_says_what_every_rule_needs() -> None:
     profile = load("slurm")
     rules = {rule for path in (REPOSITORY / "workflow" / "rules").glob("*.smk") for rule in named_rules(path)}
     assert rules == set(profile["set-resources"])
-    assert set(profile["groups"]) == {rule for rule in rules if rule.startswith("plot_")}
+    assert "groups" not in profile, "the rules of the figures are in their group"
     assert all("runtime" in wanted and "mem_mb" in wanted for wanted in profile["set-resources"].values())
 
 

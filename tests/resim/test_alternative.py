@@ -312,7 +312,7 @@ def started_job(
     (tmp_path / "scratch").mkdir()
     with (tmp_path / "log").open("w") as log:
         job = subprocess.Popen(
-            [sys.executable, str(SCRIPTS / "resimulate.py"), *arguments],
+            [sys.executable, str(SCRIPTS / "resim.py"), *arguments],
             stderr=log,
             env={**os.environ, "TMPDIR": str(tmp_path / "scratch")},
         )
@@ -352,7 +352,7 @@ def test_a_full_disk_is_named(campaign: Campaign, hard_shard: Shard, tmp_path: P
         'ulimit -f 8; exec "$@"',
         "-",
         sys.executable,
-        str(SCRIPTS / "resimulate.py"),
+        str(SCRIPTS / "resim.py"),
         *arguments,
     ]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})

@@ -142,11 +142,11 @@ def test_the_script_makes_all_files(test_values: dict[str, Any], hard_shard: Sha
     names = blocks.shared_variants(config)
     outs = [str(tmp_path / f"{name}.parquet") for name in names]
     block = blocks.together(config, "qcd").model_dump_json()
-    done = run_script("resimulate_together.py", "--block", block, "--hard", hard, "--shard", "0",
+    done = run_script("resim_together.py", "--block", block, "--hard", hard, "--shard", "0",
                       "--shard-events", "15", "--out", *outs)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [read_header(out).variant for out in outs] == names
-    wrong = run_script("resimulate_together.py", "--block", block, "--hard", hard, "--out", *outs[1:])
+    wrong = run_script("resim_together.py", "--block", block, "--hard", hard, "--out", *outs[1:])
     assert wrong.returncode == 1 and "3 files for 4 variants" in wrong.stderr
 
 

@@ -26,13 +26,13 @@ def test_hard_process_and_resimulate_by_hand(tmp_path: Path, campaign: Campaign)
     hard, jets = tmp_path / "0000.lhe.gz", [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     block = blocks.hard(campaign, "qcd", 0).model_copy(update={"events": 20})
     (tmp_path / "block.json").write_text(block.model_dump_json(), encoding="utf-8")
-    made = run_script("hard_process.py", "--block", str(tmp_path / "block.json"), "--out", str(hard))
+    made = run_script("hard.py", "--block", str(tmp_path / "block.json"), "--out", str(hard))
     assert made.returncode == 0, made.stderr
     assert "command: " in made.stderr and f"wrote {hard} (" in made.stderr
     config = ["--config", TEST_CONFIG, "--process", "qcd", "--variant", "seed"]
     direct = ["--block", blocks.resim(campaign, "qcd", "seed").model_dump_json()]
     for arguments, out in zip((config, direct), jets, strict=True):
-        done = run_script("resimulate.py", *arguments, "--hard", str(hard), "--out", str(out))
+        done = run_script("resim.py", *arguments, "--hard", str(hard), "--out", str(out))
         assert done.returncode == 0, done.stderr
         assert "20 events in" in done.stderr
     assert jets[0].read_bytes() == jets[1].read_bytes()
@@ -41,11 +41,11 @@ def test_hard_process_and_resimulate_by_hand(tmp_path: Path, campaign: Campaign)
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("hard_process.py", ["--config", TEST_CONFIG, "--process", "top", "--out", "x"], "error: no process 'top'"),
-        ("hard_process.py", ["--config", "missing.yaml", "--process", "qcd", "--out", "x"], "error: missing.yaml: cannot be read"),
-        ("hard_process.py", ["--block", "{}", "--out", "x"], "error: --block is not a valid HardBlock"),
-        ("hard_process.py", ["--block", "no.json", "--out", "x"], "error: --block: neither JSON nor a file with it: no.json"),
-        ("resimulate.py", ["--config", TEST_CONFIG, "--process", "qcd", "--hard", "no.lhe.gz", "--out", "x"], "error: no.lhe.gz: no such file"),
+        ("hard.py", ["--config", TEST_CONFIG, "--process", "top", "--out", "x"], "error: no process 'top'"),
+        ("hard.py", ["--config", "missing.yaml", "--process", "qcd", "--out", "x"], "error: missing.yaml: cannot be read"),
+        ("hard.py", ["--block", "{}", "--out", "x"], "error: --block is not a valid HardBlock"),
+        ("hard.py", ["--block", "no.json", "--out", "x"], "error: --block: neither JSON nor a file with it: no.json"),
+        ("resim.py", ["--config", TEST_CONFIG, "--process", "qcd", "--hard", "no.lhe.gz", "--out", "x"], "error: no.lhe.gz: no such file"),
         ("merge.py", ["--config", TEST_CONFIG, "--root", "nowhere"], "error: nowhere/jets/higgs_bb/nominal/0000.parquet: missing"),
     ],
 )  # fmt: skip

@@ -9,7 +9,8 @@ import pytest
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.detector import Detector
 from rs3l.config.encoders import DeepSets
-from rs3l.config.pretrain import HandMadeViews, VicReg
+from rs3l.config.losses import VicReg
+from rs3l.config.pretrain import HandMadeViews
 from rs3l.pretrain import pretrain as module
 from rs3l.pretrain.pretrain import pretrain
 

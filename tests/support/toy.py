@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rs3l.config.pretrain import VicReg
+from rs3l.config.losses import VicReg
 from rs3l.dataset.parquet import parquet_options
 from rs3l.dataset.schema import dataset_schema
 from rs3l.dataset.store import Floats, Ints, JetStore

@@ -23,11 +23,11 @@ from rs3l.dataset.checksum import write_sealed
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
 from rs3l.evaluate.evaluate import evaluate
 from rs3l.figures import style
-from rs3l.figures.draw import Inputs, draw
-from support.drawing import given
+from rs3l.figures.draw import draw
 from rs3l.paths import CampaignPaths
 from rs3l.runs import is_baseline
 from rs3l.seeds import event_id
+from support.drawing import given
 
 ROOT = Path(__file__).parents[2]
 QUALITY = {

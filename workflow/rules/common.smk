@@ -2,26 +2,30 @@
 
 import gc
 import shlex
-import sys
 from functools import cache
 from pathlib import Path
 
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+SCRIPTS = (Path(workflow.current_basedir) / ".." / "scripts").resolve()
 
 # The graph of 10^5 jobs is millions of objects, and they live as long as Snakemake: to search them for garbage
 # again and again would take a tenth of the time of planning.
 gc.set_threshold(100_000, 1_000, 1_000)
 
-from rs3l import versions
+try:
+    from rs3l import versions
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"the package of this workflow cannot be imported ({error}): `make venv` installs it with all that it needs, "
+        f"`pip install {SCRIPTS.parents[1]}` into an environment of your own"
+    ) from None
+
 from rs3l.config import blocks, methods, parse_campaign
 from rs3l.config.capacity import check_capacity
-from rs3l.lhe.inputs import check_inputs
 from rs3l.config.yaml_file import check_files
 from rs3l.errors import CampaignError
-from rs3l.lhe.inputs import find_files, refuse_replaced, split_inputs, stamps
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES, QUOTES, figure_names, input_files
+from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
 from rs3l.paths import SPLITS, CampaignPaths, checksum_of, shard_name
 from rs3l.pythia import check_settings
 from rs3l.runs import is_baseline
@@ -55,6 +59,7 @@ def lhe_paths(process):
 if workflow.is_main_process:
     for name in CAMPAIGN.processes:
         lhe_paths(name)
+
 
 wildcard_constraints:
     process="|".join(CAMPAIGN.processes),

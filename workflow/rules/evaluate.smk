@@ -1,4 +1,4 @@
-"""Stage 6: metrics of all classifiers, with their errors."""
+"""Stage 7: metrics of all classifiers, with their errors."""
 
 EVALUATION = blocks.evaluate(CAMPAIGN)
 ABLATIONS = blocks.evaluate_ablations(CAMPAIGN)

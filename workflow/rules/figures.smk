@@ -1,4 +1,4 @@
-"""Stage 7: the figures of the report, each as SVG, PNG and CSV of its points; rs3l.figures.registry lists them."""
+"""Stage 8: the figures of the report, each as SVG, PNG and CSV of its points; rs3l.figures.registry lists them."""
 
 for figure in FIGURES.values():  # a rule each: a caption's file cannot depend on a wildcard
 
@@ -6,12 +6,12 @@ for figure in FIGURES.values():  # a rule each: a caption's file cannot depend o
         name:
             f"plot_{figure.name}"
         input:
-            script=script("figures.py"),
             **figure_inputs(figure),
+            script=script("figures.py"),
         output:
             svg=report(
                 PATHS.figure(figure.pattern),
-                caption=f"../report/{figure.name}.rst",
+                caption=f"../scripts/rs3l/figures/captions/{figure.name}.rst",
                 category=figure.category,
                 subcategory=figure.subcategory,
                 labels=figure.labels,
@@ -22,10 +22,10 @@ for figure in FIGURES.values():  # a rule each: a caption's file cannot depend o
             PATHS.log("plot", figure.name, *figure.wildcards),
         benchmark:
             PATHS.benchmark("plot", figure.name, *figure.wildcards)
-        conda:
-            "../../envs/report.yaml"
         group:
             "figures"
+        conda:
+            "../../envs/report.yaml"
         threads: 1
         resources:
             mem_mb=more(figure.memory_mb),
@@ -33,9 +33,9 @@ for figure in FIGURES.values():  # a rule each: a caption's file cannot depend o
             disk_mb=more(200),
             serial=1,
         params:
+            **figure_params(figure),
             figure=figure.name,
             options=figure_options(figure),
-            **figure_params(figure),
         message:
             "figure {params.figure}"
         shell:

@@ -1,4 +1,4 @@
-"""Stage 5: classifiers on the pre-trained encoders, and their baselines."""
+"""Stage 6: classifiers on the pre-trained encoders, and their baselines."""
 
 
 rule finetune:

@@ -39,7 +39,7 @@ rule hard_process:
     Wildcards: process, shard.
     """
     input:
-        script=script("hard_process.py"),
+        script=script("hard.py"),
         index=lhe_index,
     output:
         lhe=PATHS.hard(),

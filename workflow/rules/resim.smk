@@ -8,7 +8,7 @@ rule resimulate:
     Wildcards: process, variant, shard.
     """
     input:
-        script=script("resimulate.py"),
+        script=script("resim.py"),
         hard=PATHS.hard(),
     output:
         jets=PATHS.jets(),
@@ -43,7 +43,7 @@ if CAMPAIGN.share_shower:
         Wildcards: process, shard.
         """
         input:
-            script=script("resimulate_together.py"),
+            script=script("resim_together.py"),
             hard=PATHS.hard(),
         output:
             jets=shared_jets(),

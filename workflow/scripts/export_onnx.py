@@ -1,19 +1,7 @@
-"""Write a pre-trained encoder as an ONNX file: raw candidates in, representation and latent out."""
+"""The command `rs3l export-onnx`, as the rules call it: the package need not be installed."""
 
-import argparse
-
-from rs3l import cli
-from rs3l.networks.onnx_export import export_onnx
-
-
-def main() -> None:
-    """Parse the arguments and export."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help="weights of the encoder (.safetensors)")
-    parser.add_argument("--onnx", required=True, help="file to write (.onnx)")
-    args = parser.parse_args()
-    export_onnx(args.model, args.onnx)
-
+from rs3l.cli import run
+from rs3l.commands.export_onnx import main
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

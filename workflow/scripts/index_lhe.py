@@ -1,19 +1,7 @@
-"""Read and check the external Les Houches files of a process, and write down what they hold (JSON)."""
+"""The command `rs3l index-lhe`, as the rules call it: the package need not be installed."""
 
-from rs3l import cli
-from rs3l.config import blocks
-from rs3l.hard.external import index_files
-
-
-def main() -> None:
-    """Parse the arguments and read the files."""
-    parser = cli.parser(__doc__)
-    parser.add_argument("--process", help="with --config: the process")
-    parser.add_argument("--out", required=True, help="index to write (.json)")
-    args = parser.parse_args()
-    source = cli.block(args, blocks.LheSource, lambda config: blocks.lhe_source(config, args.process))
-    index_files(source, args.out)
-
+from rs3l.cli import run
+from rs3l.commands.index_lhe import main
 
 if __name__ == "__main__":
-    cli.run(main)
+    run(main)

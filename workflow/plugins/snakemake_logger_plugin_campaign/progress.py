@@ -15,8 +15,9 @@ STAGES = {
     "embed": "latents",
     "finetune": "fine-tuning",
     "evaluate": "evaluation",
+    "report": "report",
 }
-"""Rules that are named in the progress; every other rule counts as `report`."""
+"""Rules that are named in the progress; every other rule counts as `figures`."""
 
 GUESS = {
     "index_lhe": 10.0,
@@ -86,7 +87,7 @@ class Progress:
         """Say how far the campaign is: elapsed, stage, jobs, events/s, time left."""
         rule = self._last
         elapsed = now - (now if self._start is None else self._start)
-        parts = [_clock(elapsed), f"{STAGES.get(rule, 'report'):<13} {self._stage_count(rule)} jobs"]
+        parts = [_clock(elapsed), f"{STAGES.get(rule, 'figures'):<13} {self._stage_count(rule)} jobs"]
         if self._events_done[rule]:
             rate = self._events_done[rule] / max(now - self._first_start[rule], 1e-3)
             parts.append(f"{rate:.0f} events/s")

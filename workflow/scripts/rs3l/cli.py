@@ -21,6 +21,7 @@ from rs3l.files import written
 from rs3l.streams import argument_text, speak_any_locale
 
 B = TypeVar("B", bound=Block)
+C = TypeVar("C", bound=Block)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -44,8 +45,11 @@ def campaign_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def block(
-    args: argparse.Namespace, kind: type[B], cut: Callable[[Campaign], B], other: tuple[str, type[B]] | None = None
-) -> B:
+    args: argparse.Namespace,
+    kind: type[B],
+    cut: Callable[[Campaign], B | C],
+    other: tuple[str, type[C]] | None = None,
+) -> B | C:
     """Return the block of the job from ``--block``, or ``cut`` out of ``--config``.
 
     ``other``: a key, and the kind of the block if it has that key.
@@ -55,8 +59,8 @@ def block(
     text = _block_text(args.block)
     try:
         values = json.loads(text)
-        kind = other[1] if other and other[0] in values else kind
-        return kind.model_validate(values)
+        chosen = other[1] if other and other[0] in values else kind
+        return chosen.model_validate(values)
     except (ValidationError, json.JSONDecodeError) as error:
         raise ConfigError(f"--block is not a valid {kind.__name__}: {error}") from None
 
@@ -81,7 +85,7 @@ def run(main: Callable[[], None]) -> None:
         datefmt="%Y-%m-%d %H:%M:%S",
     )
     if not {"-h", "--help"} & set(sys.argv[1:]):
-        logging.info("command: %s", shlex.join([sys.executable, *map(argument_text, sys.argv)]))
+        logging.info("command: %s", _command())
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
         signal.signal(signal.SIGHUP, _terminate)
@@ -93,6 +97,13 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("error: interrupted")
+
+
+def _command() -> str:
+    """Return what repeats this command: the console command ``rs3l``, or Python and the script."""
+    first, *arguments = map(argument_text, sys.argv)
+    program = first.split() if first.startswith("rs3l ") else [sys.executable, first]
+    return shlex.join([*program, *arguments])
 
 
 def _terminate(number: int, frame: object) -> None:

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from rs3l.config import blocks, methods
 from rs3l.config.base import Block
 from rs3l.config.campaign import Campaign
-from rs3l.config.encoders import DeepSets, EdgeConv, Encoder, Transformer
+from rs3l.config.encoders import DeepSets, Encoder, Transformer
 from rs3l.config.pretrain import Pretrain
 from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import ConfigError, DataError
@@ -110,17 +110,7 @@ def load_costs(path: str | Path) -> CostTable:
 
 def network_work(encoder: Encoder, constituents: int) -> float:
     """Return the multiplications for one jet: of weights, and of pairs of candidates in distances or attention."""
-    if isinstance(encoder, DeepSets):
-        w, h = encoder.hidden, encoder.representation
-        return constituents * (FEATURES * w + 2 * w * w) + 3 * w * h + 2 * h * h + h * encoder.latent
-    w = encoder.hidden
-    if isinstance(encoder, EdgeConv):
-        convolution = 2 * w * w + w * (constituents + encoder.neighbours)
-        per_jet = w * w // 2 + w * w // 8 + w * w // 16 + w // 4 * encoder.latent
-        return constituents * (FEATURES * w + w * w + 3 * convolution) + per_jet
-    h = encoder.representation
-    block = 12 * w * w + 2 * w * constituents
-    return constituents * (FEATURES * w + w * w + encoder.layers * block) + w * h + 2 * h * h + h * encoder.latent
+    return encoder.multiplications(constituents)
 
 
 def encoder_name(encoder: Encoder) -> str:

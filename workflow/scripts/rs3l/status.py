@@ -99,6 +99,7 @@ def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Job]]
         ],
         "evaluation": [_job(paths, (paths.summary,), "evaluate")],
         "figures": _figures(config, paths),
+        "report": [_job(paths, (paths.report,), "report")],
     }
 
 

@@ -21,11 +21,13 @@ from pydantic import (
 NAME = r"^[a-z][a-z0-9_]{0,39}$"
 PYTHIA_KEY = r"^[A-Za-z0-9]+:[A-Za-z0-9:()\-+]+$"
 MODEL_PATH = r"^[\w./+@][\w./+@=,-]*\.safetensors$"
+IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 FOLDER_PATH = r"^[\w./+@][\w./+@=,-]*$"
 PATTERNS = {
     NAME: "a name (small letters, digits and _, 40 at most; the first is a letter)",
     PYTHIA_KEY: "a setting of Pythia (Group:name)",
     MODEL_PATH: "the path of a .safetensors file (letters, digits and . / _ + @ = , -)",
+    IMPORT_PATH: "the import path of one's own (package.module:Name)",
     FOLDER_PATH: "the path of a folder (letters, digits and . / _ + @ = , -)",
 }
 """What each pattern of text means, in words."""
@@ -38,6 +40,8 @@ SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
 Verdict = Literal["stop", "warn"]
 Overrides = dict[str, Any]
 """Keys of the block `pretrain` that a method or an ablation changes; typed by :mod:`rs3l.config.methods`."""
+ImportPath = StringConstraints(pattern=IMPORT_PATH)
+"""What one's own part of the workflow is named by; in ``Annotated``."""
 ModelPath = Annotated[str, StringConstraints(pattern=MODEL_PATH)]
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")

@@ -6,6 +6,7 @@ read the same block, as JSON from the rule or cut out of a configuration file by
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -21,7 +22,8 @@ from rs3l.config.encoders import Encoder
 from rs3l.config.evaluate import Evaluate
 from rs3l.config.finetune import Finetune
 from rs3l.config.jets import Jets
-from rs3l.config.pretrain import HandMadeViews, Loop, Pretrain, VicReg
+from rs3l.config.losses import VicReg
+from rs3l.config.pretrain import HandMadeViews, Loop, Pretrain
 from rs3l.config.processes import PtHat
 from rs3l.config.tasks import Task
 from rs3l.config.variants import GeneratorCommand, Variant
@@ -166,7 +168,8 @@ class PretrainBlock(Block):
     variants: list[str]
     encoder: Encoder
     views: Literal["any_two", "nominal_and_one", "all"]
-    loss: Literal["nt_xent", "multi_view", "sup_con", "vicreg"]
+    loss: str
+    loss_options: dict[str, Any] = Field({}, exclude_if=operator.not_)
     temperature: float
     vicreg: VicReg | None
     batch: int
@@ -425,7 +428,7 @@ def own_variants(config: Campaign) -> list[str]:
 def together(config: Campaign, process: str) -> TogetherBlock:
     """Return the block of the variants of one process that are simulated in one job."""
     if not config.share_shower:
-        raise ConfigError("share_shower is not set: every variant has a job of its own (resimulate.py)")
+        raise ConfigError("share_shower is not set: every variant has a job of its own (resim.py)")
     return TogetherBlock(views=[resim(config, process, variant) for variant in shared_variants(config)])
 
 
@@ -473,6 +476,7 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         encoder=block.encoder,
         views="any_two" if block.views == "hand_made" else block.views,
         loss=block.loss,
+        loss_options=block.loss_options,
         temperature=block.temperature,
         vicreg=block.vicreg if block.loss == "vicreg" else None,
         batch=block.batch,

@@ -13,6 +13,7 @@ from rs3l import seeds
 from rs3l.config import methods
 from rs3l.config.campaign import Campaign
 from rs3l.config.dataset import Splits
+from rs3l.config.losses import loss_kind
 from rs3l.config.tasks import Task
 from rs3l.errors import ConfigError
 from rs3l.paths import SPLITS, Split
@@ -192,8 +193,10 @@ def _training(config: Campaign) -> Iterator[str]:
             yield f"{path}.batch: {block.batch} of at most {there} training events; {_MORE}"
         if isinstance(block.events, int) and block.events > there and (own or block.events != base.events):
             yield f"{path}.events: {block.events} of at most {there} training events; {_MORE}"
-        if block.loss == "sup_con" and len(used) < 2 and (own or base.loss != "sup_con"):
-            yield f"{path}.loss: sup_con tells processes apart, and only {used[0]} has `use: pretrain`; add one"
+        classes = loss_kind(block.loss).compares == "processes"
+        if classes and len(used) < 2 and (own or base.loss != block.loss):
+            only = f"only {used[0]} has `use: pretrain`"
+            yield f"{path}.loss: {block.loss} tells processes apart, and {only}; add one"
 
 
 _MORE = "lower it, or raise processes.<name>.events or dataset.splits.train"

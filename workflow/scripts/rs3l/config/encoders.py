@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Discriminator,
@@ -12,16 +13,27 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Block
+from rs3l.config.base import Block, ImportPath
+from rs3l.imported import is_path
+
+FEATURES = 15
+"""Input features of a candidate, for the multiplications."""
 
 
 class DeepSets(Block):
     """DeepSets (arXiv:1703.06114): a network per candidate, pooling, a network per jet, and a projection head."""
 
+    network: ClassVar[str] = "rs3l.networks.deepsets:DeepSetsEncoder"
+
     kind: Literal["deepsets"] = Field("deepsets", description="Which network.")
     hidden: int = Field(64, gt=0, description="Width of the layers per candidate.")
     representation: int = Field(128, gt=0, description="Dimension of the representation h.")
     latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
+
+    def multiplications(self, constituents: int) -> float:
+        """Return those for one jet, of weights."""
+        w, h = self.hidden, self.representation
+        return constituents * (FEATURES * w + 2 * w * w) + 3 * w * h + 2 * h * h + h * self.latent
 
 
 class EdgeConv(Block):
@@ -29,6 +41,8 @@ class EdgeConv(Block):
 
     With the defaults it is the paper's, of 128,904 weights.
     """
+
+    network: ClassVar[str] = "rs3l.networks.edgeconv:EdgeConvEncoder"
 
     kind: Literal["edgeconv"] = Field(description="Which network.")
     hidden: int = Field(128, ge=4, description="Width of the layers per candidate, and dimension of h, their sum.")
@@ -47,9 +61,18 @@ class EdgeConv(Block):
         """Dimension of the representation h."""
         return self.hidden
 
+    def multiplications(self, constituents: int) -> float:
+        """Return those for one jet, of weights, and of pairs of candidates in distances."""
+        w = self.hidden
+        convolution = 2 * w * w + w * (constituents + self.neighbours)
+        per_jet = w * w // 2 + w * w // 8 + w * w // 16 + w // 4 * self.latent
+        return constituents * (FEATURES * w + w * w + 3 * convolution) + per_jet
+
 
 class Transformer(Block):
     """Self-attention among the candidates and a class token, a network per jet, and a projection head."""
+
+    network: ClassVar[str] = "rs3l.networks.transformer:TransformerEncoder"
 
     kind: Literal["transformer"] = Field(description="Which network.")
     hidden: int = Field(64, gt=0, description="Width of the states of the candidates; a multiple of heads.")
@@ -61,6 +84,12 @@ class Transformer(Block):
     representation: int = Field(128, gt=0, description="Dimension of the representation h.")
     latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
 
+    def multiplications(self, constituents: int) -> float:
+        """Return those for one jet, of weights, and of pairs of candidates in the attention."""
+        w, h = self.hidden, self.representation
+        block = 12 * w * w + 2 * w * constituents
+        return constituents * (FEATURES * w + w * w + self.layers * block) + w * h + 2 * h * h + h * self.latent
+
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Self:
         if self.hidden % self.heads:
@@ -68,21 +97,42 @@ class Transformer(Block):
         return self
 
 
+class OwnEncoder(Block):
+    """A network of another package: a subclass of :class:`rs3l.networks.base.JetEncoder` (docs/extend.md)."""
+
+    kind: Annotated[str, ImportPath] = Field(description="Its import path, package.module:Class.")
+    representation: int = Field(128, gt=0, description="Dimension of the representation h.")
+    latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
+    options: dict[str, Any] = Field({}, description="What it is made from besides: `config.options` of its class.")
+    cost: float = Field(1.0, gt=0, description="Time per jet relative to the default network, for `make plan`.")
+
+    @property
+    def network(self) -> str:
+        """Import path of the class."""
+        return self.kind
+
+    def multiplications(self, constituents: int) -> float:
+        """Return those for one jet, from the cost that is given."""
+        return self.cost * DeepSets().multiplications(constituents)
+
+
 def _encoder_kind(value: object) -> object:
     """Return the kind of an encoder's block; without one it is a DeepSets."""
     if isinstance(value, Mapping):
-        return value.get("kind", "deepsets")
-    return getattr(value, "kind", None)
+        value = SimpleNamespace(kind=value.get("kind", "deepsets"))
+    kind = getattr(value, "kind", None)
+    return "own" if isinstance(kind, str) and is_path(kind) else kind
 
 
 Encoder = Annotated[
     Annotated[DeepSets, Tag("deepsets")]
     | Annotated[EdgeConv, Tag("edgeconv")]
-    | Annotated[Transformer, Tag("transformer")],
+    | Annotated[Transformer, Tag("transformer")]
+    | Annotated[OwnEncoder, Tag("own")],
     Discriminator(
         _encoder_kind,
         custom_error_type="encoder_kind",
-        custom_error_message="kind must be deepsets, edgeconv or transformer",
+        custom_error_message="kind must be deepsets, edgeconv, transformer or package.module:Class",
     ),
 ]
 """The network, chosen by ``kind``."""

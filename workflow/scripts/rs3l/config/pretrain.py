@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import operator
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
     model_validator,
 )
 
-from rs3l.config.base import Block, Fraction, ModelPath, Name, Overrides, Verdict
+from rs3l.config.base import Block, Fraction, ImportPath, ModelPath, Name, Overrides, Verdict
 from rs3l.config.encoders import DeepSets, Encoder
-
-
-class VicReg(Block):
-    """Weights of VICReg's three terms (arXiv:2105.04906, eq. 6)."""
-
-    invariance: float = Field(25.0, ge=0, description="Weight lambda of the squared distance of the two views.")
-    variance: float = Field(25.0, ge=0, description="Weight mu of the hinge on each dimension's deviation.")
-    covariance: float = Field(1.0, ge=0, description="Weight nu of the squared covariances of the dimensions.")
+from rs3l.config.losses import LossName, VicReg, loss_kind
+from rs3l.imported import is_path
 
 
 class Loop(Block):
@@ -65,6 +60,11 @@ class HandMadeViews(Block):
     pt_jitter: float = Field(0.10, ge=0, description="Relative Gaussian width of the pT jitter.")
     charge_flip: bool = Field(True, description="Flip the sign of all charges in half of the views.")
     smear_displacement: bool = Field(True, description="Smear d0 and dz once more.")
+    own: Annotated[str, ImportPath] | None = Field(
+        None,
+        exclude_if=operator.not_,
+        description="One's own augmentation after all these, package.module:function (docs/extend.md).",
+    )
 
 
 class Pretrain(Block):
@@ -100,11 +100,14 @@ class Pretrain(Block):
     displacement: bool = Field(
         True, description="Whether networks see d0 and dz; without, their baselines do not see them either."
     )
-    loss: Literal["nt_xent", "multi_view", "sup_con", "vicreg"] = Field(
+    loss: LossName = Field(
         "nt_xent",
         description="nt_xent: SimCLR's, for two views. multi_view: the same over all pairs of views of an "
         "event. sup_con: supervised, positives are all jets of the same process: a baseline that uses "
-        "every label. vicreg: without negatives, for two views.",
+        "every label. vicreg: without negatives, for two views. package.module:Name: one's own (docs/extend.md).",
+    )
+    loss_options: dict[str, Any] = Field(
+        {}, exclude_if=operator.not_, description="Arguments of one's own loss, by name."
     )
     temperature: float = Field(0.1, gt=0, description="Temperature tau of all losses but VICReg.")
     vicreg: VicReg = VicReg()
@@ -124,7 +127,9 @@ class Pretrain(Block):
 
     @model_validator(mode="after")
     def _loss_takes_the_views(self) -> Self:
-        if self.views == "all" and self.loss in ("nt_xent", "vicreg"):
+        if self.loss_options and not is_path(self.loss):
+            raise ValueError(f"loss_options: the loss {self.loss} takes none; they are for one's own")
+        if self.views == "all" and loss_kind(self.loss).pairs:
             raise ValueError(
                 f"views: all gives an event more than two views, and loss: {self.loss} compares two; use "
                 "loss: multi_view or sup_con, or views: any_two"

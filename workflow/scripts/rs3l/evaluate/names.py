@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from rs3l.config import methods
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.config.campaign import Campaign
+from rs3l.config.losses import loss_kind
 from rs3l.config.pretrain import Pretrain
 from rs3l.modes import MODES
 from rs3l.runs import BASELINE, Run, is_baseline
@@ -77,7 +78,7 @@ def losses_text(config: Campaign) -> str:
 
 
 def _loss(settings: Pretrain) -> str:
-    if settings.loss == "vicreg":
+    if not loss_kind(settings.loss).temperature:
         return settings.loss
     return f"{settings.loss}, temperature {settings.temperature:g}"
 

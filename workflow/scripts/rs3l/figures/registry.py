@@ -1,6 +1,6 @@
 """The figures of the report, each declared once, as data: rules, paths, report, plan and status read it.
 
-One more figure is an entry here, a function that draws it, and a caption (``workflow/report/<name>.rst``). Nothing
+One more figure is an entry here, a function that draws it, and a caption (``captions/<name>.rst``). Nothing
 here imports what draws: Snakemake reads this, too.
 """
 

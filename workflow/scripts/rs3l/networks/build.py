@@ -1,18 +1,47 @@
-"""The encoders: one file per network, the same interface (:class:`rs3l.networks.base.JetEncoder`)."""
+"""The network that a configuration describes; each names its class, of this package or another."""
 
 from __future__ import annotations
 
-from rs3l.config.encoders import DeepSets, EdgeConv, Encoder
+import torch
+
+from rs3l.config.encoders import Encoder, OwnEncoder
+from rs3l.dataset.features import FEATURES
+from rs3l.errors import ConfigError
+from rs3l.imported import imported
 from rs3l.networks.base import JetEncoder
-from rs3l.networks.deepsets import DeepSetsEncoder
-from rs3l.networks.edgeconv import EdgeConvEncoder
-from rs3l.networks.transformer import TransformerEncoder
 
 
 def build(config: Encoder, constituents: int) -> JetEncoder:
-    """Return the network that ``config`` describes, for jets of up to ``constituents`` candidates."""
-    if isinstance(config, DeepSets):
-        return DeepSetsEncoder(config, constituents)
-    if isinstance(config, EdgeConv):
-        return EdgeConvEncoder(config, constituents)
-    return TransformerEncoder(config, constituents)
+    """Return the network that ``config`` describes, for jets of up to ``constituents`` candidates.
+
+    Raises :class:`ConfigError` if a network of another package cannot be imported, or is not as it must be.
+    """
+    network = imported(config.network, "encoder.kind")
+    if not (isinstance(network, type) and issubclass(network, JetEncoder)):
+        raise ConfigError(f"encoder.kind: {config.network} is no subclass of rs3l.networks.JetEncoder")
+    encoder = network(config, constituents)
+    if isinstance(config, OwnEncoder):
+        _check(encoder, config, constituents)
+    return encoder
+
+
+@torch.no_grad()
+def _check(encoder: JetEncoder, config: OwnEncoder, constituents: int) -> None:
+    """Raise :class:`ConfigError` if h or z of two jets, one of them empty, is not as :class:`JetEncoder` says."""
+    mask = torch.zeros(2, constituents, dtype=torch.bool)
+    mask[0, : max(1, constituents // 2)] = True
+    x = torch.linspace(-1.0, 1.0, mask.numel() * len(FEATURES)).view(*mask.shape, -1)
+    encoder.eval()
+    h, other = encoder(x, mask), encoder(x.masked_fill(~mask[..., None], 7.0), mask)
+    for name, found, wanted in (("h", h, config.representation), ("z", encoder.project(h), config.latent)):
+        if found.shape != (2, wanted):
+            raise ConfigError(
+                f"encoder.kind: {config.kind}: {name} of 2 jets is {list(found.shape)}, not [2, {wanted}]"
+            )
+        if not torch.isfinite(found).all():
+            raise ConfigError(f"encoder.kind: {config.kind}: {name} of an empty jet, or of another, is not finite")
+    if not torch.equal(h, other):
+        raise ConfigError(
+            f"encoder.kind: {config.kind}: h depends on what is at padding (where the mask is False)"
+        )
+    encoder.train()

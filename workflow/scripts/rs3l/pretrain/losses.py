@@ -10,14 +10,16 @@ do their gradients. Memory is O(r R), never O(r R D).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, softplus
 
-from rs3l.config.pretrain import VicReg
+from rs3l.config.losses import VicReg
+from rs3l.errors import ConfigError
+from rs3l.imported import imported, is_path
 
 VARIANCE_EPSILON = 1e-4
 """Added to a variance before its square root (arXiv:2105.04906, eq. 2)."""
@@ -99,13 +101,24 @@ def _covariance(x: Tensor) -> Tensor:
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / x.shape[1]
 
 
-@dataclass(frozen=True)
 class Loss:
-    """One of the losses, by its name in the configuration (``pretrain.loss``)."""
+    """One of the losses, by its name in the configuration (``pretrain.loss``), or of another package.
 
-    kind: Literal["nt_xent", "multi_view", "sup_con", "vicreg"]
-    temperature: float
-    weights: VicReg | None = None
+    One's own is made with the ``options`` and called with ``latents`` [R, D] and ``groups`` [R] of a global batch;
+    it returns a scalar. It need not know of ranks: each computes it all, and takes its share of the gradients.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        temperature: float,
+        weights: VicReg | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.temperature = temperature
+        self.weights = weights
+        self.own = imported(kind, "pretrain.loss")(**(options or {})) if is_path(kind) else None
 
     def __call__(self, latents: Tensor, groups: Tensor) -> Tensor:
         """Return the loss of a batch of ``latents`` [R, D] that one process has.
@@ -118,14 +131,21 @@ class Loss:
 
     def share(self, own: Tensor, rows: Tensor, latents: Tensor, groups: Tensor) -> Tensor:
         """Return this rank's share from its views ``own`` [r, D], the ``rows`` [r] of ``latents`` [R, D]."""
-        if self.kind == "nt_xent":
-            return nt_xent_share(own, rows, latents, self.temperature)
-        if self.kind == "multi_view":
-            return multi_view_share(own, rows, latents, groups, self.temperature)
-        if self.kind == "sup_con":
-            return sup_con_share(own, rows, latents, groups, self.temperature)
-        assert self.weights is not None, "a VICReg block holds its weights"
-        return vicreg(latents, self.weights) * (len(rows) / len(latents))
+        match self.kind:
+            case "nt_xent":
+                return nt_xent_share(own, rows, latents, self.temperature)
+            case "multi_view":
+                return multi_view_share(own, rows, latents, groups, self.temperature)
+            case "sup_con":
+                return sup_con_share(own, rows, latents, groups, self.temperature)
+            case "vicreg":
+                assert self.weights is not None, "a VICReg block holds its weights"
+                return vicreg(latents, self.weights) * (len(rows) / len(latents))
+        assert self.own is not None, f"no loss {self.kind}: rs3l.config.losses has more than this function"
+        value: Tensor = self.own(latents, groups)
+        if value.shape != ():
+            raise ConfigError(f"pretrain.loss: {self.kind} returns {list(value.shape)}, not a scalar")
+        return value * (len(rows) / len(latents))
 
 
 def _similarity_to_others(own: Tensor, rows: Tensor, latents: Tensor, temperature: float) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
+from rs3l.config.losses import loss_kind
 from rs3l.dataset.checksum import sealed_json, write_checked
 from rs3l.dataset.features import features
 from rs3l.dataset.store import Ints, JetBatch
@@ -166,7 +167,7 @@ class Trainer:
         self.network = ranks.averaging(projection)
         self.optimizer = new_optimizer(block, self.encoder.parameters())
         self.schedule = new_schedule(block, self.optimizer, self.steps)
-        self.loss = Loss(block.loss, block.temperature, block.vicreg)
+        self.loss = Loss(block.loss, block.temperature, block.vicreg, block.loss_options)
         self.rows: list[Row] = []
         self.losses: list[float] = []
         self._generator: Tensor | None = None
@@ -445,15 +446,15 @@ def _judged(block: PretrainBlock, row: Row, batch: int) -> Row:
 def signs_of_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
     """Return what in an epoch's metrics shows a collapsed or untrained encoder.
 
-    VICReg has no loss of guessing. SupCon is meant to gather each class at a point, so that its rank is low.
+    Not all losses can tell (:class:`rs3l.config.losses.LossKind`).
     """
     chance, least = math.log(2 * batch - 1), rank_alarm(block)
     signs = []
-    if block.loss != "vicreg" and not row["train_loss"] <= chance - LOSS_MARGIN:
+    if loss_kind(block.loss).chance and not row["train_loss"] <= chance - LOSS_MARGIN:
         signs.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
     if not row["spread"] >= SPREAD_ALARM:
         signs.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
-    if block.loss != "sup_con" and not row["rank"] >= least:
+    if not loss_kind(block.loss).gathers and not row["rank"] >= least:
         signs.append(f"RankMe {row['rank']:.2f} < {least:.2f}")
     return signs
 

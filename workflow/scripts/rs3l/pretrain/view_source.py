@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from rs3l.config.blocks import PretrainBlock
+from rs3l.config.losses import loss_kind
 from rs3l.dataset.store import Ints, JetBatch, JetStore
 from rs3l.errors import DataError
 from rs3l.pretrain.subset import subset
@@ -77,9 +78,9 @@ class ViewSource:
 
 
 def groups_of(codes: Ints, loss: str) -> Tensor:
-    """Return the event [R] of each view, or for SupCon its process, of ``codes`` [K, B] (-1: an empty slot)."""
+    """Return the event [R] of each view of ``codes`` [K, B] (-1: no view), or its process if these are compared."""
     event = np.broadcast_to(np.arange(codes.shape[1]), codes.shape)
-    return torch.from_numpy((codes if loss == "sup_con" else event)[codes >= 0])
+    return torch.from_numpy((codes if loss_kind(loss).compares == "processes" else event)[codes >= 0])
 
 
 def codes(store: JetStore, rows: Ints) -> Ints:

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from rs3l.config.detector import Detector, Resolution
 from rs3l.config.pretrain import HandMadeViews
 from rs3l.dataset.store import RAW, EventViews, Ints, JetBatch
+from rs3l.imported import imported
 from rs3l.seeds import keyed_hash
 
 _PT, _DETA, _DPHI, _ENERGY, _CHARGE, _, _D0, _DZ = range(len(RAW))
@@ -112,8 +113,8 @@ def turn(jets: JetBatch, angle: Tensor) -> JetBatch:
 def hand_made(jets: JetBatch, views: HandMadeViews, detector: Detector, generator: Generator) -> JetBatch:
     """Return one augmentation of each jet: JetCLR's (arXiv:2108.04253) and five more.
 
-    Soft smearing, displacement smearing, pT jitter, charge flip, drop, collinear splitting, rotation, in
-    this order. ``jet_pt`` and ``jet_energy`` stay those of the nominal jet. The result has
+    Soft smearing, displacement smearing, pT jitter, charge flip, drop, collinear splitting, one's own, rotation,
+    in this order. ``jet_pt`` and ``jet_energy`` stay those of the nominal jet. The result has
     ``views.collinear_splits`` slots more.
     """
     raw, mask = jets.candidates.clone(), jets.mask
@@ -127,7 +128,10 @@ def hand_made(jets: JetBatch, views: HandMadeViews, detector: Detector, generato
     mask = drop(mask, views.drop, generator)
     raw = raw * mask[..., None]
     raw, mask = split_collinear(raw, mask, views.collinear_splits, generator)
-    return rotate(JetBatch(raw, mask, jets.jet_pt, jets.jet_energy), generator)
+    result = JetBatch(raw, mask, jets.jet_pt, jets.jet_energy)
+    if views.own is not None:
+        result = imported(views.own, "pretrain.hand_made.own")(result, generator)
+    return rotate(result, generator)
 
 
 def _smear_angles(raw: Tensor, mask: Tensor, scale: float, generator: Generator) -> None:

@@ -14,11 +14,12 @@ import jinja2
 from docutils.core import publish_parts
 from markupsafe import Markup
 
+from rs3l import figures
 from rs3l.config.campaign import Campaign
 from rs3l.figures.registry import QUOTES, kind_and_item
 
-FOLDER = Path(__file__).resolve().parents[3] / "report"
-"""``workflow/report``: a file for each kind of figure."""
+FOLDER = Path(figures.__file__).parent / "captions"
+"""A file for each kind of figure."""
 
 _DOCUTILS = {
     "raw_enabled": False,

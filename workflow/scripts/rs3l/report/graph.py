@@ -1,26 +1,29 @@
-"""The graph of the rules as SVG, drawn from what ``snakemake --rulegraph dot`` prints; no graphviz is needed."""
+"""The graph of the rules as SVG; a test compares it with ``snakemake --rulegraph``. No graphviz is needed."""
 
 from __future__ import annotations
 
 import html
-import re
 
 import networkx as nx
 
-_NODE = re.compile(r'^\s*(\w+)\s*\[\s*label\s*=\s*"([^"\\]+)', re.MULTILINE)
-_EDGE = re.compile(r"^\s*(\w+)\s*->\s*(\w+)", re.MULTILINE)
+from rs3l.config import blocks
+from rs3l.config.campaign import Campaign
+
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 132, 30, 46, 16
 
 
-def rule_graph(dot: str) -> nx.DiGraph:
-    """Return the rules and what they wait for; all rules that draw figures are one node, targets are left out."""
-    names = {key: "figures" if label.startswith("plot_") else label for key, label in _NODE.findall(dot)}
-    graph = nx.DiGraph()
-    for first, second in _EDGE.findall(dot):
-        if names[first] != names[second]:
-            graph.add_edge(names[first], names[second])
-    graph.remove_nodes_from([name for name in graph if name == "all"])
-    return nx.transitive_reduction(graph) if graph else graph
+def rule_graph(config: Campaign) -> nx.DiGraph:
+    """Return the rules that a campaign needs and what each waits for; all that draw figures are one node."""
+    processes = config.processes.values()
+    simulated = ["resimulate"] if blocks.own_variants(config) else []
+    simulated += ["resimulate_together"] if blocks.shared_variants(config) else []
+    trained = any(blocks.imported_model(config, run) is None for run in blocks.runs(config))
+    edges = [("index_lhe", "hard_process")] if any(process.lhe_patterns for process in processes) else []
+    edges += [edge for rule in simulated for edge in (("hard_process", rule), (rule, "merge"))]
+    edges += [("merge", "pretrain"), ("pretrain", "embed"), ("pretrain", "finetune")] if trained else []
+    edges += [("merge", "embed"), ("merge", "finetune"), ("embed", "evaluate"), ("finetune", "evaluate")]
+    edges += [("evaluate", "figures"), ("figures", "report")]
+    return nx.transitive_reduction(nx.DiGraph(edges))
 
 
 def layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
@@ -38,12 +41,10 @@ def layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
     }
 
 
-def graph_svg(dot: str) -> str:
-    """Return the picture; empty if there are no rules in ``dot``."""
-    graph = rule_graph(dot)
+def graph_svg(config: Campaign) -> str:
+    """Return the picture."""
+    graph = rule_graph(config)
     places = layout(graph)
-    if not places:
-        return ""
     width = max(x for x, _ in places.values()) + _WIDTH / 2 + 10
     height = max(y for _, y in places.values()) + _HEIGHT / 2 + 10
     lines = [_line(*places[first], *places[second]) for first, second in graph.edges]

@@ -30,23 +30,22 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(
-    config: Campaign, root: str | Path, rules: str, html: str | Path | None, summary: str | Path | None
+    config: Campaign, root: str | Path, html: str | Path | None = None, summary: str | Path | None = None
 ) -> None:
     """Write the report and the summary of the campaign in ``root``; where, is by default the campaign's names."""
     paths = CampaignPaths(str(root))
-    write_text(html or paths.report, report(config, root, rules))
+    write_text(html or paths.report, report(config, root))
     write_text(summary or paths.summary_text, markdown(config, root))
 
 
-def report(config: Campaign, root: str | Path, rules: str = "") -> str:
+def report(config: Campaign, root: str | Path) -> str:
     """Return the report of the campaign in the folder ``root`` as HTML: one file, without external resources.
 
-    ``rules``: what ``snakemake --rulegraph dot`` prints, for the picture of the pipeline. Raises
-    :class:`~rs3l.errors.DataError` if the campaign has no summary yet.
+    Raises :class:`~rs3l.errors.DataError` if the campaign has no summary yet.
     """
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
-    picture = base64.b64encode(graph_svg(rules).encode()).decode() if rules else ""
+    picture = base64.b64encode(graph_svg(config).encode()).decode()
     return _page(
         "report.html.j2",
         config=config,
@@ -55,7 +54,7 @@ def report(config: Campaign, root: str | Path, rules: str = "") -> str:
         warnings=warnings(summary) if is_of(config, summary) else [],
         methods=methods_table(summary) if is_of(config, summary) else None,
         left_over=left_over(config, paths),
-        graph=f"data:image/svg+xml;base64,{picture}" if picture else "",
+        graph=f"data:image/svg+xml;base64,{picture}",
         sections=sections(config, paths),
     )
 

@@ -16,7 +16,3 @@ def main() -> None:
     args = parser.parse_args()
     block = cli.block(args, blocks.TogetherBlock, lambda config: blocks.together(config, args.process))
     resimulate_together(block.views, args.hard, args.out, blocks.first_event(args.shard, args.shard_events))
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -12,18 +12,16 @@ import argparse
 import json
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.hard.hard import generate_shard
+from rs3l.pythia import apply_settings, new_pythia
+from rs3l.resim.resim import resimulate_shard
 
-from rs3l.config import Campaign, blocks, load_campaign  # noqa: E402
-from rs3l.hard.hard import generate_shard  # noqa: E402
-from rs3l.pythia import apply_settings, new_pythia  # noqa: E402
-from rs3l.resim.resim import resimulate_shard  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def bare_generator(block: blocks.ResimBlock, hard: Path) -> None:

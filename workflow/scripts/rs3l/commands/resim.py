@@ -17,7 +17,3 @@ def main() -> None:
     args = parser.parse_args()
     block = cli.block(args, blocks.ResimBlock, lambda config: blocks.resim(config, args.process, args.variant))
     resimulate_shard(block, args.hard, args.out, blocks.first_event(args.shard, args.shard_events))
-
-
-if __name__ == "__main__":
-    cli.run(main)

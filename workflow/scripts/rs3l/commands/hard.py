@@ -13,14 +13,10 @@ def main() -> None:
     parser.add_argument("--index", help="what the external files hold (index_lhe.py); by default they are read")
     parser.add_argument("--out", required=True, help="LHE file to write (.lhe.gz)")
     args = parser.parse_args()
-    block = cli.block(
+    block: blocks.HardBlock | blocks.LheBlock = cli.block(
         args,
         blocks.HardBlock,
         lambda config: blocks.hard(config, args.process, args.shard),
         other=("source", blocks.LheBlock),
     )
     write_hard_shard(block, args.out, args.index)
-
-
-if __name__ == "__main__":
-    cli.run(main)
