@@ -89,7 +89,7 @@ def hard_events(hard_shard: Callable[[str, int, int], Path]) -> Callable[[str, i
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the manifest of the toy data set of ``tests/support/toy.py``; tests only read it."""
-    import toy  # with torch, which the other tests need not load
+    from support import toy  # with torch, which the other tests need not load
 
     return toy.write_dataset(tmp_path_factory.mktemp("toy"))
 

@@ -114,7 +114,7 @@ def demo(folder: Path) -> Process:
         folder, yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     ).environment()
     command = [sys.executable, "tools/demo.py", "--config", "config.yaml", "--cores", "2"]
-    return launch(command, folder, {**environment, "PYTHONPATH": str(folder / "workflow" / "plugins")})
+    return launch(command, folder, environment)
 
 
 def test_interrupted_demo_goes_on(undisturbed: Snakemake, tiny_values: Values, tmp_path: Path) -> None:

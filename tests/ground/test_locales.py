@@ -85,7 +85,7 @@ def chain(folder: Path, config: str) -> list[list[str]]:
             commands.append([script("resim.py"), *source, "--variant", variant, "--hard", hard, "--out", out])
     commands.append([script("merge.py"), "--config", config, "--root", str(root)])
     figure = [f"--{suffix}={root}/figures/jet_mass.{suffix}" for suffix in ("svg", "png", "csv")]
-    manifest = ["--manifest", str(root / "dataset" / "manifest.json")]
+    manifest = ["--input", "manifest", str(root / "dataset" / "manifest.json")]
     commands.append([script("figures.py"), "--config", config, "--figure", "jet_mass", *manifest, *figure])
     commands.append([str(REPOSITORY / "tools" / "status.py"), "--config", config])
     return commands

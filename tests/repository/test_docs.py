@@ -57,7 +57,9 @@ def test_every_script_is_shown_by_hand() -> None:
 
 @pytest.mark.parametrize(("document", "script", "options"), commands())
 def test_options_of_commands_exist(document: str, script: str, options: list[str]) -> None:
-    known = set(re.findall(r'"--([a-z-]+)"', (REPOSITORY / script).read_text(encoding="utf-8"))) | {
+    path = REPOSITORY / script
+    command = path.parent / "rs3l" / "commands" / path.name if path.parent.name == "scripts" else path
+    known = set(re.findall(r'"--([a-z-]+)"', command.read_text(encoding="utf-8"))) | {
         "config",
         "block",
     }

@@ -15,6 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import make_post_deploy
+from rs3l.config.encoders import DeepSets, EdgeConv, Transformer
+from rs3l.evaluate.registry import TABLES
+from rs3l.figures.registry import FIGURES
 from support.places import REPOSITORY
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -37,13 +40,18 @@ BY_HAND = {
     "export_onnx.py": "training.yaml",
     "import_hdf5.py": "merge.yaml",
     "import_model.py": "training.yaml",
-    "report.py": "report.yaml",
 }
 """Scripts that no rule runs, and the env to run them in."""
 OPTIONAL = {"tensorboardX", "onnxscript"}
 """Packages that are asked for by an option, with an error that names them where they are missing."""
-CHOSEN_AT_RUN_TIME = {SCRIPTS / "rs3l" / "physics" / "generator.py": {"pythia8"}}
-"""Modules that a file imports by name (`importlib.import_module`)."""
+CHOSEN_AT_RUN_TIME = {
+    "pythia.py": {"pythia8"},
+    "evaluate/evaluate.py": {f"rs3l.evaluate.{table.function.split('.')[0]}" for table in TABLES.values()},
+    "figures/draw.py": {f"rs3l.figures.{figure.function.split('.')[0]}" for figure in FIGURES.values()},
+    "networks/build.py": {kind.network.partition(":")[0] for kind in (DeepSets, EdgeConv, Transformer)},
+    "report/seen.py": {f"rs3l.report.{figure.seen.split('.')[0]}" for figure in FIGURES.values() if figure.seen},
+}
+"""Modules that a file of the library imports by name (`importlib.import_module`)."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -86,7 +94,11 @@ def locked() -> dict[str, str]:
 
 def imports(path: Path) -> set[str]:
     """Return the full names of all modules that a file imports, at any depth of its code."""
-    found = set(CHOSEN_AT_RUN_TIME.get(path, set()))
+    found = set(
+        CHOSEN_AT_RUN_TIME.get(
+            path.relative_to(SCRIPTS / "rs3l").as_posix() if path.is_relative_to(SCRIPTS / "rs3l") else "", set()
+        )
+    )
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -129,7 +141,7 @@ def scripts_of_rules() -> dict[str, str]:
     """Return the env of each script, from the rules that run it, or from the list of those that none runs."""
     result = dict(BY_HAND)
     for rules in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")):
-        for rule in re.split(r"^ *rule (?=\w+:)", rules.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^ *rule ?(?=\w*:)", rules.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             script = re.search(r'script=script\("([^"]+)"\)', rule)
             env = re.search(r'conda:\s+"../../envs/([^"]+)"', rule)
             assert script and env, f"{rules.name}: rule {rule.splitlines()[0]} names no script or no env"

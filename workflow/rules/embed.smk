@@ -1,4 +1,4 @@
-"""Stage 5: latents of the test jets under the pre-trained encoders."""
+"""Latents of the test jets under the pre-trained encoders."""
 
 
 rule embed:

@@ -1,4 +1,4 @@
-"""Stage 7: metrics of all classifiers, with their errors."""
+"""Metrics of all classifiers, with their errors."""
 
 EVALUATION = blocks.evaluate(CAMPAIGN)
 ABLATIONS = blocks.evaluate_ablations(CAMPAIGN)

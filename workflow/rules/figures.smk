@@ -1,4 +1,4 @@
-"""Stage 8: the figures of the report, each as SVG, PNG and CSV of its points; rs3l.figures.registry lists them."""
+"""The figures of the report, each as SVG, PNG and CSV of its points; rs3l.figures.registry lists them."""
 
 for figure in FIGURES.values():  # a rule each: a caption's file cannot depend on a wildcard
 

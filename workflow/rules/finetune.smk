@@ -1,4 +1,4 @@
-"""Stage 6: classifiers on the pre-trained encoders, and their baselines."""
+"""Classifiers on the pre-trained encoders, and their baselines."""
 
 
 rule finetune:

@@ -1,4 +1,4 @@
-"""Stage 1: hard processes."""
+"""Hard processes."""
 
 
 rule index_lhe:

@@ -1,4 +1,4 @@
-"""Stage 3: the matched data set."""
+"""The matched data set."""
 
 
 rule merge:

@@ -1,4 +1,4 @@
-"""Stage 4: contrastive pre-training."""
+"""Contrastive pre-training."""
 
 
 rule pretrain:

@@ -1,4 +1,4 @@
-"""Stage 9: the report of the campaign, from everything that it has made."""
+"""The report of the campaign, from everything that it has made."""
 
 
 rule report:

@@ -1,4 +1,4 @@
-"""Stage 2: re-simulation, one job per shard and variant; or per shard, for variants that share a shower."""
+"""Re-simulation, one job per shard and variant; or per shard, for variants that share a shower."""
 
 
 rule resimulate:

@@ -69,7 +69,8 @@ def _is_block(annotation: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def _kind(block: type[BaseModel]) -> str:
-    return str(get_args(block.model_fields["kind"].annotation)[0])
+    """Return what chooses a block: its kind, or the import path of one's own."""
+    return next(map(str, get_args(block.model_fields["kind"].annotation)), "package.module:Class")
 
 
 def _section(path: str, model: type[BaseModel]) -> str:

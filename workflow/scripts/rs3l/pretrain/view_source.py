@@ -78,7 +78,7 @@ class ViewSource:
 
 
 def groups_of(codes: Ints, loss: str) -> Tensor:
-    """Return the event [R] of each view of ``codes`` [K, B] (-1: no view), or its process if these are compared."""
+    """Return the event [R] of each view of ``codes`` [K, B] (-1: none), or its process if these are compared."""
     event = np.broadcast_to(np.arange(codes.shape[1]), codes.shape)
     return torch.from_numpy((codes if loss_kind(loss).compares == "processes" else event)[codes >= 0])
 

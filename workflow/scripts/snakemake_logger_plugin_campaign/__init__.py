@@ -1,6 +1,6 @@
 """Snakemake logger plugin: one line of progress at a time (stage, jobs done, events/s, time left).
 
-Used by `make demo`, or by hand: `PYTHONPATH=workflow/plugins snakemake --logger campaign`. Snakemake's own
+Used by `make demo`, or by hand: `snakemake --logger campaign`. Snakemake's own
 log file stays complete.
 """
 

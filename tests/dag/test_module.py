@@ -1,0 +1,67 @@
+"""This workflow as a module of another one: its rules under other names, one overridden, its configuration from there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.places import REPOSITORY
+
+WORKFLOW = """
+configfile: "config.yaml"
+
+
+module rs3l:
+    snakefile:
+        "{snakefile}"
+    config:
+        config["rs3l"]
+
+
+use rule * from rs3l as rs3l_*
+
+
+use rule resimulate from rs3l as rs3l_resimulate with:
+    threads: 2
+
+
+rule mine:
+    default_target: True
+    input:
+        "results/{campaign}/report.html",
+    output:
+        "mine.txt",
+    shell:
+        "wc {{input}} > {{output}}"
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path, test_values: dict[str, Any]) -> Path:
+    """Return the folder of a workflow that takes this one as a module."""
+    values = {"rs3l": {**test_values, "campaign": "theirs"}, "of_my_own": 1}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    text = WORKFLOW.format(snakefile=REPOSITORY / "Snakefile", campaign="theirs")
+    (tmp_path / "Snakefile").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_rules_of_a_module(other: Path) -> None:
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run"]
+    result = subprocess.run(command, cwd=other, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    jobs = {
+        words[0]: int(words[1])
+        for words in map(str.split, result.stdout.splitlines())
+        if len(words) == 2 and words[1].isdigit()
+    }
+    assert jobs["rs3l_hard_process"] == 5 and jobs["rs3l_resimulate"] == 20 and jobs["rs3l_report"] == 1
+    assert sum(count for rule, count in jobs.items() if rule.startswith("rs3l_plot_")) == 28
+    blocks = [text for text in result.stdout.split("\n\n") if "rule rs3l_resimulate:" in text]
+    assert blocks and all("threads: 2" in text for text in blocks), "overridden"
+    assert "results/theirs/jets/qcd/seed/0000.parquet" in result.stdout

@@ -1,0 +1,106 @@
+"""Encoders, losses and augmentations of another package: named by their import path, checked, recorded, used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rs3l.config import blocks, parse_campaign
+from rs3l.config.detector import Detector
+from rs3l.config.encoders import DeepSets, OwnEncoder
+from rs3l.config.pretrain import HandMadeViews
+from rs3l.dataset.store import load_views
+from rs3l.embed.latents import embed_test_jets
+from rs3l.errors import CampaignError, ConfigError
+from rs3l.networks.build import build
+from rs3l.networks.model_file import load_encoder
+from rs3l.plan import network_work
+from rs3l.pretrain.losses import Loss
+from rs3l.pretrain.view_source import ViewSource
+from support import own_parts
+from support.pretraining import VIEWS, block, no_alarm, train  # noqa: F401 (a fixture)
+
+SUMS = {"kind": "support.own_parts:Sums", "representation": 12, "latent": 4, "options": {"width": 8}}
+DISTANCE = "support.own_parts:Distance"
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_an_encoder_and_a_loss_are_trained_recorded_and_loaded(tmp_path: Path, manifest: Path) -> None:
+    settings = block(encoder=SUMS, loss=DISTANCE, loss_options={"weight": 2.0})
+    model = train(tmp_path, manifest, settings)[0]
+    encoder = load_encoder(model)
+    assert isinstance(encoder, own_parts.Sums) and encoder.config == OwnEncoder(**SUMS)
+    latents = embed_test_jets(manifest, encoder)
+    assert latents.h.shape[1] == 12 and latents.z.shape[1] == 4
+    assert settings.model_dump()["loss_options"] == {"weight": 2.0}
+
+
+def test_a_block_without_own_parts_is_what_it_was() -> None:
+    assert "loss_options" not in block().model_dump()
+    assert "own" not in HandMadeViews().model_dump()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({**SUMS, "kind": "no_such_package.here:Net"}, "No module named 'no_such_package'; install the package"),
+        ({**SUMS, "kind": "support.own_parts:Sum"}, "the module support.own_parts has no Sum; correct the name"),
+        ({**SUMS, "kind": "support.own_parts:mirrored"}, "is no subclass of rs3l.networks.JetEncoder"),
+        ({**SUMS, "kind": "support.own_parts:Leaks"}, "h depends on what is at padding"),
+        ({**SUMS, "kind": "support.own_parts:Narrow"}, "z of 2 jets is [2, 3], not [2, 4]"),
+    ],
+)
+def test_an_encoder_that_is_not_as_it_must_be(encoder: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build(OwnEncoder(**encoder), 16)
+
+
+def test_a_loss_must_be_a_scalar() -> None:
+    latents = torch.randn(4, 3)
+    with pytest.raises(ConfigError, match=re.escape("returns [4], not a scalar")):
+        Loss("support.own_parts:no_loss", 0.1)(latents, torch.arange(4))
+
+
+def test_the_shares_of_the_ranks_add_up_to_the_loss() -> None:
+    latents, loss = torch.randn(8, 3), Loss(DISTANCE, 0.1, options={"weight": 1.0})
+    rows = [torch.tensor([0, 1, 4, 5]), torch.tensor([2, 3, 6, 7])]
+    shares = [loss.share(latents[own], own, latents, torch.arange(8)) for own in rows]
+    assert sum(shares).item() == pytest.approx(loss(latents, torch.arange(8)).item())
+
+
+def test_an_augmentation_comes_after_the_others(manifest: Path) -> None:
+    views = {"drop": 0.0, "soft_smearing": 0.0, "collinear_splits": 0, "pt_jitter": 0.0, "charge_flip": False}
+    settings = block("jetclr", hand_made={**views, "own": "support.own_parts:mirrored"}, detector=Detector())
+    store = load_views(manifest, "train", ["signal", "background"], VIEWS, 16)
+    source = ViewSource(settings, store)
+    rows = source.draw(torch.Generator().manual_seed(1))[:, :6]
+    jets = source.views(rows, torch.Generator().manual_seed(2), slice(None))
+    plain = store.batch(rows.reshape(-1))
+    radius = jets.candidates[..., 1:3].norm(dim=-1)
+    assert torch.allclose(radius[:, : plain.mask.shape[1]], plain.candidates[..., 1:3].norm(dim=-1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": {"kind": "no path"}}, "kind must be deepsets, edgeconv, transformer or package.module:Class"),
+        ({"encoder": {**SUMS, "kind": "a:"}}, "the import path of one's own (package.module:Name) is expected"),
+        ({"loss": "nt_xnt"}, "pretrain.loss: `nt_xent`, `multi_view`, `sup_con` or `vicreg` or the import path"),
+        ({"loss_options": {"a": 1}}, "loss_options: the loss nt_xent takes none"),
+    ],
+)
+def test_mistakes_in_the_configuration(test_values: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+    pretrain = {key: value for key, value in test_values["pretrain"].items() if key not in changes}
+    with pytest.raises(CampaignError, match=re.escape(message)):
+        parse_campaign({**test_values, "pretrain": {**pretrain, **changes}})
+
+
+def test_it_is_planned_with_the_cost_that_it_names(test_values: dict[str, Any]) -> None:
+    own = OwnEncoder(**SUMS, cost=3.0)
+    assert network_work(own, 64) == 3.0 * network_work(DeepSets(), 64)
+    values = {**test_values, "pretrain": {**test_values["pretrain"], "encoder": SUMS, "loss": DISTANCE}}
+    assert blocks.pretrain(parse_campaign(values), "rs3l_s0").encoder == OwnEncoder(**SUMS)

@@ -1,0 +1,85 @@
+"""The package: a wheel that works in an environment of its own, outside the repository."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from support.places import REPOSITORY
+
+WITHOUT_SIMULATION = """
+import sys
+
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("pythia8", "pythia8mc", "fastjet", "pylhe", "pyhepmc", "snakemake"):
+            raise ImportError(f"{name} is not for this part")
+
+sys.meta_path.insert(0, Refused())
+import rs3l.config, rs3l.dataset.store, rs3l.dataset.stream, rs3l.dataset.features, rs3l.networks.model_file
+import rs3l.pretrain.losses, rs3l.pretrain.pretrain, rs3l.finetune.finetune, rs3l.embed.latents
+import rs3l.evaluate.metrics, rs3l.evaluate.bootstrap, rs3l.figures.registry, rs3l.report.page
+print(rs3l.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a new environment with the wheel, and with what it requires from this one: but for this repository."""
+    folder = tmp_path_factory.mktemp("package")
+    pip = [sys.executable, "-m", "pip", "-q"]
+    source = folder / "source"
+    subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(source)], check=True)
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)], check=True
+    )
+    wheel = next(folder.glob("rs3l_campaign-*.whl"))
+    venv.create(folder / "env", symlinks=True)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", str(site), str(wheel)], check=True)
+    (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder / "env" / "bin"
+
+
+def run(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run its Python, outside the repository."""
+    return subprocess.run([str(installed / "python"), *arguments], cwd=installed, capture_output=True, text=True)
+
+
+def test_it_is_imported_from_its_own_place(installed: Path) -> None:
+    result = run(installed, "-c", "import rs3l; print(rs3l.__file__, rs3l.__version__)")
+    assert result.stdout.startswith(str(installed.parent)), result.stdout + result.stderr
+
+
+def test_data_models_and_report_need_no_simulation(installed: Path) -> None:
+    result = run(installed, "-c", WITHOUT_SIMULATION)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.startswith(str(installed.parent))
+
+
+def test_the_command_line(installed: Path) -> None:
+    overview = run(installed, "-m", "rs3l", "--help").stdout
+    assert all(f"  {name}" in overview for name in ("hard", "resim", "merge", "pretrain", "embed", "report"))
+    embed = run(installed, "-m", "rs3l", "embed", "--help")
+    assert embed.stdout.startswith("usage: rs3l embed") and "--model" in embed.stdout
+    wrong = run(installed, "-m", "rs3l", "embde")
+    assert wrong.returncode == 1 and "error: no command 'embde'; known: hard" in wrong.stderr
+    failed = run(installed, "-m", "rs3l", "report", "--config", "no.yaml")
+    assert failed.returncode == 1 and "error: no.yaml: cannot be read" in failed.stderr
+    assert "command: rs3l report --config no.yaml" in failed.stderr
+
+
+def test_the_plugin_and_the_files_of_the_report_are_in_it(installed: Path) -> None:
+    code = (
+        "import pkgutil; from pathlib import Path; import rs3l.figures, rs3l.report; from rs3l.figures.registry import FIGURES\n"
+        "assert 'snakemake_logger_plugin_campaign' in {m.name for m in pkgutil.iter_modules()}\n"
+        "assert {p.stem for p in (Path(rs3l.figures.__file__).parent / 'captions').glob('*.rst')} == set(FIGURES)\n"
+        "assert (Path(rs3l.report.__file__).parent / 'templates' / 'report.html.j2').is_file()\n"
+    )
+    result = run(installed, "-c", code)
+    assert result.returncode == 0, result.stderr
