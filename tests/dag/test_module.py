@@ -1,4 +1,4 @@
-"""This workflow as a module of another one: its rules under other names, one overridden, its configuration from there."""
+"""A module of another workflow: the rules under other names, one overridden, their configuration from there."""
 
 from __future__ import annotations
 

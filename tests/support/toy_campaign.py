@@ -76,7 +76,11 @@ def write_predictions(
         modes += ("n2",) if run == "none" else ()
         frames, lines = [], []
         for mode, labels, repeat in itertools.product(modes, config.finetune.labels, range(2)):
-            frames.append(_scored(config, task, run, mode, events, rng).assign(labels=labels, repeat=repeat))
+            frames.append(
+                _scored(config, task, run, mode, events, rng).assign(
+                    task=task, run=run, labels=labels, repeat=repeat
+                )
+            )
             lines.append([task, run, mode, labels, repeat, 3, 10, 300, 0.5, 0.9])
         predictions.append(Path(paths.predictions(task, run)))
         histories.append(Path(paths.histories(task, run)))
@@ -113,7 +117,7 @@ def _scored(
 def _predictions_table(frame: pd.DataFrame, path: Path) -> None:
     kinds = {
         "event_id": pa.int64(), "process": pa.string(), "variant": pa.string(), "is_signal": pa.bool_(),
-        "weight": pa.float64(), "mode": pa.string(), "labels": pa.int32(), "repeat": pa.int16(),
+        "weight": pa.float64(), "task": pa.string(), "run": pa.string(), "mode": pa.string(), "labels": pa.int32(), "repeat": pa.int16(),
         "score": pa.float32(),
     }  # fmt: skip
     write_sealed(path, pa.Table.from_pandas(frame[list(kinds)], pa.schema(kinds), preserve_index=False))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -114,7 +114,7 @@ Filters = Sequence[tuple[str, str, Any]]
 def load(
     paths: Iterable[str | Path], tasks: Mapping[str, Task], runs: Iterable[str], filters: Filters = ()
 ) -> dict[str, TaskScores]:
-    """Return the scores of every task from ``{task}/{run}/predictions.parquet``.
+    """Return the scores of every task from the files of predictions, one per task and run.
 
     ``filters`` choose classifiers, as pyarrow's do: ``("labels", "==", 100)``; what they leave out is not read.
 
@@ -124,7 +124,7 @@ def load(
     found: dict[str, dict[str, Path]] = {task: {} for task in tasks}
     wanted = list(runs)
     for path in map(Path, paths):
-        task, run = path.parent.parent.name, path.parent.name
+        task, run = map(str, owner(path))
         if task not in found or run not in wanted:
             raise DataError(f"{path}: the configuration has no task {task!r} with a run {run!r}")
         found[task][run] = path
@@ -134,6 +134,29 @@ def load(
     return {task: _load_task(task, tasks[task], [found[task][r] for r in wanted], filters) for task in tasks}
 
 
+class Owner(NamedTuple):
+    """The task and the run that a file of predictions is of."""
+
+    task: str
+    run: Run
+
+
+def owner(path: Path) -> Owner:
+    """Return what a file of predictions says that it is of; raises :class:`DataError` if it does not."""
+    try:
+        with pq.ParquetFile(path) as file:
+            if missing := [name for name in Owner._fields if name not in file.schema_arrow.names]:
+                raise DataError(
+                    f"{path}: no column {', '.join(missing)}: of an older version; repeat the fine-tuning"
+                )
+            first = next(file.iter_batches(batch_size=1, columns=list(Owner._fields)), None)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: no table of predictions: {error}") from None
+    if first is None or not len(first):
+        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
+    return Owner(str(first["task"][0]), Run.parse(str(first["run"][0])))
+
+
 def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters) -> TaskScores:
     classifiers: list[Classifier] = []
     blocks: list[NDArray[np.float32]] = []
@@ -141,7 +164,7 @@ def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters)
     for path in map(intact_parquet, paths):
         head, scores = _read(path, definition, filters)
         blocks += scores.values()
-        classifiers += [Classifier(path.parent.name, *key) for key in scores]
+        classifiers += [Classifier(str(owner(path).run), *key) for key in scores]
         if jets is not None and not _same_jets(jets, head):
             raise DataError(f"{path}: not the test jets of {paths[0]}; make both from one data set")
         jets = head if jets is None else jets

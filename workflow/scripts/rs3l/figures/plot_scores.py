@@ -19,14 +19,13 @@ from rs3l.errors import DataError
 from rs3l.evaluate.marks import mark
 from rs3l.evaluate.names import Method, method_label, with_panels
 from rs3l.evaluate.robustness import scaled
-from rs3l.evaluate.scores import TaskScores, load
+from rs3l.evaluate.scores import TaskScores, load, owner
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Accumulator, Shapes, add_views
 from rs3l.figures.plot_data import draw_shapes, shape_points
 from rs3l.figures.plot_results import is_collapsed
 from rs3l.figures.style import Drawing, Header
-from rs3l.runs import Run
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
@@ -38,13 +37,13 @@ def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> 
     """Return the scores of the classifiers with a panel, those with the most labels; other files are not read."""
     panels = with_panels(block.runs)
     modes = sorted({mode for _, mode in panels})
-    shown = [path for path in map(Path, paths) if Run.of_file(path).method in dict(panels)]
+    shown = [path for path in map(Path, paths) if owner(path).run.method in dict(panels)]
     contents = {path: found for path in shown if len(found := _classifiers(path, modes))}
     if not contents:
         raise DataError(f"no predictions of any method that is shown: {', '.join(dict(panels))} with {modes}")
     labels = max(int(found["labels"].max()) for found in contents.values())
     filters = [("labels", "==", labels), ("mode", "in", modes)]
-    runs = [str(Run.of_file(path)) for path in contents]
+    runs = [str(owner(path).run) for path in contents]
     return load(contents, {task: block.tasks[task]}, runs, filters)[task]
 
 
@@ -69,7 +68,7 @@ def tagger_output(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
     paths, task = inputs.all("predictions"), inputs.task
     scores = most_labels(block, paths, task)
     methods = _methods(block, scores)
-    collapsed = {str(Run.of_file(path)) for path in paths if is_collapsed(path)}
+    collapsed = {str(owner(path).run) for path in paths if is_collapsed(path)}
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
     classes = [(block.labels[block.tasks[task].signal], True), (block.labels[block.tasks[task].background], False)]
     figure = style.new_figure(3.3 * len(methods) + 0.6, 8.6, header)

@@ -72,6 +72,8 @@ def predictions_schema() -> pa.Schema:
         "variant": pa.string(),
         "is_signal": pa.bool_(),
         "weight": pa.float64(),
+        "task": pa.string(),
+        "run": pa.string(),
         "mode": pa.string(),
         "labels": pa.int32(),
         "repeat": pa.int16(),
@@ -427,13 +429,16 @@ def _write_predictions(path: Path, job: Job, results: Sequence[Result], collapse
 
 def _predictions(job: Job, result: Result, schema: pa.Schema) -> pa.Table:
     test = job.test
+    same = np.zeros_like(test.variant)
     columns: dict[str, Array | pa.Array] = {
         "event_id": test.event_id,
         "process": name_column(test.process, [job.process_of(side) for side in SIDES]),
         "variant": name_column(test.variant, test.variant_names),
         "is_signal": job.is_signal(test).astype(bool),
         "weight": test.weight,
-        "mode": name_column(np.zeros_like(test.variant), [result.mode]),
+        "task": name_column(same, [job.block.name]),
+        "run": name_column(same, [job.block.run]),
+        "mode": name_column(same, [result.mode]),
         "labels": np.full(len(test), result.labels, dtype=np.int32),
         "repeat": np.full(len(test), result.repeat, dtype=np.int16),
         "score": result.scores,
