@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from rs3l.config.blocks import PretrainBlock
-from rs3l.dataset.store import Ints, load_views
+from rs3l.dataset.store import load_views
 from rs3l.errors import ConfigError, DataError
 from rs3l.pretrain import feed as module
 from rs3l.pretrain.feed import Batch, Feed, open_data, streams
@@ -29,6 +29,7 @@ from rs3l.training.live import EPOCHS, STEPS, Folder
 from rs3l.training.optimizer import new_optimizer, new_schedule
 from rs3l.training.precision import check_precision, has_bf16
 from rs3l.training.preflight import Found, check, preflight
+from rs3l.types import Ints
 from support.forked import start
 from support.pretraining import block, no_alarm, train  # noqa: F401 (a fixture)
 from support.workflow import HANGS

@@ -9,8 +9,8 @@ from support.places import SCRIPTS
 
 LIBRARY = SCRIPTS / "rs3l"
 FLOORS = [
-    ["errors", "versions", "seeds", "paths", "modes", "runs", "markdown", "streams", "repeated"],
-    ["files", "imported", "provenance"],
+    ["errors", "versions", "seeds", "paths", "modes", "runs", "markdown", "streams", "repeated", "types"],
+    ["files", "imported", "provenance", "angles"],
     ["config"],
     ["pythia_reason"],
     ["pythia"],

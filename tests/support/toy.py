@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from rs3l.config.losses import VicReg
 from rs3l.dataset.parquet import parquet_options
 from rs3l.dataset.schema import dataset_schema
-from rs3l.dataset.store import Floats, Ints, JetStore
+from rs3l.dataset.store import JetStore
 from rs3l.files import sha256, write_json
 from rs3l.pretrain.losses import Loss
 from rs3l.seeds import event_id
+from rs3l.types import Floats32, Ints
 
 VARIANTS = {"nominal": "train", "seed": "train", "fsr_hi": "train", "vincia": "held_out"}
 MULTIPLICITY = {"signal": 14, "background": 8}
@@ -137,7 +138,7 @@ def store(lengths: Sequence[int], constituents: int = 64, seed: int = 0) -> JetS
     pt = rng.uniform(1, 50, total)
     charge = rng.integers(-1, 2, total)
     columns = [pt, *rng.normal(0, 0.3, (2, total)), pt * 1.1, charge, rng.integers(0, 5, total)]
-    candidates: Floats = np.stack([*columns, *rng.normal(0, 0.1, (2, total))], axis=1).astype(np.float32)
+    candidates: Floats32 = np.stack([*columns, *rng.normal(0, 0.1, (2, total))], axis=1).astype(np.float32)
     codes: Ints = np.zeros(jets, dtype=np.int64)
     return JetStore(
         candidates=candidates,

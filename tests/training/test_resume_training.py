@@ -19,7 +19,7 @@ from rs3l.errors import DataError, StoppedError
 from rs3l.pretrain.pretrain import Running, Trainer, pretrain
 from rs3l.training.checkpoint import Checkpoint
 from rs3l.training.distributed import Ranks
-from rs3l.training.live import EPOCHS, STEPS, Nowhere
+from rs3l.training.live import EPOCHS, STEPS, NullMetrics
 from support.forked import start
 from support.places import SCRIPTS
 from support.pretraining import block, no_alarm, train  # noqa: F401 (a fixture)
@@ -33,7 +33,7 @@ LOOPS: dict[str, dict[str, Any]] = {
 }
 
 
-class KillAt(Nowhere):
+class KillAt(NullMetrics):
     """Sends this process a signal within a step."""
 
     def __init__(self, step: int, number: signal.Signals = signal.SIGTERM) -> None:

@@ -15,13 +15,13 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rs3l.config import Campaign, load_campaign
-from rs3l.config.base import Block
+from rs3l.config.base import Settings
 from rs3l.errors import CampaignError, ConfigError
 from rs3l.files import written
 from rs3l.streams import argument_text, speak_any_locale
 
-B = TypeVar("B", bound=Block)
-C = TypeVar("C", bound=Block)
+B = TypeVar("B", bound=Settings)
+C = TypeVar("C", bound=Settings)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from rs3l.config import blocks, methods
-from rs3l.config.base import Block
+from rs3l.config.base import Settings
 from rs3l.config.campaign import Campaign
 from rs3l.config.encoders import DeepSets, Encoder, Transformer
 from rs3l.config.pretrain import Pretrain
@@ -34,7 +34,7 @@ FEATURES = 15
 """Inputs of the network per candidate (named here: the features' own module needs torch)."""
 
 
-class Cost(Block):
+class Cost(Settings):
     """Measured cost of one stage on one core; rows are jets, or hard events without one."""
 
     unit: str = Field(description="Unit of work.")
@@ -48,7 +48,7 @@ class Cost(Block):
     jobs: int = Field(ge=1, description="Jobs that were measured.")
 
 
-class EncoderCost(Block):
+class EncoderCost(Settings):
     """Time per multiplication of a network, relative to the default DeepSets."""
 
     training: float = Field(gt=0, description="Forward and backward.")
@@ -59,7 +59,7 @@ Encoders = Mapping[str, EncoderCost]
 """Costs by encoder, as :func:`encoder_name` names it; one that is not there is taken for a DeepSets."""
 
 
-class CostTable(Block):
+class CostTable(Settings):
     """Measured costs of all stages."""
 
     machine: str

@@ -11,7 +11,7 @@ from rs3l import cli
 from rs3l.config import blocks
 from rs3l.pretrain.pretrain import Running, pretrain
 from rs3l.training.distributed import join
-from rs3l.training.live import Folder, Nowhere
+from rs3l.training.live import Folder, NullMetrics
 from rs3l.training.threads import limit_threads
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     )
     parser.add_argument("--on-collapse", choices=["stop", "warn"], help="default: the configuration's; else stop")
     args = parser.parse_args()
-    live = Folder(args.live, args.tensorboard) if args.live else Nowhere()
+    live = Folder(args.live, args.tensorboard) if args.live else NullMetrics()
     block = cli.block(
         args, blocks.PretrainBlock, lambda config: blocks.pretrain(config, args.run or blocks.runs(config)[0])
     )

@@ -14,7 +14,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_serializer
 
 from rs3l import versions
 from rs3l.config import methods
-from rs3l.config.base import Block, PythiaSettings, SampleKind, Verdict
+from rs3l.config.base import PythiaSettings, SampleKind, Settings, Verdict
 from rs3l.config.campaign import Campaign
 from rs3l.config.dataset import Splits
 from rs3l.config.detector import Detector
@@ -34,7 +34,7 @@ from rs3l.paths import Split
 from rs3l.runs import BASELINE, Run, is_baseline
 
 
-class HardBlock(Block):
+class HardBlock(Settings):
     """One shard of hard events."""
 
     version: int = versions.HARD
@@ -47,7 +47,7 @@ class HardBlock(Block):
     pythia: PythiaSettings
 
 
-class LheSource(Block):
+class LheSource(Settings):
     """The external files of a process, and how many of their events it uses."""
 
     version: int = versions.LHE
@@ -62,7 +62,7 @@ class LheSource(Block):
     declared: list[int] = Field(description="Particles that the settings declare: Pythia may know none of them.")
 
 
-class LheBlock(Block):
+class LheBlock(Settings):
     """One shard of hard events from external files."""
 
     version: int = versions.HARD
@@ -94,14 +94,14 @@ SHOWER_OF_KIND: dict[SampleKind, PythiaSettings] = {
 """Pythia settings for each accepted kind of sample: pages POWHEG Matching and aMC@NLO Matching of its manual."""
 
 
-class Chosen(Block):
+class Chosen(Settings):
     """The splits whose hard events are re-simulated, if not all."""
 
     splits: Splits
     only: list[Split]
 
 
-class ResimBlock(Block):
+class ResimBlock(Settings):
     """One variant of one process. ``baseline``: the nominal's settings, if those of the variant differ."""
 
     version: int = versions.RESIM
@@ -128,13 +128,13 @@ class ResimBlock(Block):
         return self.variant
 
 
-class TogetherBlock(Block):
+class TogetherBlock(Settings):
     """The variants of one process that share a shower, in one job: the nominal first."""
 
     views: list[ResimBlock]
 
 
-class ProcessInfo(Block):
+class ProcessInfo(Settings):
     """What the data set says of a process."""
 
     label: str
@@ -142,7 +142,7 @@ class ProcessInfo(Block):
     use: Literal["pretrain", "downstream"]
 
 
-class MergeBlock(Block):
+class MergeBlock(Settings):
     """The data set."""
 
     version: int = versions.MERGE
@@ -158,7 +158,7 @@ class MergeBlock(Block):
     limited: dict[str, list[Split]] = Field({}, description="Splits of the variants that do not have all.")
 
 
-class PretrainBlock(Block):
+class PretrainBlock(Settings):
     """One pre-training run."""
 
     version: int = versions.PRETRAIN
@@ -185,7 +185,7 @@ class PretrainBlock(Block):
     on_collapse: Verdict = Field("stop", exclude=True, description="No result depends on it: it is not dumped.")
 
 
-class FinetuneBlock(Block):
+class FinetuneBlock(Settings):
     """All classifiers of one task on one pre-training run, or without one."""
 
     version: int = versions.FINETUNE
@@ -209,7 +209,7 @@ class FinetuneBlock(Block):
         return is_baseline(self.run)
 
 
-class EvaluateBlock(Block):
+class EvaluateBlock(Settings):
     """The tables and the summary."""
 
     version: int = versions.EVALUATE
@@ -223,7 +223,7 @@ class EvaluateBlock(Block):
     evaluate: Evaluate
 
 
-class Intervention(Block):
+class Intervention(Settings):
     """What a variant does to the chain of simulation, for the schematic."""
 
     resample: Literal["shower", "hadronisation", "detector"] | None
@@ -231,7 +231,7 @@ class Intervention(Block):
     changes: list[str] = Field(description="Settings that differ from the nominal's, in words.")
 
 
-class FiguresBlock(Block):
+class FiguresBlock(Settings):
     """The figures of the report."""
 
     version: int = versions.FIGURES

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import FOLDER_PATH, Block, Name, Overrides
+from rs3l.config.base import FOLDER_PATH, Name, Overrides, Settings
 from rs3l.config.dataset import Dataset
 from rs3l.config.detector import Detector
 from rs3l.config.evaluate import Evaluate
@@ -38,7 +38,7 @@ MASSES = {6: 173.0, 23: 91.0, 24: 80.0, 25: 125.0}
 """Masses of anchors [GeV], for the energy that a process needs at least."""
 
 
-class Campaign(Block):
+class Campaign(Settings):
     """A campaign: processes x variants, and what is learned from them."""
 
     campaign: Name = Field(description="Name; results go to <results>/<campaign>.")

@@ -10,11 +10,11 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Block, Fraction
+from rs3l.config.base import Fraction, Settings
 from rs3l.paths import Split
 
 
-class Splits(Block):
+class Splits(Settings):
     """Fractions of the hard events; an event is in one split with all its views."""
 
     train: Fraction = Field(0.65, description="Pre-training and labels.")
@@ -34,7 +34,7 @@ class Splits(Block):
         return self
 
 
-class Dataset(Block):
+class Dataset(Settings):
     """How the jets are merged."""
 
     splits: Splits = Splits()

@@ -9,10 +9,10 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Block
+from rs3l.config.base import Settings
 
 
-class Resolution(Block):
+class Resolution(Settings):
     """Width of a Gaussian, constant (+) slope cosh(eta)^eta_power / pT^pt_power in quadrature."""
 
     constant: float = Field(ge=0, description="Constant term [mm].")
@@ -21,14 +21,14 @@ class Resolution(Block):
     pt_power: float = Field(1.0, ge=0, le=2, description="Power of the track's pT.")
 
 
-class Calorimeter(Block):
+class Calorimeter(Settings):
     """What counts as a neutral candidate in a cell: energy beyond that of the tracks that end there."""
 
     energy_min: float = Field(ge=0, description="Smallest energy [GeV].")
     significance_min: float = Field(2.0, ge=0, description="Smallest energy in units of its resolution.")
 
 
-class Detector(Block):
+class Detector(Settings):
     """Response to the stable particles, before jets are clustered; its numbers are in docs/resim.md."""
 
     response: Literal["none", "cms"] = Field(

@@ -13,14 +13,14 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Block, ImportPath
+from rs3l.config.base import ImportPath, Settings
 from rs3l.imported import is_path
 
 FEATURES = 15
 """Input features of a candidate, for the multiplications."""
 
 
-class DeepSets(Block):
+class DeepSets(Settings):
     """DeepSets (arXiv:1703.06114): a network per candidate, pooling, a network per jet, and a projection head."""
 
     network: ClassVar[str] = "rs3l.networks.deepsets:DeepSetsEncoder"
@@ -36,7 +36,7 @@ class DeepSets(Block):
         return constituents * (FEATURES * w + 2 * w * w) + 3 * w * h + 2 * h * h + h * self.latent
 
 
-class EdgeConv(Block):
+class EdgeConv(Settings):
     """The network of RS3L (arXiv:2403.07066): three edge convolutions, a sum over candidates, a network per jet.
 
     With the defaults it is the paper's, of 128,904 weights.
@@ -69,7 +69,7 @@ class EdgeConv(Block):
         return constituents * (FEATURES * w + w * w + 3 * convolution) + per_jet
 
 
-class Transformer(Block):
+class Transformer(Settings):
     """Self-attention among the candidates and a class token, a network per jet, and a projection head."""
 
     network: ClassVar[str] = "rs3l.networks.transformer:TransformerEncoder"
@@ -97,7 +97,7 @@ class Transformer(Block):
         return self
 
 
-class OwnEncoder(Block):
+class OwnEncoder(Settings):
     """A network of another package: a subclass of :class:`rs3l.networks.base.JetEncoder` (docs/extend.md)."""
 
     kind: Annotated[str, ImportPath] = Field(description="Its import path, package.module:Class.")

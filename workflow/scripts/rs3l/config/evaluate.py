@@ -8,10 +8,10 @@ from pydantic import (
     Field,
 )
 
-from rs3l.config.base import Block, Name
+from rs3l.config.base import Name, Settings
 
 
-class Evaluate(Block):
+class Evaluate(Settings):
     """Metrics on the test split."""
 
     variants: list[Name] = Field(

@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from rs3l.config.base import Block, Verdict
+from rs3l.config.base import Settings, Verdict
 from rs3l.modes import MODES
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ else:
     """A mode of the registry."""
 
 
-class Finetune(Block):
+class Finetune(Settings):
     """Classifiers on the pre-trained network, and their baselines."""
 
     modes: list[ModeName] = Field(

@@ -6,10 +6,10 @@ from pydantic import (
     Field,
 )
 
-from rs3l.config.base import Block, PythiaSettings
+from rs3l.config.base import PythiaSettings, Settings
 
 
-class Generator(Block):
+class Generator(Settings):
     """What all processes and variants share."""
 
     ecm: float = Field(

@@ -8,10 +8,10 @@ from pydantic import (
     Field,
 )
 
-from rs3l.config.base import Block
+from rs3l.config.base import Settings
 
 
-class Jets(Block):
+class Jets(Settings):
     """Clustering, selection and matching of the jet."""
 
     algorithm: Literal["antikt", "cambridge", "kt"] = Field("antikt", description="FastJet algorithm.")

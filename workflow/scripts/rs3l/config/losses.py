@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from rs3l.config.base import Block, ImportPath
+from rs3l.config.base import ImportPath, Settings
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def loss_kind(name: str) -> LossKind:
     return LOSSES.get(name, _OWN)
 
 
-class VicReg(Block):
+class VicReg(Settings):
     """Weights of VICReg's three terms (arXiv:2105.04906, eq. 6)."""
 
     invariance: float = Field(25.0, ge=0, description="Weight lambda of the squared distance of the two views.")

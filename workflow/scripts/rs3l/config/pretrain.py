@@ -10,13 +10,13 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Block, Fraction, ImportPath, ModelPath, Name, Overrides, Verdict
+from rs3l.config.base import Fraction, ImportPath, ModelPath, Name, Overrides, Settings, Verdict
 from rs3l.config.encoders import DeepSets, Encoder
 from rs3l.config.losses import LossName, VicReg, loss_kind
 from rs3l.imported import is_path
 
 
-class Loop(Block):
+class Loop(Settings):
     """How pre-training goes through its steps; docs/pretrain.md has the paper's settings."""
 
     optimizer: Literal["adamw", "adam"] = Field(
@@ -51,7 +51,7 @@ class Loop(Block):
     )
 
 
-class HandMadeViews(Block):
+class HandMadeViews(Settings):
     """JetCLR's augmentations (arXiv:2108.04253, section 3.2) and five more, the peer of re-simulation."""
 
     soft_smearing: float = Field(0.1, ge=0, description="Scale of the angular smearing, sigma = scale / pT [GeV].")
@@ -67,7 +67,7 @@ class HandMadeViews(Block):
     )
 
 
-class Pretrain(Block):
+class Pretrain(Settings):
     """Contrastive pre-training."""
 
     methods: list[Name] | dict[Name, Overrides] = Field(

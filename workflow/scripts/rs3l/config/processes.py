@@ -11,11 +11,11 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Block, PythiaSettings, SampleKind, printable
+from rs3l.config.base import PythiaSettings, SampleKind, Settings, printable
 from rs3l.seeds import PYTHIA_MAX_SEED
 
 
-class PtHat(Block):
+class PtHat(Settings):
     """Range and sampling of the transverse momentum of the hard 2->2 process."""
 
     min: float = Field(gt=0, description="Lower generator cut [GeV]; at most 0.8 of jets.pt_min.")
@@ -35,7 +35,7 @@ class PtHat(Block):
         return self
 
 
-class Process(Block):
+class Process(Settings):
     """One hard process: simulated once, then re-simulated under every variant."""
 
     like: str | None = Field(

@@ -9,10 +9,10 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Block, Name
+from rs3l.config.base import Name, Settings
 
 
-class Task(Block):
+class Task(Settings):
     """A binary classification, of processes or of jet types (e.g. quark against gluon jets of one process)."""
 
     signal: Name = Field(description="Process of the signal.")

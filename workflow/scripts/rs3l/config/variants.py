@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Block, Fraction, Name, PythiaSettings
+from rs3l.config.base import Fraction, Name, PythiaSettings, Settings
 from rs3l.paths import SPLITS, Split
 
 PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process", "folder")
@@ -30,7 +30,7 @@ Not among them: the thermal model and close packing, which remember the events b
 """
 
 
-class GeneratorCommand(Block):
+class GeneratorCommand(Settings):
     """A program that showers Les Houches events and writes HepMC3: the whole simulation but detector and jets."""
 
     command: str = Field(
@@ -79,7 +79,7 @@ class GeneratorCommand(Block):
         return self
 
 
-class Variant(Block):
+class Variant(Settings):
     """One re-simulation of every hard event."""
 
     like: str | None = Field(

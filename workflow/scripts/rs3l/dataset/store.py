@@ -21,6 +21,7 @@ from torch import Tensor
 from rs3l.dataset.manifest import check_names, read_manifest, verified
 from rs3l.dataset.schema import CANDIDATE_COLUMNS
 from rs3l.errors import DataError
+from rs3l.types import Floats32, Ints
 
 RAW = ("pt", "deta", "dphi", "energy", "charge", "class", "d0", "dz")
 """Raw columns of a candidate; deta and dphi are relative to the jet axis."""
@@ -38,9 +39,6 @@ PER_JET = ("jet_pt", "jet_energy", "jet_mass", "weight", "event_id", "process", 
 
 CACHED = 16_384
 """Candidates that are worked on at a time."""
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 class JetBatch(NamedTuple):
@@ -77,12 +75,12 @@ class JetStore:
     ``candidates[start[j]:start[j] + count[j]]``, by descending pT. Batches show the first ``constituents``.
     """
 
-    candidates: Floats
+    candidates: Floats32
     start: Ints
     count: Ints
-    jet_pt: Floats
-    jet_energy: Floats
-    jet_mass: Floats
+    jet_pt: Floats32
+    jet_energy: Floats32
+    jet_mass: Floats32
     weight: NDArray[np.float64]
     event_id: Ints
     process: Ints
@@ -224,7 +222,7 @@ def _values(path: Path, table: pa.Table, name: str) -> NDArray[Any]:
     return values
 
 
-def _write_candidates(part: dict[str, NDArray[Any]], result: Floats) -> None:
+def _write_candidates(part: dict[str, NDArray[Any]], result: Floats32) -> None:
     """Write the raw columns to ``result`` [t, 8]; a block at a time, so that what lies between stays cached."""
     jet = np.repeat(np.arange(len(part["lengths"])), part["lengths"])
     for start in range(0, len(jet), CACHED):

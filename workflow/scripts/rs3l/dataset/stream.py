@@ -27,19 +27,11 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from rs3l.dataset.manifest import check_names, read_manifest
 from rs3l.dataset.row_groups import RowGroup, row_groups
-from rs3l.dataset.store import (
-    COLUMNS,
-    EventViews,
-    Ints,
-    JetBatch,
-    JetStore,
-    join_parts,
-    join_stores,
-    part_arrays,
-)
+from rs3l.dataset.store import COLUMNS, EventViews, JetBatch, JetStore, join_parts, join_stores, part_arrays
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import sha256
 from rs3l.seeds import keyed_hash
+from rs3l.types import Ints
 
 
 class Views(NamedTuple):

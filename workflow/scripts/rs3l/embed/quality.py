@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ from rs3l.files import atomic
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, signs_in
 from rs3l.seeds import keyed_hash
+from rs3l.types import Array, Floats64
 
 OBSERVABLES = ("jet_pt", "jet_mass", "jet_msd", "jet_n2", "jet_tau21", "jet_n_constituents")
 """What linear fits are asked for; of pT its logarithm."""
@@ -40,9 +40,6 @@ PENALTIES = np.logspace(-3, 4, 15)
 LOWEST_SHARE = 0.005
 """Jet types with a smaller share of the validation jets are left out of the probe."""
 
-Floats = NDArray[np.float64]
-Array = NDArray[Any]
-
 
 @dataclass(frozen=True)
 class Line:
@@ -53,7 +50,7 @@ class Line:
     subject: str
     n: int
     classes: int
-    values: Floats
+    values: Floats64
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Jets:
 
     store: JetStore
     jet_type: Array
-    observables: Floats
+    observables: Floats64
 
     def __len__(self) -> int:
         return len(self.jet_type)
@@ -121,13 +118,13 @@ def _replicas(events: int, number: int, seed: int) -> NDArray[np.int64]:
     return np.concatenate([np.ones((1, events), dtype=np.int64), drawn])
 
 
-def standardised(x: Array, reference: Array) -> Floats:
+def standardised(x: Array, reference: Array) -> Floats64:
     """Return ``x`` [n, D] with mean and width of ``reference``; a constant dimension is only centred."""
     mean, std = (np.asarray(f(reference, axis=0), dtype=np.float64) for f in (np.mean, np.std))
     return np.asarray((x - mean) / np.where(std > 1e-6 * max(float(std.max()), 1e-30), std, 1.0))
 
 
-def effective_rank(x: Array, counts: Array) -> Floats:
+def effective_rank(x: Array, counts: Array) -> Floats64:
     """Return RankMe (arXiv:2210.02885) of the rows of ``x`` [n, D], as often as ``counts`` [R, n] says."""
     x = x.astype(np.float64)
     result = np.empty(len(counts))
@@ -138,7 +135,7 @@ def effective_rank(x: Array, counts: Array) -> Floats:
     return result
 
 
-def r_squared(value: Floats, fit: Floats, counts: Array) -> Floats:
+def r_squared(value: Floats64, fit: Floats64, counts: Array) -> Floats64:
     """Return 1 - squared residuals / squared deviations from the mean in each replica [R]."""
     total = counts.sum(axis=1)
     mean = counts @ value / total
@@ -146,7 +143,7 @@ def r_squared(value: Floats, fit: Floats, counts: Array) -> Floats:
 
 
 def _linear_fits(
-    space: str, x_val: Floats, y_val: Floats, x_test: Floats, y_test: Floats, counts: Array
+    space: str, x_val: Floats64, y_val: Floats64, x_test: Floats64, y_test: Floats64, counts: Array
 ) -> Iterator[Line]:
     for column, name in enumerate(OBSERVABLES):
         val, test = (np.isfinite(y[:, column]) for y in (y_val, y_test))
@@ -157,7 +154,7 @@ def _linear_fits(
         yield Line(space, "r2", f"log {name}" if column == 0 else name, int(test.sum()), 0, values)
 
 
-def balanced_accuracy(truth: Array, found: Array, names: Array, counts: Array) -> Floats:
+def balanced_accuracy(truth: Array, found: Array, names: Array, counts: Array) -> Floats64:
     """Return the mean over the classes ``names`` of the fraction that is found, in each replica [R]."""
     parts = []
     for name in names:
@@ -167,7 +164,7 @@ def balanced_accuracy(truth: Array, found: Array, names: Array, counts: Array) -
 
 
 def _type_probe(
-    space: str, x_val: Floats, t_val: Array, x_test: Floats, t_test: Array, counts: Array
+    space: str, x_val: Floats64, t_val: Array, x_test: Floats64, t_test: Array, counts: Array
 ) -> Iterator[Line]:
     names, sizes = np.unique(t_val, return_counts=True)
     names = names[(sizes >= max(5, LOWEST_SHARE * len(t_val))) & np.isin(names, t_test)]

@@ -31,8 +31,7 @@ from rs3l.evaluate.spread import (
     worst,
 )
 from rs3l.seeds import keyed_hash
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 _BLOCK = 200_000
 """Weights (replicas x jets) that are worked on at a time, at least one replica: they should stay in the cache."""
@@ -64,7 +63,7 @@ def drawn(counts: NDArray[np.integer], events: NDArray[np.intp]) -> NDArray[np.i
     return np.take(counts, events, axis=1)
 
 
-def blocks(samples: Sequence[NDArray[np.integer]]) -> Iterator[list[Floats]]:
+def blocks(samples: Sequence[NDArray[np.integer]]) -> Iterator[list[Floats64]]:
     """Yield the ``samples``, each [R, N] with its own N, as floating-point numbers, a few replicas at a time."""
     rows = max(1, _BLOCK // max(1, sum(counts.shape[1] for counts in samples)))
     for first in range(0, len(samples[0]), rows):
@@ -106,7 +105,7 @@ class Estimate:
         return replace(self, value=value, **errors)
 
 
-def combine(values: Floats, runs: Runs, lent: Lent = NOTHING) -> Estimate:
+def combine(values: Floats64, runs: Runs, lent: Lent = NOTHING) -> Estimate:
     """Return the mean over runs, and its error.
 
     ``values`` [n, R + 1]: one row per run, column 0 the test sample, the others its replicas; ``runs``:
@@ -127,16 +126,16 @@ def combine(values: Floats, runs: Runs, lent: Lent = NOTHING) -> Estimate:
     return _estimate(values.mean(axis=0), _spread(sample), terms(sample, runs, lent), len(sample))
 
 
-def combine_all(values: Mapping[Group, tuple[Floats, Runs]]) -> dict[Group, Estimate]:
+def combine_all(values: Mapping[Group, tuple[Floats64, Runs]]) -> dict[Group, Estimate]:
     """Return :func:`combine` of the values [n, R + 1] of many groups, which lend each other what one lacks."""
     lent = lending({group: (each[:, 0], runs) for group, (each, runs) in values.items()})
     return {group: combine(each, runs, lent[group]) for group, (each, runs) in values.items()}
 
 
 def combine_difference(
-    first: Floats,
+    first: Floats64,
     first_runs: Runs,
-    second: Floats,
+    second: Floats64,
     second_runs: Runs,
     lent: tuple[Lent, Lent] = (NOTHING, NOTHING),
 ) -> Estimate:
@@ -162,7 +161,7 @@ def combine_difference(
     return _estimate(mean, std, [seeds_a, seeds_b, *repeated], min(len(a), len(b)), n_seed_terms=2)
 
 
-def _estimate(mean: Floats, std: float, parts: Sequence[Term], n_runs: int, n_seed_terms: int = 1) -> Estimate:
+def _estimate(mean: Floats64, std: float, parts: Sequence[Term], n_runs: int, n_seed_terms: int = 1) -> Estimate:
     """Return the estimate from the terms of the runs, those of the seeds first."""
     bootstrap = _spread(mean[1:])
     run_variance = sum(part.variance for part in parts)
@@ -180,5 +179,5 @@ def _estimate(mean: Floats, std: float, parts: Sequence[Term], n_runs: int, n_se
     )
 
 
-def _spread(sample: Floats) -> float:
+def _spread(sample: Floats64) -> float:
     return float(np.std(sample, ddof=1)) if len(sample) > 1 else 0.0

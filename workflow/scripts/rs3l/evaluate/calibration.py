@@ -16,8 +16,7 @@ from rs3l.evaluate.bootstrap import drawn
 from rs3l.evaluate.robustness import scaled
 from rs3l.evaluate.spread import Group
 from rs3l.evaluate.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 BINS = 10
 """Bins of equal width of the expected calibration error."""
@@ -28,7 +27,7 @@ def calibration_table(results: Iterable[TaskMetrics], counts: Mapping[str, NDArr
     rows: list[Row] = []
     functions = {"brier": brier, "calibration_error": calibration_error}
     for result in results:
-        values: dict[str, dict[Group, Floats]] = {name: {} for name in functions}
+        values: dict[str, dict[Group, Floats64]] = {name: {} for name in functions}
         scores = result.scores
         nominal = np.flatnonzero(scores.variant == "nominal")
         signal = scores.is_signal[nominal]
@@ -46,7 +45,7 @@ def calibration_table(results: Iterable[TaskMetrics], counts: Mapping[str, NDArr
     return pd.DataFrame(rows)
 
 
-def balanced(counts: NDArray[np.integer], is_signal: NDArray[np.bool_]) -> Floats:
+def balanced(counts: NDArray[np.integer], is_signal: NDArray[np.bool_]) -> Floats64:
     """Return the weight of each jet in each replica [R, N], 1/2 for each class together; usable replicas alone."""
     usable = counts[:, is_signal].any(axis=1) & counts[:, ~is_signal].any(axis=1)
     weight = counts[usable].astype(np.float64)
@@ -55,12 +54,12 @@ def balanced(counts: NDArray[np.integer], is_signal: NDArray[np.bool_]) -> Float
     return weight
 
 
-def brier(output: Floats, is_signal: NDArray[np.bool_], weight: Floats) -> Floats:
+def brier(output: Floats64, is_signal: NDArray[np.bool_], weight: Floats64) -> Floats64:
     """Return the mean squared distance [R] of the output from 0 (background) or 1 (signal)."""
     return np.asarray(weight @ (output - is_signal) ** 2)
 
 
-def calibration_error(output: Floats, is_signal: NDArray[np.bool_], weight: Floats) -> Floats:
+def calibration_error(output: Floats64, is_signal: NDArray[np.bool_], weight: Floats64) -> Floats64:
     """Return the mean over the jets of |fraction of signal - mean output| of their bin [R]."""
     bins = np.minimum((output * BINS).astype(np.int64), BINS - 1)
     excess = np.zeros((len(output), BINS))

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.dataset.checksum import intact_parquet
@@ -19,8 +18,7 @@ from rs3l.evaluate.bootstrap import Estimate, combine_all
 from rs3l.evaluate.spread import Group, Runs
 from rs3l.evaluate.tables import ESTIMATE_COLUMNS, Row, estimate_columns
 from rs3l.runs import Run, is_baseline
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 _KEY = ["method", "space", "quantity", "subject"]
 
@@ -45,7 +43,7 @@ def _estimates(found: Mapping[Any, pd.DataFrame]) -> dict[Any, Estimate]:
     """Return the means over the pre-trainings; those of one space, quantity and subject lend each other."""
     result: dict[Any, Estimate] = {}
     for about in dict.fromkeys(key[1:] for key in found):
-        values: dict[Group, tuple[Floats, Runs]] = {}
+        values: dict[Group, tuple[Floats64, Runs]] = {}
         for key in (key for key in found if key[1:] == about):
             seed = found[key]["seed"].to_numpy()
             runs = Runs(seed, np.zeros_like(seed), has_repeats=False)

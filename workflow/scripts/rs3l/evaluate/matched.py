@@ -15,7 +15,7 @@ import pandas as pd
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.evaluate.bootstrap import combine_difference
 from rs3l.evaluate.names import SUBJECT_MODES, has_seen, headline_efficiency, matched_references, rejection_name
-from rs3l.evaluate.robustness_table import Counts, changes_of, samples
+from rs3l.evaluate.robustness_table import changes_of, samples
 from rs3l.evaluate.spread import Group
 from rs3l.evaluate.tables import (
     SIGNIFICANCE_COLUMNS,
@@ -26,6 +26,7 @@ from rs3l.evaluate.tables import (
     significance,
     spread_columns,
 )
+from rs3l.types import Counts
 
 _COLUMNS = [
     "task", "method", "mode", "labels", "rejection", "rejection_error", "reference_method", "reference_mode",

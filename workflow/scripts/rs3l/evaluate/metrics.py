@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from rs3l.errors import DataError
 from rs3l.evaluate.bootstrap import blocks
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 _TOLERANCE = 1e-12
 """Rounding of the cumulative sums: an efficiency reached to this precision is reached."""
@@ -30,8 +29,8 @@ class Curves:
     one score enter together, so that a straight line between two points accepts a fraction of the tie.
     """
 
-    signal: Floats
-    background: Floats
+    signal: Floats64
+    background: Floats64
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Ranking:
     signal_above: NDArray[np.intp]
     background_above: NDArray[np.intp]
 
-    def curves(self, weight: Floats) -> Curves:
+    def curves(self, weight: Floats64) -> Curves:
         """Return the curves under ``weight`` [R, N]; :class:`DataError` if a class has none in a replica."""
         return Curves(
             signal=_fractions(weight, self.signal, self.signal_above, "signal"),
@@ -62,7 +61,7 @@ def ranking(score: NDArray[np.floating], is_signal: NDArray[np.bool_]) -> Rankin
     return Ranking(order[signal], order[~signal], *above)
 
 
-def _fractions(weight: Floats, members: NDArray[np.intp], above: NDArray[np.intp], name: str) -> Floats:
+def _fractions(weight: Floats64, members: NDArray[np.intp], above: NDArray[np.intp], name: str) -> Floats64:
     """Return the fraction of the weight of the first ``above`` of the jets ``members``."""
     total = np.zeros((len(weight), len(members) + 1))
     np.cumsum(np.take(weight, members, axis=1), axis=1, out=total[:, 1:])
@@ -72,7 +71,7 @@ def _fractions(weight: Floats, members: NDArray[np.intp], above: NDArray[np.intp
     return np.take(total, above, axis=1)
 
 
-def auc(roc: Curves) -> Floats:
+def auc(roc: Curves) -> Floats64:
     """Return the area under each curve [R]: P(signal above background) + P(tie) / 2.
 
     The trapezoids sum_i (b_i - b_{i-1}) (s_i + s_{i-1}) / 2, multiplied out (the diagonal terms telescope).
@@ -82,7 +81,7 @@ def auc(roc: Curves) -> Floats:
     return np.asarray(0.5 * (1.0 + above - below))
 
 
-def background_efficiency(roc: Curves, efficiency: Floats) -> Floats:
+def background_efficiency(roc: Curves, efficiency: Floats64) -> Floats64:
     """Return the false-positive rate [R, K] at each signal ``efficiency`` [K] (0 < efficiency <= 1).
 
     Taken at the highest threshold that reaches the efficiency; inside a tie, by linear interpolation.
@@ -96,7 +95,7 @@ def background_efficiency(roc: Curves, efficiency: Floats) -> Floats:
     return result
 
 
-def rejection(false_positive_rate: Floats, n_background: int) -> tuple[Floats, NDArray[np.bool_]]:
+def rejection(false_positive_rate: Floats64, n_background: int) -> tuple[Floats64, NDArray[np.bool_]]:
     """Return the background rejection [R + 1, K] of the sample and its replicas, and where it is a lower limit.
 
     1 / FPR is too large on average where few jets pass, even infinite. With k of n jets passing, of which f come
@@ -111,7 +110,7 @@ def rejection(false_positive_rate: Floats, n_background: int) -> tuple[Floats, N
     return (n_background + half) / (np.maximum(passing, half) + half), lower_limit
 
 
-def together(passing: Floats) -> Floats:
+def together(passing: Floats64) -> Floats64:
     """Return how many of the ``passing`` jets [R + 1, K] come together [K]: their variance over their number.
 
     The variance is that over the replicas, entries 1 and up; at least one jet comes at a time.
@@ -126,9 +125,9 @@ def auc_and_background_efficiency(
     score: NDArray[np.floating],
     is_signal: NDArray[np.bool_],
     counts: NDArray[np.integer],
-    efficiency: Floats,
-    weight: Floats | None = None,
-) -> tuple[Floats, Floats]:
+    efficiency: Floats64,
+    weight: Floats64 | None = None,
+) -> tuple[Floats64, Floats64]:
     """Return AUC [R] and FPR [R, K] at each signal ``efficiency`` [K], in bounded memory.
 
     ``counts`` [R, N]: how often each jet is in each replica; ``weight`` [N]: cross-section weights.

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rs3l.evaluate.bootstrap import blocks
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 _TOLERANCE = 1e-12
 """Rounding of cumulative sums: an efficiency reached to this precision is reached."""
@@ -30,14 +29,14 @@ class Changes(NamedTuple):
     background jets above the nominal's threshold.
     """
 
-    wasserstein: Floats
-    own: Floats
-    fixed: Floats
-    efficiency: Floats
-    passing: Floats
+    wasserstein: Floats64
+    own: Floats64
+    fixed: Floats64
+    efficiency: Floats64
+    passing: Floats64
 
 
-def scaled(logit: NDArray[np.floating]) -> Floats:
+def scaled(logit: NDArray[np.floating]) -> Floats64:
     """Return the tagger output in 0 ... 1 of a logit."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit.astype(np.float64))))
 
@@ -50,8 +49,8 @@ class Weights:
     varied.
     """
 
-    shares: tuple[Floats, ...]
-    joint: tuple[Floats, Floats]
+    shares: tuple[Floats64, ...]
+    joint: tuple[Floats64, Floats64]
 
 
 def weights(counts: Sequence[NDArray[np.integer]]) -> Iterator[Weights]:
@@ -67,7 +66,7 @@ def weights(counts: Sequence[NDArray[np.integer]]) -> Iterator[Weights]:
         yield Weights((signal, background, *varied), (joint[0], joint[1]))
 
 
-def changes(scores: Sequence[Floats], counts: Sequence[NDArray[np.integer]], efficiencies: Floats) -> Changes:
+def changes(scores: Sequence[Floats64], counts: Sequence[NDArray[np.integer]], efficiencies: Floats64) -> Changes:
     """Return what changes from the nominal to the varied jets, in each replica.
 
     ``scores``, each [N]: those whose distance is wanted; ``counts``: of the same four samples (:func:`weights`). A
@@ -78,7 +77,9 @@ def changes(scores: Sequence[Floats], counts: Sequence[NDArray[np.integer]], eff
     return joined([_changes(areas, classes, weight, efficiencies) for weight in weights(counts)])
 
 
-def _changes(areas: Sequence[Area], classes: Sequence[Falling], weight: Weights, efficiencies: Floats) -> Changes:
+def _changes(
+    areas: Sequence[Area], classes: Sequence[Falling], weight: Weights, efficiencies: Floats64
+) -> Changes:
     distances = [area.wasserstein(joint) for area, joint in zip(areas, weight.joint, strict=True)]
     tails = (falling.tail(share) for falling, share in zip(classes, weight.shares, strict=True))
     signal, background, new_signal, new_background = tails
@@ -94,7 +95,7 @@ def _changes(areas: Sequence[Area], classes: Sequence[Falling], weight: Weights,
     )
 
 
-def unbiased_change(change: Floats, passing: Floats) -> Floats:
+def unbiased_change(change: Floats64, passing: Floats64) -> Floats64:
     """Return a relative change of a rate [R] without the bias of a ratio to few jets; entry 0 is the sample.
 
     ``passing`` [R]: jets of the nominal, those that the rate before rests on. The mean of y / x over samples is
@@ -122,16 +123,16 @@ class Area:
     """Between the distributions of two samples of scores: all but the last, rising, and the steps there."""
 
     order: NDArray[np.intp]
-    step: Floats
+    step: Floats64
 
     @classmethod
-    def between(cls, first: Floats, second: Floats) -> Area:
+    def between(cls, first: Floats64, second: Floats64) -> Area:
         """Sort the scores of both."""
         score = np.concatenate([first, second])
         order = np.argsort(score, kind="stable")
         return cls(order[:-1], np.diff(score[order]))
 
-    def wasserstein(self, joint: Floats) -> Floats:
+    def wasserstein(self, joint: Floats64) -> Floats64:
         """Return the Wasserstein distance [R]; ``joint`` [R, N]: weight of the first sample, minus the other."""
         difference = np.cumsum(np.take(joint, self.order, axis=1), axis=1)
         return np.asarray(np.abs(difference, out=difference) @ self.step)
@@ -142,15 +143,15 @@ class Falling:
     """The jets of a class [N] by falling score, and these scores."""
 
     order: NDArray[np.intp]
-    score: Floats
+    score: Floats64
 
     @classmethod
-    def of(cls, score: Floats) -> Falling:
+    def of(cls, score: Floats64) -> Falling:
         """Sort the scores."""
         order = np.argsort(-score, kind="stable")
         return cls(order, score[order])
 
-    def tail(self, share: Floats) -> Tail:
+    def tail(self, share: Floats64) -> Tail:
         """Return the tail fractions under weights ``share`` [R, N]."""
         fraction = np.zeros((len(share), len(self.order) + 1))
         np.cumsum(np.take(share, self.order, axis=1), axis=1, out=fraction[:, 1:])
@@ -161,10 +162,10 @@ class Falling:
 class Tail:
     """Falling scores [N], and the fraction of the class among the first 0, 1, ... N of them [R, N + 1]."""
 
-    score: Floats
-    fraction: Floats
+    score: Floats64
+    fraction: Floats64
 
-    def above(self, threshold: Floats, inclusive: bool) -> Floats:
+    def above(self, threshold: Floats64, inclusive: bool) -> Floats64:
         """Return the fraction [R, K] above the thresholds [R, K], or at and above them."""
         place = np.searchsorted(-self.score, -threshold, side="right" if inclusive else "left")
         return np.asarray(np.take_along_axis(self.fraction, place, axis=1))
@@ -173,11 +174,11 @@ class Tail:
 class Cut(NamedTuple):
     """Thresholds [R, K], and which part of the jets with exactly that score is accepted."""
 
-    threshold: Floats
-    part: Floats
+    threshold: Floats64
+    part: Floats64
 
 
-def cut_at(signal: Tail, efficiency: Floats) -> Cut:
+def cut_at(signal: Tail, efficiency: Floats64) -> Cut:
     """Return the highest thresholds that keep a fraction ``efficiency`` [K] of the signal."""
     place = np.stack([np.searchsorted(row, efficiency - _TOLERANCE, side="left") for row in signal.fraction])
     threshold = signal.score[place.clip(1, len(signal.score)) - 1]
@@ -185,7 +186,7 @@ def cut_at(signal: Tail, efficiency: Floats) -> Cut:
     return Cut(threshold, np.clip((efficiency - below) / (reached - below), 0.0, 1.0))
 
 
-def rate(jets: Tail, cut: Cut) -> Floats:
+def rate(jets: Tail, cut: Cut) -> Floats64:
     """Return the fraction [R, K] of a class that passes a cut."""
     strict = jets.above(cut.threshold, inclusive=False)
     return strict + cut.part * (jets.above(cut.threshold, inclusive=True) - strict)

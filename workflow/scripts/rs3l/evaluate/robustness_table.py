@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,7 @@ from rs3l.evaluate.names import has_seen
 from rs3l.evaluate.robustness import Changes, changes, scaled, unbiased_change
 from rs3l.evaluate.scores import TaskScores
 from rs3l.evaluate.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
-
-Floats = NDArray[np.float64]
-Counts = NDArray[np.integer[Any]]
+from rs3l.types import Counts, Floats64
 
 
 def robustness_table(
@@ -79,7 +76,7 @@ def _variant_rows(result: TaskMetrics, counts: Counts, variant: str, block: Eval
 
 
 def changes_of(
-    scores: TaskScores, rows: list[int], jets: list[NDArray[np.intp]], counts: Counts, efficiencies: Floats
+    scores: TaskScores, rows: list[int], jets: list[NDArray[np.intp]], counts: Counts, efficiencies: Floats64
 ) -> dict[int, Changes]:
     """Return the changes of the classifiers ``rows`` between the :func:`samples` ``jets``, by row.
 
@@ -91,7 +88,7 @@ def changes_of(
     return {i: changes([scaled(scores.scores[i][chosen]) for chosen in jets], own, efficiencies) for i in rows}
 
 
-def _quantities(found: list[Changes], efficiencies: Floats) -> Iterator[tuple[Row, Floats]]:
+def _quantities(found: list[Changes], efficiencies: Floats64) -> Iterator[tuple[Row, Floats64]]:
     """Yield the cells that name a quantity, and its values [runs, R + 1]."""
     for side, name in enumerate(("signal", "background")):
         cells = {"class": name, "quantity": "wasserstein", "efficiency": np.nan, "background_passing": np.nan}

@@ -16,8 +16,7 @@ from rs3l.evaluate.scores import TaskScores
 from rs3l.evaluate.spread import MEASURED, UNKNOWN
 from rs3l.evaluate.tables import Row, TaskMetrics, group_columns
 from rs3l.runs import is_baseline
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 REFERENCE = "scratch"
 """Mode that is asked how many labels it needs."""
@@ -61,7 +60,7 @@ def _task_rows(result: TaskMetrics) -> Iterator[Row]:
 
 
 def _saving(result: TaskMetrics, members: list[int], reference: dict[int, list[int]], labels: int, k: int) -> Row:
-    def logarithm(subject: list[int], others: dict[int, list[int]]) -> tuple[Floats, int]:
+    def logarithm(subject: list[int], others: dict[int, list[int]]) -> tuple[Floats64, int]:
         curve = np.stack([_mean(result, others[count], k) for count in sorted(others)])
         return log_factor(_mean(result, subject, k), np.array(sorted(others)), curve, labels)
 
@@ -86,7 +85,7 @@ def _saving(result: TaskMetrics, members: list[int], reference: dict[int, list[i
     }
 
 
-def _mean(result: TaskMetrics, rows: list[int], k: int) -> Floats:
+def _mean(result: TaskMetrics, rows: list[int], k: int) -> Floats64:
     """Return the mean over runs [R + 1] of a metric; of rejections the logarithm's."""
     values = result.plain[rows, :, k]
     return np.asarray((np.log(values) if k else values).mean(axis=0))
@@ -115,7 +114,7 @@ def _without_one_level(
         yield "seed_spread", [(left(members, "seed", seed), reference) for seed in seeds]
 
 
-def log_factor(value: Floats, counts: NDArray[np.integer], curve: Floats, labels: int) -> tuple[Floats, int]:
+def log_factor(value: Floats64, counts: NDArray[np.integer], curve: Floats64, labels: int) -> tuple[Floats64, int]:
     """Return the logarithm [R + 1] of labels needed / ``labels``; and 1, -1 if entry 0 is a lower, an upper limit.
 
     ``curve`` [L, R + 1] at the rising ``counts`` [L]; of a falling stretch the best so far counts.
@@ -127,7 +126,7 @@ def log_factor(value: Floats, counts: NDArray[np.integer], curve: Floats, labels
     return needed - math.log(labels), limit
 
 
-def _first_crossing(x: Floats, y: Floats, level: float) -> float:
+def _first_crossing(x: Floats64, y: Floats64, level: float) -> float:
     """Return where the rising line through (x, y) first reaches ``level``; an end of it, if that is outside."""
     above = int(np.searchsorted(y, level, side="left"))
     if above in (0, len(y)):

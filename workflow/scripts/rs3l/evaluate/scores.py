@@ -23,14 +23,13 @@ from rs3l.evaluate.bootstrap import Estimate, combine_all
 from rs3l.evaluate.spread import Group, Runs
 from rs3l.modes import MODES
 from rs3l.runs import Run, is_baseline
+from rs3l.types import Floats64
 
 COLUMNS = (
     "event_id", "process", "variant", "is_signal", "weight", "mode", "labels", "repeat", "score",
 )  # fmt: skip
 _CLASSIFIER = ["mode", "labels", "repeat"]
 _JET = ["event_id", "variant"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class TaskScores:
             has_repeats=MODES[chosen[0].mode].takes_labels,
         )
 
-    def combined(self, values: Mapping[Group, Floats]) -> dict[Group, Estimate]:
+    def combined(self, values: Mapping[Group, Floats64]) -> dict[Group, Estimate]:
         """Return the mean of each group over its runs, from the values [n, R + 1] of each."""
         groups = self.groups()
         return combine_all({group: (each, self.runs(groups[group])) for group, each in values.items()})

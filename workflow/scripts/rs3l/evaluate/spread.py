@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.integer]
+from rs3l.types import Counts, Floats64
+
 Group = tuple[str, str, int]
 """Method, mode, labels."""
 
@@ -37,8 +36,8 @@ class Runs:
     (a cut that is the same for all of them has no repeats).
     """
 
-    seeds: Ints
-    repeats: Ints
+    seeds: Counts
+    repeats: Counts
     has_seeds: bool = True
     has_repeats: bool = True
 
@@ -80,13 +79,13 @@ class Term:
     source: str
 
 
-def level_means(sample: Floats, level: Ints) -> tuple[Ints, Floats]:
+def level_means(sample: Floats64, level: Counts) -> tuple[Counts, Floats64]:
     """Return the levels [L] and the mean of ``sample`` [n] at each [L]."""
     names, index = np.unique(level, return_inverse=True)
     return names, np.bincount(index, weights=sample) / np.bincount(index)
 
 
-def term(means: Floats, applies: bool, lent: Variance | None) -> Term:
+def term(means: Floats64, applies: bool, lent: Variance | None) -> Term:
     """Return the term of a kind of runs from the mean at each of its levels [L]."""
     if not applies:
         return Term(0.0, math.inf, NONE)
@@ -95,7 +94,7 @@ def term(means: Floats, applies: bool, lent: Variance | None) -> Term:
     return Term(0.0, math.inf, UNKNOWN) if lent is None else Term(lent.value, lent.dof, BORROWED)
 
 
-def terms(sample: Floats, runs: Runs, lent: Lent = NOTHING) -> tuple[Term, Term]:
+def terms(sample: Floats64, runs: Runs, lent: Lent = NOTHING) -> tuple[Term, Term]:
     """Return the terms of the seeds and of the repeats of a mean over ``sample`` [n]."""
     return (
         term(level_means(sample, runs.seeds)[1], runs.has_seeds, lent.seeds),
@@ -120,7 +119,7 @@ def effective_dof(parts: Iterable[tuple[float, float]]) -> float:
     return total * total / below if below > 0 else math.inf
 
 
-def lending(samples: Mapping[Group, tuple[Floats, Runs]]) -> dict[Group, Lent]:
+def lending(samples: Mapping[Group, tuple[Floats64, Runs]]) -> dict[Group, Lent]:
     """Return what each group may borrow, from the sample [n] and the runs of all groups.
 
     From the groups with as many labels that have several levels: those in the same mode, or in any if there are

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 
-def spearman(x: NDArray[np.floating], y: NDArray[np.floating], counts: NDArray[np.integer]) -> Floats:
+def spearman(x: NDArray[np.floating], y: NDArray[np.floating], counts: NDArray[np.integer]) -> Floats64:
     """Return Spearman's rank correlation of ``x`` and ``y`` [E] in each replica [R].
 
     ``counts`` [R, E]: how often each event is in the replica. Equal scores, and copies of an event, share
@@ -26,7 +26,7 @@ def spearman(x: NDArray[np.floating], y: NDArray[np.floating], counts: NDArray[n
     return np.array([_spearman(first, second, count.astype(np.float64)) for count in counts])
 
 
-def _spearman(first: _Sorted, second: _Sorted, count: Floats) -> float:
+def _spearman(first: _Sorted, second: _Sorted, count: Floats64) -> float:
     a, b = first.centred_ranks(count), second.centred_ranks(count)
     drawn = count * a
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -41,7 +41,7 @@ class _Sorted:
     starts: NDArray[np.intp]
     group: NDArray[np.intp]
 
-    def centred_ranks(self, count: Floats) -> Floats:
+    def centred_ranks(self, count: Floats64) -> Floats64:
         """Return the mean rank of the copies of each event [E], minus that of all."""
         size = count[self.order]
         if len(self.starts) < len(size):
@@ -58,7 +58,7 @@ def _sort(values: NDArray[np.floating]) -> _Sorted:
     return _Sorted(order, np.flatnonzero(new), group)
 
 
-def ranks(score: NDArray[np.floating], reference: NDArray[np.floating]) -> Floats:
+def ranks(score: NDArray[np.floating], reference: NDArray[np.floating]) -> Floats64:
     """Return the rank of each ``score`` in the ``reference`` scores, in 0 ... 1; ties count half."""
     values, size = np.unique(reference, return_counts=True)
     below = np.append(0, np.cumsum(size))
@@ -67,7 +67,9 @@ def ranks(score: NDArray[np.floating], reference: NDArray[np.floating]) -> Float
     return np.asarray(0.5 * (below[place] + below[place + tied]) / len(reference))
 
 
-def rank_shift(nominal: NDArray[np.floating], varied: NDArray[np.floating], counts: NDArray[np.integer]) -> Floats:
+def rank_shift(
+    nominal: NDArray[np.floating], varied: NDArray[np.floating], counts: NDArray[np.integer]
+) -> Floats64:
     """Return the mean change of rank from ``nominal`` to ``varied`` [E] in each replica [R].
 
     The rank is that among the nominal scores of these events (fixed, not redrawn with the replica), so

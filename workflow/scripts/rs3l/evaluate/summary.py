@@ -22,7 +22,7 @@ from rs3l.evaluate.names import (
     rejection_name,
 )
 from rs3l.evaluate.spread import unknown
-from rs3l.evaluate.tables import having
+from rs3l.evaluate.tables import rows_where
 from rs3l.paths import SPLITS
 from rs3l.provenance import provenance
 
@@ -101,7 +101,7 @@ def _number(table: pd.DataFrame, key: Mapping[str, Any]) -> Number | None:
     """Return value and error of the line of ``table`` with these entries, or None."""
     if table.empty:
         return None
-    found = having(table, key)
+    found = rows_where(table, key)
     if found.empty or not math.isfinite(float(found["value"].iloc[0])):
         return None
     row = found.iloc[0]

@@ -29,8 +29,8 @@ from rs3l.evaluate.names import SUBJECT_MODES, compared, has_seen, is_reference,
 from rs3l.evaluate.scores import TaskScores
 from rs3l.evaluate.spread import Group, Lent, lending
 from rs3l.evaluate.stability import rank_shift, spearman
+from rs3l.types import Floats64
 
-Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 HISTORY_COLUMNS = (
@@ -51,9 +51,9 @@ class TaskMetrics:
 
     scores: TaskScores
     names: list[str]
-    plain: Floats
-    weighted: Floats
-    passing: Floats
+    plain: Floats64
+    weighted: Floats64
+    passing: Floats64
     lower_limit: NDArray[np.bool_]
     n_jets: tuple[int, int]
     n_events: tuple[int, int]
@@ -62,7 +62,7 @@ class TaskMetrics:
         """Return the index of a metric."""
         return self.names.index(name)
 
-    def additive(self, group: Group, k: int, weighted: bool = False) -> Floats:
+    def additive(self, group: Group, k: int, weighted: bool = False) -> Floats64:
         """Return what is averaged over the runs of a group [n, R + 1]: of rejections the logarithm."""
         values = (self.weighted if weighted else self.plain)[self.scores.groups()[group], :, k]
         return np.asarray(np.log(values) if k else values)
@@ -272,7 +272,7 @@ def significance(estimate: Estimate) -> Row:
     return {"z": z, "p_value": p_value, "significance": math.copysign(student.deviate(p_value), z)}
 
 
-def bootstrap_p_value(difference: Floats) -> float:
+def bootstrap_p_value(difference: Floats64) -> float:
     """Return the two-sided p-value of a difference [R + 1]: how often replicas lie on the other side of zero."""
     replicas = difference[1:]
     tail = min(int((replicas <= 0.0).sum()), int((replicas >= 0.0).sum()))
@@ -353,7 +353,7 @@ def _stability_rows(
     return rows
 
 
-def having(table: pd.DataFrame, cells: Mapping[str, object]) -> pd.DataFrame:
+def rows_where(table: pd.DataFrame, cells: Mapping[str, object]) -> pd.DataFrame:
     """Return the lines of a table with these values in these columns."""
     for column, value in cells.items():
         table = table[table[column] == value]
@@ -379,7 +379,7 @@ def roc_table(
         chosen = np.isin(scores.variant, block.evaluate.variants)
         jet_counts = drawn(counts[scores.task], scores.event[chosen])
         labels = [group[2] for group in scores.groups()]
-        rates: dict[Group, Floats] = {}
+        rates: dict[Group, Floats64] = {}
         shown = compared(classifier.run for classifier in scores.classifiers)
         for group, members in scores.groups().items():
             if group[:2] in shown and group[2] in (min(labels), max(labels)):
@@ -394,7 +394,7 @@ def roc_table(
     return pd.DataFrame(rows)
 
 
-def _roc_rows(result: TaskMetrics, rates: Mapping[Group, Floats]) -> list[Row]:
+def _roc_rows(result: TaskMetrics, rates: Mapping[Group, Floats64]) -> list[Row]:
     rejections = {group: [rejection(run, result.n_jets[1]) for run in each] for group, each in rates.items()}
     logarithms = {group: np.log([value for value, _ in each]) for group, each in rejections.items()}
     estimates = [

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from rs3l.dataset.manifest import Manifest
 from rs3l.errors import DataError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from rs3l.types import Floats64, Ints
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,11 @@ class Shapes:
     nominal. Errors are statistical.
     """
 
-    edges: Floats
-    fraction: Floats
-    error: Floats
-    ratio: Floats
-    ratio_error: Floats
+    edges: Floats64
+    fraction: Floats64
+    error: Floats64
+    ratio: Floats64
+    ratio_error: Floats64
     jets: Ints
 
 
@@ -45,7 +43,7 @@ class Accumulator:
     bin, with the second, and with both.
     """
 
-    def __init__(self, variants: int, edges: Floats) -> None:
+    def __init__(self, variants: int, edges: Floats64) -> None:
         self.edges = edges
         shape = (variants, len(edges) - 1)
         self.weight = np.zeros(variants)
@@ -57,7 +55,7 @@ class Accumulator:
         self.second = np.zeros((2, *shape))
         self.joint = np.zeros((2, *shape))
 
-    def add(self, value: Floats, weight: Floats) -> None:
+    def add(self, value: Floats64, weight: Floats64) -> None:
         """Add events: ``value`` [V, E] (NaN: no jet under this variant), ``weight`` [E]."""
         present = np.isfinite(value)
         bins = np.searchsorted(self.edges, np.where(present, value, self.edges[0] - 1.0), side="right") - 1
@@ -73,7 +71,7 @@ class Accumulator:
                 self.second[k, v] += self._sum(bins[other], squares)
                 self.joint[k, v] += self._sum(np.where(bins[v] == bins[other], bins[v], -1), squares)
 
-    def _sum(self, bins: Ints, weight: Floats) -> Floats:
+    def _sum(self, bins: Ints, weight: Floats64) -> Floats64:
         inside = bins >= 0
         sums = np.bincount(bins[inside], weights=weight[inside], minlength=len(self.edges) - 1)
         return sums.astype(np.float64)
@@ -95,7 +93,7 @@ class Accumulator:
                 jets=self.jets,
             )
 
-    def _covariance(self, k: int, p: Floats, q: Floats) -> Floats:
+    def _covariance(self, k: int, p: Floats64, q: Floats64) -> Floats64:
         norm = self.weight[:, None] * (self.weight[:, None] if k == 0 else self.weight[0])
         total = self.joint[k] - q * self.first[k] - p * self.second[k] + p * q * self.both[k][:, None]
         return np.asarray(total / norm)
@@ -110,12 +108,12 @@ def process_files(manifest: Manifest, process: str) -> list[Path]:
     return paths
 
 
-def fill(paths: Iterable[Path], column: str, variants: Sequence[str], edges: Floats) -> Shapes:
+def fill(paths: Iterable[Path], column: str, variants: Sequence[str], edges: Floats64) -> Shapes:
     """Return the histograms of ``column`` under ``variants`` (the first is the nominal), from files."""
     return fill_all(paths, {column: edges}, variants)[column]
 
 
-def fill_all(paths: Iterable[Path], edges: Mapping[str, Floats], variants: Sequence[str]) -> dict[str, Shapes]:
+def fill_all(paths: Iterable[Path], edges: Mapping[str, Floats64], variants: Sequence[str]) -> dict[str, Shapes]:
     """Return the histograms of the columns of ``edges`` under ``variants``, from files read once."""
     results = {column: Accumulator(len(variants), bins) for column, bins in edges.items()}
     for path in paths:
@@ -133,7 +131,7 @@ def add_views(
     names: NDArray[np.str_],
     variants: Sequence[str],
     value: NDArray[np.floating],
-    weight: Floats,
+    weight: Floats64,
 ) -> None:
     """Add jets to ``result``: ``event_id``, variant ``names``, ``value`` and ``weight`` of each, [N].
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Patch
-from numpy.typing import NDArray
 
+from rs3l.angles import wrapped
 from rs3l.config.blocks import FiguresBlock
 from rs3l.dataset.manifest import read_counts
 from rs3l.errors import DataError
@@ -20,8 +20,7 @@ from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Shapes, fill, process_files
 from rs3l.figures.style import Drawing, Header
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 MASS_EDGES = np.linspace(0.0, 240.0, 25)
 MULTIPLICITY_EDGES = np.linspace(-0.5, 143.5, 25)
@@ -50,7 +49,7 @@ def _shapes(
     block: FiguresBlock,
     header: Header,
     inputs: Inputs,
-    quantity: tuple[str, str, Floats],
+    quantity: tuple[str, str, Floats64],
 ) -> Drawing:
     column, title, edges = quantity
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
@@ -157,14 +156,10 @@ def _candidates(view: Mapping[str, Any]) -> pd.DataFrame:
         {
             "pt": pt,
             "deta": eta - view["parton_eta"],
-            "dphi": _wrap(phi - view["parton_phi"]),
+            "dphi": wrapped(phi - view["parton_phi"]),
             "kind": kind,
         }
     )
-
-
-def _wrap(angle: Floats) -> Floats:
-    return np.asarray((angle + np.pi) % (2.0 * np.pi) - np.pi)
 
 
 def _draw_view(ax: Axes, candidates: pd.DataFrame, view: Mapping[str, Any], radius: float) -> None:
@@ -173,7 +168,7 @@ def _draw_view(ax: Axes, candidates: pd.DataFrame, view: Mapping[str, Any], radi
         ax.scatter(chosen["deta"], chosen["dphi"], s=_AREA_PER_GEV * chosen["pt"], color=colour, alpha=0.6, lw=0)
     axis = (
         view["jet_eta"] - view["parton_eta"],
-        float(_wrap(np.asarray(view["jet_phi"] - view["parton_phi"]))),
+        float(wrapped(np.asarray(view["jet_phi"] - view["parton_phi"]))),
     )
     ax.add_patch(Circle(axis, radius, fill=False, color=style.GREY, lw=1.0))
     ax.plot([0.0], [0.0], marker="+", color=style.BLACK, ms=7)
@@ -203,7 +198,7 @@ def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
-def _survivors(files: Sequence[Path], variants: int, edges: Floats) -> pd.DataFrame:
+def _survivors(files: Sequence[Path], variants: int, edges: Floats64) -> pd.DataFrame:
     """Return per bin of the nominal jet's pT the events with a nominal jet, and with a jet under all variants."""
     before, after = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
     for path in files:
@@ -219,7 +214,7 @@ def _survivors(files: Sequence[Path], variants: int, edges: Floats) -> pd.DataFr
     return frame
 
 
-def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats) -> None:
+def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats64) -> None:
     top.stairs(counts["nominal_jet"], edges, color=style.BLACK, lw=1.3, label="nominal jet")
     top.stairs(counts["all_variants"], edges, color=style.BLUE, lw=1.3, ls="--", label="jet under every variant")
     top.set_ylim(bottom=0.0)

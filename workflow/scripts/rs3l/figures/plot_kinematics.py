@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.config.jets import Jets
@@ -18,8 +17,7 @@ from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Accumulator, Shapes, fill_all, process_files
 from rs3l.figures.plot_data import FEWEST_JETS, draw_shapes, shape_points
 from rs3l.figures.style import Drawing, Header
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 TITLES = {
     "jet_pt": "Jet $p_T$ [GeV]",
@@ -35,7 +33,7 @@ _FALLING = ("jet_pt", "jet_energy", "jet_msd")
 """Quantities with a logarithmic axis."""
 
 
-def bins(jets: Jets) -> dict[str, Floats]:
+def bins(jets: Jets) -> dict[str, Floats64]:
     """Return the edges of the histograms: the range of the selection, and wide enough for the tails."""
     return {
         "jet_pt": np.linspace(jets.pt_min, 2.5 * jets.pt_min, 21),
@@ -75,7 +73,7 @@ def jet_types(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
-def _by_type(paths: Iterable[Path], edges: Mapping[str, Floats]) -> dict[str, dict[str, Shapes]]:
+def _by_type(paths: Iterable[Path], edges: Mapping[str, Floats64]) -> dict[str, dict[str, Shapes]]:
     """Return the histograms of the nominal jets of each jet type, in order of their number."""
     found: dict[str, dict[str, Accumulator]] = {}
     counts: dict[str, int] = {}

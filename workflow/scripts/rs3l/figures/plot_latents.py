@@ -10,7 +10,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
@@ -23,8 +22,7 @@ from rs3l.figures.plot_results import read_latents, read_table
 from rs3l.figures.style import Drawing, Header
 from rs3l.pretrain.similarity import MEANS, VIEWS
 from rs3l.runs import Run
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 CORNER = 8
 """Dimensions of the corner plot, at most: the first ones."""
@@ -82,7 +80,7 @@ def latent_corner(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
     return Drawing(figure, correlations(found, d))
 
 
-def correlations(found: dict[str, Floats], d: int) -> pd.DataFrame:
+def correlations(found: dict[str, Floats64], d: int) -> pd.DataFrame:
     """Return Pearson's r of each pair of features of each process, with (1 - r^2) / sqrt(n - 3) as error."""
     rows = []
     for process, z in found.items():
@@ -93,7 +91,7 @@ def correlations(found: dict[str, Floats], d: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["process", "first", "second", "pearson_r", "error", "jets"])
 
 
-def _corner_panel(ax: Axes, found: dict[str, Floats], x: int, y: int, edge: tuple[bool, bool]) -> None:
+def _corner_panel(ax: Axes, found: dict[str, Floats64], x: int, y: int, edge: tuple[bool, bool]) -> None:
     bottom, left = edge
     ax.tick_params(which="both", labelbottom=bottom, labelleft=left and y > 0, labelsize=6)
     ax.minorticks_off()
@@ -115,7 +113,7 @@ def _corner_panel(ax: Axes, found: dict[str, Floats], x: int, y: int, edge: tupl
     ax.set_ylabel(f"$z_{{{y + 1}}}$" if left else "", size=9)
 
 
-def _correlation_text(ax: Axes, found: dict[str, Floats], x: int, y: int) -> None:
+def _correlation_text(ax: Axes, found: dict[str, Floats64], x: int, y: int) -> None:
     ax.axis("off")
     for index, z in enumerate(found.values()):
         r = np.corrcoef(z[:, x], z[:, y])[0, 1]

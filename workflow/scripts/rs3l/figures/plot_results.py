@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatter
-from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.dataset.checksum import COLLAPSED, intact_parquet, intact_text
@@ -22,8 +21,7 @@ from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.style import Drawing, Header
 from rs3l.runs import Run
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 _LATENT_JETS = 600
 """Jets of each process in the latent figure."""
@@ -43,7 +41,7 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     return table
 
 
-def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats]:
+def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
     """Return event_id, process and variant of the test jets, and z on the unit sphere [N, D]."""
     try:
         table = pq.read_table(intact_parquet(path), columns=["event_id", "process", "variant", "z"])
@@ -108,7 +106,7 @@ def is_collapsed(path: str | Path) -> bool:
     return COLLAPSED.encode() in (pq.read_metadata(path).metadata or {})
 
 
-def _components(path: str | Path) -> tuple[pd.DataFrame, Floats]:
+def _components(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
     """Return event, process, variant and two principal components of each jet; the variance fractions."""
     jets, z = read_latents(path)
     z -= z.mean(axis=0)

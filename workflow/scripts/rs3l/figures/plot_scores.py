@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.dataset.checksum import intact_parquet
@@ -27,7 +26,6 @@ from rs3l.figures.plot_data import draw_shapes, shape_points
 from rs3l.figures.plot_results import is_collapsed
 from rs3l.figures.style import Drawing, Header
 
-Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
 _EDGES = np.linspace(0.0, 1.0, 26)

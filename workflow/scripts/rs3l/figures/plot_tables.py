@@ -14,7 +14,7 @@ from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import SIGNS, mark_of
 from rs3l.evaluate.names import headline_efficiency, method_label, methods_of, rejection_name, robust, with_panels
-from rs3l.evaluate.tables import having
+from rs3l.evaluate.tables import rows_where
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.plot_data import FEWEST_JETS
@@ -165,7 +165,7 @@ def ablations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     groups = sorted(set(zip(table["mode"], table["method"], strict=True)))
     own = methods_of(block.runs)[0]
     names = [
-        method_label((method, mode)) + mark_of(having(table, {"method": method, "mode": mode}))
+        method_label((method, mode)) + mark_of(rows_where(table, {"method": method, "mode": mode}))
         for mode, method in groups
     ]
     figure = style.new_figure(3.6 * len(tasks) + 2.6, 1.6 + 0.3 * len(groups), header)
@@ -208,7 +208,7 @@ def latent_quality(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
             ax.errorbar(
                 points["value"], y, xerr=points["error"], fmt=style.MARKERS[index % 8], ms=4.5,
                 color=style.SERIES[index % 8],
-                label=style.text(f"{method}, {space}") + mark_of(having(table, {'method': method})),
+                label=style.text(f"{method}, {space}") + mark_of(rows_where(table, {'method': method})),
             )  # fmt: skip
         _rows(ax, subjects if len(subjects) > 1 else [""])
         ax.set_xlabel(titles[quantity])

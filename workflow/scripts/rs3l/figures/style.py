@@ -19,14 +19,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from numpy.typing import NDArray
 
 from rs3l import __version__
 from rs3l.evaluate import marks
 from rs3l.evaluate.names import Method, baselines_of, methods_of
 from rs3l.files import atomic, write_text
-
-Floats = NDArray[np.float64]
+from rs3l.types import Floats64
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = COLOURS = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
@@ -187,7 +185,7 @@ def stack(top: Axes, bottom: Axes) -> None:
     top.tick_params(axis="x", labelbottom=False)
 
 
-def band(ax: Axes, edges: Floats, value: Floats, error: Floats, colour: str) -> None:
+def band(ax: Axes, edges: Floats64, value: Floats64, error: Floats64, colour: str) -> None:
     """Shade the error of a histogram."""
     low = np.maximum(value - error, 0.0)
     ax.stairs(value + error, edges, baseline=low, fill=True, color=colour, alpha=0.18, lw=0)

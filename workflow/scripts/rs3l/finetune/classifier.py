@@ -20,12 +20,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from rs3l.config.finetune import Finetune
 from rs3l.dataset.features import features
-from rs3l.dataset.store import Floats, Ints, JetStore
+from rs3l.dataset.store import JetStore
 from rs3l.errors import TrainingError
-from rs3l.finetune.probe import Array, Probe, balanced_loss
+from rs3l.finetune.probe import Probe, balanced_loss
 from rs3l.networks.base import JetEncoder, chunks
 from rs3l.pretrain.views import epoch_batches, rotate, torch_generator
 from rs3l.seeds import keyed_hash
+from rs3l.types import Array, Floats32, Ints
 
 HEAD_LAYERS, HEAD_WIDTH = 5, 64
 """Linear layers of the deep head, and the width between them."""
@@ -54,7 +55,7 @@ class Head(nn.Module):
         return logits
 
     @torch.no_grad()
-    def standardise(self, h: Floats) -> None:
+    def standardise(self, h: Floats32) -> None:
         """Standardise by the representations ``h`` [n, H]; a constant dimension is only centred."""
         std = torch.from_numpy(h.std(axis=0))
         self.mean.copy_(torch.from_numpy(h.mean(axis=0)))
@@ -126,7 +127,7 @@ class Validation:
         self.parts = [(positions, features(jets), jets.mask) for positions, jets in chunks(store, rows)]
 
     @torch.inference_mode()
-    def logits(self, classifier: nn.Module) -> Floats:
+    def logits(self, classifier: nn.Module) -> Floats32:
         """Return the logits [n] of the validation jets."""
         classifier.eval()
         result = np.empty(len(self.y), dtype=np.float32)
@@ -250,14 +251,14 @@ class Training:
 class FrozenValidation(Validation):
     """The validation jets as the frozen encoder represents them, ``h`` [n, H]."""
 
-    def __init__(self, h: Floats, y: Array) -> None:
+    def __init__(self, h: Floats32, y: Array) -> None:
         self.y = y
         self.h = torch.from_numpy(h)
 
     @torch.inference_mode()
-    def logits(self, classifier: nn.Module) -> Floats:
+    def logits(self, classifier: nn.Module) -> Floats32:
         """Return the logits [n] of a head."""
-        result: Floats = classifier(self.h).squeeze(1).numpy()
+        result: Floats32 = classifier(self.h).squeeze(1).numpy()
         return result
 
 
@@ -265,7 +266,14 @@ class HeadTraining(Training):
     """Trains a head on what a frozen encoder makes of the labelled jets, ``h`` [n, H]."""
 
     def __init__(
-        self, head: Head, h: Floats, data: Labelled, settings: Finetune, rate: float, seed: int, *words: str | int
+        self,
+        head: Head,
+        h: Floats32,
+        data: Labelled,
+        settings: Finetune,
+        rate: float,
+        seed: int,
+        *words: str | int,
     ) -> None:
         self.h = torch.from_numpy(h)
         super().__init__(head, data, settings, rate, seed, *words)
@@ -279,7 +287,7 @@ class HeadTraining(Training):
 
 
 @torch.inference_mode()
-def score(classifiers: Sequence[Classifier], store: JetStore, rows: Ints) -> Floats:
+def score(classifiers: Sequence[Classifier], store: JetStore, rows: Ints) -> Floats32:
     """Return the logits [classifiers, B] of the jets ``rows``; their features are computed once."""
     result = np.empty((len(classifiers), len(rows)), dtype=np.float32)
     for classifier in classifiers:

@@ -28,7 +28,7 @@ import pyarrow as pa
 from rs3l.config.blocks import FinetuneBlock
 from rs3l.dataset.checksum import COLLAPSED, SealedWriter, write_checked
 from rs3l.dataset.manifest import read_manifest
-from rs3l.dataset.store import Floats, Ints, JetStore, name_column
+from rs3l.dataset.store import JetStore, name_column
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic
 from rs3l.finetune.classifier import (
@@ -46,12 +46,13 @@ from rs3l.finetune.classifier import (
     tuned,
 )
 from rs3l.finetune.high_level import N2, fit_cut, fit_trees
-from rs3l.finetune.probe import Array, Probe, fit_probe
+from rs3l.finetune.probe import Probe, fit_probe
 from rs3l.finetune.sample import SIDES, load_sample
 from rs3l.modes import MODES
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, new_encoder, signs_in
 from rs3l.seeds import keyed_hash
+from rs3l.types import Array, Floats32, Ints
 
 VALIDATION_JETS = 2000
 """Nominal validation jets that choices are made on, at most, half of each class."""
@@ -90,7 +91,7 @@ class Result:
     labels: int
     repeat: int
     fit: Fit
-    scores: Floats
+    scores: Floats32
 
 
 @dataclass(frozen=True)
@@ -364,14 +365,14 @@ class Frozen:
         """Return the probe on the latent."""
         return self._probe("z", draw, self.val_z)
 
-    def _probe(self, space: str, draw: Draw, val: Floats) -> Probe:
+    def _probe(self, space: str, draw: Draw, val: Floats32) -> Probe:
         key = (space, draw.labels, draw.repeat)
         if key not in self._probes:
             data = self.job.labelled(draw, "nominal")
             self._probes[key] = fit_probe(self._embedded(space, data), data.y, val, self.job.val_y)
         return self._probes[key]
 
-    def _embedded(self, space: str, data: Labelled) -> Floats:
+    def _embedded(self, space: str, data: Labelled) -> Floats32:
         return embed(self.encoder, data.store, data.rows)["hz".index(space)]
 
     def head(self, mode: str, draw: Draw) -> tuple[Head, Fit]:
@@ -394,7 +395,7 @@ class Frozen:
         log_fit(mode, draw, fit)
         return head, fit
 
-    def result(self, mode: str, draw: Draw, probe: Probe, test: Floats) -> Result:
+    def result(self, mode: str, draw: Draw, probe: Probe, test: Floats32) -> Result:
         """Return the probe's scores of the test jets with embedding ``test`` [J, D]."""
         note = "best C at the edge of the grid" if probe.at_edge else ""
         fit = Fit(0, 0, probe.iterations, probe.val_loss, probe.val_auc, probe.c, note)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from rs3l.dataset.store import Floats
 from rs3l.errors import ConfigError, TrainingError
-from rs3l.finetune.probe import Array, balanced_loss
+from rs3l.finetune.probe import balanced_loss
+from rs3l.types import Array, Floats32
 
 OBSERVABLES = ("jet_mass", "jet_msd", "jet_n2", "jet_n_constituents")
 """What the tree sees: mass, soft-drop mass, N2 (NaN where undefined), multiplicity."""
@@ -43,7 +43,7 @@ class Trees:
     val_loss: float
     val_auc: float
 
-    def logits(self, x: Values) -> Floats:
+    def logits(self, x: Values) -> Floats32:
         """Return the logits [n] of the observables ``x`` [n, 4]."""
         for stage, values in enumerate(self.model.staged_decision_function(x), start=1):
             if stage == self.best:
@@ -77,8 +77,8 @@ def fit_trees(x: Values, y: Array, x_val: Values, y_val: Array, seed: int) -> Tr
     return Trees(model, best + 1, losses[best], float(roc_auc_score(y_val, stages[best])))
 
 
-def _flat(values: Array) -> Floats:
-    result: Floats = np.asarray(values, dtype=np.float32).reshape(-1)
+def _flat(values: Array) -> Floats32:
+    result: Floats32 = np.asarray(values, dtype=np.float32).reshape(-1)
     return result
 
 
@@ -92,11 +92,11 @@ class Cut:
     val_loss: float = 0.0
     val_auc: float = 0.5
 
-    def logits(self, n2: Values) -> Floats:
+    def logits(self, n2: Values) -> Floats32:
         """Return the logit [n] of the scaled N2, 1 for the most signal-like; undefined N2 counts as background."""
         scaled = np.clip((n2 - self.low) / (self.high - self.low), EDGE, 1.0 - EDGE)
         score = np.where(np.isnan(n2), EDGE, 1.0 - scaled if self.falling else scaled)
-        result: Floats = np.log(score / (1.0 - score)).astype(np.float32)
+        result: Floats32 = np.log(score / (1.0 - score)).astype(np.float32)
         return result
 
 

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from rs3l.dataset.store import Floats
 from rs3l.errors import TrainingError
-
-Array = NDArray[Any]
+from rs3l.types import Array, Floats32
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 """Inverse regularisation strengths that are tried."""
@@ -31,7 +27,7 @@ MAX_ITERATIONS = 5000
 class Probe:
     """A linear classifier: logit = x . weight + bias, on features as they come (not standardised)."""
 
-    weight: Floats
+    weight: Floats32
     bias: float
     c: float
     iterations: int
@@ -43,13 +39,13 @@ class Probe:
         """Whether the best C is the smallest or largest one tried."""
         return self.c in (C_GRID[0], C_GRID[-1])
 
-    def logits(self, x: Floats) -> Floats:
+    def logits(self, x: Floats32) -> Floats32:
         """Return the logits [n] of features ``x`` [n, D]."""
-        result: Floats = (x @ self.weight + np.float32(self.bias)).astype(np.float32)
+        result: Floats32 = (x @ self.weight + np.float32(self.bias)).astype(np.float32)
         return result
 
 
-def fit_probe(x: Floats, y: Array, x_val: Floats, y_val: Array) -> Probe:
+def fit_probe(x: Floats32, y: Array, x_val: Floats32, y_val: Array) -> Probe:
     """Fit logistic regressions on standardised ``x`` [n, D]; return the best on the validation jets.
 
     The best C has the smallest :func:`balanced_loss`. Raises :class:`TrainingError` if a fit does not

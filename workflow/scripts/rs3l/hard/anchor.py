@@ -50,7 +50,7 @@ def find_anchor(
         found = [i for i, p in enumerate(event.particles) if _is_outgoing_parton(event, p)]
     else:
         codes = set(map(abs, anchor))
-        found = [i for i, p in enumerate(event.particles) if p[1] != INCOMING and abs(p[0]) in codes]
+        found = [i for i, p in enumerate(event.particles) if p.status != INCOMING and abs(p.pdg_id) in codes]
     if found and choice == "alternate":
         return _anchor(event, found[event.index % len(found)])
     if len(found) != 1:
@@ -62,15 +62,15 @@ def find_anchor(
 
 
 def _is_outgoing_parton(event: HardEvent, particle: Particle) -> bool:
-    if particle[1] != FINAL or abs(particle[0]) not in _QUARKS_AND_GLUON:
+    if particle.status != FINAL or abs(particle.pdg_id) not in _QUARKS_AND_GLUON:
         return False
-    mothers = [event.particles[m - 1] for m in particle[2:4] if m > 0]
-    return all(mother[1] == INCOMING for mother in mothers)
+    mothers = [event.particles[m - 1] for m in particle.mothers if m > 0]
+    return all(mother.status == INCOMING for mother in mothers)
 
 
 def _anchor(event: HardEvent, position: int) -> Anchor:
-    code, (px, py, pz, energy) = event.particles[position][0], event.particles[position][6:10]
-    daughters = [p[0] for p in event.particles if p[2] == position + 1]
+    code, (px, py, pz, energy) = event.particles[position].pdg_id, event.particles[position].momentum
+    daughters = [p.pdg_id for p in event.particles if p.mother1 == position + 1]
     pt = math.hypot(px, py)
     eta = math.asinh(pz / pt) if pt else math.copysign(math.inf, pz)
     return Anchor(code, pt, eta, math.atan2(py, px), energy, hard_type(code, daughters))

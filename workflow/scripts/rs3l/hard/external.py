@@ -19,7 +19,7 @@ import numpy as np
 import pylhe
 from pydantic import Field, ValidationError
 
-from rs3l.config.base import Block, SampleKind
+from rs3l.config.base import SampleKind, Settings
 from rs3l.config.blocks import LheBlock, LheSource
 from rs3l.errors import DataError
 from rs3l.files import sha256, write_text
@@ -46,7 +46,7 @@ _SIGMAS = 4
 """And of a cross-section and a mean of weights, in errors of the mean, if that is more."""
 
 
-class LheFile(Block):
+class LheFile(Settings):
     """One external file."""
 
     path: str
@@ -67,7 +67,7 @@ class LheFile(Block):
     weights: list[str] = Field(description="Identifiers of the additional weights.")
 
 
-class LheIndex(Block):
+class LheIndex(Settings):
     """The external files of a process, in the order of their events."""
 
     source: LheSource
@@ -173,7 +173,7 @@ class _Tally:
         self.sum += event.weight
         self.sizes += size
         self.sum_of_squares += size**2
-        self.multiplicities.add(sum(abs(p[0]) in _PARTONS for p in outgoing(event)))
+        self.multiplicities.add(sum(abs(p.pdg_id) in _PARTONS for p in outgoing(event)))
 
     @property
     def mean_weight(self) -> tuple[float, float]:

@@ -146,7 +146,7 @@ def _particle(p: Any, position: int) -> Particle:
     if p.status() not in _LHE_STATUS:
         raise GeneratorError(f"entry {position} of the hard process has the unexpected status {p.status()}")
     mothers = (0, 0) if p.status() == -21 else (p.mother1() - 2, max(p.mother2() - 2, 0))
-    return (
-        p.id(), _LHE_STATUS[p.status()], *mothers, p.col(), p.acol(),
+    return Particle(
+        p.id(), _LHE_STATUS[p.status()], mothers[0], mothers[1], p.col(), p.acol(),
         p.px(), p.py(), p.pz(), p.e(), p.m(), p.tau(), p.pol(),
     )  # fmt: skip

@@ -22,25 +22,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rs3l.angles import wrapped
 from rs3l.dataset.manifest import Manifest, check_names, read_manifest
 from rs3l.dataset.row_groups import RowGroup, row_groups
 from rs3l.dataset.schema import CANDIDATE_COLUMNS
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic_folder, sha256
-from rs3l.hdf5.layout import (
-    CANDIDATES,
-    COLUMNS,
-    FEATURES,
-    JET_TYPES,
-    JETS,
-    KEY,
-    PROCESS,
-    SLOTS,
-    WEIGHT,
-    Angles,
-    Floats,
-)
+from rs3l.hdf5.layout import CANDIDATES, COLUMNS, FEATURES, JET_TYPES, JETS, KEY, PROCESS, SLOTS, WEIGHT, Angles
 from rs3l.paths import SPLITS
+from rs3l.types import Floats32
 
 BLOCK_EVENTS = 256
 """Events that are turned into arrays at a time."""
@@ -74,11 +64,11 @@ class ExportOptions:
 
 
 @dataclass(frozen=True)
-class Block:
+class EventBlock:
     """Events as arrays: jets [E, 5, V], candidates [E, 5, 11, C], and per event key, weight and process."""
 
-    jets: Floats
-    candidates: Floats
+    jets: Floats32
+    candidates: Floats32
     key: NDArray[np.int64]
     weight: NDArray[np.float64]
     process: NDArray[np.int32]
@@ -138,7 +128,7 @@ def alternate(groups: Sequence[RowGroup]) -> Iterator[RowGroup]:
     return (entry[-1] for entry in heapq.merge(*placed, key=lambda entry: entry[:3]))
 
 
-def blocks(group: RowGroup, process: int, options: ExportOptions) -> Iterator[Block]:
+def blocks(group: RowGroup, process: int, options: ExportOptions) -> Iterator[EventBlock]:
     """Yield the events of a row group as arrays, at most :data:`BLOCK_EVENTS` at a time."""
     table = group.read()
     slot = _slots(table, options.slots)
@@ -162,7 +152,7 @@ def _slots(table: pa.Table, slots: Sequence[str | None]) -> NDArray[np.int64]:
 
 def _block(
     table: pa.Table, event: NDArray[np.int64], slot: NDArray[np.int64], process: int, options: ExportOptions
-) -> Block:
+) -> EventBlock:
     events = int(event.max()) + 1
     jets = np.zeros((events, len(SLOTS), len(COLUMNS)), np.float32)
     for i, name in enumerate(COLUMNS):
@@ -172,7 +162,7 @@ def _block(
     key, weight = np.zeros(events, np.int64), np.zeros(events)
     key[event], weight[event] = table["event_id"].to_numpy(), table["weight"].to_numpy()
     _check_one_weight(table["weight"].to_numpy() == weight[event], table["event_id"].to_numpy())
-    return Block(jets, candidates, key, weight, np.full(events, process, np.int32))
+    return EventBlock(jets, candidates, key, weight, np.full(events, process, np.int32))
 
 
 def _check_one_weight(same: NDArray[np.bool_], key: NDArray[np.int64]) -> None:
@@ -189,7 +179,7 @@ def _codes(types: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def fill_candidates(
-    out: Floats, table: pa.Table, event: NDArray[np.int64], slot: NDArray[np.int64], options: ExportOptions
+    out: Floats32, table: pa.Table, event: NDArray[np.int64], slot: NDArray[np.int64], options: ExportOptions
 ) -> None:
     """Write the first C candidates of each row to ``out`` [E, 5, 11, C]."""
     length = table["cand_pt"].combine_chunks().value_lengths().to_numpy()
@@ -215,11 +205,6 @@ def _features(raw: Mapping[str, Any], jet: Mapping[str, Any], angles: Angles) ->
     yield raw["cand_energy"]
     yield raw["cand_energy"] / jet["jet_energy"]
     yield from (raw[name] for name in ("cand_charge", "cand_pdg_id", "cand_d0", "cand_dz"))
-
-
-def wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return angles in [-pi, pi)."""
-    return np.remainder(angle + np.pi, 2 * np.pi) - np.pi
 
 
 def _attributes(path: str | Path, manifest: Manifest, options: ExportOptions) -> dict[str, Any]:
@@ -288,7 +273,7 @@ class Files:
     ) -> None:
         self._close()
 
-    def append(self, block: Block) -> None:
+    def append(self, block: EventBlock) -> None:
         """Write events, in as many files as they need."""
         done = 0
         while done < len(block.key):

@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from rs3l.errors import DataError
 
@@ -52,7 +51,6 @@ JET_TYPES = {
 above (and 0) are of this project."""
 
 Angles = Literal["relative", "absolute"]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rs3l import seeds
+from rs3l.angles import wrapped
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
 from rs3l.errors import DataError
-from rs3l.hdf5.export_hdf5 import wrapped
 from rs3l.hdf5.layout import CANDIDATES, FEATURES, JETS, KEY, PROCESS, WEIGHT, open_file
 from rs3l.hdf5.source import ImportOptions, Source
-
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
+from rs3l.types import Bools
 
 PROCESSES = {
     "H": "higgs_bb", "W": "w_qq", "Z": "z_qq", "Z_qq": "z_qq", "Z_cc": "z_qq", "Z_bb": "z_bb", "top": "top",
@@ -49,7 +48,7 @@ SUBSTITUTES = {
 
 
 @dataclass(frozen=True)
-class Block:
+class EventBlock:
     """Arrays of a block: jet columns [E, 5], candidates [E, 5, 11, C], extra data sets [E]."""
 
     jet: Mapping[str, NDArray[np.float32]]
@@ -57,7 +56,7 @@ class Block:
     extra: Mapping[str, NDArray[Any]]
 
 
-def read_block(source: Source, start: int, events: int) -> Block:
+def read_block(source: Source, start: int, events: int) -> EventBlock:
     """Return ``events`` events of a file, or those that are left of it, from ``start`` on."""
     part = slice(start, start + events)
     try:
@@ -69,7 +68,7 @@ def read_block(source: Source, start: int, events: int) -> Block:
         raise DataError(
             f"{source.layout.path}: events {start} ... cannot be read ({error}); get the file again"
         ) from None
-    return Block({name: jets[..., i] for name, i in source.layout.columns.items()}, candidates, extra)
+    return EventBlock({name: jets[..., i] for name, i in source.layout.columns.items()}, candidates, extra)
 
 
 def _floats(dataset: h5py.Dataset, part: slice) -> NDArray[np.float32]:
@@ -81,7 +80,7 @@ _REQUIRED = ("jet_type", "jet_pt", "jet_eta", "jet_phi", "jet_energy")
 """Columns that must be finite; ratios of substructure may be NaN."""
 
 
-def invalid_jets(source: Source, start: int, block: Block, present: Bools, options: ImportOptions) -> Bools:
+def invalid_jets(source: Source, start: int, block: EventBlock, present: Bools, options: ImportOptions) -> Bools:
     """Return the jets [E, 5] with values that cannot be used; unless they are to be left out, refuse them."""
     result = np.zeros(present.shape, bool)
     for what, bad in _problems(block, present):
@@ -91,7 +90,7 @@ def invalid_jets(source: Source, start: int, block: Block, present: Bools, optio
     return result
 
 
-def _problems(block: Block, present: Bools) -> Iterator[tuple[str, Bools]]:
+def _problems(block: EventBlock, present: Bools) -> Iterator[tuple[str, Bools]]:
     """Yield each column that is used, and the jets [E, 5] where it is NaN, infinite or impossible."""
     for name in _REQUIRED:
         values = block.jet[name]
@@ -130,7 +129,7 @@ def _refuse(source: Source, start: int, what: str, bad: Bools) -> None:
         )
 
 
-def jet_types(source: Source, start: int, block: Block, present: Bools) -> NDArray[np.object_]:
+def jet_types(source: Source, start: int, block: EventBlock, present: Bools) -> NDArray[np.object_]:
     """Return the jet type of each event: that of its first view."""
     first = present.argmax(axis=1)
     codes = block.jet["jet_type"][np.arange(len(first)), first]
@@ -145,14 +144,14 @@ def jet_types(source: Source, start: int, block: Block, present: Bools) -> NDArr
     return np.array([source.jet_types.get(int(code), "other") for code in np.nan_to_num(codes)], dtype=object)
 
 
-def event_processes(source: Source, block: Block, types: NDArray[np.object_]) -> NDArray[np.object_]:
+def event_processes(source: Source, block: EventBlock, types: NDArray[np.object_]) -> NDArray[np.object_]:
     """Return the process of each event: that of the file, or the one of its jet type."""
     if source.processes is not None:
         return np.array([source.processes[int(code)] for code in block.extra[PROCESS]], dtype=object)
     return np.array([PROCESSES.get(name, "qcd") for name in types], dtype=object)
 
 
-def event_keys(source: Source, start: int, block: Block, processes: NDArray[np.object_]) -> NDArray[np.int64]:
+def event_keys(source: Source, start: int, block: EventBlock, processes: NDArray[np.object_]) -> NDArray[np.int64]:
     """Return the key of each event: the file's, or one made of process, number of the file and event."""
     if KEY in block.extra:
         return block.extra[KEY].astype(np.int64)
@@ -163,7 +162,7 @@ def event_keys(source: Source, start: int, block: Block, processes: NDArray[np.o
 def event_views(
     source: Source,
     start: int,
-    block: Block,
+    block: EventBlock,
     present: Bools,
     types: NDArray[np.object_],
     processes: NDArray[np.object_],
@@ -222,7 +221,7 @@ def _anchor(jet_type: str) -> int:
 
 
 def _candidates(
-    source: Source, block: Block, event: NDArray[np.int64], slot: NDArray[np.int64]
+    source: Source, block: EventBlock, event: NDArray[np.int64], slot: NDArray[np.int64]
 ) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
     """Return the list columns of the views [R], by descending pT, and the lengths of the lists."""
     raw = block.candidates[event, slot]

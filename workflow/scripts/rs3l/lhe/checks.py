@@ -50,7 +50,7 @@ def check_event(where: str, event: HardEvent, text: str, source: LheSource) -> N
 
 def is_undecayed(event: HardEvent) -> bool:
     """Return whether a resonance of the event is not decayed."""
-    return any(p[1] == FINAL and abs(p[0]) in _RESONANCES for p in event.particles)
+    return any(p.status == FINAL and abs(p.pdg_id) in _RESONANCES for p in event.particles)
 
 
 def _problems(event: HardEvent, text: str, source: LheSource) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _numbers(event: HardEvent) -> Iterator[str]:
 
 
 def _beams(event: HardEvent, ecm: float) -> Iterator[str]:
-    energies = [p[9] for p in incoming(event)]
+    energies = [p.energy for p in incoming(event)]
     if len(energies) != 2:
         yield f"{len(energies)} incoming particles (status -1) instead of 2: not a collision"
     elif max(energies) > ecm / 2 * (1 + CONSERVATION):
@@ -95,7 +95,7 @@ def _beams(event: HardEvent, ecm: float) -> Iterator[str]:
 
 
 def _codes(event: HardEvent, declared: Collection[int]) -> Iterator[str]:
-    for code in {p[0] for p in event.particles}:
+    for code in {p.pdg_id for p in event.particles}:
         if abs(code) not in declared and not (abs(code) <= _LARGEST and _particle_data().isParticle(code)):
             yield (
                 f"Pythia knows no particle {code}; declare it in generator.pythia (`{abs(code)}:new`), or correct "
@@ -105,7 +105,7 @@ def _codes(event: HardEvent, declared: Collection[int]) -> Iterator[str]:
 
 def _ancestors(event: HardEvent) -> Iterator[str]:
     """The mothers of each particle are in the event, and lead to its beginning: Pythia would never find it."""
-    left = {position: {m for m in p[2:4] if m} for position, p in enumerate(event.particles, 1)}
+    left = {position: {m for m in p.mothers if m} for position, p in enumerate(event.particles, 1)}
     if any(not 1 <= m <= len(event.particles) for mothers in left.values() for m in mothers):
         yield "the mother of a particle is not in the event; get or generate the file again"
     while done := [position for position, mothers in left.items() if not mothers & left.keys()]:
@@ -114,25 +114,25 @@ def _ancestors(event: HardEvent) -> Iterator[str]:
     if left:
         first = min(left)
         yield (
-            f"particle {first} ({event.particles[first - 1][0]}) is its own ancestor, or comes from one that is: "
-            "correct the mothers"
+            f"particle {first} ({event.particles[first - 1].pdg_id}) is its own ancestor, or comes from one that "
+            "is: correct the mothers"
         )
 
 
 def _statuses(event: HardEvent) -> Iterator[str]:
-    mothers = {m for p in event.particles for m in p[2:4]}
+    mothers = {m for p in event.particles for m in p.mothers}
     for position, p in enumerate(event.particles, 1):
-        if p[1] not in (INCOMING, FINAL, *_DECAYED):
-            why = _STATUS.get(p[1], "which means nothing here")
-            yield f"particle {position} ({p[0]}) has the status {p[1]}: {why}"
-        elif p[1] in _DECAYED and position not in mothers:
+        if p.status not in (INCOMING, FINAL, *_DECAYED):
+            why = _STATUS.get(p.status, "which means nothing here")
+            yield f"particle {position} ({p.pdg_id}) has the status {p.status}: {why}"
+        elif p.status in _DECAYED and position not in mothers:
             yield (
-                f"particle {position} ({p[0]}) has the status {p[1]}, of one that decays, and nothing comes from "
-                "it: leave such copies out, or write its decay"
+                f"particle {position} ({p.pdg_id}) has the status {p.status}, of one that decays, and nothing comes "
+                "from it: leave such copies out, or write its decay"
             )
-        elif p[1] == FINAL and position in mothers:
-            yield f"particle {position} ({p[0]}) has the status 1, of a final one, and others come from it"
-    if any(p[1] != INCOMING for p in event.particles[:2]):
+        elif p.status == FINAL and position in mothers:
+            yield f"particle {position} ({p.pdg_id}) has the status 1, of a final one, and others come from it"
+    if any(p.status != INCOMING for p in event.particles[:2]):
         yield "the two incoming particles are not the first two: write them first"
 
 
@@ -140,15 +140,18 @@ def _mothers(event: HardEvent) -> Iterator[str]:
     """Every particle comes from the collision, or from one that decays: Pythia sorts them by their mothers."""
     particles = event.particles
     for position, p in enumerate(particles, 1):
-        allowed = {(0, 0)} if p[1] == INCOMING else {(1, 2), (2, 1)}
-        if p[2:4] in allowed:
+        allowed = {(0, 0)} if p.status == INCOMING else {(1, 2), (2, 1)}
+        if p.mothers in allowed:
             continue
-        if p[1] == INCOMING:
-            yield f"the incoming particle {position} ({p[0]}) has the mothers {p[2]} and {p[3]}: write 0 and 0"
-        elif p[2] < 3 or p[3] not in (0, p[2]):
+        if p.status == INCOMING:
             yield (
-                f"particle {position} ({p[0]}) has the mothers {p[2]} and {p[3]}: write 1 and 2, the incoming "
-                "ones, or the one particle whose decay it is from"
+                f"the incoming particle {position} ({p.pdg_id}) has the mothers {p.mother1} and {p.mother2}: "
+                "write 0 and 0"
+            )
+        elif p.mother1 < 3 or p.mother2 not in (0, p.mother1):
+            yield (
+                f"particle {position} ({p.pdg_id}) has the mothers {p.mother1} and {p.mother2}: write 1 and 2, the "
+                "incoming ones, or the one particle whose decay it is from"
             )
     yield from _only_daughters(particles)
 
@@ -156,7 +159,7 @@ def _mothers(event: HardEvent) -> Iterator[str]:
 def _only_daughters(particles: Sequence[Particle]) -> Iterator[str]:
     daughters: dict[int, list[int]] = {}
     for position, p in enumerate(particles, 1):
-        daughters.setdefault(p[2], []).append(position)
+        daughters.setdefault(p.mother1, []).append(position)
     for mother, (first, *others) in daughters.items():
         if not others and particles[first - 1][2:4] == (mother, mother):
             yield (
@@ -175,18 +178,18 @@ def _conserved(event: HardEvent) -> Iterator[str]:
 def _masses(event: HardEvent, text: str) -> Iterator[str]:
     """E^2 - p^2 is m^2; the mass of a space-like particle is written as a negative number."""
     lines: list[str] = []
-    lowest = min(event.particles, key=lambda p: p[9])
-    if lowest[9] < -NEGATIVE * sum(p[9] for p in incoming(event)):
+    lowest = min(event.particles, key=lambda p: p.energy)
+    if lowest.energy < -NEGATIVE * sum(p.energy for p in incoming(event)):
         yield f"a particle ({lowest[0]}) has an energy of {lowest[9]:g} GeV; get or generate the file again"
     for position, p in enumerate(event.particles):
-        squared = p[9] ** 2 - p[6] ** 2 - p[7] ** 2 - p[8] ** 2
-        difference, allowed = abs(squared - p[10] * abs(p[10])), ON_SHELL * p[9] ** 2
+        squared = p.energy**2 - p.px**2 - p.py**2 - p.pz**2
+        difference, allowed = abs(squared - p.mass * abs(p.mass)), ON_SHELL * p.energy**2
         if difference > allowed:
             lines = lines or particle_lines(text)
             if difference > allowed + _left_open(lines[position]):
                 yield (
-                    f"particle {position + 1} ({p[0]}) has E^2 - p^2 = {squared:.4g} GeV^2 and a mass of "
-                    f"{p[10]:.4g} GeV: they do not agree; write the momenta of particles with these masses"
+                    f"particle {position + 1} ({p.pdg_id}) has E^2 - p^2 = {squared:.4g} GeV^2 and a mass of "
+                    f"{p.mass:.4g} GeV: they do not agree; write the momenta of particles with these masses"
                 )
 
 
@@ -204,33 +207,39 @@ def _rounded(token: str) -> tuple[float, float]:
 def _decays(event: HardEvent) -> Iterator[str]:
     """A decaying particle has the momentum and the colours of its products."""
     for position, mother in enumerate(event.particles, 1):
-        if mother[1] not in _DECAYED:
+        if mother.status not in _DECAYED:
             continue
-        products = [p for p in event.particles if p[2] == position]
+        products = [p for p in event.particles if p.mother1 == position]
         difference = max(abs(sum(p[k] for p in products) - mother[k]) for k in range(6, 10))
-        if difference > DECAY * mother[9]:
+        if difference > DECAY * mother.energy:
             yield (
-                f"particle {position} ({mother[0]}) has not the momentum of what it decays into: they differ by "
-                f"{difference:.4g} GeV; correct the mothers, or get the file again"
+                f"particle {position} ({mother.pdg_id}) has not the momentum of what it decays into: they differ "
+                f"by {difference:.4g} GeV; correct the mothers, or get the file again"
             )
-        if _type(mother[0]) in _BY_COLOUR and not _is_balanced([(mother, 1), *((p, -1) for p in products)]):
+        if _type(mother.pdg_id) in _BY_COLOUR and not _is_balanced([(mother, 1), *((p, -1) for p in products)]):
             yield (
-                f"particle {position} ({mother[0]}) has not the colours of what it decays into: the colour flow "
-                "is broken; get or generate the file again"
+                f"particle {position} ({mother.pdg_id}) has not the colours of what it decays into: the colour "
+                "flow is broken; get or generate the file again"
             )
 
 
 def _colours(event: HardEvent) -> Iterator[str]:
     """Every colour line must begin and end at an outer leg: quarks and gluons without one cannot be showered."""
     for p in event.particles:
-        if max(p[4:6]) > _LARGEST or (min(p[4:6]) < 0 and _type(p[0]) not in (3, -3)):
-            yield f"a particle ({p[0]}) has the colours {p[4]} and {p[5]}; write numbers from 501 on"
-    outer = [p for p in event.particles if p[1] in (INCOMING, FINAL)]
-    if any(_type(p[0]) in _BY_COLOUR and (bool(p[4]), bool(p[5])) != _BY_COLOUR[_type(p[0])] for p in outer):
+        if max(p.colour, p.anticolour) > _LARGEST or (
+            min(p.colour, p.anticolour) < 0 and _type(p.pdg_id) not in (3, -3)
+        ):
+            colours = f"{p.colour} and {p.anticolour}"
+            yield f"a particle ({p.pdg_id}) has the colours {colours}; write numbers from 501 on"
+    outer = [p for p in event.particles if p.status in (INCOMING, FINAL)]
+    if any(
+        _type(p.pdg_id) in _BY_COLOUR and (bool(p.colour), bool(p.anticolour)) != _BY_COLOUR[_type(p.pdg_id)]
+        for p in outer
+    ):
         yield "no complete colour flow: a shower cannot begin from it. Write the events with their colours"
-    elif not _is_balanced([(p, 1 if p[1] == INCOMING else -1) for p in outer]):
+    elif not _is_balanced([(p, 1 if p.status == INCOMING else -1) for p in outer]):
         yield "a colour line has one end only: the colour flow is broken; get or generate the file again"
-    elif any(p[4] == p[5] != 0 for p in outer if _type(p[0])):
+    elif any(p.colour == p.anticolour != 0 for p in outer if _type(p.pdg_id)):
         yield "a gluon is connected to itself: the colour flow is broken; get or generate the file again"
 
 
@@ -242,7 +251,7 @@ def _is_balanced(legs: Iterable[tuple[Particle, int]]) -> bool:
     begin: Counter[int] = Counter()
     end: Counter[int] = Counter()
     for p, sign in legs:
-        if _type(p[0]) != 0:  # Pythia forgets the colours of others
+        if _type(p.pdg_id) != 0:  # Pythia forgets the colours of others
             begin.update(p[4:5] if sign > 0 else p[5:6])
             end.update(p[5:6] if sign > 0 else p[4:5])
     del begin[0], end[0]

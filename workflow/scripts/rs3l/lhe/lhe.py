@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 from xml.sax.saxutils import quoteattr
 
 import pylhe
@@ -23,9 +23,6 @@ import pylhe
 from rs3l.errors import DataError
 from rs3l.files import atomic
 from rs3l.lhe.cross_section import Sums, cross_section
-
-Particle = tuple[int, int, int, int, int, int, float, float, float, float, float, float, float]
-"""id, status, mother1, mother2, colour, anticolour, px, py, pz, E, m [GeV], lifetime [mm], spin."""
 
 INCOMING, FINAL = -1, 1
 _LINES = 500
@@ -38,6 +35,37 @@ _FORMAT = pylhe.LHEXMLFormat(
     "{e:.17g} {m:.17g} {lifetime:.17g} {spin:.17g}",
     eventinfo="{nparticles:d} {pid:d} {weight:.17g} {scale:.17g} {aqed:.17g} {aqcd:.17g}",
 )
+
+
+class Particle(NamedTuple):
+    """One entry of a hard event, as the format orders it: momenta and mass in GeV, the lifetime in mm.
+
+    ``mother1`` and ``mother2`` are positions of other entries, from 1 on; 0 stands for none.
+    """
+
+    pdg_id: int
+    status: int
+    mother1: int
+    mother2: int
+    colour: int
+    anticolour: int
+    px: float
+    py: float
+    pz: float
+    energy: float
+    mass: float
+    lifetime: float
+    spin: float
+
+    @property
+    def mothers(self) -> tuple[int, int]:
+        """Positions of the mothers, or zeros."""
+        return self.mother1, self.mother2
+
+    @property
+    def momentum(self) -> tuple[float, float, float, float]:
+        """Its px, py, pz and energy."""
+        return self.px, self.py, self.pz, self.energy
 
 
 @dataclass(frozen=True)
@@ -206,32 +234,34 @@ def fingerprint(event: HardEvent) -> int:
 
     Of 10^7 different events, two have the same one with a probability of 3 * 10^-6.
     """
-    numbers = [number + 0.0 for p in event.particles for number in (p[0], p[1], *p[6:10])]  # -0.0 is 0.0
+    numbers = [
+        number + 0.0 for p in event.particles for number in (p.pdg_id, p.status, *p.momentum)
+    ]  # -0.0 is 0.0
     packed = struct.pack(f"<{len(numbers)}d", *numbers)
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
 
 
 def incoming(event: HardEvent) -> Iterator[Particle]:
     """Yield the two incoming partons."""
-    return (p for p in event.particles if p[1] == INCOMING)
+    return (p for p in event.particles if p.status == INCOMING)
 
 
 def final(event: HardEvent) -> Iterator[Particle]:
     """Yield the outgoing particles after the decays of resonances."""
-    return (p for p in event.particles if p[1] == FINAL)
+    return (p for p in event.particles if p.status == FINAL)
 
 
 def outgoing(event: HardEvent) -> Iterator[Particle]:
     """Yield the particles that leave the hard process, before the decays of resonances."""
     for p in event.particles:
-        mothers = [event.particles[m - 1] for m in p[2:4] if m > 0]
-        if p[1] != INCOMING and all(mother[1] == INCOMING for mother in mothers):
+        mothers = [event.particles[m - 1] for m in p.mothers if m > 0]
+        if p.status != INCOMING and all(mother.status == INCOMING for mother in mothers):
             yield p
 
 
 def check_conservation(event: HardEvent, tolerance: float = 1e-6) -> None:
     """Raise :class:`DataError` unless incoming and outgoing four-momenta agree, relative to the energy."""
-    energy = sum(p[9] for p in incoming(event))
+    energy = sum(p.energy for p in incoming(event))
     for component, name in ((6, "px"), (7, "py"), (8, "pz"), (9, "E")):
         change = sum(p[component] for p in final(event)) - sum(p[component] for p in incoming(event))
         if not abs(change) <= tolerance * energy:
@@ -287,7 +317,7 @@ def _from_pylhe(event: pylhe.LHEEvent) -> HardEvent:
 
 def particle(p: pylhe.LHEParticle) -> Particle:
     """Return a particle as this workflow keeps it."""
-    return (
+    return Particle(
         p.id, p.status, p.mother1, p.mother2, p.color1, p.color2,
         p.px, p.py, p.pz, p.e, p.m, p.lifetime, p.spin,
     )  # fmt: skip

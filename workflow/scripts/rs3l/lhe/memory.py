@@ -46,7 +46,7 @@ def memory_source(pythia: Any, shower_seed: Callable[[int], int], ecm: float) ->
             self.setProcess(USER_PROCESS, 1.0, event.scale, event.alpha_qed, event.alpha_qcd)
             for particle in event.particles:
                 self.addParticle(*particle, -1.0)
-            (id1, x1), (id2, x2) = ((p[0], p[9] / (ecm / 2)) for p in incoming(event))
+            (id1, x1), (id2, x2) = ((p.pdg_id, p.energy / (ecm / 2)) for p in incoming(event))
             self.setIdX(id1, id2, x1, x2)
             self.setPdf(id1, id2, x1, x2, event.scale, float(self.position), 0.0, True)
             pythia.rndm.init(shower_seed(event.index))

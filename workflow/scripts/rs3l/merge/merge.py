@@ -38,11 +38,11 @@ from rs3l.merge.workers import Jobs, compute
 from rs3l.paths import SPLITS, CampaignPaths, shard_name
 from rs3l.provenance import provenance
 from rs3l.repeated import first_repeated
+from rs3l.types import Bools
 
 FORMAT = 1
 _DAMAGE = (OSError, ValueError, pa.ArrowException)
 """What reading a damaged Parquet file raises."""
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from rs3l.config.encoders import Encoder
 from rs3l.dataset.features import FEATURES, FLAGS, features
-from rs3l.dataset.store import Ints, JetBatch, JetStore
+from rs3l.dataset.store import JetBatch, JetStore
 from rs3l.errors import DataError
+from rs3l.types import Ints
 
 DISPLACEMENT = ("tanh d0", "tanh dz")
 """Features that :meth:`JetEncoder.hide_displacement` hides."""

@@ -26,8 +26,9 @@ from torch.nn.functional import elu, embedding_bag, linear
 
 from rs3l.config.encoders import EdgeConv
 from rs3l.dataset.features import FEATURES
-from rs3l.dataset.store import Ints, JetStore
+from rs3l.dataset.store import JetStore
 from rs3l.networks.base import JetEncoder, padded, real_slots
+from rs3l.types import Ints
 
 LOG_PT = FEATURES.index("log pt")
 

@@ -22,12 +22,13 @@ from torch.nn.functional import normalize
 
 from rs3l.config.encoders import Encoder
 from rs3l.dataset.features import FEATURES, features
-from rs3l.dataset.store import Floats, Ints, JetStore
+from rs3l.dataset.store import JetStore
 from rs3l.errors import DataError
 from rs3l.files import atomic
 from rs3l.networks.base import JetEncoder, chunks
 from rs3l.networks.build import build
 from rs3l.seeds import keyed_hash
+from rs3l.types import Floats32, Ints
 
 MODEL_FORMAT = 2
 """Format of the model file that this code writes: with a checksum, in the entry :data:`CHECKSUM` of its header."""
@@ -54,7 +55,7 @@ def new_encoder(
 
 
 @torch.inference_mode()
-def embed(encoder: JetEncoder, store: JetStore, rows: Ints) -> tuple[Floats, Floats]:
+def embed(encoder: JetEncoder, store: JetStore, rows: Ints) -> tuple[Floats32, Floats32]:
     """Return h [B, H] and z [B, D] of the jets ``rows``; z is on the unit sphere, where the loss acts."""
     h = np.empty((len(rows), encoder.config.representation), dtype=np.float32)
     z = np.empty((len(rows), encoder.config.latent), dtype=np.float32)

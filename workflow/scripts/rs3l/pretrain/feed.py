@@ -21,13 +21,14 @@ from torch import Generator
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.dataset.manifest import read_manifest
-from rs3l.dataset.store import Ints, JetStore, load_views
+from rs3l.dataset.store import JetStore, load_views
 from rs3l.dataset.stream import Order, ViewStream
 from rs3l.errors import ConfigError, DataError
 from rs3l.networks.base import STATISTICS_JETS
 from rs3l.pretrain.view_source import ViewSource, codes
 from rs3l.pretrain.views import buckets, epoch_batches, torch_generator
 from rs3l.training.distributed import Ranks
+from rs3l.types import Ints
 
 IN_MEMORY = 1_000_000
 """Jets of the train split up to which `stream: auto` holds the data set in memory (1 to 3 GB)."""

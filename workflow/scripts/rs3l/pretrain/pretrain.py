@@ -25,7 +25,7 @@ from rs3l.config.blocks import PretrainBlock
 from rs3l.config.losses import loss_kind
 from rs3l.dataset.checksum import sealed_json, write_checked
 from rs3l.dataset.features import features
-from rs3l.dataset.store import Ints, JetBatch
+from rs3l.dataset.store import JetBatch
 from rs3l.errors import DataError, StoppedError, TrainingError
 from rs3l.files import sha256, write_json
 from rs3l.networks.base import JetEncoder
@@ -38,11 +38,12 @@ from rs3l.pretrain.views import torch_generator
 from rs3l.provenance import provenance
 from rs3l.training.checkpoint import Checkpoint
 from rs3l.training.distributed import Ranks
-from rs3l.training.live import Live, Nowhere
+from rs3l.training.live import Live, NullMetrics
 from rs3l.training.optimizer import new_optimizer, new_schedule
 from rs3l.training.precision import check_precision
 from rs3l.training.preflight import preflight
 from rs3l.training.stop import StopRequest, Timer
+from rs3l.types import Ints
 
 VALIDATION_PAIRS = 2048
 """Pairs of the validation split that are used, at most."""
@@ -78,7 +79,7 @@ class Running:
     """How a training is watched and saved: nothing that changes its result."""
 
     checkpoint_minutes: float = 10.0
-    live: Live = field(default_factory=Nowhere)
+    live: Live = field(default_factory=NullMetrics)
 
 
 RUNNING = Running()
@@ -151,7 +152,7 @@ class Trainer:
         self.block = block
         self.checkpoint = checkpoint
         self.ranks = ranks
-        self.live: Live = running.live if ranks.first else Nowhere()
+        self.live: Live = running.live if ranks.first else NullMetrics()
         check_precision(block.loop.precision, ranks.device)
         data = open_data(block, manifest, partial(ViewSource, block), ranks, VALIDATION_PAIRS)
         self.train, self.val = data.train, data.val

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rs3l.dataset.store import Ints
 from rs3l.errors import ConfigError
 from rs3l.seeds import uniform
+from rs3l.types import Ints
 
 
 def subset(event_id: Ints, chosen: int | float, seed: int) -> NDArray[np.bool_]:

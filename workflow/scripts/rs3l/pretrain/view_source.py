@@ -11,10 +11,11 @@ from torch import Generator, Tensor
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.losses import loss_kind
-from rs3l.dataset.store import Ints, JetBatch, JetStore
+from rs3l.dataset.store import JetBatch, JetStore
 from rs3l.errors import DataError
 from rs3l.pretrain.subset import subset
 from rs3l.pretrain.views import all_views, angles, choose_pairs, hand_made, nominal_and_one, turn
+from rs3l.types import Ints
 
 ALL = slice(None)
 

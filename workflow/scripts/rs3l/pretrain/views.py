@@ -14,9 +14,10 @@ from torch import Generator, Tensor
 
 from rs3l.config.detector import Detector, Resolution
 from rs3l.config.pretrain import HandMadeViews
-from rs3l.dataset.store import RAW, EventViews, Ints, JetBatch
+from rs3l.dataset.store import RAW, EventViews, JetBatch
 from rs3l.imported import imported
 from rs3l.seeds import keyed_hash
+from rs3l.types import Ints
 
 _PT, _DETA, _DPHI, _ENERGY, _CHARGE, _, _D0, _DZ = range(len(RAW))
 

@@ -15,7 +15,7 @@ from rs3l.errors import DataError
 from rs3l.evaluate.marks import mark
 from rs3l.evaluate.names import SUBJECT_MODES, legend, method_label
 from rs3l.evaluate.registry import TABLES
-from rs3l.evaluate.tables import having
+from rs3l.evaluate.tables import rows_where
 from rs3l.figures.plot_results import most_labels, read_table
 from rs3l.figures.registry import figure_names
 from rs3l.files import WRITTEN, write_text
@@ -96,7 +96,7 @@ def renewed(text: str, folder: str | Path) -> str:
 
 def _read(folder: Path, name: str, **chosen: Any) -> pd.DataFrame:
     """Return the lines of a table with the given values."""
-    table = having(read_table(folder / f"{name}.csv"), chosen)
+    table = rows_where(read_table(folder / f"{name}.csv"), chosen)
     if table.empty:
         raise DataError(f"{folder}/{name}.csv: no line with {chosen}")
     return table

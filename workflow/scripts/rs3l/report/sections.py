@@ -18,7 +18,7 @@ from rs3l.evaluate.marks import SIGNS, footnote, mark, warnings, with_counts
 from rs3l.evaluate.names import headline_efficiency, method_label, rejection_name
 from rs3l.evaluate.spread import WORDS, unknown
 from rs3l.evaluate.summary import format_number
-from rs3l.evaluate.tables import having
+from rs3l.evaluate.tables import rows_where
 from rs3l.figures.plot_resources import resource_table
 from rs3l.figures.plot_results import read_table
 from rs3l.paths import SPLITS, CampaignPaths
@@ -202,12 +202,12 @@ def _results(config: Campaign, paths: CampaignPaths) -> list[Table]:
     for task in dict.fromkeys(metrics["task"]):
         for metric, what in ((rejection, f"rejection at {efficiency:.0%} signal efficiency"), ("auc", "AUC")):
             shown = results_table(metrics, task, metric)
-            notes = [lacking(shown), footnote(having(metrics, {"task": task, "metric": metric}))]
+            notes = [lacking(shown), footnote(rows_where(metrics, {"task": task, "metric": metric}))]
             about = " ".join(note for note in notes if note)
             result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, about, is_open=True))
         paired = significance_table(differences, task, rejection)
         title = f"{task}: paired differences of the rejection"
-        about = f"{_SIGNIFICANT} {footnote(having(differences, {'task': task}))}".rstrip()
+        about = f"{_SIGNIFICANT} {footnote(rows_where(differences, {'task': task}))}".rstrip()
         result.append(frame_table(f"{task}-paired", title, paired, about))
     return result
 

@@ -20,7 +20,7 @@ from rs3l.evaluate.names import short_label
 from rs3l.figures.registry import FIGURES
 from rs3l.paths import CampaignPaths
 from rs3l.report import seen_results
-from rs3l.report.scene import Scene
+from rs3l.report.figure_data import FigureData
 
 CALIBRATION = "calibration"
 """A table of which something is said, though no figure shows it."""
@@ -39,20 +39,20 @@ def seen(kind: str, item: str, paths: CampaignPaths, config: Campaign) -> str:
     if function is None:
         return ""
     try:
-        text = function(Scene(item, paths, config)).strip()
+        text = function(FigureData(item, paths, config)).strip()
     except DataError:  # a table that is missing, or of another version
         return ""
     return f"{text} {_marks(text, paths)}".strip() if text else ""
 
 
-def _function(kind: str) -> Callable[[Scene], str] | None:
+def _function(kind: str) -> Callable[[FigureData], str] | None:
     """Return what says in words what is seen in a kind of figure; the registry names it."""
     if kind == CALIBRATION:
         return seen_results.calibration
     if kind not in FIGURES or not FIGURES[kind].seen:
         return None
     module, function = FIGURES[kind].seen.split(".")
-    return cast(Callable[[Scene], str], getattr(importlib.import_module(f"rs3l.report.{module}"), function))
+    return cast(Callable[[FigureData], str], getattr(importlib.import_module(f"rs3l.report.{module}"), function))
 
 
 def _marks(text: str, paths: CampaignPaths) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from rs3l.evaluate.names import method_label
 from rs3l.figures.plot_data import FEWEST_JETS
-from rs3l.report.scene import Scene
+from rs3l.report.figure_data import FigureData
 from rs3l.report.words import BEYOND, NO_DIFFERENCE, by_chance, counted, listed, measured
 
 _SHAPE = ["variant", "low", "high", "fraction", "error", "ratio", "ratio_error", "jets"]
@@ -87,34 +87,34 @@ def differing(points: pd.DataFrame, unit: str = "", means: bool = True) -> str:
     return f"{text}; within: {listed(within)}" if within else text
 
 
-def shapes(scene: Scene, figure: str, unit: str = "") -> str:
+def shapes(data: FigureData, figure: str, unit: str = "") -> str:
     """Variants that differ from the nominal, for each process."""
-    points = scene.points(figure, "process", *_SHAPE)
+    points = data.points(figure, "process", *_SHAPE)
     groups = dict(iter(points.groupby("process", sort=False)))
     parts = [(process, differing(bins, unit)) for process, bins in groups.items()]
-    texts = [f"{scene.process(str(process))}: {text}." for process, text in parts if text]
+    texts = [f"{data.process(str(process))}: {text}." for process, text in parts if text]
     number = sum(len(distances(bins)) for bins in groups.values())
     return f"{' '.join(texts)} {_INDEPENDENT}{by_chance(number)}" if texts else ""
 
 
-def jet_mass(scene: Scene) -> str:
+def jet_mass(data: FigureData) -> str:
     """Say under which variants the mass differs from the nominal's."""
-    return shapes(scene, "jet_mass", "GeV")
+    return shapes(data, "jet_mass", "GeV")
 
 
-def multiplicity(scene: Scene) -> str:
+def multiplicity(data: FigureData) -> str:
     """Say under which variants the number of candidates differs from the nominal's."""
-    return shapes(scene, "multiplicity")
+    return shapes(data, "multiplicity")
 
 
-def latent_feature(scene: Scene) -> str:
+def latent_feature(data: FigureData) -> str:
     """Say under which variants the feature of z differs from the nominal's."""
-    return shapes(scene, "latent_feature")
+    return shapes(data, "latent_feature")
 
 
-def jet_variations(scene: Scene) -> str:
+def jet_variations(data: FigureData) -> str:
     """Number of nominal jets, mean pT, and the quantity that a variant changes most."""
-    points = scene.points(f"jet_variations_{scene.item}", "quantity", *_SHAPE)
+    points = data.points(f"jet_variations_{data.item}", "quantity", *_SHAPE)
     by_quantity = {str(quantity): bins for quantity, bins in points.groupby("quantity", sort=False)}
     found = {quantity: each for quantity, bins in by_quantity.items() if (each := distances(bins))}
     if not found:
@@ -134,15 +134,15 @@ def _momentum(points: pd.DataFrame, variant: str) -> str:
     )
 
 
-def jet_types(scene: Scene) -> str:
+def jet_types(data: FigureData) -> str:
     """Number of jets of each process and its types, and mean soft-drop mass of the most frequent type."""
-    points = scene.points("jet_types", "process", "jet_type", "quantity", *_SHAPE)
-    parts = [_types(scene, str(process), jets) for process, jets in points.groupby("process", sort=False)]
+    points = data.points("jet_types", "process", "jet_type", "quantity", *_SHAPE)
+    parts = [_types(data, str(process), jets) for process, jets in points.groupby("process", sort=False)]
     known = [part for part in parts if part]
     return f"Nominal jets within the axis of the pT, by type. {' '.join(known)}" if known else ""
 
 
-def _types(scene: Scene, process: str, jets: pd.DataFrame) -> str:
+def _types(data: FigureData, process: str, jets: pd.DataFrame) -> str:
     momenta = jets[jets["quantity"] == "jet_pt"]
     counts = momenta.groupby("jet_type", sort=False)["jets"].sum().sort_values(ascending=False)
     shown = [f"{counted(number)} {kind}" for kind, number in counts.items() if number >= FEWEST_JETS]
@@ -150,38 +150,38 @@ def _types(scene: Scene, process: str, jets: pd.DataFrame) -> str:
         return ""
     first = counts.index[0]
     masses = jets[(jets["jet_type"] == first) & (jets["quantity"] == "jet_msd") & (jets["jets"] > 0)]
-    text = f"{scene.process(process)}: {listed(shown)}"
+    text = f"{data.process(process)}: {listed(shown)}"
     if masses.empty:
         return f"{text}."
     return f"{text}; mean soft-drop mass of {first} jets {measured(*mean(masses, 'nominal'))} GeV."
 
 
-def tagger_output(scene: Scene) -> str:
+def tagger_output(data: FigureData) -> str:
     """Variants under which the background's scores differ, of the first method and of scratch."""
-    points = scene.points(f"tagger_output_{scene.item}", "method", "mode", "class", *_SHAPE)
+    points = data.points(f"tagger_output_{data.item}", "method", "mode", "class", *_SHAPE)
     parts = []
-    for method in (scene.subject, scene.scratch(points)):
+    for method in (data.subject, data.scratch(points)):
         chosen = (points["method"] == method[0]) & (points["mode"] == method[1])
         text = differing(points[chosen & (points["class"] == "background")], means=False)
         parts += [f"{method_label(method)}: {text}."] if text else []
-    return f"Scores of {scene.label('background')}. {' '.join(parts)} {_INDEPENDENT}" if parts else ""
+    return f"Scores of {data.label('background')}. {' '.join(parts)} {_INDEPENDENT}" if parts else ""
 
 
-def event_views(scene: Scene) -> str:
+def event_views(data: FigureData) -> str:
     """Number and summed pT of the candidates of each event in its views."""
-    points = scene.points("event_views", "process", "variant", "pt")
+    points = data.points("event_views", "process", "variant", "pt")
     parts = []
     for process, event in points.groupby("process", sort=False):
         views = event.groupby("variant", sort=False)["pt"].agg(["size", "sum"]).sort_values("size", kind="stable")
         few, many = (f"{n} ({variant})" for variant, n in views["size"].iloc[[0, -1]].items())
         momenta = f"{views['sum'].min():.0f} to {views['sum'].max():.0f} GeV"
-        parts.append(f"{scene.process(str(process))}: {few} to {many} candidates, sum of their pT {momenta}.")
+        parts.append(f"{data.process(str(process))}: {few} to {many} candidates, sum of their pT {momenta}.")
     return f"One event of each, no average. {' '.join(parts)}" if parts else ""
 
 
-def matching(scene: Scene) -> str:
+def matching(data: FigureData) -> str:
     """Smallest and largest efficiency of the variants, and that of all together, for each process."""
-    points = scene.points("matching", *_MATCHING)
+    points = data.points("matching", *_MATCHING)
     parts = []
     for process, rows in points.groupby("process", sort=False):
         lines = {str(row["what"]): row for row in rows.to_dict("records")}
@@ -189,7 +189,7 @@ def matching(scene: Scene) -> str:
         order = sorted(lines, key=lambda what: float(lines[what]["efficiency"]))
         extremes = [f"lowest {_fraction(lines[order[0]])} ({order[0]})"] if order else []
         extremes += [f"highest {_fraction(lines[order[-1]])} ({order[-1]})"] if len(order) > 1 else []
-        parts.append(f"{scene.process(str(process))}: {', '.join([*extremes, *together])}.")
+        parts.append(f"{data.process(str(process))}: {', '.join([*extremes, *together])}.")
     return " ".join(parts)
 
 
@@ -197,22 +197,22 @@ def _fraction(row: Mapping[Any, Any]) -> str:
     return measured(float(row["efficiency"]), float(row["error"]))
 
 
-def survival(scene: Scene) -> str:
+def survival(data: FigureData) -> str:
     """Fraction that remains in the lowest and the highest bin with enough jets, for each process."""
-    points = scene.points("survival", *_SURVIVAL)
+    points = data.points("survival", *_SURVIVAL)
     parts = []
     for process, bins in points[points["nominal_jet"] >= FEWEST_JETS].groupby("process", sort=False):
         shown = [
             f"{measured(row['fraction'], row['error'])} at {row['low']:.0f} to {row['high']:.0f} GeV"
             for row in (bins.iloc[0], bins.iloc[-1])
         ]
-        parts.append(f"{scene.process(str(process))}: {', '.join(dict.fromkeys(shown))}.")
+        parts.append(f"{data.process(str(process))}: {', '.join(dict.fromkeys(shown))}.")
     return f"Fraction that remains. {' '.join(parts)}" if parts else ""
 
 
-def resources(scene: Scene) -> str:
+def resources(data: FigureData) -> str:
     """The rule with most core time and its share, and the one that needs most memory."""
-    points = scene.points("resources", "rule", "jobs", "core_hours", "max_memory_mb")
+    points = data.points("resources", "rule", "jobs", "core_hours", "max_memory_mb")
     total = float(points["core_hours"].sum())
     if not total > 0.0:
         return ""

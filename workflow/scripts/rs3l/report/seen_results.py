@@ -13,7 +13,7 @@ from rs3l.evaluate.spread import unknown
 from rs3l.figures.plot_data import FEWEST_JETS
 from rs3l.figures.plot_results import most_labels, read_table
 from rs3l.figures.plot_tables import EFFICIENCY
-from rs3l.report.scene import KEY, VALUE, Scene, ends, pick
+from rs3l.report.figure_data import KEY, VALUE, FigureData, ends, first_row
 from rs3l.report.words import (
     NO_DIFFERENCE,
     Row,
@@ -41,31 +41,31 @@ _MOST_TASKS = 4
 def paired(differences: pd.DataFrame, subject: Method, other: Method, labels: int, metric: str) -> Row | None:
     """Return the line of the paired difference of two methods."""
     cells = {"reference_method": other[0], "reference_mode": other[1], "labels": labels, "metric": metric}
-    return pick(differences, subject, **cells)
+    return first_row(differences, subject, **cells)
 
 
-def roc(scene: Scene) -> str:
+def roc(data: FigureData) -> str:
     """Rejection against scratch and the second method, at the fewest and the most labels."""
-    metrics = scene.of_task("metrics", *KEY, "metric", *VALUE, "lower_limit", "background_passing")
-    differences = scene.if_any("differences", *_DIFFERENCE, "ratio", "ratio_error")
-    texts = [_rejections(scene, metrics, differences, labels) for labels in ends(metrics)]
+    metrics = data.of_task("metrics", *KEY, "metric", *VALUE, "lower_limit", "background_passing")
+    differences = data.if_any("differences", *_DIFFERENCE, "ratio", "ratio_error")
+    texts = [_rejections(data, metrics, differences, labels) for labels in ends(metrics)]
     if not any(texts):
         return ""
-    signal, background = scene.label("signal"), scene.label("background")
-    about = f"{background} rejection of {name(scene.subject)} at {scene.efficiency:.0%} {signal} efficiency: "
+    signal, background = data.label("signal"), data.label("background")
+    about = f"{background} rejection of {name(data.subject)} at {data.efficiency:.0%} {signal} efficiency: "
     return f"{about}{'; '.join(filter(None, texts))}."
 
 
-def _rejections(scene: Scene, metrics: pd.DataFrame, differences: pd.DataFrame, labels: int) -> str:
-    metrics = metrics[(metrics["labels"] == labels) & (metrics["metric"] == scene.rejection)]
-    subject = pick(metrics, scene.subject)
+def _rejections(data: FigureData, metrics: pd.DataFrame, differences: pd.DataFrame, labels: int) -> str:
+    metrics = metrics[(metrics["labels"] == labels) & (metrics["metric"] == data.rejection)]
+    subject = first_row(metrics, data.subject)
     if subject is None:
         return ""
-    background = scene.label("background")
+    background = data.label("background")
     parts = []
-    for other in filter(None, (scene.scratch(metrics), scene.peer)):
-        if row := pick(metrics, other):
-            difference = paired(differences, scene.subject, other, labels, scene.rejection)
+    for other in filter(None, (data.scratch(metrics), data.peer)):
+        if row := first_row(metrics, other):
+            difference = paired(differences, data.subject, other, labels, data.rejection)
             parts.append(f"against {_rejection(row, background, name(other))}, {_ratio(subject, row, difference)}")
     own = f"with {counted(labels)} labels {_rejection(subject, background)}{lacks(subject)}"
     return f"{own} {', and '.join(parts)}".rstrip()
@@ -88,37 +88,37 @@ def _ratio(subject: Row, other: Row, difference: Row | None) -> str:
     return ratio_verdict(difference["ratio"], difference["ratio_error"], dof_of(difference), unknown(difference))
 
 
-def label_efficiency(scene: Scene) -> str:
+def label_efficiency(data: FigureData) -> str:
     """AUC against scratch at the fewest and the most labels, the labels saved, and all other methods."""
-    metrics = scene.of_task("metrics", *KEY, "metric", *VALUE)
-    differences = scene.if_any("differences", *_DIFFERENCE)
+    metrics = data.of_task("metrics", *KEY, "metric", *VALUE)
+    differences = data.if_any("differences", *_DIFFERENCE)
     metrics = metrics[metrics["metric"] == "auc"]
-    texts = [_areas(scene, metrics, differences, labels) for labels in ends(metrics)]
+    texts = [_areas(data, metrics, differences, labels) for labels in ends(metrics)]
     if not any(texts):
         return ""
-    about = f"AUC of {name(scene.subject)}: {'; '.join(text for text in texts if text)}."
-    tables = [_comparisons(scene, differences, labels) for labels in ends(metrics)]
+    about = f"AUC of {name(data.subject)}: {'; '.join(text for text in texts if text)}."
+    tables = [_comparisons(data, differences, labels) for labels in ends(metrics)]
     others = [_others(table) for table in tables if len(table) > 1]
     chance = by_chance(sum(map(len, tables))).strip()
-    return " ".join(filter(None, [about, *others, chance, _saved(scene)]))
+    return " ".join(filter(None, [about, *others, chance, _saved(data)]))
 
 
-def _areas(scene: Scene, metrics: pd.DataFrame, differences: pd.DataFrame, labels: int) -> str:
-    other = scene.scratch(metrics)
-    subject, reference = (pick(metrics, method, labels=labels) for method in (scene.subject, other))
+def _areas(data: FigureData, metrics: pd.DataFrame, differences: pd.DataFrame, labels: int) -> str:
+    other = data.scratch(metrics)
+    subject, reference = (first_row(metrics, method, labels=labels) for method in (data.subject, other))
     if subject is None or reference is None:
         return ""
     text = f"with {counted(labels)} labels {of_row(subject)} against {of_row(reference)} ({name(other)})"
-    difference = paired(differences, scene.subject, other, labels, "auc")
+    difference = paired(differences, data.subject, other, labels, "auc")
     if difference is None:
         return text
     words = verdict(difference["value"], difference["error"], dof_of(difference), unknown(difference))
     return f"{text}, {words}"
 
 
-def _comparisons(scene: Scene, differences: pd.DataFrame, labels: int) -> pd.DataFrame:
+def _comparisons(data: FigureData, differences: pd.DataFrame, labels: int) -> pd.DataFrame:
     """Return the lines of the AUC of the first method minus all others, at a number of labels."""
-    method, mode = scene.subject
+    method, mode = data.subject
     table = differences[(differences["method"] == method) & (differences["mode"] == mode)]
     return table[(table["labels"] == labels) & (table["metric"] == "auc")]
 
@@ -145,11 +145,11 @@ def _others(table: pd.DataFrame) -> str:
     )
 
 
-def _saved(scene: Scene) -> str:
+def _saved(data: FigureData) -> str:
     """Return how many times as many labels the network from scratch needs, for the fewest labels."""
-    table = scene.if_any("savings", *KEY, "metric", "reference_method", "limit", *VALUE)
+    table = data.if_any("savings", *KEY, "metric", "reference_method", "limit", *VALUE)
     table = table[table["metric"] == "auc"].sort_values("labels", kind="stable")
-    row = pick(table, scene.subject)
+    row = first_row(table, data.subject)
     if row is None:
         return ""
     labels = int(row["labels"])
@@ -162,14 +162,14 @@ def _saved(scene: Scene) -> str:
     return f"{text} needs {of_row(row)} times as many{lacks(row)}."
 
 
-def stability(scene: Scene) -> str:
+def stability(data: FigureData) -> str:
     """Correlation of the scores of the same event under two variants, with the AUC; no significance is known."""
-    first, second = scene.config.evaluate.pair
+    first, second = data.config.evaluate.pair
     columns = ["class", "quantity", "first", "second", *VALUE, "auc", "auc_error"]
-    table = scene.table("stability", *KEY, *columns)
+    table = data.table("stability", *KEY, *columns)
     table = table[(table["quantity"] == "spearman") & (table["first"] == first) & (table["second"] == second)]
-    tasks = [task for task in scene.config.tasks if task in set(table["task"])][:_MOST_TASKS]
-    parts = [_correlations(scene, table[table["task"] == task], task) for task in tasks]
+    tasks = [task for task in data.config.tasks if task in set(table["task"])][:_MOST_TASKS]
+    parts = [_correlations(data, table[table["task"] == task], task) for task in tasks]
     if not any(parts):
         return ""
     return (
@@ -178,12 +178,12 @@ def stability(scene: Scene) -> str:
     )
 
 
-def _correlations(scene: Scene, table: pd.DataFrame, task: str) -> str:
+def _correlations(data: FigureData, table: pd.DataFrame, task: str) -> str:
     table = most_labels(table)
     parts = []
-    for method in (scene.subject, scene.scratch(table)):
-        rows = {role: pick(table, method, **{"class": role}) for role in ("signal", "background")}
-        found = [f"{of_row(row)} ({scene.label(role, task)})" for role, row in rows.items() if row]
+    for method in (data.subject, data.scratch(table)):
+        rows = {role: first_row(table, method, **{"class": role}) for role in ("signal", "background")}
+        found = [f"{of_row(row)} ({data.label(role, task)})" for role, row in rows.items() if row]
         if found:
             row = next(row for row in rows.values() if row)
             area = measured(row["auc"], row["auc_error"])
@@ -191,36 +191,36 @@ def _correlations(scene: Scene, table: pd.DataFrame, task: str) -> str:
     return f"{task}, {counted(table['labels'].max())} labels: {'; '.join(parts)}." if parts else ""
 
 
-def robustness(scene: Scene) -> str:
+def robustness(data: FigureData) -> str:
     """Distances of the score under the held-out variants (or all), first method against scratch, with the AUCs."""
-    table = scene.of_task("robustness", *_CHANGE)
+    table = data.of_task("robustness", *_CHANGE)
     table = table[table["quantity"] == "wasserstein"]
     held_out = table[table["use"] == "held_out"]
     which = "held-out variants" if len(held_out) else "variants (none is held out)"
     return _moves(
-        scene, held_out if len(held_out) else table, f"Wasserstein distance of the score, {which}", measured
+        data, held_out if len(held_out) else table, f"Wasserstein distance of the score, {which}", measured
     )
 
 
-def mistag_change(scene: Scene) -> str:
+def mistag_change(data: FigureData) -> str:
     """Change of the mistag rate under all variants, each at its own threshold, against scratch."""
-    table = scene.of_task("robustness", *_CHANGE, "background_passing")
+    table = data.of_task("robustness", *_CHANGE, "background_passing")
     table = table[(table["quantity"] == "fpr_change_own") & (table["background_passing"] >= FEWEST_JETS)]
-    signal, background = scene.label("signal"), scene.label("background")
+    signal, background = data.label("signal"), data.label("background")
     for efficiency in sorted(table["efficiency"].unique(), key=lambda x: abs(x - EFFICIENCY)):
         about = f"Relative change of the {background} mistag rate at {efficiency:.0%} {signal} efficiency"
-        if text := _moves(scene, table[table["efficiency"] == efficiency], about, signed):
+        if text := _moves(data, table[table["efficiency"] == efficiency], about, signed):
             return text
     return ""
 
 
-def _moves(scene: Scene, table: pd.DataFrame, about: str, show: Callable[[float, float], str]) -> str:
+def _moves(data: FigureData, table: pd.DataFrame, about: str, show: Callable[[float, float], str]) -> str:
     """Return by how much the outputs of two methods move, and which moves less under what.
 
     The sizes of the two changes are compared, their errors in quadrature.
     """
-    methods = (scene.subject, scene.scratch(table))
-    pairs = _pairs(scene, table, methods)
+    methods = (data.subject, data.scratch(table))
+    pairs = _pairs(data, table, methods)
     if not pairs:
         return ""
     largest = max(pairs, key=lambda key: abs(pairs[key][0]["value"]))
@@ -232,14 +232,14 @@ def _moves(scene: Scene, table: pd.DataFrame, about: str, show: Callable[[float,
     )
 
 
-def _pairs(scene: Scene, table: pd.DataFrame, methods: Sequence[Method]) -> dict[str, tuple[Row, Row]]:
+def _pairs(data: FigureData, table: pd.DataFrame, methods: Sequence[Method]) -> dict[str, tuple[Row, Row]]:
     """Return the lines of two methods for each variant and class that both have."""
     found = {}
     several = table["class"].nunique() > 1
     for variant, role in dict.fromkeys(zip(table["variant"], table["class"], strict=True)):
-        rows = [pick(table, method, variant=variant, **{"class": role}) for method in methods]
+        rows = [first_row(table, method, variant=variant, **{"class": role}) for method in methods]
         if rows[0] is not None and rows[1] is not None:
-            found[f"{variant} ({scene.label(role)})" if several else str(variant)] = (rows[0], rows[1])
+            found[f"{variant} ({data.label(role)})" if several else str(variant)] = (rows[0], rows[1])
     return found
 
 
@@ -261,42 +261,42 @@ def _which(pairs: dict[str, tuple[Row, Row]]) -> str:
     )
 
 
-def calibration(scene: Scene) -> str:
+def calibration(data: FigureData) -> str:
     """Calibration error of the first method and of scratch, at the most labels of each task."""
-    table = scene.table("calibration", *KEY, "quantity", *VALUE)
+    table = data.table("calibration", *KEY, "quantity", *VALUE)
     table = table[table["quantity"] == "calibration_error"]
-    tasks = [task for task in scene.config.tasks if task in set(table["task"])][:_MOST_TASKS]
-    parts = [_calibrated(scene, table[table["task"] == task], task) for task in tasks]
+    tasks = [task for task in data.config.tasks if task in set(table["task"])][:_MOST_TASKS]
+    parts = [_calibrated(data, table[table["task"] == task], task) for task in tasks]
     return f"Calibration error. {' '.join(filter(None, parts))}" if any(parts) else ""
 
 
-def _calibrated(scene: Scene, table: pd.DataFrame, task: str) -> str:
-    other, labels = scene.scratch(table), int(table["labels"].max())
-    first, second = (pick(table, method, labels=labels) for method in (scene.subject, other))
+def _calibrated(data: FigureData, table: pd.DataFrame, task: str) -> str:
+    other, labels = data.scratch(table), int(table["labels"].max())
+    first, second = (first_row(table, method, labels=labels) for method in (data.subject, other))
     if first is None or second is None:
         return ""
     words = verdict(*apart(first, second), unknown(first, second))
     return (
-        f"{task}, {counted(labels)} labels: {of_row(first)} ({name(scene.subject)}) against {of_row(second)} "
+        f"{task}, {counted(labels)} labels: {of_row(first)} ({name(data.subject)}) against {of_row(second)} "
         f"({name(other)}), {words} (errors in quadrature)."
     )
 
 
-def ablations(scene: Scene) -> str:
+def ablations(data: FigureData) -> str:
     """The ablations with the highest and the lowest rejection, each with its paired ratio to the first method."""
-    metrics = read_table(scene.paths.ablations("metrics"), [*KEY, "metric", *VALUE, "lower_limit"])
-    differences = read_table(scene.paths.ablations("differences"), ["task", *_DIFFERENCE, "ratio", "ratio_error"])
-    tasks = [task for task in scene.config.tasks if task in set(metrics["task"])][:_MOST_TASKS]
-    parts = [_ablated(scene, metrics, differences, task) for task in tasks]
+    metrics = read_table(data.paths.ablations("metrics"), [*KEY, "metric", *VALUE, "lower_limit"])
+    differences = read_table(data.paths.ablations("differences"), ["task", *_DIFFERENCE, "ratio", "ratio_error"])
+    tasks = [task for task in data.config.tasks if task in set(metrics["task"])][:_MOST_TASKS]
+    parts = [_ablated(data, metrics, differences, task) for task in tasks]
     return " ".join(filter(None, parts))
 
 
-def _ablated(scene: Scene, metrics: pd.DataFrame, differences: pd.DataFrame, task: str) -> str:
+def _ablated(data: FigureData, metrics: pd.DataFrame, differences: pd.DataFrame, task: str) -> str:
     metrics, differences = (table[table["task"] == task] for table in (metrics, differences))
     labels = int(metrics["labels"].max())
-    metrics = metrics[(metrics["labels"] == labels) & (metrics["metric"] == scene.rejection)]
-    subject = pick(metrics, scene.subject)
-    rows = {other: pick(metrics, (other, scene.subject[1])) for other in scene.config.ablations}
+    metrics = metrics[(metrics["labels"] == labels) & (metrics["metric"] == data.rejection)]
+    subject = first_row(metrics, data.subject)
+    rows = {other: first_row(metrics, (other, data.subject[1])) for other in data.config.ablations}
     known = {other: row for other, row in rows.items() if row is not None and not row["lower_limit"]}
     if subject is None or subject["lower_limit"] or not known:
         return ""
@@ -304,10 +304,10 @@ def _ablated(scene: Scene, metrics: pd.DataFrame, differences: pd.DataFrame, tas
     shown = {"highest": order[0], "lowest": order[-1]} if len(order) > 1 else {"the one": order[0]}
     texts = []
     for place, other in shown.items():
-        row = paired(differences, scene.subject, (other, scene.subject[1]), labels, scene.rejection)
+        row = paired(differences, data.subject, (other, data.subject[1]), labels, data.rejection)
         texts.append(f"{place}, {other}, {of_row(known[other])}, {_ratio(subject, known[other], row)}")
     return (
-        f"{task}, {scene.label('background', task)} rejection at {scene.efficiency:.0%} efficiency: "
-        f"{of_row(subject)} ({name(scene.subject)}); of the ablations ({len(known)}) {'; '.join(texts)}. Ratios: "
+        f"{task}, {data.label('background', task)} rejection at {data.efficiency:.0%} efficiency: "
+        f"{of_row(subject)} ({name(data.subject)}); of the ablations ({len(known)}) {'; '.join(texts)}. Ratios: "
         "first method over ablation."
     )

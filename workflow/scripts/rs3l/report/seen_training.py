@@ -12,7 +12,7 @@ import pandas as pd
 from rs3l.evaluate.spread import unknown
 from rs3l.figures.plot_results import read_table
 from rs3l.pretrain.similarity import MEANS, VIEWS
-from rs3l.report.scene import VALUE, Scene, pick
+from rs3l.report.figure_data import VALUE, FigureData, first_row
 from rs3l.report.words import NO_DIFFERENCE, Row, apart, counted, is_beyond, listed, measured, of_row
 
 _LAST = {
@@ -25,20 +25,20 @@ _LAST = {
 """Columns of ``metrics.csv`` that are said of the last epoch."""
 
 
-def training(scene: Scene) -> str:
+def training(data: FigureData) -> str:
     """Metrics after the last epoch, of the runs of each method."""
     parts = []
-    for method, rows in _last_epochs(scene).items():
+    for method, rows in _last_epochs(data).items():
         values = [f"{title} {span(rows[column])}" for column, title in _LAST.items() if column in rows]
         epochs = span(rows["epoch"])
         parts.append(f"{method}, {_runs(rows)}, after epoch {epochs}: {', '.join(values)}.")
     return f"{' '.join(parts)} Losses of different methods are not comparable." if parts else ""
 
 
-def similarity(scene: Scene) -> str:
+def similarity(data: FigureData) -> str:
     """Cosines of views and of classes after the last epoch, of the runs of each method."""
     parts = []
-    for method, rows in _last_epochs(scene).items():
+    for method, rows in _last_epochs(data).items():
         found = {prefix: rows.filter(regex=f"^{prefix}") for prefix in (VIEWS, MEANS)}
         texts = []
         if found[VIEWS].size:
@@ -53,11 +53,11 @@ def _runs(rows: pd.DataFrame) -> str:
     return f"{len(rows)} run{'s' if len(rows) > 1 else ''}"
 
 
-def _last_epochs(scene: Scene) -> dict[str, pd.DataFrame]:
+def _last_epochs(data: FigureData) -> dict[str, pd.DataFrame]:
     """Return the last lines of the metrics of the trained runs of each method."""
     found = {}
-    for method, runs in scene.runs.items():
-        paths = [path for run in runs if Path(path := scene.paths.model_metrics(run)).is_file()]
+    for method, runs in data.runs.items():
+        paths = [path for run in runs if Path(path := data.paths.model_metrics(run)).is_file()]
         tables = [read_table(path, ["epoch"]) for path in paths]
         if lines := [table.tail(1) for table in tables if len(table)]:
             found[method] = pd.concat(lines, ignore_index=True)
@@ -70,9 +70,9 @@ def span(values: pd.Series | pd.DataFrame) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def latent(scene: Scene) -> str:
+def latent(data: FigureData) -> str:
     """How far apart the views of the joined events are in the plane, and the jets of a process."""
-    points = scene.points("latent", "run", "process", "event_id", "joined", "first", "second")
+    points = data.points("latent", "run", "process", "event_id", "joined", "first", "second")
     parts = []
     for run, rows in points.groupby("run", sort=False):
         joined = rows[rows["joined"]]
@@ -99,26 +99,26 @@ def _radii(rows: pd.DataFrame, key: list[str]) -> pd.Series:
     )
 
 
-def latent_corner(scene: Scene) -> str:
+def latent_corner(data: FigureData) -> str:
     """The largest correlation of two features of each process, and the mean size of all."""
-    points = scene.points("latent_corner", "process", "first", "second", "pearson_r", "error", "jets")
+    points = data.points("latent_corner", "process", "first", "second", "pearson_r", "error", "jets")
     parts = []
     for process, pairs in points.dropna(subset=["pearson_r"]).groupby("process", sort=False):
         size = pairs["pearson_r"].abs()
         row = pairs.iloc[int(size.argmax())]
         r = measured(row["pearson_r"], row["error"])
         parts.append(
-            f"{scene.process(str(process))} ({counted(row['jets'])} jets): r = {r} for z{row['first']:.0f} and "
+            f"{data.process(str(process))} ({counted(row['jets'])} jets): r = {r} for z{row['first']:.0f} and "
             f"z{row['second']:.0f}, mean size of {len(pairs)} pairs {size.mean():.2f}."
         )
     return f"Largest correlations. {' '.join(parts)}" if parts else ""
 
 
-def latent_quality(scene: Scene) -> str:
+def latent_quality(data: FigureData) -> str:
     """What h of the first method knows best and worst, and its retrieval against the second's."""
-    table = scene.table("latents", "method", "space", "quantity", "subject", *VALUE)
+    table = data.table("latents", "method", "space", "quantity", "subject", *VALUE)
     h = table[table["space"] == "h"].dropna(subset=["value"])
-    method, other = scene.subject[0], scene.peer[0] if scene.peer else ""
+    method, other = data.subject[0], data.peer[0] if data.peer else ""
     own = h[h["method"] == method]
     found = own[own["quantity"] == "retrieval"]
     peers = h[(h["method"] == other) & (h["quantity"] == "retrieval")]
@@ -174,6 +174,6 @@ def _sides(row: Mapping[Any, Any]) -> tuple[Row, Row]:
 
 def _rank(table: pd.DataFrame, method: str) -> str:
     table = table[(table["method"] == method) & (table["quantity"] == "effective_rank")]
-    rows = {space: pick(table, space=space) for space in "hz"}
+    rows = {space: first_row(table, space=space) for space in "hz"}
     known = [f"{of_row(row)} ({space})" for space, row in rows.items() if row]
     return f"effective rank {' and '.join(known)}" if known else ""

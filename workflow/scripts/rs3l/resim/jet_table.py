@@ -21,8 +21,7 @@ from rs3l.resim.detector.detector import impact_parameters, smear_displacement
 from rs3l.resim.detector.response import respond
 from rs3l.resim.jets.jets import AnchoredJets, anchored_jets, jet_shapes
 from rs3l.resim.shower import Particles
-
-Ints = npt.NDArray[np.int64]
+from rs3l.types import Ints
 
 
 def jet_table(

@@ -24,7 +24,8 @@ from rs3l.errors import GeneratorError
 from rs3l.lhe.lhe import HardEvent
 from rs3l.lhe.memory import memory_source
 from rs3l.pythia import Charges, new_pythia, pythia_module
-from rs3l.resim.shower import Ints, Particles, Recorder, Showerer, flatten, initialise, no_particles, seeder
+from rs3l.resim.shower import Particles, Recorder, Showerer, flatten, initialise, no_particles, seeder
+from rs3l.types import Ints
 
 CHECKED_EVENTS = 20
 """Events of the first shard that are simulated in both ways."""

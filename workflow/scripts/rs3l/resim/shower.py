@@ -22,13 +22,12 @@ from rs3l.lhe.lhe import HardEvent
 from rs3l.lhe.memory import memory_source
 from rs3l.pythia import Charges, apply_settings, new_pythia, pythia_module
 from rs3l.pythia_reason import reason
+from rs3l.types import Floats64, Ints
 
 BATCH = 200
 """Events that are simulated at a time; results do not depend on it, memory does."""
 
 NEUTRINOS = (12, 14, 16)
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 class Recorder(Protocol):
@@ -50,15 +49,15 @@ class Particles:
     position: Ints
     offsets: Ints
     pdg_id: Ints
-    charge: Floats
-    px: Floats
-    py: Floats
-    pz: Floats
-    energy: Floats
-    vx: Floats
-    vy: Floats
-    vz: Floats
-    weight: Floats
+    charge: Floats64
+    px: Floats64
+    py: Floats64
+    pz: Floats64
+    energy: Floats64
+    vx: Floats64
+    vy: Floats64
+    vz: Floats64
+    weight: Floats64
 
     def same_as(self, other: Particles) -> bool:
         """Return whether all particles of all events, and their weights, are those of ``other``, to the bit."""
@@ -119,7 +118,7 @@ def flatten(batch: ak.Array, charge: Charges) -> Particles:
     )
 
 
-def _weights(batch: ak.Array) -> Floats:
+def _weights(batch: ak.Array) -> Floats64:
     """Return Pythia's weight of each event [E]: the product of all that it knows, e.g. of enhanced branchings.
 
     Weights of variations beside it would be lost: :class:`GeneratorError`.
@@ -129,7 +128,7 @@ def _weights(batch: ak.Array) -> Floats:
             "Pythia gives several weights per event, of variations that this workflow does not keep: remove the "
             "settings that ask for them, and make a variant of each variation"
         )
-    weights: Floats = ak.to_numpy(ak.flatten(batch.info.weights)).astype(float)
+    weights: Floats64 = ak.to_numpy(ak.flatten(batch.info.weights)).astype(float)
     if not np.isfinite(weights).all():
         raise GeneratorError("Pythia gives a weight that is not a number: enhance less")
     return weights
@@ -193,7 +192,7 @@ def _is_visible(pdg_id: Ints, status: Ints) -> npt.NDArray[np.bool_]:
     return (status > 0) & ~np.isin(np.abs(pdg_id), NEUTRINOS)
 
 
-def _vertices(vertex: ak.Array) -> dict[str, Floats]:
+def _vertices(vertex: ak.Array) -> dict[str, Floats64]:
     """Return the production vertices [mm]; Pythia gives none for particles made at the origin."""
     return {
         name: ak.to_numpy(ak.fill_none(vertex[field], 0.0)).astype(float)

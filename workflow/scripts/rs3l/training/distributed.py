@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rs3l.dataset.store import Ints
 from rs3l.errors import ConfigError, StoppedError
+from rs3l.types import Ints
 
 PORTS = range(15000, 30000)
 """Ports of the rendezvous of Slurm tasks, by job number: below those that Linux gives out by itself."""

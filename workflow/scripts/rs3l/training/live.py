@@ -29,7 +29,7 @@ class Live(Protocol):
         """Take the metrics of an epoch, which ended with ``step``."""
 
 
-class Nowhere:
+class NullMetrics:
     """Takes the metrics and keeps none."""
 
     def begin(self, step: int) -> None:

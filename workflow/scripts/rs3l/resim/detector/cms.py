@@ -10,10 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from rs3l.types import Floats64, Ints
 
 PHOTON, ELECTRON, MUON, CHARGED_HADRON, NEUTRAL_HADRON = 22, 11, 13, 211, 130
 """Particle-flow classes by the PDG code that stands for each (negative candidates: 11, 13, -211)."""
@@ -59,7 +57,7 @@ LONG_LIVED_ECAL = 0.3
 class Cells:
     """Cells of a calorimeter: edges in eta [R + 1], and for each ring the number of cells in phi [R]."""
 
-    eta: Floats
+    eta: Floats64
     n_phi: Ints
 
     @property
@@ -91,7 +89,7 @@ HCAL_CELLS = _mirrored(
 """0.087 x 5 degrees up to |eta| = 1.653, then 10 and, from 4.525, 20 degrees."""
 
 
-def ecal_sigma(energy: Floats, eta: Floats) -> Floats:
+def ecal_sigma(energy: Floats64, eta: Floats64) -> Floats64:
     """Return the resolution [GeV] of an ECAL cell at the centre ``eta``; like HF beyond 2.5."""
     a = np.abs(eta)
     tracker = np.sqrt((0.008 * energy) ** 2 + 0.11**2 * energy + 0.40**2)
@@ -100,7 +98,7 @@ def ecal_sigma(energy: Floats, eta: Floats) -> Floats:
     return np.where(a <= 2.5, shape * tracker, forward)
 
 
-def hcal_sigma(energy: Floats, eta: Floats) -> Floats:
+def hcal_sigma(energy: Floats64, eta: Floats64) -> Floats64:
     """Return the resolution [GeV] of an HCAL cell at the centre ``eta``."""
     central = np.sqrt((0.050 * energy) ** 2 + 1.50**2 * energy)
     forward = np.sqrt((0.130 * energy) ** 2 + 2.70**2 * energy)

@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rs3l.config.detector import Detector, Resolution
-
-Floats = npt.NDArray[np.float64]
+from rs3l.types import Floats64
 
 
 def impact_parameters(
-    vx: Floats, vy: Floats, vz: Floats, px: Floats, py: Floats, pz: Floats
-) -> tuple[Floats, Floats]:
+    vx: Floats64, vy: Floats64, vz: Floats64, px: Floats64, py: Floats64, pz: Floats64
+) -> tuple[Floats64, Floats64]:
     """Return d0 and dz [mm] with respect to the origin, for straight tracks.
 
     d0 = (vx py - vy px) / pT, positive if the origin lies to the left of the track's direction;
@@ -28,15 +27,15 @@ def impact_parameters(
 
 
 def smear_displacement(
-    d0: Floats,
-    dz: Floats,
-    pt: Floats,
-    eta: Floats,
-    charge: Floats,
+    d0: Floats64,
+    dz: Floats64,
+    pt: Floats64,
+    eta: Floats64,
+    charge: Floats64,
     offsets: npt.NDArray[np.int64],
     event_seeds: Sequence[int],
     detector: Detector,
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats64, Floats64]:
     """Return smeared d0 and dz [mm] of the charged candidates; neutral ones get 0.
 
     Flat candidates [T]; jet ``i`` owns ``offsets[i]:offsets[i + 1]`` and draws from the stream
@@ -50,12 +49,12 @@ def smear_displacement(
     )
 
 
-def _width(resolution: Resolution, pt: Floats, eta: Floats) -> Floats:
+def _width(resolution: Resolution, pt: Floats64, eta: Floats64) -> Floats64:
     scattering = resolution.slope * np.cosh(eta) ** resolution.eta_power / pt**resolution.pt_power
     return np.hypot(resolution.constant, scattering)
 
 
-def _normals(offsets: npt.NDArray[np.int64], event_seeds: Sequence[int]) -> Floats:
+def _normals(offsets: npt.NDArray[np.int64], event_seeds: Sequence[int]) -> Floats64:
     """Return standard normal numbers [T, 2]: each jet from its own generator."""
     noise: Any = np.empty((int(offsets[-1]), 2))
     for i, event_seed in enumerate(event_seeds):

@@ -22,14 +22,12 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
+from rs3l.angles import wrapped
 from rs3l.config.detector import Calorimeter, Detector
 from rs3l.errors import DataError
 from rs3l.resim.detector import cms
 from rs3l.resim.shower import Particles
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from rs3l.types import Bools, Floats64, Ints
 
 _CLOSURE = 1e-9
 _SMALLEST_PT = 1e-9
@@ -45,14 +43,14 @@ _CODE = np.array([cms.CHARGED_HADRON, -cms.ELECTRON, -cms.MUON])
 class Noise:
     """Random numbers [T] of each particle: three normal, five uniform."""
 
-    track_pt: Floats
-    ecal_energy: Floats
-    hcal_energy: Floats
-    track_found: Floats
-    ecal_eta: Floats
-    ecal_phi: Floats
-    hcal_eta: Floats
-    hcal_phi: Floats
+    track_pt: Floats64
+    ecal_energy: Floats64
+    hcal_energy: Floats64
+    track_found: Floats64
+    ecal_eta: Floats64
+    ecal_phi: Floats64
+    hcal_eta: Floats64
+    hcal_phi: Floats64
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,9 @@ class Tracks:
 
     found: Bools
     kind: Ints
-    scale: Floats
-    energy: Floats
-    sigma: Floats
+    scale: Floats64
+    energy: Floats64
+    sigma: Floats64
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,11 @@ class Deposits:
     """What each particle [T] leaves in one calorimeter and where; ``track``: measured energy of its track."""
 
     event: Ints
-    energy: Floats
-    eta: Floats
-    phi: Floats
-    track: Floats
-    track_sigma: Floats
+    energy: Floats64
+    eta: Floats64
+    phi: Floats64
+    track: Floats64
+    track_sigma: Floats64
 
 
 @dataclass(frozen=True)
@@ -90,9 +88,9 @@ class Hits:
     first: Ints
     ring: Ints
     column: Ints
-    energy: Floats
-    track: Floats
-    track_variance: Floats
+    energy: Floats64
+    track: Floats64
+    track_variance: Floats64
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,9 @@ class Neutrals:
     """Neutral candidates of one calorimeter, massless."""
 
     event: Ints
-    energy: Floats
-    eta: Floats
-    phi: Floats
+    energy: Floats64
+    eta: Floats64
+    phi: Floats64
 
 
 def respond(particles: Particles, event_seeds: Sequence[int], detector: Detector) -> Particles:
@@ -168,24 +166,24 @@ def _tracks(particles: Particles, noise: Noise, detector: Detector) -> Tracks:
     return tracks
 
 
-def _transverse(particles: Particles) -> Floats:
+def _transverse(particles: Particles) -> Floats64:
     """Return pT [GeV], not quite 0 for a particle along the beam, so that its eta is finite."""
     return np.maximum(np.hypot(particles.px, particles.py), _SMALLEST_PT)
 
 
-def _efficiency(kind: Ints, pt: Floats, abs_eta: Floats, depth: Floats) -> Floats:
+def _efficiency(kind: Ints, pt: Floats64, abs_eta: Floats64, depth: Floats64) -> Floats64:
     """Return the tracking efficiency; ``depth`` is the radius of production in units of the tracker's."""
     table = _EFFICIENCY[kind, np.searchsorted(cms.EFFICIENCY_ETA, abs_eta), np.searchsorted(cms.EFFICIENCY_PT, pt)]
     return table * np.maximum(1 - depth, 0.0)
 
 
-def log_normal(mean: Floats, sigma: Floats, normal: Floats) -> Floats:
+def log_normal(mean: Floats64, sigma: Floats64, normal: Floats64) -> Floats64:
     """Return log-normal numbers with ``mean`` and standard deviation ``sigma``: never negative."""
     width2 = np.log1p((sigma / mean) ** 2)
     return mean * np.exp(np.sqrt(width2) * normal - 0.5 * width2)
 
 
-def entry_point(particles: Particles) -> tuple[Floats, Floats, Bools]:
+def entry_point(particles: Particles) -> tuple[Floats64, Floats64, Bools]:
     """Return eta and phi at the calorimeters [T], seen from the origin, and whether a particle gets there."""
     pt = _transverse(particles)
     eta, phi = np.arcsinh(particles.pz / pt), np.arctan2(particles.py, particles.px)
@@ -195,7 +193,7 @@ def entry_point(particles: Particles) -> tuple[Floats, Floats, Bools]:
     return eta, phi, arrives
 
 
-def _helix(pt: Floats, sinh_eta: Floats, phi: Floats, sign: Floats) -> tuple[Floats, Floats, Bools]:
+def _helix(pt: Floats64, sinh_eta: Floats64, phi: Floats64, sign: Floats64) -> tuple[Floats64, Floats64, Bools]:
     """Return where helices from the origin meet the first of barrel and end cap, and whether they do.
 
     Particles that would need more than half a turn are lost.
@@ -209,10 +207,10 @@ def _helix(pt: Floats, sinh_eta: Floats, phi: Floats, sign: Floats) -> tuple[Flo
     arrives = path < half_turn
     angle = np.where(arrives, path, 0.5 * half_turn) / diameter
     eta = np.arcsinh(angle / np.sin(angle) * sinh_eta)
-    return eta, np.remainder(phi - sign * angle + np.pi, 2 * np.pi) - np.pi, arrives
+    return eta, wrapped(phi - sign * angle), arrives
 
 
-def _ecal_fraction(pdg_id: Ints) -> Floats:
+def _ecal_fraction(pdg_id: Ints) -> Floats64:
     """Return the part of a particle's energy [T] that the ECAL gets; the HCAL gets the rest."""
     code = np.abs(pdg_id)
     return np.where(
@@ -227,7 +225,9 @@ def _is_one_of(pdg_id: Ints, codes: Sequence[int]) -> Bools:
     return result
 
 
-def _deposits(event: Ints, energy: Floats, fraction: Floats, eta: Floats, phi: Floats, tracks: Tracks) -> Deposits:
+def _deposits(
+    event: Ints, energy: Floats64, fraction: Floats64, eta: Floats64, phi: Floats64, tracks: Tracks
+) -> Deposits:
     """Return the deposits of the particles in one calorimeter."""
     return Deposits(event, energy * fraction, eta, phi, tracks.energy * fraction, tracks.sigma * fraction)
 
@@ -235,12 +235,12 @@ def _deposits(event: Ints, energy: Floats, fraction: Floats, eta: Floats, phi: F
 def _measure(
     deposits: Deposits,
     cells: cms.Cells,
-    resolution: Callable[[Floats, Floats], Floats],
+    resolution: Callable[[Floats64, Floats64], Floats64],
     cuts: Calorimeter,
-    energy_noise: Floats,
-    eta_noise: Floats,
-    phi_noise: Floats,
-) -> tuple[Neutrals, Floats]:
+    energy_noise: Floats64,
+    eta_noise: Floats64,
+    phi_noise: Floats64,
+) -> tuple[Neutrals, Floats64]:
     """Return the neutral candidates of a calorimeter, and the factor [T] on the momentum of each track."""
     hit = _fill(deposits, cells)
     low, width = cells.eta[hit.ring], np.diff(cells.eta)[hit.ring]
@@ -277,7 +277,7 @@ def _fill(deposits: Deposits, cells: cms.Cells) -> Hits:
     return Hits(particle, cell, particle[lead], ring[lead], column[lead], energy, track, variance)
 
 
-def _best_scale(charged: Floats, variance: Floats, energy: Floats, sigma: Floats, use: Bools) -> Floats:
+def _best_scale(charged: Floats64, variance: Floats64, energy: Floats64, sigma: Floats64, use: Bools) -> Floats64:
     """Return the factor that brings the tracks of a cell to the weighted mean of tracks and cell; 1 elsewhere."""
     a, b = 1 / np.where(use, variance, 1.0), 1 / np.where(use, sigma, 1.0) ** 2
     return np.where(use, (a * charged + b * energy) / ((a + b) * np.where(use, charged, 1.0)), 1.0)
@@ -330,7 +330,7 @@ def _neutral_columns(neutrals: Neutrals, code: int) -> dict[str, npt.NDArray[np.
     }
 
 
-def _check_sum(cells: Floats, cell_event: Ints, deposits: Floats, event: Ints) -> None:
+def _check_sum(cells: Floats64, cell_event: Ints, deposits: Floats64, event: Ints) -> None:
     """Raise :class:`DataError` unless the cells of each event hold what its particles left."""
     n = int(event[-1]) + 1 if len(event) else 0
     found, expected = np.bincount(cell_event, cells, n), np.bincount(event, deposits, n)

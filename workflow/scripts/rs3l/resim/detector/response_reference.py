@@ -13,6 +13,7 @@ import numpy as np
 
 from rs3l.config.detector import Calorimeter, Detector
 from rs3l.resim.detector import cms
+from rs3l.types import Floats64
 
 
 class Particle(NamedTuple):
@@ -86,7 +87,7 @@ def measure(
     tracks: Mapping[int, Track],
     name: str,
     cells: cms.Cells,
-    resolution: Callable[[cms.Floats, cms.Floats], cms.Floats],
+    resolution: Callable[[Floats64, Floats64], Floats64],
     cuts: Calorimeter,
 ) -> tuple[list[Candidate], dict[int, float]]:
     """Return the neutral candidates of one calorimeter, and the factor on the momentum of tracks."""

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from rs3l import seeds
+from rs3l.angles import wrapped
 from rs3l.config.blocks import ResimBlock
 from rs3l.config.variants import GeneratorCommand
 from rs3l.errors import GeneratorError
@@ -28,7 +28,6 @@ from rs3l.lhe.lhe import HardEvent, outgoing, write_plain
 from rs3l.pythia import Charges
 from rs3l.resim.external.command import arguments, run_command
 from rs3l.resim.external.hepmc import Record, read_records
-from rs3l.resim.jets.matching import wrap
 from rs3l.resim.shower import BATCH, Particles
 
 MATCHED = 1e-4
@@ -38,8 +37,6 @@ ALIGNED = 0.5
 SAME_WEIGHT = 1e-6
 """Largest relative difference between the weights of the events."""
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Assign = Callable[[Record], int | None]
 
 
@@ -148,7 +145,7 @@ class Alternative:
         with np.errstate(divide="ignore", invalid="ignore"):
             d_eta = np.arcsinh(particles.pz / transverse) - eta
             fraction = transverse / pt
-        near = np.hypot(d_eta, wrap(np.arctan2(particles.py, particles.px) - phi)) < self._block.jets.radius
+        near = np.hypot(d_eta, wrapped(np.arctan2(particles.py, particles.px) - phi)) < self._block.jets.radius
         share = np.bincount(event[near], fraction[near], len(anchors))
         unknown = [not anchor.has_direction for anchor in anchors]
         return int((unknown | (share > 0.5)).sum())
@@ -209,7 +206,7 @@ def by_partons(events: Sequence[HardEvent]) -> Assign:
     They must be in the record with their momenta before the shower. The event with most of them is taken; if two
     have equally many, none.
     """
-    hard = sorted((p[6:9], p[0], i) for i, event in enumerate(events) for p in outgoing(event))
+    hard = sorted((p[6:9], p.pdg_id, i) for i, event in enumerate(events) for p in outgoing(event))
     momenta, ids, owner = (np.array([entry[k] for entry in hard]) for k in range(3))
 
     def assign(record: Record) -> int | None:

@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyhepmc
 
 from rs3l.errors import GeneratorError
 from rs3l.resim.shower import NEUTRINOS
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from rs3l.types import Floats64, Ints
 
 _STABLE = 1
 _DAMAGE = (OSError, EOFError, zlib.error, RuntimeError, UnicodeDecodeError)
@@ -34,10 +31,10 @@ class Record:
 
     number: int
     pdg_id: Ints
-    momentum: Floats
-    vertex: Floats
+    momentum: Floats64
+    vertex: Floats64
     inner_id: Ints
-    inner_momentum: Floats
+    inner_momentum: Floats64
     weight: float = 1.0
 
 

@@ -8,16 +8,13 @@ from typing import Any
 import awkward as ak
 import fastjet
 import numpy as np
-import numpy.typing as npt
 
 from rs3l.config.jets import Jets
 from rs3l.errors import DataError
 from rs3l.resim.jets.matching import nearest
 from rs3l.resim.jets.soft_drop import Groomed, soft_drop
 from rs3l.resim.shower import Particles
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from rs3l.types import Floats64, Ints
 
 _ALGORITHMS = {
     "antikt": fastjet.antikt_algorithm,
@@ -38,36 +35,36 @@ class AnchoredJets:
     """
 
     event: Ints
-    px: Floats
-    py: Floats
-    pz: Floats
-    energy: Floats
+    px: Floats64
+    py: Floats64
+    pz: Floats64
+    energy: Floats64
     offsets: Ints
     constituents: Ints
 
     @property
-    def pt(self) -> Floats:
+    def pt(self) -> Floats64:
         """Transverse momentum [GeV]."""
         return np.hypot(self.px, self.py)
 
     @property
-    def eta(self) -> Floats:
+    def eta(self) -> Floats64:
         """Pseudorapidity."""
         return np.arcsinh(self.pz / self.pt)
 
     @property
-    def phi(self) -> Floats:
+    def phi(self) -> Floats64:
         """Azimuth in [-pi, pi]."""
         return np.arctan2(self.py, self.px)
 
     @property
-    def mass(self) -> Floats:
+    def mass(self) -> Floats64:
         """Invariant mass [GeV]."""
         m2 = self.energy**2 - self.px**2 - self.py**2 - self.pz**2
         return np.sqrt(np.maximum(m2, 0.0))
 
 
-def anchored_jets(particles: Particles, anchor_eta: Floats, anchor_phi: Floats, config: Jets) -> AnchoredJets:
+def anchored_jets(particles: Particles, anchor_eta: Floats64, anchor_phi: Floats64, config: Jets) -> AnchoredJets:
     """Cluster every event [E] of a batch and return the jets nearest to their anchors.
 
     Raises :class:`DataError` unless the constituents of each jet add up to it.
@@ -89,7 +86,7 @@ def anchored_jets(particles: Particles, anchor_eta: Floats, anchor_phi: Floats, 
     return result
 
 
-def jet_shapes(particles: Particles, jets: AnchoredJets, config: Jets) -> dict[str, Floats]:
+def jet_shapes(particles: Particles, jets: AnchoredJets, config: Jets) -> dict[str, Floats64]:
     """Return soft-drop mass, N2, tau21 and tau32 [M] of each jet; NaN where undefined (0 / 0) or switched off.
 
     The jet is reclustered with Cambridge/Aachen once for all of them.
@@ -105,17 +102,19 @@ def jet_shapes(particles: Particles, jets: AnchoredJets, config: Jets) -> dict[s
     return columns
 
 
-def _members(particles: Particles, jets: AnchoredJets) -> list[Floats]:
+def _members(particles: Particles, jets: AnchoredJets) -> list[Floats64]:
     return [getattr(particles, axis)[jets.constituents] for axis in ("px", "py", "pz", "energy")]
 
 
-def _whole_jets(offsets: Ints, px: Floats, py: Floats, pz: Floats, energy: Floats) -> fastjet.ClusterSequence:
+def _whole_jets(
+    offsets: Ints, px: Floats64, py: Floats64, pz: Floats64, energy: Floats64
+) -> fastjet.ClusterSequence:
     """Return one Cambridge/Aachen sequence per jet in which all its particles end in one."""
     definition = fastjet.JetDefinition(fastjet.cambridge_algorithm, _WHOLE_JET)
     return fastjet.ClusterSequence(_awkward_momenta(offsets, px, py, pz, energy), definition)
 
 
-def _n2(groomed: Groomed) -> Floats:
+def _n2(groomed: Groomed) -> Floats64:
     """Return N2 [M] (arXiv:1609.07483, beta = 1) of the groomed constituents.
 
     N2 = 2e3 / (1e2)^2 with z = pT / sum of pT; 1e2 sums z_i z_j R_ij over pairs, 2e3 sums z_i z_j z_k times
@@ -126,7 +125,7 @@ def _n2(groomed: Groomed) -> Floats:
     return ak.to_numpy(n2).astype(np.float64)  # type: ignore[no-any-return]
 
 
-def _tau_ratios(sequence: fastjet.ClusterSequence, config: Jets) -> tuple[Floats, Floats]:
+def _tau_ratios(sequence: fastjet.ClusterSequence, config: Jets) -> tuple[Floats64, Floats64]:
     """Return tau2 / tau1 and tau3 / tau2 [M] of all constituents (N-subjettiness, arXiv:1011.2268, beta = 1).
 
     Axes: exclusive kT jets with the winner-take-all scheme (arXiv:1401.2158), without minimisation: close to
@@ -137,8 +136,8 @@ def _tau_ratios(sequence: fastjet.ClusterSequence, config: Jets) -> tuple[Floats
     return _ratio(two, one), _ratio(three, two)
 
 
-def _ratio(a: Floats, b: Floats) -> Floats:
-    ratio: Floats = np.divide(a, b, out=np.full(len(a), np.nan), where=b > 0)
+def _ratio(a: Floats64, b: Floats64) -> Floats64:
+    ratio: Floats64 = np.divide(a, b, out=np.full(len(a), np.nan), where=b > 0)
     return ratio
 
 
@@ -146,7 +145,7 @@ def _momenta(particles: Particles) -> ak.Array:
     return _awkward_momenta(particles.offsets, particles.px, particles.py, particles.pz, particles.energy)
 
 
-def _awkward_momenta(offsets: Ints, px: Floats, py: Floats, pz: Floats, energy: Floats) -> ak.Array:
+def _awkward_momenta(offsets: Ints, px: Floats64, py: Floats64, pz: Floats64, energy: Floats64) -> ak.Array:
     """Return packed four-momenta in the layout that FastJet wants."""
     record = ak.contents.RecordArray(
         [ak.contents.NumpyArray(np.ascontiguousarray(x)) for x in (px, py, pz, energy)],

@@ -16,10 +16,9 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from rs3l.angles import wrapped
 from rs3l.config.jets import Jets
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from rs3l.types import Floats64, Ints
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,10 @@ class Trees:
     open: Ints
     size: Ints
     first: Ints
-    px: Floats
-    py: Floats
-    pz: Floats
-    energy: Floats
+    px: Floats64
+    py: Floats64
+    pz: Floats64
+    energy: Floats64
 
     def flat(self, jets: Ints, position: Ints) -> Ints:
         """Return the places of nodes in the flat momenta."""
@@ -57,9 +56,9 @@ class Trees:
 class Groomed:
     """Groomed jets: mass [M], and the momenta of their constituents, flat with offsets [M + 1]."""
 
-    mass: Floats
+    mass: Floats64
     offsets: Ints
-    momenta: tuple[Floats, Floats, Floats, Floats]
+    momenta: tuple[Floats64, Floats64, Floats64, Floats64]
 
 
 def soft_drop(sequence: Any, config: Jets) -> Groomed:
@@ -106,12 +105,12 @@ def _compare(
     return np.where(pt_a >= pt_b, first, second), z > threshold
 
 
-def _distance(trees: Trees, a: Ints, b: Ints) -> Floats:
+def _distance(trees: Trees, a: Ints, b: Ints) -> Floats64:
     """Return the distance in rapidity and azimuth."""
     (y_a, phi_a), (y_b, phi_b) = (
         (np.arctanh(trees.pz[x] / trees.energy[x]), np.arctan2(trees.py[x], trees.px[x])) for x in (a, b)
     )
-    distance: Floats = np.hypot(y_a - y_b, np.remainder(phi_a - phi_b + np.pi, 2 * np.pi) - np.pi)
+    distance: Floats64 = np.hypot(y_a - y_b, wrapped(phi_a - phi_b))
     return distance
 
 

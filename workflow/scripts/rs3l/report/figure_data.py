@@ -11,7 +11,7 @@ from rs3l.config import blocks, methods
 from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 from rs3l.evaluate.names import Method, baseline_of, headline_efficiency, method_of, peer_of, rejection_name
-from rs3l.evaluate.tables import having
+from rs3l.evaluate.tables import rows_where
 from rs3l.figures.plot_results import read_table
 from rs3l.paths import CampaignPaths
 from rs3l.report.known import Known
@@ -22,7 +22,7 @@ VALUE = ["value", "error"]
 
 
 @dataclass(frozen=True)
-class Scene:
+class FigureData:
     """A figure's task or process (``item``; or nothing), the files of the campaign, and its configuration."""
 
     item: str
@@ -95,11 +95,11 @@ class Scene:
         return found
 
 
-def pick(table: pd.DataFrame, method: Method | None = None, **cells: object) -> Row | None:
+def first_row(table: pd.DataFrame, method: Method | None = None, **cells: object) -> Row | None:
     """Return the first line with these cells and a finite value, or None."""
     if method is not None:
         cells |= {"method": method[0], "mode": method[1]}
-    for row in having(table, cells).to_dict("records"):
+    for row in rows_where(table, cells).to_dict("records"):
         if math.isfinite(float(row["value"])):
             return {str(name): cell for name, cell in row.items()}
     return None
