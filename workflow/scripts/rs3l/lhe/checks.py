@@ -127,8 +127,8 @@ def _statuses(event: HardEvent) -> Iterator[str]:
             yield f"particle {position} ({p.pdg_id}) has the status {p.status}: {why}"
         elif p.status in _DECAYED and position not in mothers:
             yield (
-                f"particle {position} ({p.pdg_id}) has the status {p.status}, of one that decays, and nothing comes "
-                "from it: leave such copies out, or write its decay"
+                f"particle {position} ({p.pdg_id}) has the status {p.status}, of one that decays, and nothing "
+                "comes from it: leave such copies out, or write its decay"
             )
         elif p.status == FINAL and position in mothers:
             yield f"particle {position} ({p.pdg_id}) has the status 1, of a final one, and others come from it"
@@ -150,8 +150,8 @@ def _mothers(event: HardEvent) -> Iterator[str]:
             )
         elif p.mother1 < 3 or p.mother2 not in (0, p.mother1):
             yield (
-                f"particle {position} ({p.pdg_id}) has the mothers {p.mother1} and {p.mother2}: write 1 and 2, the "
-                "incoming ones, or the one particle whose decay it is from"
+                f"particle {position} ({p.pdg_id}) has the mothers {p.mother1} and {p.mother2}: write 1 and 2, "
+                "the incoming ones, or the one particle whose decay it is from"
             )
     yield from _only_daughters(particles)
 
