@@ -19,6 +19,7 @@ from rs3l.config.encoders import DeepSets, EdgeConv, Transformer
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES
 from support.places import REPOSITORY
+from support.rules import jobs
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 ENVS = sorted((REPOSITORY / "envs").glob("*.yaml"))
@@ -140,13 +141,10 @@ def needs(package: str) -> list[Requirement]:
 def scripts_of_rules() -> dict[str, str]:
     """Return the env of each script, from the rules that run it, or from the list of those that none runs."""
     result = dict(BY_HAND)
-    for rules in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")):
-        for rule in re.split(r"^ *rule ?(?=\w*:)", rules.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-            script = re.search(r'script=script\("([^"]+)"\)', rule)
-            env = re.search(r'conda:\s+"../../envs/([^"]+)"', rule)
-            assert script and env, f"{rules.name}: rule {rule.splitlines()[0]} names no script or no env"
-            assert result.get(script[1], env[1]) == env[1], f"{script[1]} runs in two envs"
-            result[script[1]] = env[1]
+    for name, rule in jobs().items():
+        script, env = Path(str(rule.input.script)).name, Path(rule.conda_env).name
+        assert result.get(script, env) == env, f"{script} runs in two envs; the second by {name}"
+        result[script] = env
     return result
 
 

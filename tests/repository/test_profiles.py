@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from snakemake.cli import get_argument_parser
+
+from rs3l.figures.registry import FIGURES
+from support.rules import jobs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROFILES = REPOSITORY / "profiles"
@@ -75,23 +77,21 @@ def test_slurm_avoids_what_is_known_to_fail() -> None:
     assert profile["slurm-status-attempts"] / profile["max-status-checks-per-second"] >= 600
 
 
-def named_rules(path: Path) -> list[str]:
-    """Return the rules of a file that have a name of their own; those of the figures say what they need themselves."""
-    return re.findall(r"^ *rule (\w+):", path.read_text(encoding="utf-8"), re.MULTILINE)
-
-
 def test_slurm_says_what_every_rule_needs() -> None:
-    """Rules that the profile does not know would be asked for with the defaults; a name that no rule has does nothing."""
+    """Rules that the profile does not know would be asked for with the defaults; a name that no rule has does nothing.
+
+    The rules of the figures say what they need themselves, and are in their group.
+    """
     profile = load("slurm")
-    rules = {rule for path in (REPOSITORY / "workflow" / "rules").glob("*.smk") for rule in named_rules(path)}
-    assert rules == set(profile["set-resources"])
-    assert "groups" not in profile, "the rules of the figures are in their group"
+    figures = {name for name, rule in jobs().items() if rule.ruleinfo.group == "figures"}
+    assert figures == {f"plot_{figure}" for figure in FIGURES}
+    assert set(jobs()) - figures == set(profile["set-resources"])
+    assert "groups" not in profile
     assert all("runtime" in wanted and "mem_mb" in wanted for wanted in profile["set-resources"].values())
 
 
 def test_rules_leave_retries_to_the_profile() -> None:
-    for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"):
-        assert "retries:" not in path.read_text(encoding="utf-8"), path.name
+    assert {name for name, rule in jobs().items() if rule.ruleinfo.retries is not None} == set()
 
 
 @pytest.mark.parametrize("profile", [[], ["--profile", "local"], ["--profile", "slurm"]], ids=lambda p: "".join(p))
