@@ -17,7 +17,7 @@ from rs3l.finetune.finetune import HISTORY, predictions_schema
 from support.documents import DOCUMENTS, name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STAGES = ["evaluate", "finetune", "hard", "merge", "pretrain", "report", "resim"]
+STAGES = ["embed", "evaluate", "figures", "finetune", "hard", "merge", "pretrain", "report", "resim"]
 
 
 def page(stage: str) -> str:
@@ -83,7 +83,7 @@ def test_tables_and_figures_are_listed() -> None:
     for table in TABLES:
         assert f"| `{table}` |" in page("evaluate")
     for figure in FIGURES:
-        assert re.search(rf"`{figure}(_\{{(task|process)\}})?`", page("report")), figure
+        assert re.search(rf"`{figure}(_\{{(task|process)\}})?`", page("figures")), figure
 
 
 def test_messages_in_the_tables_of_errors_exist() -> None:
