@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from rs3l.config import blocks, parse_campaign
 from rs3l.config.detector import Detector
@@ -22,6 +23,7 @@ from rs3l.plan import network_work
 from rs3l.pretrain.losses import Loss
 from rs3l.pretrain.view_source import ViewSource
 from support import own_parts
+from support.places import REPOSITORY
 from support.pretraining import VIEWS, block, no_alarm, train  # noqa: F401 (a fixture)
 
 SUMS = {"kind": "support.own_parts:Sums", "representation": 12, "latent": 4, "options": {"width": 8}}
@@ -104,3 +106,22 @@ def test_it_is_planned_with_the_cost_that_it_names(test_values: dict[str, Any]) 
     assert network_work(own, 64) == 3.0 * network_work(DeepSets(), 64)
     values = {**test_values, "pretrain": {**test_values["pretrain"], "encoder": SUMS, "loss": DISTANCE}}
     assert blocks.pretrain(parse_campaign(values), "rs3l_s0").encoder == OwnEncoder(**SUMS)
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_the_examples_of_the_page(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three modules that docs/extend.md shows, with the settings that it shows, train."""
+    page = (REPOSITORY / "docs" / "extend.md").read_text(encoding="utf-8")
+    (tmp_path / "my_package").mkdir()
+    modules = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for name, code in zip(("nets", "losses", "views"), modules, strict=True):
+        (tmp_path / "my_package" / f"{name}.py").write_text(code, encoding="utf-8")
+        assert len(code.splitlines()) <= 20
+    monkeypatch.syspath_prepend(str(tmp_path))
+    encoder, loss, views = (
+        yaml.safe_load(text)["pretrain"]
+        for text in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    )
+    train(tmp_path / "a", manifest, block(**encoder, **loss, epochs=2))
+    own = HandMadeViews(**views["methods"]["mine"]["hand_made"])
+    train(tmp_path / "b", manifest, block("jetclr", hand_made=own, epochs=2))
