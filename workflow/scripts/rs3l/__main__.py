@@ -1,4 +1,4 @@
-"""``python -m rs3l``: the command ``rs3l``."""
+"""Run the command ``rs3l`` as ``python -m rs3l``."""
 
 from rs3l.commands import main
 

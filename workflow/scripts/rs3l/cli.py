@@ -1,4 +1,4 @@
-"""What the scripts share: arguments, the block of the job, errors, logging."""
+"""Arguments, the block of the job, errors and logging, which all scripts share."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ C = TypeVar("C", bound=Settings)
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser with the two ways to say what a job depends on.
 
-    ``--block`` takes the JSON that a rule passes (or a file with it); ``--config`` a campaign's YAML,
-    from which the block is cut out.
+    ``--block`` takes the JSON that a rule passes (or a file with it). ``--config`` takes a campaign's YAML, from
+    which the block is cut out.
     """
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = result.add_mutually_exclusive_group(required=True)
@@ -52,7 +52,7 @@ def block(
 ) -> B | C:
     """Return the block of the job from ``--block``, or ``cut`` out of ``--config``.
 
-    ``other``: a key, and the kind of the block if it has that key.
+    ``other`` is a key, and the kind of the block if it has that key.
     """
     if args.config:
         return cut(load_campaign(args.config))
@@ -66,7 +66,7 @@ def block(
 
 
 def _block_text(argument: str) -> str:
-    """Return the JSON that ``--block`` gives, or that the file holds whose path it gives."""
+    """Return the JSON that ``--block`` gives directly or as the path of a file."""
     if argument.lstrip().startswith("{"):
         return argument_text(argument)
     try:
@@ -76,7 +76,7 @@ def _block_text(argument: str) -> str:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script: log the command that replays it, and what it has written; print errors of users plainly."""
+    """Run a script, log the command that replays it and what it has written, and print errors of users plainly."""
     speak_any_locale()
     logging.basicConfig(
         level=logging.INFO,
@@ -100,7 +100,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _command() -> str:
-    """Return what repeats this command: the console command ``rs3l``, or Python and the script."""
+    """Return the command line that repeats this command, by the command ``rs3l`` or Python and the script."""
     first, *arguments = map(argument_text, sys.argv)
     program = first.split() if first.startswith("rs3l ") else [sys.executable, first]
     return shlex.join([*program, *arguments])

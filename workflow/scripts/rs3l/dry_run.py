@@ -1,6 +1,6 @@
-"""What a dry run on a cluster shows: each rule's resources once, in a table, not in a paragraph for each job.
+"""Show each rule's resources once in a dry run on a cluster, in a table and not in a paragraph for each job.
 
-Knows Snakemake by the records of its logger alone.
+This module knows Snakemake only by the records of its logger.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 SLURM_COMMANDS = ("sbatch", "squeue", "scancel", "sacct")
-"""What Snakemake's plugin for Slurm calls."""
+"""The commands that Snakemake's plugin for Slurm calls."""
 
 _JOB, _STATS = "JOB_INFO", "RUN_INFO"
 _JOBS = (_JOB, "SHELLCMD", "GROUP_INFO")
@@ -21,15 +21,15 @@ _HEADS = {"mem_mb": "mem_mb", "runtime": "minutes", "slurm_partition": "partitio
 
 
 class ResourceTable(logging.Filter):
-    """Filter of a handler of Snakemake's logger: keeps the jobs back, and shows a table of them in the end."""
+    """Filter of a handler of Snakemake's logger that keeps the jobs back and shows a table of them in the end."""
 
     def __init__(
         self, wanted: Callable[[], bool], threads: Callable[[str], int | None], note: Callable[[], str]
     ) -> None:
         """Act if ``wanted``; all three are asked after the jobs are planned.
 
-        ``threads`` of a rule (a dry run itself has one core, and says so of every job), None for one that has
-        nothing to run; ``note`` follows the table.
+        ``threads`` returns the threads of a rule, because a dry run itself has one core and says so of every job,
+        or None for a rule that has nothing to run. ``note`` returns a text that follows the table.
         """
         super().__init__()
         self._wanted, self._threads, self._note = wanted, threads, note
@@ -55,7 +55,7 @@ class ResourceTable(logging.Filter):
 
 
 def resource_table(jobs: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Return a line per rule of ``jobs``: how many, and what one asks for; where they differ, ``1-4``."""
+    """Return a line per rule of ``jobs`` with their number and resources, as ``1-4`` where these differ."""
     rules = list(dict.fromkeys(rule for rule, _ in jobs))
     names = list(dict.fromkeys(name for _, resources in jobs for name in resources if name != "threads"))
     columns = ["threads", *(name for name in _FIRST if name in names), *sorted(set(names) - set(_FIRST))]
@@ -76,7 +76,7 @@ def _range(values: Iterable[Any]) -> str:
 
 
 def missing_slurm() -> str:
-    """Return what is missing to submit jobs to Slurm from this machine, with the remedy; empty if nothing is."""
+    """Return what is missing to submit jobs to Slurm from this machine, with the remedy, or nothing."""
     missing = [name for name in SLURM_COMMANDS if shutil.which(name) is None]
     if not missing:
         return ""

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: they name the file or key and the remedy."""
+"""Errors that a user can act on, because they name the file or key and the remedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DataError(CampaignError):
 
 
 class StorageError(CampaignError):
-    """A file cannot be written: the disk is full, or a quota or limit is reached."""
+    """A file cannot be written because the disk is full, or a quota or limit is reached."""
 
 
 class WorkerError(CampaignError):

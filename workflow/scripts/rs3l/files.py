@@ -26,10 +26,10 @@ WRITTEN: dict[Path, None] = {}
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``, unique to this process; rename it on success.
+    """Yield a temporary path beside ``path``, unique to this process, and rename it on success.
 
-    The file is readable as the user's umask says, whatever the library that wrote it thought. Two writers of
-    one file cannot mix: each has a temporary file of its own, and the last rename wins. Raises
+    The file is readable as the user's umask says, whatever the library that wrote it set. Two writers of one file
+    cannot mix, because each has a temporary file of its own, and the last rename wins. Raises
     :class:`StorageError` if the disk is full or a limit is reached.
     """
     target = Path(path)
@@ -48,7 +48,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; rename it on success: all its files appear at once.
+    """Yield a temporary folder beside ``path`` and rename it on success, so that all its files appear at once.
 
     Raises :class:`StorageError` if ``path`` exists already and is not an empty folder, or the disk is full.
     """
@@ -71,7 +71,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _full_disk_is_named(path: str | Path) -> Iterator[None]:
-    """Turn an error of a full disk into one that names ``path``; others pass."""
+    """Turn an error of a full disk into one that names ``path``, and let others pass."""
     try:
         yield
     except OSError as error:
@@ -82,7 +82,7 @@ def _full_disk_is_named(path: str | Path) -> Iterator[None]:
 
 
 def refuse_existing(path: str | Path) -> None:
-    """Raise :class:`StorageError` if ``path`` is anything but an empty folder, or missing."""
+    """Raise :class:`StorageError` unless ``path`` is missing or an empty folder."""
     target = Path(path)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StorageError(f"{path}: exists already; delete it, or choose another folder")
@@ -97,14 +97,17 @@ def full(path: str | Path, error: OSError) -> StorageError | None:
 
 
 def _to_disk(path: Path) -> None:
-    """Set the permissions and wait for the disk: some file systems report only now that they are full."""
+    """Set the permissions and wait for the disk, because some file systems report only now that they are full."""
     path.chmod(0o666 & ~_UMASK)
     with open(path, "rb+") as stream:
         os.fsync(stream.fileno())
 
 
 def written() -> list[str]:
-    """Return what this process has written and is still there: a line each, with its size; of many, the number."""
+    """Return a line with its size for each file that this process has written and that is still there.
+
+    If there are many, one line gives their number.
+    """
     there = [path for path in WRITTEN if path.exists()]
     if len(there) > _LISTED:
         return [f"wrote {len(there)} files, {_size(there)}, the last of them {there[-1]}"]

@@ -1,4 +1,4 @@
-"""Parts that come from another package by their import path: an encoder, a loss, an augmentation."""
+"""Import parts, such as an encoder, a loss or an augmentation, from another package by their import path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def is_path(name: str) -> bool:
 
 
 def imported(path: str, key: str) -> Any:
-    """Return what an import path leads to; ``key`` of the configuration is named in errors.
+    """Return the object at an import path; ``key`` of the configuration is named in errors.
 
     Raises :class:`ConfigError` if the module cannot be imported, or has nothing of this name.
     """

@@ -1,4 +1,4 @@
-"""Text of the configuration and of files in Markdown: shown to the letter, whatever it holds."""
+"""Write text of the configuration and of files in Markdown, which shows it to the letter, whatever it holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPECIAL = re.compile(
 
 
 def escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is, in one line: it holds no markup, no HTML, and ends no cell."""
+    """Return a text that Markdown shows as it is, in one line, without markup, HTML or the end of a cell."""
     line = " ".join(str(text).split())
     line = re.sub(r"&(?=#?\w+;)", "&amp;", line)
     line = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line)  # before anything else it is no HTML

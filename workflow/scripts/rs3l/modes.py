@@ -1,4 +1,4 @@
-"""Modes: the kinds of classifiers, each declared once. Configuration, training, tables and figures read it."""
+"""Modes are the kinds of classifiers, each declared once for configuration, training, tables and figures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Literal
 class Mode:
     """One kind of classifier.
 
-    ``label``: its name for people. ``start``: what its network starts from, and whether its weights are trained: a
-    ``frozen`` pre-trained encoder, a pre-trained encoder that is ``tuned``, ``scratch`` (random weights, all
-    trained), a frozen ``random`` encoder, or ``none`` (no network at all). ``head``: one ``linear`` layer, a
-    ``deep`` one of five, boosted ``trees``, a ``cut``. ``space``: what the head sees: the representation ``h``,
-    the latent ``z``, jet ``observables``. ``views``: the re-simulations of the labelled events that it learns
-    from.
+    ``label`` is its name for people. ``start`` says what its network starts from and whether its weights are
+    trained: a ``frozen`` pre-trained encoder, a pre-trained encoder that is ``tuned``, ``scratch`` (random
+    weights, all trained), a frozen ``random`` encoder, or ``none`` (no network at all). ``head`` is one ``linear``
+    layer, a ``deep`` one of five, boosted ``trees``, or a ``cut``. ``space`` is what the head sees: the
+    representation ``h``, the latent ``z``, or jet ``observables``. ``views`` are the re-simulations of the
+    labelled events that it learns from.
     """
 
     name: str
@@ -29,12 +29,12 @@ class Mode:
 
     @property
     def pretrained(self) -> bool:
-        """Whether it stands on a pre-trained encoder; the others are baselines."""
+        """Whether it uses a pre-trained encoder; the others are baselines."""
         return self.start in ("frozen", "tuned")
 
     @property
     def has_network(self) -> bool:
-        """Whether there is an encoder, whose architecture plays a role."""
+        """Whether there is an encoder, whose architecture then matters."""
         return self.start != "none"
 
     @property
@@ -61,11 +61,11 @@ _ALL = (
 )
 
 MODES: Mapping[str, Mode] = MappingProxyType({mode.name: mode for mode in _ALL})
-"""All modes by name: first those on a pre-trained encoder, then the baselines."""
+"""All modes by name, first those on a pre-trained encoder, then the baselines."""
 
 
 def known(name: str) -> str:
-    """Return the name of a mode; raise :class:`ValueError` if there is none of it."""
+    """Return the name of a mode; raises :class:`ValueError` if there is no such mode."""
     if name not in MODES:
         raise ValueError(f"no mode {name!r}; known: {', '.join(MODES)}")
     return name

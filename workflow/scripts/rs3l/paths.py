@@ -1,6 +1,7 @@
 """Every file of a campaign, named once.
 
-Called with names, a method returns a path; called without, a pattern with Snakemake's wildcards.
+A method that is called with names returns a path, and one that is called without returns a pattern with
+Snakemake's wildcards.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ class CampaignPaths:
 
     # hard process and re-simulation
     def hard(self, process: str = "{process}", shard: str = "{shard}") -> str:
-        """LHE shard of hard events."""
+        """Return the LHE shard of hard events."""
         return f"{self.root}/hard/{process}/{shard}.lhe.gz"
 
     def lhe_index(self, process: str = "{process}") -> str:
-        """What the external files of a process hold."""
+        """Return the file that says what the external files of a process hold."""
         return f"{self.root}/hard/{process}/files.json"
 
     def jets(self, process: str = "{process}", variant: str = "{variant}", shard: str = "{shard}") -> str:
-        """Jets of one shard under one variant, a row per hard event."""
+        """Return the file of jets of one shard under one variant, with a row per hard event."""
         return f"{self.root}/jets/{process}/{variant}/{shard}.parquet"
 
     # data set
@@ -48,11 +49,11 @@ class CampaignPaths:
         return f"{self.root}/dataset"
 
     def split(self, split: str = "{split}") -> str:
-        """Folder of one split: its Parquet files and no others, so that one pattern reads them."""
+        """Return the folder of one split with its Parquet files and no others, so that one pattern reads them."""
         return f"{self.dataset}/{split}"
 
     def part(self, split: str = "{split}", process: str = "{process}", part: str = "{part}") -> str:
-        """One Parquet file of the data set."""
+        """Return one Parquet file of the data set."""
         return f"{self.split(split)}/{process}-{part}.parquet"
 
     @property
@@ -67,53 +68,56 @@ class CampaignPaths:
 
     @property
     def merge_provenance(self) -> str:
-        """Which shards, by which versions, the data set was made from."""
+        """The shards, and the versions of software, from which the data set was made."""
         return f"{self.dataset}/provenance.json"
 
     # training
     def model(self, run: str = "{run}") -> str:
-        """Weights of a pre-training run."""
+        """Return the file of the weights of a pre-training run."""
         return f"{self.root}/models/{run}/model.safetensors"
 
     def model_metrics(self, run: str = "{run}") -> str:
-        """Loss and diagnostics of each epoch of a pre-training run."""
+        """Return the file of the loss and diagnostics of each epoch of a pre-training run."""
         return f"{self.root}/models/{run}/metrics.csv"
 
     def model_provenance(self, run: str = "{run}") -> str:
-        """Configuration, data set and versions of a pre-training run."""
+        """Return the file of the configuration, data set and versions of a pre-training run."""
         return f"{self.root}/models/{run}/provenance.json"
 
     def latents(self, run: str = "{run}") -> str:
-        """Latents z of the test jets under a pre-training run."""
+        """Return the file of the latents z of the test jets under a pre-training run."""
         return f"{self.root}/models/{run}/latents.parquet"
 
     def latent_quality(self, run: str = "{run}") -> str:
-        """What the encoder of a pre-training run knows of the test jets, under every bootstrap replica."""
+        """Return the file of what a pre-training run knows of the test jets, under every bootstrap replica."""
         return f"{self.root}/models/{run}/quality.parquet"
 
     def live_metrics(self, run: str = "{run}") -> str:
-        """Folder of the metrics that a pre-training writes while it runs."""
+        """Return the folder of the metrics that a pre-training writes while it runs."""
         return f"{self.root}/logs/pretrain/{run}"
 
     def training_state(self, run: str = "{run}") -> str:
-        """Folder of resumable checkpoints: never an output of a rule, so that no failed job deletes it."""
+        """Return the folder of resumable checkpoints.
+
+        It is never an output of a rule, so that no failed job deletes it.
+        """
         return f"{self.root}/state/{run}"
 
     def predictions(self, task: str = "{task}", run: str = "{run}") -> str:
-        """Scores of the test jets for one task, from one pre-training run (or ``none``)."""
+        """Return the file of the scores of the test jets for one task, from one pre-training run (or ``none``)."""
         return f"{self.root}/downstream/{task}/{run}/predictions.parquet"
 
     def histories(self, task: str = "{task}", run: str = "{run}") -> str:
-        """One line per classifier trained: best epoch, epochs, validation loss."""
+        """Return the file with a line per classifier trained, with its best epoch, epochs and validation loss."""
         return f"{self.root}/downstream/{task}/{run}/history.csv"
 
     # evaluation and report
     def evaluation(self, table: str = "{table}") -> str:
-        """A table of the evaluation (CSV)."""
+        """Return a table of the evaluation (CSV)."""
         return f"{self.root}/evaluation/{table}.csv"
 
     def ablations(self, table: str = "{table}") -> str:
-        """A table of the evaluation of the ablations (CSV)."""
+        """Return a table of the evaluation of the ablations (CSV)."""
         return f"{self.root}/ablations/{table}.csv"
 
     @property
@@ -133,16 +137,16 @@ class CampaignPaths:
 
     @property
     def report(self) -> str:
-        """The report: one HTML file."""
+        """The report, which is one HTML file."""
         return f"{self.root}/report.html"
 
     def figure(self, figure: str = "{figure}", suffix: str = "svg") -> str:
-        """A figure (``svg``, ``png``) or the points that it shows (``csv``)."""
+        """Return a figure (``svg``, ``png``) or the points that it shows (``csv``)."""
         return f"{self.root}/figures/{figure}.{suffix}"
 
     # what Snakemake writes beside the outputs
     def log(self, rule: str, *wildcards: str) -> str:
-        """Log of one job."""
+        """Return the log of one job."""
         return "/".join([self.root, "logs", rule, *wildcards]) + ".log"
 
     @property
@@ -156,5 +160,5 @@ class CampaignPaths:
         return f"{self.root}/benchmarks"
 
     def benchmark(self, rule: str, *wildcards: str) -> str:
-        """Run time and memory of one job."""
+        """Return the file of the run time and memory of one job."""
         return "/".join([self.benchmarks, rule, *wildcards]) + ".jsonl"

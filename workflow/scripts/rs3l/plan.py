@@ -1,7 +1,7 @@
-"""What a campaign will cost, before it starts: jobs, core hours, memory and disk of each stage.
+"""The cost of a campaign before it starts, as jobs, core hours, memory and disk of each stage.
 
 A stage's work is counted from the configuration; its cost per job and per unit of work was measured. Both the
-counting and the scaling are linear, so that a plan is as good as the measurement: costs of other settings (VINCIA,
+counting and the scaling are linear, so that a plan is as good as the measurement. Costs of other settings (VINCIA,
 a tune, another cut) differ, and a training's number of epochs before it stops is not known in advance.
 """
 
@@ -27,15 +27,15 @@ from rs3l.errors import ConfigError, DataError
 from rs3l.figures.registry import FIGURES, figure_names
 
 CLASSIFIERS = 3
-"""Kinds of classifiers that one fine-tuning job trains per draw of labels."""
+"""Number of classifiers that one fine-tuning job trains per draw of labels."""
 LABEL_PASSES = 100
 """Passes over the labels that a classifier is assumed to need, next to one pass over the test jets."""
 FEATURES = 15
-"""Inputs of the network per candidate (named here: the features' own module needs torch)."""
+"""Number of inputs of the network per candidate, repeated here because the features' own module needs torch."""
 
 
 class Cost(Settings):
-    """Measured cost of one stage on one core; rows are jets, or hard events without one."""
+    """Measured cost of one stage on one core, where rows are jets, or hard events without one."""
 
     unit: str = Field(description="Unit of work.")
     start_s: float = Field(ge=0, description="CPU seconds of a job before its first unit.")
@@ -56,7 +56,7 @@ class EncoderCost(Settings):
 
 
 Encoders = Mapping[str, EncoderCost]
-"""Costs by encoder, as :func:`encoder_name` names it; one that is not there is taken for a DeepSets."""
+"""Costs by encoder, as :func:`encoder_name` names it; an encoder that is missing is taken for a DeepSets."""
 
 
 class CostTable(Settings):
@@ -73,7 +73,7 @@ class CostTable(Settings):
 
 @dataclass(frozen=True)
 class Work:
-    """Work of one stage: all jobs, and the largest of them."""
+    """Work of one stage, with all its jobs and the largest of them."""
 
     stage: str
     jobs: int
@@ -85,7 +85,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Line:
-    """Cost of one stage: one line of a plan."""
+    """Cost of one stage, which is one line of a plan."""
 
     work: Work
     core_hours: float
@@ -95,13 +95,13 @@ class Line:
     threads: int
 
     def wall_hours(self, cores: int) -> float:
-        """Return the time on ``cores`` cores: full rounds of the largest job, as many at once as fit."""
+        """Return the time on ``cores`` cores, in full rounds of the largest job, with as many at once as fit."""
         at_once = max(cores // self.threads, 1)
         return math.ceil(self.work.jobs / at_once) * self.job_hours
 
 
 def load_costs(path: str | Path) -> CostTable:
-    """Return the table in ``path``; raises :class:`ConfigError` if it is none."""
+    """Return the table in ``path``; raises :class:`ConfigError` if it is not a table of costs."""
     try:
         return CostTable.model_validate_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
@@ -109,7 +109,7 @@ def load_costs(path: str | Path) -> CostTable:
 
 
 def network_work(encoder: Encoder, constituents: int) -> float:
-    """Return the multiplications for one jet: of weights, and of pairs of candidates in distances or attention."""
+    """Return the multiplications for one jet, by weights and by pairs of candidates in distances or attention."""
     return encoder.multiplications(constituents)
 
 
@@ -119,7 +119,7 @@ def encoder_name(encoder: Encoder) -> str:
 
 
 def _network(settings: Pretrain, encoders: Encoders, use: Literal["training", "inference"]) -> float:
-    """Return the time for a jet relative to the default network; a finished model is taken for the base's."""
+    """Return the time for a jet relative to the default network, where a finished model counts as the base's."""
     usual = network_work(DeepSets(), Pretrain().constituents)
     cost = encoders.get(encoder_name(settings.encoder))
     relative = network_work(settings.encoder, settings.constituents) / usual
@@ -278,8 +278,8 @@ def scaled(config: Campaign, jets: float, costs: CostTable) -> Campaign:
 def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
     """Return ``costs`` with what the finished campaign ``root`` of ``config`` took.
 
-    The start of a job and the memory per row stay those of ``costs``: one campaign cannot tell them. Raises
-    :class:`DataError` if a stage has no benchmark file.
+    The start of a job and the memory per row stay those of ``costs``, because one campaign cannot tell them.
+    Raises :class:`DataError` if a stage has no benchmark file.
     """
     stages = {
         stage: _measured_stage(Path(root), work_of(stage, config, costs.encoders), costs.stages[stage])
@@ -296,7 +296,7 @@ def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
 
 
 def _benchmark_files(root: Path, stage: str) -> list[Path]:
-    """Return the benchmark files of a stage; its rules have other names in some cases."""
+    """Return the benchmark files of a stage, whose rules have other names in some cases."""
     names = {"figures": ["plot"], "resimulate": ["resimulate", "resimulate_together"]}.get(stage, [stage])
     folder = root / "benchmarks"
     found = [path for n in names for path in (*folder.glob(f"{n}.jsonl"), *(folder / n).rglob("*.jsonl"))]
@@ -335,7 +335,7 @@ def _measured_stage(root: Path, work: Work, cost: Cost) -> Cost:
 
 
 def _digits(value: float) -> float:
-    """Return three digits: more were not measured."""
+    """Return three digits, because no more were measured."""
     return float(f"{value:.3g}")
 
 

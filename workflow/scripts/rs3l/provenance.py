@@ -1,4 +1,4 @@
-"""What a result was made from."""
+"""The versions and the commit from which a result was made."""
 
 from __future__ import annotations
 

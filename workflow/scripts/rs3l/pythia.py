@@ -1,4 +1,4 @@
-"""Pythia 8: import, settings, checks."""
+"""Import Pythia 8, and apply and check its settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REFUSED = {
     "vincia:enhancefac": "the weights that Pythia 8.317 gives for VINCIA's enhanced branchings are wrong (their "
     "mean is 1.22 for a factor of 1.2, not 1); leave it out, or use Enhancements:doEnhance and the default shower",
 }
-"""Settings that Pythia takes and that would give wrong results, by the beginning of their key in lower case."""
+"""Settings that Pythia takes but that would give wrong results, by the beginning of their key in lower case."""
 
 
 def _is_off(value: PythiaValue) -> bool:
@@ -40,7 +40,7 @@ def _is_off(value: PythiaValue) -> bool:
 
 
 def pythia_module() -> ModuleType:
-    """Return the module of Pythia 8: ``pythia8`` (conda-forge) or ``pythia8mc`` (PyPI)."""
+    """Return the module of Pythia 8, which is ``pythia8`` (conda-forge) or ``pythia8mc`` (PyPI)."""
     for name in ("pythia8", "pythia8mc"):
         try:
             return importlib.import_module(name)
@@ -53,7 +53,7 @@ def pythia_module() -> ModuleType:
 
 
 def new_pythia() -> Any:
-    """Return an instance of Pythia with default settings that prints nothing; or its messages (``reason``)."""
+    """Return an instance of Pythia with default settings that prints nothing, or its messages (``reason``)."""
     pythia = pythia_module().Pythia("", False)
     apply_settings(pythia, {"Print:init": False, "Print:next": False} if speaks() else {"Print:quiet": True})
     return pythia
@@ -71,7 +71,7 @@ def installed_version() -> str:
 
 
 def setting_line(key: str, value: PythiaValue) -> str:
-    """Return the line that Pythia reads for one setting: booleans as on and off."""
+    """Return the line that Pythia reads for one setting, with booleans as on and off."""
     if isinstance(value, bool):
         return f"{key} = {'on' if value else 'off'}"
     return f"{key} = {value}"
@@ -92,7 +92,7 @@ def _why(key: str, value: PythiaValue) -> str:
 
 
 class Charges:
-    """Electric charges from Pythia's particle data, which know the hadrons of other generators, too."""
+    """Electric charges from Pythia's particle data, which include the hadrons of other generators."""
 
     def __init__(self, pythia: Any = None) -> None:
         """Use the data of ``pythia``, or those of a new one."""
@@ -111,7 +111,8 @@ class Charges:
 def check_settings(config: Campaign) -> None:
     """Check every Pythia setting of the configuration before any event is simulated.
 
-    Raises :class:`ConfigError` that lists the keys' paths. Takes about 0.1 s: no process is initialised.
+    Raises :class:`ConfigError` that lists the keys' paths. This takes about 0.1 s, because no process is
+    initialised.
     """
     pythia = new_pythia()
     blocks = {

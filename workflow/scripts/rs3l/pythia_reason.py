@@ -1,7 +1,7 @@
-"""What Pythia itself says of a failure.
+"""Pythia's own reason for a failure.
 
-Pythia runs without a word: most of its messages are about attempts that it repeats, and each is printed once in
-the life of an instance. What has failed for good is done again by a new instance that may speak. An event has
+Pythia runs silently, because most of its messages are about attempts that it repeats, and each is printed once in
+the life of an instance. What has failed for good is done again by a new instance that may print. An event has
 seeds of its own, so that it fails in the same way.
 """
 
@@ -17,11 +17,11 @@ from contextvars import ContextVar
 from typing import BinaryIO
 
 MOST = 6
-"""Messages that are repeated; the last one is always among them."""
+"""Largest number of messages that are repeated; the last one is always among them."""
 _BEGIN = " PYTHIA "
 _WARNING = "Warning"
 _END = "reached end of Les Houches Events File"
-"""Said after an event that failed at the process level, since the next one is asked for."""
+"""Message after an event that failed at the process level, because the next one is asked for."""
 _speaks = ContextVar("_speaks", default=False)
 
 
@@ -33,7 +33,7 @@ def speaks() -> bool:
 def reason(repeat: Callable[[], object]) -> str:
     """Return Pythia's own words while ``repeat`` fails again, with a Pythia that it makes itself.
 
-    Whatever ``repeat`` raises is left out: the first failure is the one to report.
+    Whatever ``repeat`` raises is left out, because the first failure is the one to report.
     """
     if speaks():  # this is the repetition
         return ""
@@ -64,7 +64,7 @@ def said(text: str) -> str:
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
-    """Lead the standard output of this process, C++ included, into a file as long as the context lasts."""
+    """Redirect the standard output of this process, C++ included, into a file as long as the context lasts."""
     _flush()
     before = os.dup(1)
     with _scratch() as stream:
@@ -92,7 +92,7 @@ def _flush() -> None:
 
 
 def _scratch() -> BinaryIO:
-    """Return a file of this process alone: in memory where there is such a thing, since the disk may be full."""
+    """Return a file of this process alone, in memory where that is possible, since the disk may be full."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("pythia"), "w+b")
     return tempfile.TemporaryFile()

@@ -1,4 +1,4 @@
-"""Values that are there twice, as fingerprints of hard events may be (no physics, so that the merge may ask)."""
+"""Find values that occur twice, such as fingerprints of hard events (no physics, so that the merge may ask)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 def first_repeated(values: npt.NDArray[np.uint64]) -> tuple[int, int, int] | None:
     """Return the places of the earliest of ``values`` [N] that comes again and of its copy, and how many copies.
 
-    None if all differ. Memory: a copy of ``values``.
+    Returns None if all differ. This takes the memory of a copy of ``values``.
     """
     ordered = np.sort(values)
     again = ordered[1:][ordered[1:] == ordered[:-1]]

@@ -1,4 +1,4 @@
-"""Runs: a pre-training of a method with a seed, or the lack of one. Everybody names them as here."""
+"""Runs are pre-trainings of a method with a seed, or the lack of one, and are named here for everybody."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 BASELINE = "none"
-"""The run without pre-training; ``none_<method>_s0``: the same for a method whose networks differ."""
+"""The run without pre-training; ``none_<method>_s0`` is the same for a method whose networks differ."""
 
 
 def is_baseline(name: str) -> bool:
@@ -19,8 +19,8 @@ def is_baseline(name: str) -> bool:
 class Run:
     """One run.
 
-    ``method``: as in the column of that name in all tables: a method or an ablation of the campaign, ``none``, or
-    ``none_<method>`` for its networks without pre-training. ``seed``: number of the pre-training, 0 upwards.
+    ``method`` is the entry of that column in all tables: a method or an ablation of the campaign, ``none``, or
+    ``none_<method>`` for its networks without pre-training. ``seed`` is the number of the pre-training, 0 upwards.
     """
 
     method: str
@@ -28,7 +28,7 @@ class Run:
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """Return the run of a name; raises :class:`ValueError` if it is none."""
+        """Return the run of a name; raises :class:`ValueError` if it is not the name of a run."""
         if name == BASELINE:
             return cls(BASELINE)
         method, _, seed = name.rpartition("_s")
@@ -38,7 +38,7 @@ class Run:
 
     @classmethod
     def of_file(cls, path: str | Path) -> Self:
-        """Return the run of a file of its folder: a model, its metrics, its latents."""
+        """Return the run of a file of its folder, such as a model, its metrics or its latents."""
         return cls.parse(Path(path).parent.name)
 
     @property
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def settings_of(self) -> str:
-        """The method whose network it has; empty for ``none``, which has that of the block ``pretrain``."""
+        """The method whose network it has, empty for ``none``, which has that of the block ``pretrain``."""
         return self.method.removeprefix(BASELINE).removeprefix("_") if self.baseline else self.method
 
     def __str__(self) -> str:

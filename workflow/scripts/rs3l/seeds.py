@@ -1,4 +1,4 @@
-"""Counter-based seeds: a random number belongs to a stage of one event and is addressed, not drawn."""
+"""Counter-based seeds, with which a random number belongs to a stage of one event and is addressed, not drawn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PYTHIA_MAX_SEED = 900_000_000
 _INDEX_BITS = 40
 _ROUNDS = 6
 _HALF = 15
-"""Bits of half a word of the Feistel network: 2^30 words are the fewest that hold all seeds."""
+"""Bits of half a word of the Feistel network, where 2^30 words are the fewest that hold all seeds."""
 _WORD = (1 << 64) - 1
 Words = npt.NDArray[np.uint64]
 
@@ -33,14 +33,14 @@ def keyed_hash(key: int, *words: str | int) -> int:
 def seed(campaign_seed: int, process: str, event: int, stage: Stage, stream: str) -> int:
     """Return the Pythia seed, in 1 ... 900 000 000, of one stage of one hard event.
 
-    ``event`` is the index of the hard event within its process, ``stream`` the name of the variant whose
-    random numbers are used (``"nominal"`` for the stages that a variant shares with the nominal one).
+    ``event`` is the index of the hard event within its process, ``stream`` the name of the variant whose random
+    numbers are used (``"nominal"`` for the stages that a variant shares with the nominal one).
 
     The seed of the stage ``hard`` *is* the event. It is a permutation of the index, so that no two events of a
     process have the same; there are 900 000 000, and :class:`ValueError` is raised beyond. The seeds of the other
-    stages are hashes, which collide as birthdays do: of 100,000 events, about 6 pairs share the seed of their
-    shower. That is harmless: the two are different hard events, so that the same random numbers are compared with
-    other probabilities and lead to another shower; no event is there twice.
+    stages are hashes, which collide as birthdays do. Of 100,000 events, about 6 pairs share the seed of their
+    shower. That is harmless, because the two are different hard events, so that the same random numbers are
+    compared with other probabilities and lead to another shower. No event is there twice.
     """
     if stage not in STAGES:
         raise ValueError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}")
@@ -51,7 +51,7 @@ def seed(campaign_seed: int, process: str, event: int, stage: Stage, stream: str
 
 
 def hard_seeds(campaign_seed: int, process: str, first: int, events: int, stream: str = "nominal") -> Words:
-    """Return the seeds [E] of the stage ``hard`` of consecutive events: those of :func:`seed`, many at a time."""
+    """Return the seeds [E] of the stage ``hard`` of consecutive events, which are those of :func:`seed`."""
     _check_range(first, first + events - 1)
     keys, result = _round_keys(campaign_seed, process, stream), np.arange(first, first + events, dtype=np.uint64)
     outside = np.ones(events, bool)
@@ -65,8 +65,8 @@ def permuted(keys: Sequence[int], index: int, size: int, half: int) -> int:
     """Return the place of ``index`` in a permutation of 0 ... ``size`` - 1, at most 4^``half`` (cycle walking).
 
     The network permutes all words of 2 ``half`` bits. From an index below ``size``, it is followed to the next
-    word below ``size``: the cycle of words comes back to the index itself at last, and no other index leads to
-    that word (J. Black and P. Rogaway, CT-RSA 2002).
+    word below ``size``. There is one, because the cycle of words comes back to the index itself at last, and no
+    other index leads to that word (J. Black and P. Rogaway, CT-RSA 2002).
     """
     index = _network(keys, index, half)
     while index >= size:
@@ -75,7 +75,7 @@ def permuted(keys: Sequence[int], index: int, size: int, half: int) -> int:
 
 
 def _network(keys: Sequence[int], word: Any, half: int) -> Any:
-    """Permute words of 2 ``half`` bits, one or an array: any Feistel network can be run backwards."""
+    """Permute words of 2 ``half`` bits, one or an array, because any Feistel network can be run backwards."""
     mask = (1 << half) - 1
     left, right = word >> half, word & mask
     for key in keys:
@@ -101,22 +101,22 @@ def _check_range(first: int, last: int) -> None:
 
 
 def process_code(process: str) -> int:
-    """Return a 22-bit code of the process name: stable when processes are added or reordered."""
+    """Return a 22-bit code of the process name, which is stable when processes are added or reordered."""
     return keyed_hash(0, "process", process) >> 42
 
 
 def event_id(process: str, event: int) -> int:
-    """Return the int64 key of a hard event: the code of its process (22 bits), then its index (40 bits)."""
+    """Return the int64 key of a hard event, with the code of its process (22 bits), then its index (40 bits)."""
     if not 0 <= event < 1 << _INDEX_BITS:
         raise ValueError(f"event index {event} is outside 0 ... 2^{_INDEX_BITS} - 1")
     return (process_code(process) << _INDEX_BITS) | event
 
 
 def event_index(key: int) -> int:
-    """Return the index of a hard event within its process: the inverse of :func:`event_id`."""
+    """Return the index of a hard event within its process, as the inverse of :func:`event_id`."""
     return key & ((1 << _INDEX_BITS) - 1)
 
 
 def uniform(campaign_seed: int, *words: str | int) -> float:
-    """Return a number in [0, 1) that belongs to ``words``, e.g. to the split of one hard event."""
+    """Return a number in [0, 1) that belongs to ``words``, for example to the split of one hard event."""
     return keyed_hash(campaign_seed, *words) / 2.0**64

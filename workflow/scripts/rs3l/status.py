@@ -1,6 +1,6 @@
-"""How far a campaign is, from its configuration and its files alone: nothing is locked, no engine is asked.
+"""The progress of a campaign, from its configuration and its files alone, without a lock or an engine.
 
-Which finished jobs would run again, because a setting was changed, is not known here: `snakemake -n` says that.
+It is not known here which finished jobs would run again because a setting was changed; `snakemake -n` says that.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from rs3l.figures.registry import figures_of
 from rs3l.paths import CampaignPaths, shard_name
 
 SAMPLE = 200
-"""Benchmark files that are read per stage, at most: enough for a mean, few for a shared file system."""
+"""Largest number of benchmark files read per stage, enough for a mean and few for a shared file system."""
 _TAIL = 64 * 1024
 """Bytes at the end of a log in which the cause of a failure is looked for."""
 _NAMED = re.compile(r"^(error: |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ERROR )")
-"""How the scripts name a failure; libraries that log in their own format may use the word for less."""
+"""The way the scripts name a failure; libraries that log in their own format may use the word for less."""
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job: its outputs, its log and benchmark, and the hard events that it works on."""
+    """One job with its outputs, its log and benchmark, and the hard events that it works on."""
 
     outputs: tuple[str, ...]
     log: str
@@ -48,7 +48,7 @@ class Failure:
 class StageStatus:
     """Counts and means of one stage; ``seconds`` per job and ``rate`` (events/s) are None until measured.
 
-    ``begun``: jobs with a log, but neither an output nor an error: they run, or were killed.
+    ``begun`` counts jobs with a log, but neither an output nor an error, which run or were killed.
     """
 
     name: str
@@ -61,7 +61,7 @@ class StageStatus:
 
     @property
     def left(self) -> int:
-        """Jobs that are not done."""
+        """Number of jobs that are not done."""
         return self.planned - self.done
 
     def seconds_left(self, cores: int) -> float | None:

@@ -8,14 +8,14 @@ import sys
 
 
 def speak_any_locale() -> None:
-    """Let stdout and stderr write what their encoding does not have as an escape, in place of an error."""
+    """Let stdout and stderr write an escape, and not fail, for characters that their encoding does not have."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def argument_text(argument: str) -> str:
-    """Return an argument of the command line as its bytes say in UTF-8, which Python reads by the locale.
+    """Return an argument of the command line as its bytes say in UTF-8, because Python reads it by the locale.
 
     An argument that is no UTF-8 comes back as it is.
     """

@@ -1,4 +1,4 @@
-"""Arrays by what they hold. A name says how many bits: 32 for what networks see, 64 for everything else."""
+"""Arrays named by their content, with 32 bits for what networks see and 64 for everything else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ Floats32 = NDArray[np.float32]
 Floats64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Counts = NDArray[np.integer[Any]]
-"""Integers of any size, e.g. of bootstrap replicas."""
+"""Integers of any size, such as those of bootstrap replicas."""
 Bools = NDArray[np.bool_]
 Array = NDArray[Any]

@@ -1,1 +1,1 @@
-"""The data set: what the merge writes and all later stages read."""
+"""The data set that the merge writes and all later stages read."""

@@ -1,4 +1,4 @@
-"""The data set described for people: a card in the form that dataset hubs use."""
+"""Describe the data set for people, in a card of the form that dataset hubs use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
 
 
 def _front_matter(campaign: str) -> str:
-    """Return what Hugging Face hubs read; `validation` is their name of the split, with this card or without."""
+    """Return the front matter that Hugging Face hubs read; `validation` is their name of the split in any case."""
     names = {"val": "validation"}
     files = "\n".join(
         f"      - split: {names.get(split, split)}\n        path: {split}/*.parquet" for split in SPLITS
@@ -56,7 +56,10 @@ def _origin(manifest: Mapping[str, Any]) -> str:
 
 
 def _efficiency(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the section on matching; imported files do not say how many hard events had no jet."""
+    """Return the section on matching, or none for imported files.
+
+    Imported files do not say how many hard events had no jet.
+    """
     if "source" in manifest:
         return []
     return [

@@ -1,8 +1,9 @@
-"""Checksums that the writer of a file leaves with it: damage after writing is found when the file is read.
+"""Checksums that the writer of a file leaves with it, so that damage is found when the file is read.
 
-Parquet: in its metadata. The header's checksum covers every entry of the metadata, and one of them is the checksum
-of the values. So a header is checked without its values, and both are checked before a value is used.
-JSON: an entry ``sha256`` over all others. Text: in a file ``<name>.sha256`` beside it, as ``sha256sum`` writes it.
+A Parquet file has them in its metadata. The header's checksum covers every entry of the metadata, one of which is
+the checksum of the values. A header is therefore checked without its values, and both are checked before a value
+is used. A JSON file has an entry ``sha256`` over all others. A text has a file ``<name>.sha256`` beside it, as
+``sha256sum`` writes it.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from rs3l.files import sha256, write_text
 from rs3l.paths import checksum_of
 
 VALUES = "rs3l.values_sha256"
-"""Entry of the metadata: checksum of the values."""
+"""Entry of the metadata for the checksum of the values."""
 HEADER = "rs3l.header_sha256"
-"""Entry of the metadata: checksum of all other entries."""
+"""Entry of the metadata for the checksum of all other entries."""
 COLUMNS = "rs3l.columns"
-"""Entry of the metadata: names and types of the columns."""
+"""Entry of the metadata for the names and types of the columns."""
 COLLAPSED = "rs3l.collapsed"
-"""Entry of the metadata: signs that the pre-training behind the values collapsed."""
+"""Entry of the metadata for signs that the pre-training behind the values collapsed."""
 JSON = "sha256"
-"""Entry of a JSON file: checksum of all other entries."""
+"""Entry of a JSON file for the checksum of all other entries."""
 
 
 class ValuesDigest:
     """SHA-256 of the names and values of a table that comes in pieces.
 
-    The same for any pieces, and whatever lies under a null: every column has its own sums, over which values
-    are valid, the lengths of lists, and the valid values.
+    It is the same for any pieces, and whatever lies under a null, because every column has its own sums, over
+    which values are valid, the lengths of lists, and the valid values.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class ValuesDigest:
         self._sums: dict[str, list[Any]] = {}
 
     def update(self, table: pa.Table) -> None:
-        """Add the rows of ``table``; all pieces have the same columns."""
+        """Add the rows of ``table``, which has the same columns as all other pieces."""
         for name in table.column_names:
             sums = self._sums.setdefault(name, [])
             for i, piece in enumerate(_pieces(table[name].combine_chunks())):
@@ -86,7 +87,7 @@ def _pieces(array: pa.Array) -> Iterator[Any]:
 
 
 def _characters(values: pa.StringArray) -> Any:
-    """Return the bytes of all strings, one after the other; there is no null."""
+    """Return the bytes of all strings, one after the other; there must be no null."""
     _, offsets, characters = values.buffers()
     width = np.int64 if pa.types.is_large_string(values.type) else np.int32
     ends = np.frombuffer(offsets, width)[values.offset : values.offset + len(values) + 1]
@@ -144,7 +145,7 @@ def write_sealed(path: str | Path, table: pa.Table, row_group_size: int | None =
 
 
 def intact_parquet(path: str | Path) -> Path:
-    """Return ``path`` once it is known to be the file that :class:`SealedWriter` wrote; all its values are read.
+    """Return ``path`` after reading all its values to verify that it is what :class:`SealedWriter` wrote.
 
     Raises :class:`DataError` if it is missing, damaged, or holds no checksums.
     """
@@ -167,7 +168,7 @@ def intact_parquet(path: str | Path) -> Path:
 
 
 def _expected(path: str | Path, file: pq.ParquetFile) -> str:
-    """Return the checksum of the values in the header of a file, once the header is known to be right."""
+    """Return the checksum of the values in the header of a file, after verifying the header."""
     found = (file.metadata.metadata or {}).items()
     entries = {key.decode(): value.decode() for key, value in found if key.startswith(b"rs3l.")}
     if not {HEADER, VALUES, COLUMNS} & entries.keys():
@@ -178,7 +179,7 @@ def _expected(path: str | Path, file: pq.ParquetFile) -> str:
 
 
 def _columns(schema: pa.Schema) -> str:
-    """Return names, types and whether there may be nulls; Parquet calls the entries of lists its own way."""
+    """Return names, types and nullability of columns, without Parquet's own name for the entries of lists."""
     return "; ".join(str(field) for field in schema).replace("<element: ", "<item: ")
 
 
@@ -188,7 +189,7 @@ def sealed_json(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_json(path: str | Path, value: Mapping[str, Any]) -> None:
-    """Raise :class:`DataError` if the object in ``path`` has a checksum, and not that of its entries."""
+    """Raise :class:`DataError` if the object in ``path`` has a checksum that is not that of its entries."""
     if JSON in value and value[JSON] != _json_sha256(value):
         raise DataError(f"{path}: its contents were changed after it was written; delete it and run again")
 
@@ -202,15 +203,15 @@ def _json_sha256(value: Mapping[str, Any]) -> str:
 def write_checked(path: str | Path, text: str) -> None:
     """Write ``text`` atomically, and its checksum beside it."""
     record = Path(checksum_of(str(path)))
-    record.unlink(missing_ok=True)  # killed in between, a new file has no checksum, never that of the old one
+    record.unlink(missing_ok=True)  # killed in between, it leaves no checksum rather than that of the old file
     write_text(path, text)
     write_text(record, f"{hashlib.sha256(text.encode()).hexdigest()}  {Path(path).name}\n")
 
 
 def intact_text(path: str | Path) -> Path:
-    """Return ``path`` once its bytes are those that belong to the checksum beside it; without one, as it is.
+    """Return ``path`` if its bytes match the checksum beside it, or if there is no checksum.
 
-    Raises :class:`DataError` if they are not, or if the file is missing and its checksum is not.
+    Raises :class:`DataError` if they do not match, or if the file is missing but its checksum is not.
     """
     record = Path(checksum_of(str(path)))
     try:

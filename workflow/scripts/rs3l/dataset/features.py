@@ -1,6 +1,6 @@
 """The 15 inputs per candidate of RS3L (arXiv:2403.07066), derived from the raw columns.
 
-Shapes: B jets, N padded candidates, F = 15 features. Masks: True = real candidate.
+Shapes count B jets, N padded candidates and F = 15 features. Masks are True for a real candidate.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ FEATURES = (
 """Names of the features, in the order of the authors' code."""
 
 FLAGS = len(CLASSES)
-"""The last features are flags of the candidate's class."""
+"""Number of the last features, which are flags of the candidate's class."""
 
 
 def features(jets: JetBatch) -> Tensor:
     """Return the features [B, N, 15], zero at padding.
 
-    pT and energy in GeV, d0 and dz in mm, angles relative to the jet axis.
+    pT and energy are in GeV, d0 and dz in mm, and angles are relative to the jet axis.
     """
     raw, mask = jets.candidates, jets.mask
     pt, deta, dphi, energy, charge, kind, d0, dz = raw.unbind(dim=-1)

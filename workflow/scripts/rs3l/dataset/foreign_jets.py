@@ -1,7 +1,7 @@
-"""Jets in any Parquet file with our columns, e.g. one that pandas wrote, for a network that is trained already.
+"""Read jets for a trained network from any Parquet file with our columns, such as one that pandas wrote.
 
-Needed are the axis and energy of the jet and the eight lists of its candidates, in the units of the data set.
-Lists may have any order, numbers any width; other columns may be missing.
+The axis and energy of the jet and the eight lists of its candidates are needed, in the units of the data set.
+Lists may have any order and numbers any width; other columns may be missing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _Lists = pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray
 
 
 def read_jets(path: str | Path, constituents: int) -> Iterator[tuple[pa.Table, JetStore]]:
-    """Yield the columns of a file that are no lists, and its jets, some thousand at a time.
+    """Yield the columns of a file that are no lists, and its jets, some thousands at a time.
 
     Raises :class:`DataError` if it is no Parquet file, lacks columns, or holds values that cannot be used.
     """
@@ -62,7 +62,7 @@ def _scalars(table: pa.Table) -> pa.Table:
 
 
 def _store(path: Path, table: pa.Table, constituents: int) -> JetStore:
-    """Return the jets of a table; each counts as an event of its own."""
+    """Return the jets of a table, each of which counts as an event of its own."""
     columns = {name: _jet_column(path, table, name) for name in JET_COLUMNS}
     columns |= {name: _list_column(path, table, name) for name in CANDIDATE_COLUMNS}
     n = table.num_rows
@@ -106,7 +106,7 @@ def _cast(path: Path, name: str, values: pa.Array, kind: pa.DataType) -> pa.Arra
 
 
 def _by_pt(table: pa.Table) -> pa.Table:
-    """Return ``table`` with the candidates of each jet by descending pT, as networks are shown the hardest."""
+    """Return ``table`` with the candidates of each jet by descending pT, because networks see the hardest."""
     lists = {name: table[name].combine_chunks() for name in CANDIDATE_COLUMNS}
     offsets = lists["cand_pt"].offsets
     jet = np.repeat(np.arange(table.num_rows), np.diff(offsets.to_numpy()))
@@ -116,7 +116,7 @@ def _by_pt(table: pa.Table) -> pa.Table:
         return table
     for name, column in lists.items():
         if len(column.values) != len(order):
-            return table  # lists of different lengths, which the reader refuses by name
+            return table  # the reader refuses lists of different lengths by name
         index = table.schema.get_field_index(name)
         table = table.set_column(
             index, name, pa.ListArray.from_arrays(offsets, column.values.take(pa.array(order)))

@@ -1,4 +1,4 @@
-"""A file of jets, written a few events at a time."""
+"""Write a file of jets a few events at a time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ ROW_GROUP = 1_000
 
 
 class JetsFile:
-    """Writer of rows of ``jets_schema``: memory is that of a row group, and the bytes do not depend on the pieces.
+    """Writer of rows of ``jets_schema`` that holds one row group in memory.
 
-    ``status``: number of rows with each status so far; ``first_failed``: the first row of an event that failed.
+    The bytes do not depend on the pieces in which rows are written. ``status`` is the number of rows with each
+    status so far, and ``first_failed`` is the first row of an event that failed.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Open the file; it is complete after :meth:`finish`."""
         schema = jets_schema()
-        # Without Arrow's own copy of the schema, which would hide the metadata that are added at the end.
+        # Arrow's own copy of the schema would hide the metadata that are added at the end.
         self._writer = pq.ParquetWriter(path, schema, store_schema=False, **parquet_options(schema))
         self._waiting = schema.empty_table()
         self._digest = ValuesDigest()
@@ -43,7 +44,7 @@ class JetsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file; an error on the way is the one to see, not that the file cannot be closed."""
+        """Close the file, without hiding an earlier error behind one of closing it."""
         with contextlib.nullcontext() if error is None else contextlib.suppress(OSError):
             self._writer.close()
 

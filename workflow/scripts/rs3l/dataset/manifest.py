@@ -1,4 +1,4 @@
-"""The manifest of a data set: what it holds, and whether its files are those that were written."""
+"""The manifest of a data set, which lists its contents and the checksums of its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMAT = 1
 """Format of the manifest."""
 
 COUNTS = ("matching_efficiency", "matching_efficiency_two_variants", "matching_efficiency_all_variants")
-"""What the merge counts of each process, and a data set that was imported does not know."""
+"""Counts of the merge for each process, which an imported data set does not know."""
 
 
 def _inside(path: str) -> str:
@@ -28,13 +28,13 @@ def _inside(path: str) -> str:
 
 
 class _Strict(BaseModel):
-    """Entries that are read; there may be others."""
+    """Base of models that name the entries that are read; there may be others."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
 
 class Part(_Strict):
-    """One Parquet file: the events of a process in a split, and the jets (rows) that they have."""
+    """One Parquet file, with the events of a process in a split, and the jets (rows) that they have."""
 
     path: Annotated[str, AfterValidator(_inside)]
     split: Split
@@ -45,7 +45,7 @@ class Part(_Strict):
 
 
 class ProcessCounts(_Strict):
-    """What the data set says of a process; an imported one does not know the matching efficiencies."""
+    """The entries of a process in the data set; an imported one does not know the matching efficiencies."""
 
     label: str
     use: str
@@ -71,7 +71,7 @@ class Manifest(_Strict):
     _folder: Path = PrivateAttr(Path())
 
     def files(self, split: str | None = None, process: str | None = None) -> list[Part]:
-        """Return the files of a split and of a process (None: of all), in the order of the manifest."""
+        """Return the files of a split and of a process (None means all), in the order of the manifest."""
         return [
             part
             for part in self.parts
@@ -79,7 +79,7 @@ class Manifest(_Strict):
         ]
 
     def path(self, part: Part) -> Path:
-        """Return where a file is."""
+        """Return the path of a file."""
         return self._folder / part.path
 
     def events(self, split: str | None = None, process: str | None = None) -> int:
@@ -92,7 +92,7 @@ class Manifest(_Strict):
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """Return the data set's manifest, after a look at its structure and its checksum.
+    """Return the data set's manifest after checking its structure and its checksum.
 
     Raises :class:`DataError` if it is missing, damaged, malformed or of another format.
     """
@@ -116,7 +116,7 @@ def _read(path: str | Path) -> Any:
 
 
 def _checked(path: str | Path, values: Mapping[str, Any]) -> Manifest:
-    """Return the manifest; raise :class:`DataError` if it lacks what is read of it, or has it in another form."""
+    """Return the manifest; raise :class:`DataError` if an entry that is read is missing or malformed."""
     try:
         manifest = Manifest.model_validate(values)
     except ValidationError as error:
@@ -155,7 +155,7 @@ def check_names(path: str | Path, kind: str, names: Sequence[str], known: Collec
 
 
 def verified(path: Path, expected: str) -> Path:
-    """Return ``path`` once it is known to be the file that the manifest names."""
+    """Return ``path`` after verifying that it is the file that the manifest names."""
     if not path.is_file():
         raise DataError(f"{path}: named in the manifest, and missing; delete the manifest and run again")
     if sha256(path) != expected:

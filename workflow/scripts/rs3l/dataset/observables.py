@@ -19,7 +19,7 @@ from rs3l.errors import DataError
 def load_columns(
     manifest_path: str | Path, split: str, store: JetStore, names: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
-    """Return the columns ``names``, each [J], of the jets of ``store``, as it was read of ``split``."""
+    """Return the columns ``names``, each [J], of the jets of ``store``, as it was read from ``split``."""
     manifest = read_manifest(manifest_path)
     files = [part for process in store.process_names for part in manifest.files(split, process)]
     table = pa.concat_tables(_read(manifest.path(part), ["event_id", *names], store) for part in files)

@@ -11,8 +11,8 @@ import pyarrow as pa
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     """Return the options of the Parquet writer.
 
-    Byte-stream split halves the size of floating-point columns. Charges and PDG codes have few values: with
-    dictionaries they are smaller, and read in half of the time.
+    Byte-stream split halves the size of floating-point columns. Charges and PDG codes have few values, so that
+    with dictionaries they are smaller and are read in half of the time.
     """
     lists = [field for field in schema if pa.types.is_list(field.type)]
     return {

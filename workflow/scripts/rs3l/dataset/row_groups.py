@@ -1,4 +1,4 @@
-"""The row groups of a split of the data set: what is read at a time, where the whole would not fit in memory."""
+"""The row groups of a split of the data set, which are read singly where the whole would not fit in memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from rs3l.errors import DataError
 
 @dataclass(frozen=True)
 class RowGroup:
-    """One row group: the views of some hard events of one process, all of them.
+    """One row group, with all views of some hard events of one process.
 
-    ``values`` is the length of its longest column, lists flattened: at least the number of candidates.
+    ``values`` is the length of its longest column with lists flattened, which is at least the number of
+    candidates.
     """
 
     path: Path
@@ -28,7 +29,7 @@ class RowGroup:
     values: int
 
     def read(self, columns: Iterable[str] | None = None) -> pa.Table:
-        """Return its rows, by default all columns of the data set.
+        """Return its rows, by default with all columns of the data set.
 
         Raises :class:`DataError` if the file cannot be read, or lacks a column.
         """
@@ -53,8 +54,8 @@ def row_groups(
 ) -> list[RowGroup]:
     """Return the row groups of one split, in the order of ``processes`` and then of the manifest.
 
-    Raises :class:`DataError` if the manifest or a file of it is missing, foreign or (with ``verify``, which
-    reads every file once) changed, or if a row group cuts an event.
+    Raises :class:`DataError` if the manifest or a file of it is missing, foreign or (with ``verify``, which reads
+    every file once) changed, or if a row group cuts an event.
     """
     manifest = read_manifest(manifest_path)
     check_names(manifest_path, "process", processes, manifest.processes)
@@ -84,7 +85,10 @@ def _group(path: Path, process: str, index: int, metadata: pq.RowGroupMetaData) 
 
 
 def _check_events(path: Path, metadata: pq.FileMetaData) -> None:
-    """Events are in order of their key: the last of a row group must come before the first of the next."""
+    """Raise :class:`DataError` if a row group cuts an event or events are not in order of their key.
+
+    The last event of a row group must come before the first of the next.
+    """
     column = metadata.schema.names.index("event_id")
     last = -1
     for i in range(metadata.num_row_groups):

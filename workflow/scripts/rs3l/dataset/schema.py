@@ -1,6 +1,6 @@
 """Columns of the two tables: jets (one row per hard event) and data set (one row per matched view).
 
-GeV, mm, radians. Candidates are sorted by descending pT.
+Units are GeV, mm and radians. Candidates are sorted by descending pT.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import pyarrow as pa
 
 
 class Status(enum.IntEnum):
-    """What became of a hard event under one variant."""
+    """The result of a hard event under one variant."""
 
     OK = 0
     NO_JET = 1  # no jet above the pT cut within the radius of the anchor
     REJECTED = 2  # the jet fails the eta or mass cut
     FAILED = 3  # the generator could not complete the event
-    SKIPPED = 4  # not simulated: its split is not among those of the variant
+    SKIPPED = 4  # not simulated, because its split is not among those of the variant
 
 
 CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
@@ -30,7 +30,7 @@ CANDIDATE_COLUMNS: dict[str, pa.DataType] = {
     "cand_d0": pa.float32(),
     "cand_dz": pa.float32(),
 }
-"""List columns, one entry per candidate."""
+"""List columns, with one entry per candidate."""
 
 JET_COLUMNS: dict[str, pa.DataType] = {
     "jet_pt": pa.float32(),
@@ -44,7 +44,7 @@ JET_COLUMNS: dict[str, pa.DataType] = {
     "jet_tau32": pa.float32(),
     "jet_n_constituents": pa.int32(),
 }
-"""The whole jet: ``jet_n_constituents`` counts before the cap on stored candidates.
+"""Columns of the whole jet, in which ``jet_n_constituents`` counts before the cap on stored candidates.
 
 N2 and the ratios of N-subjettiness are NaN where undefined (0 / 0), or if not computed.
 """
@@ -58,20 +58,20 @@ HARD_COLUMNS: dict[str, pa.DataType] = {
     "parton_phi": pa.float32(),
     "parton_energy": pa.float32(),
 }
-"""The hard event: the weight that undoes biased sampling, and the anchor.
+"""Columns of the hard event, which are the weight that undoes biased sampling, and the anchor.
 
-In the data set, the weight is that of the view: times the one of its shower.
+In the data set, the weight is that of the view, which is multiplied by the one of its shower.
 """
 
 
 FINGERPRINT = "hard_fingerprint"
-"""Column of the jets: 64 bits of a hash of the particles of the hard event (``rs3l.lhe.lhe.fingerprint``)."""
+"""Column of the jets with 64 bits of a hash of the hard event's particles (``rs3l.lhe.lhe.fingerprint``)."""
 SHOWER_WEIGHT = "shower_weight"
-"""Column of the jets: what the view counts beside the weight of its hard event; 1 if no shower is preferred."""
+"""Column of the jets that the view counts beside the weight of its hard event; 1 if no shower is preferred."""
 
 
 def jets_schema() -> pa.Schema:
-    """Schema of ``jets/{process}/{variant}/{shard}.parquet``: jet and candidates are null unless OK.
+    """Return the schema of ``jets/{process}/{variant}/{shard}.parquet``; jet and candidates are null unless OK.
 
     The ``weight`` is that of the hard event, the same in every variant.
     """
@@ -88,9 +88,9 @@ def jets_schema() -> pa.Schema:
 
 
 def dataset_schema() -> pa.Schema:
-    """Schema of the data set: no nulls; the views of one event are adjacent rows.
+    """Return the schema of the data set, which has no nulls and the views of one event in adjacent rows.
 
-    That no entry of a list is null is part of the type, which spares a reader a third of the decoding.
+    The type says that no entry of a list is null, which spares a reader a third of the decoding.
     """
     return pa.schema(
         [

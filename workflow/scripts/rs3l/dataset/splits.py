@@ -1,4 +1,4 @@
-"""The split of a hard event: a function of its key alone, the same for all its views."""
+"""The split of a hard event, which depends on its key alone and is the same for all its views."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The data set in memory: flat candidates with offsets, gathered into padded batches.
+"""The data set in memory, with flat candidates and offsets, gathered into padded batches.
 
-Shapes: J jets (one per view), T candidates in all, B jets of a batch, N candidates per padded jet,
-C = 8 raw columns. Masks: True = real candidate. GeV, mm, radians.
+Shapes count J jets (one per view), T candidates in all, B jets of a batch, N candidates per padded jet and C = 8
+raw columns. Masks are True for a real candidate. Units are GeV, mm and radians.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PER_JET = ("jet_pt", "jet_energy", "jet_mass", "weight", "event_id", "process", 
 """Arrays of a store with one entry per jet."""
 
 CACHED = 16_384
-"""Candidates that are worked on at a time."""
+"""Number of candidates that are worked on at a time."""
 
 
 class JetBatch(NamedTuple):
@@ -52,7 +52,7 @@ class JetBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class EventViews:
-    """Rows of each event: the views of event e are rows ``start[e] ... start[e] + count[e] - 1``."""
+    """Rows of each event, where the views of event e are rows ``start[e] ... start[e] + count[e] - 1``."""
 
     event_id: Ints
     start: Ints
@@ -69,9 +69,9 @@ class EventViews:
 
 @dataclass(frozen=True)
 class JetStore:
-    """Jets of one split: candidates [T, 8], and one entry per jet of everything else.
+    """Jets of one split, with candidates [T, 8], and one entry per jet of everything else.
 
-    ``process`` and ``variant`` index ``process_names`` and ``variant_names``; the candidates of jet j are
+    ``process`` and ``variant`` index ``process_names`` and ``variant_names``. The candidates of jet j are
     ``candidates[start[j]:start[j] + count[j]]``, by descending pT. Batches show the first ``constituents``.
     """
 
@@ -94,7 +94,7 @@ class JetStore:
 
     @property
     def lengths(self) -> Ints:
-        """Candidates [J] that a batch shows of each jet."""
+        """Number of candidates [J] that a batch shows of each jet."""
         return np.minimum(self.count, self.constituents)
 
     def batch(self, rows: Ints) -> JetBatch:
@@ -124,7 +124,7 @@ class JetStore:
         return replace(self.select(rows), candidates=candidates, start=start, count=count)
 
     def rows(self, process: str | None = None, variant: str | None = None) -> Ints:
-        """Return the rows, in order, of one process and one variant (None: of all)."""
+        """Return the rows, in order, of one process and one variant, where None means all."""
         keep = np.ones(len(self), dtype=bool)
         if process is not None:
             keep &= self.process == self.process_names.index(process)
@@ -133,7 +133,7 @@ class JetStore:
         return np.flatnonzero(keep)
 
     def events(self) -> EventViews:
-        """Return the rows of each event's views; they are adjacent (:class:`DataError` if not)."""
+        """Return the rows of each event's views; raises :class:`DataError` if they are not adjacent."""
         first = np.ones(len(self), dtype=bool)
         first[1:] = self.event_id[1:] != self.event_id[:-1]
         start = np.flatnonzero(first)
@@ -149,10 +149,10 @@ def load_views(
     variants: Sequence[str],
     constituents: int,
 ) -> JetStore:
-    """Read one split of the data set: the jets of ``processes`` under ``variants``.
+    """Read the jets of ``processes`` under ``variants`` from one split of the data set.
 
-    Raises :class:`DataError` if the manifest or a file of it is missing, foreign or changed, if an input
-    is not finite, or if nothing is selected.
+    Raises :class:`DataError` if the manifest or a file of it is missing, foreign or changed, if an input is not
+    finite, or if nothing is selected.
     """
     manifest = read_manifest(manifest_path)
     check_names(manifest_path, "process", processes, manifest.processes)
@@ -180,7 +180,7 @@ def _read_part(path: Path, process: int, variants: Sequence[str]) -> dict[str, N
 def part_arrays(path: Path, table: pa.Table, process: int, variants: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return the columns of rows of one file, all under ``variants``; ``path`` is named in errors.
 
-    One entry per jet [j], with ``lengths`` [j], and flat columns ``cand_...`` [t].
+    There is one entry per jet [j], with ``lengths`` [j], and flat columns ``cand_...`` [t].
     """
     lengths = _lengths(path, table)
     values = {name: _values(path, table, name) for name in (*_JET_INPUTS, *CANDIDATE_COLUMNS)}
@@ -196,7 +196,7 @@ def part_arrays(path: Path, table: pa.Table, process: int, variants: Sequence[st
 
 
 def _lengths(path: Path, table: pa.Table) -> Ints:
-    """Return the candidates of each jet; all list columns must agree."""
+    """Return the number of candidates of each jet, in which all list columns must agree."""
     counts = {name: pa.compute.list_value_length(table[name]).to_numpy() for name in CANDIDATE_COLUMNS}
     lengths: Ints = counts["cand_pt"].astype(np.int64)
     for name, count in counts.items():
@@ -223,7 +223,7 @@ def _values(path: Path, table: pa.Table, name: str) -> NDArray[Any]:
 
 
 def _write_candidates(part: dict[str, NDArray[Any]], result: Floats32) -> None:
-    """Write the raw columns to ``result`` [t, 8]; a block at a time, so that what lies between stays cached."""
+    """Write the raw columns to ``result`` [t, 8] a block at a time, so that intermediate values stay cached."""
     jet = np.repeat(np.arange(len(part["lengths"])), part["lengths"])
     for start in range(0, len(jet), CACHED):
         block = slice(start, start + CACHED)
@@ -275,9 +275,9 @@ def join_parts(
     constituents: int,
     room: int,
 ) -> JetStore:
-    """Return the store of what :func:`part_arrays` returned, one after the other; they have ``room`` candidates.
+    """Return the store of the parts that :func:`part_arrays` returned, one after the other.
 
-    They may have fewer. The columns of a part are let go of before the next is asked for.
+    They have ``room`` candidates or fewer. The columns of a part are let go of before the next is asked for.
     """
     candidates, end = np.empty((room, len(RAW)), dtype=np.float32), 0
     per_jet = []
@@ -300,7 +300,7 @@ def join_parts(
 
 
 def join_stores(stores: Sequence[JetStore]) -> JetStore:
-    """Return one store of the jets of several, of the same processes and variants."""
+    """Return one store of the jets of several stores, which have the same processes and variants."""
     if len(stores) == 1:
         return stores[0]
     own = [store.take(np.arange(len(store))) for store in stores]

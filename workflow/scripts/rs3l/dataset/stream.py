@@ -1,10 +1,11 @@
-"""The data set as a stream of padded views: a few row groups in memory, never the whole split.
+"""The data set as a stream of padded views, with a few row groups in memory, never the whole split.
 
-An epoch: the row groups are permuted, dealt out to the ranks, and read in pools of a few; the events of a pool are
-permuted, and batches are cut from the row of pools. All permutations belong to (seed, epoch, number of ranks), so
-that a batch has an address, and a stream goes on exactly where it was.
+In an epoch, the row groups are permuted, dealt out to the ranks, and read in pools of a few. The events of a pool
+are permuted, and batches are cut from the row of pools. All permutations belong to (seed, epoch, number of ranks),
+so that a batch has an address, and a stream goes on exactly where it was.
 
-Shapes: E events and B views (rows) of a batch, N candidates per padded view. Masks: True = real candidate.
+Shapes count E events and B views (rows) of a batch, and N candidates per padded view. Masks are True for a real
+candidate.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from rs3l.types import Ints
 
 
 class Views(NamedTuple):
-    """All views of some events, those of an event adjacent: padded jets [B, N] and, per view [B], the rest.
+    """All views of some events, adjacent for each event, as padded jets [B, N] and, per view [B], the rest.
 
     ``process`` and ``variant`` index the names that the stream was made with.
     """
@@ -47,7 +48,7 @@ class Views(NamedTuple):
     weight: Tensor
 
     def events(self) -> EventViews:
-        """Return the rows of each event's views, e.g. to choose pairs of them (``rs3l.pretrain.views``)."""
+        """Return the rows of each event's views, for example to choose pairs of them (``rs3l.pretrain.views``)."""
         keys, count = torch.unique_consecutive(self.event_id, return_counts=True)
         return EventViews(keys.numpy(), (count.cumsum(0) - count).numpy(), count.numpy())
 
@@ -59,7 +60,7 @@ class Views(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """What the order of events depends on, besides the epoch.
+    """Settings, besides the epoch, on which the order of events depends.
 
     Events with fewer than ``min_views`` views, or without the variant ``needs``, are left out.
     """
@@ -79,8 +80,8 @@ class ViewStream(IterableDataset[Views]):
     Iterating gives the rest of the current epoch, and then the next one is current. ``threads`` read ahead, a pool
     each, and change nothing else; memory is that of ``threads + 1`` pools of ``order.pool`` row groups. Each event
     is in one batch of one rank per epoch; ranks may differ by some events. Worker processes of a torch
-    ``DataLoader`` count as ranks: each reads a share of its own (call :meth:`set_epoch` before each epoch then;
-    the state is that of a stream without such workers).
+    ``DataLoader`` count as ranks, each of which reads a share of its own. With them, call :meth:`set_epoch` before
+    each epoch; the state is that of a stream without such workers.
     """
 
     def __init__(
@@ -125,13 +126,16 @@ class ViewStream(IterableDataset[Views]):
         return min(int(self._counts[order[rank::ranks]].sum()) // self.order.batch for rank in range(ranks))
 
     def events(self) -> int:
-        """Return how many events an epoch has, over all ranks. The first call reads the keys of all events."""
+        """Return the number of events of an epoch, over all ranks.
+
+        The first call reads the keys of all events.
+        """
         if self._counts is None:
             self._counts = np.array([self._count(group) for group in self.groups])
         return int(self._counts.sum())
 
     def _count(self, group: RowGroup) -> int:
-        """Return the events of a row group that have the views that are asked for."""
+        """Return the number of events of a row group that have the views that are asked for."""
         table = self._chosen(group.read(("event_id", "variant")))
         keys = table["event_id"].to_numpy()
         events, views = np.unique(keys, return_counts=True)
@@ -141,7 +145,7 @@ class ViewStream(IterableDataset[Views]):
         return int(keep.sum())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream is: the next batch, and what the order depends on."""
+        """Return the place of the stream, which is the next batch, and the settings on which the order depends."""
         return {"epoch": self.epoch, "pool": self._pool, "offset": self._offset, "made_of": self._made_of()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -160,7 +164,7 @@ class ViewStream(IterableDataset[Views]):
         yield from map(padded_views, self.stores())
 
     def stores(self) -> Iterator[JetStore]:
-        """Yield the rest of the epoch: the jets of a batch's events as they are, those of an event adjacent."""
+        """Yield the rest of the epoch, with the jets of each batch's events adjacent and unpadded."""
         for stores in self.epochs(self.epoch + 1):
             yield from stores
 
@@ -168,7 +172,7 @@ class ViewStream(IterableDataset[Views]):
         """Yield :meth:`stores` of the current epoch and of those after it, before the epoch ``end``.
 
         The first pool of an epoch is read ahead while the last one of the epoch before is used. Each epoch must be
-        used up before the next is asked for, and the stream be left where it is.
+        used up before the next is asked for, and the stream must be left where it is.
         """
         rank, ranks = _share(self.order.rank, self.order.ranks)
         self._check_groups(ranks)
@@ -180,7 +184,7 @@ class ViewStream(IterableDataset[Views]):
             yield self._epoch(pools, self._n_pools(rank, ranks))
 
     def _epoch(self, pools: Iterator[Pool], n_pools: int) -> Iterator[JetStore]:
-        """Yield the rest of the epoch, whose pools are the next of ``pools``; ``n_pools`` make an epoch."""
+        """Yield the rest of the epoch, which has ``n_pools`` in all and goes on with the next of ``pools``."""
         pieces: list[JetStore] = []
         missing = self.order.batch
         offset = self._offset
@@ -201,7 +205,7 @@ class ViewStream(IterableDataset[Views]):
         self.set_epoch(self.epoch + 1)
 
     def _pools(self, places: Iterator[Place]) -> Iterator[Pool]:
-        """Yield the pools of some places; threads read ahead."""
+        """Yield the pools of some places, which threads read ahead."""
         if not self.threads:
             yield from (self._read(*place) for place in places)
             return
@@ -213,7 +217,7 @@ class ViewStream(IterableDataset[Views]):
                 ahead.extend(reader.submit(self._read, *place) for place in islice(places, 1))
                 yield pool
         finally:
-            # Whatever collects an abandoned stream closes it, perhaps amidst threading: it might wait for ever.
+            # The collector may close an abandoned stream amidst threading, so waiting here might never end.
             reader.shutdown(wait=False, cancel_futures=True)
 
     def _places(self, rank: int, ranks: int, epochs: range, first: int) -> Iterator[Place]:
@@ -265,14 +269,14 @@ class ViewStream(IterableDataset[Views]):
 
 
 class Place(NamedTuple):
-    """The row groups of a pool, and what its events are permuted by."""
+    """The row groups of a pool, and the generator that permutes its events."""
 
     groups: list[RowGroup]
     generator: Generator
 
 
 class Piece(NamedTuple):
-    """Jets, and of how many events they are."""
+    """Jets, and the number of events that they belong to."""
 
     store: JetStore
     events: int
@@ -307,7 +311,7 @@ def permutation(n: int, generator: Generator) -> Ints:
 
 
 def _share(rank: int, ranks: int) -> tuple[int, int]:
-    """Return rank and ranks, the worker processes of a DataLoader counted as ranks."""
+    """Return rank and ranks, where the worker processes of a DataLoader count as ranks."""
     info = get_worker_info()
     return (rank, ranks) if info is None else (rank * info.num_workers + info.id, ranks * info.num_workers)
 

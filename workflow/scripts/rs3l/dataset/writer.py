@@ -1,4 +1,4 @@
-"""Writer of a data set's Parquet files from events that come in any order of splits and processes."""
+"""Write a data set's Parquet files from events that come in any order of splits and processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rs3l.paths import SPLITS, CampaignPaths, shard_name
 
 @dataclass
 class _Stream:
-    """The files of one split and process: rows that wait for a full row group, and the file being written."""
+    """The files of one split and process, with rows that wait for a full row group, and the file being written."""
 
     waiting: list[pa.Table] = field(default_factory=list)
     events_waiting: int = 0
@@ -30,7 +30,7 @@ class _Stream:
 
 
 class DatasetWriter:
-    """Write ``{split}/{process}-{part}.parquet`` in ``folder``: row groups and parts are cut between events.
+    """Writes ``{split}/{process}-{part}.parquet`` in ``folder``, cutting row groups and parts between events.
 
     At most one row group per split and process waits in memory.
     """
@@ -52,7 +52,7 @@ class DatasetWriter:
     def append(self, split: str, process: str, events: pa.Table) -> None:
         """Add whole events, in order of their keys, the views of an event adjacent.
 
-        Raises :class:`DataError` if keys are not in order: an event came twice, or files in another order.
+        Raises :class:`DataError` if keys are not in order, because an event came twice, or files in another order.
         """
         stream = self._streams.setdefault((split, process), _Stream())
         keys = events["event_id"].to_numpy()
@@ -68,7 +68,7 @@ class DatasetWriter:
             self._flush(split, process, stream)
 
     def close(self) -> list[dict[str, Any]]:
-        """Write what waits; return the entries of all files for the manifest."""
+        """Write what waits, and return the entries of all files for the manifest."""
         for (split, process), stream in self._streams.items():
             if stream.events_waiting:
                 self._flush(split, process, stream)

@@ -1,1 +1,1 @@
-"""Hard process: events of Pythia, or from external files, with all resonances decayed once."""
+"""Hard processes from Pythia or from external files, with all resonances decayed once."""

@@ -1,4 +1,4 @@
-"""The anchor: the hard boson or parton that a jet belongs to, the same in all views of a hard event."""
+"""The anchor is the hard boson or parton that a jet belongs to, the same in all views of a hard event."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rs3l.lhe.lhe import FINAL, INCOMING, HardEvent, Particle
 
 _QUARKS_AND_GLUON = (1, 2, 3, 4, 5, 21)
 _ALONG_THE_BEAM = 1e-6
-"""Of the energy: a smaller pT is what the written digits leave of none."""
+"""Largest pT of a particle along the beam, relative to its energy, which the rounding of written digits leaves."""
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """The hard particle: PDG code, kinematics [GeV], and the type of its jet (``rs3l.hard.jet_types``).
+    """The hard particle, with its PDG code, kinematics [GeV], and the type of its jet (``rs3l.hard.jet_types``).
 
-    One along the beam, as in every leading-order gg -> H, has an infinite ``eta``: no jet is near it.
+    An anchor along the beam, as in every leading-order gg -> H, has an infinite ``eta``, so no jet is near it.
     """
 
     pdg_id: int
@@ -42,9 +42,9 @@ def find_anchor(
 ) -> Anchor:
     """Return the hard particle that ``anchor`` names.
 
-    ``outgoing_parton``: the quark or gluon that leaves the hard process, not one from a resonance's decay. Of
-    several, ``alternate`` takes one by the event's index, which knows nothing of their kinematics. Raises
-    :class:`DataError` if there is none, or, with ``unique``, more than one.
+    ``outgoing_parton`` is the quark or gluon that leaves the hard process, not one from a resonance's decay. If
+    there are several, ``alternate`` takes one by the event's index, which is independent of their kinematics.
+    Raises :class:`DataError` if there is none, or, with ``unique``, more than one.
     """
     if anchor == "outgoing_parton":
         found = [i for i, p in enumerate(event.particles) if _is_outgoing_parton(event, p)]

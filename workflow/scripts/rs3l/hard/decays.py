@@ -1,4 +1,4 @@
-"""Decays of resonances that external hard events leave undecayed: once, before any variant sees them."""
+"""Decay the resonances that external hard events leave undecayed, once, before any variant sees them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rs3l.pythia_reason import reason
 
 
 def decayed(block: LheBlock, events: Iterable[HardEvent]) -> Iterator[HardEvent]:
-    """Yield the events with all their resonances decayed by Pythia; the others as they are.
+    """Yield the events with all their resonances decayed by Pythia, and events without such resonances unchanged.
 
     Each event has the seed of its hard process, so that its decays do not depend on the shard.
     """

@@ -1,6 +1,6 @@
-"""Stage 1 with external files: what they hold, checked once, and shards of their events.
+"""Stage 1 with external files, which are checked once and then split into shards of events.
 
-Events are keyed by their position over the sorted files. All files are one sample: their runs must agree in
+Events are keyed by their position over the sorted files. All files are one sample, so their runs must agree in
 beams, subprocesses, cross-section and normalisation of the weights.
 """
 
@@ -43,7 +43,7 @@ _NOTHING = 1e-9
 _SAME_RUNS = 0.1
 """Largest relative difference of cross-sections, or of constant weights, between the files of one sample."""
 _SIGMAS = 4
-"""And of a cross-section and a mean of weights, in errors of the mean, if that is more."""
+"""Largest difference of two cross-sections, or of one and a mean of weights, in errors, if that allows more."""
 
 
 class LheFile(Settings):
@@ -75,7 +75,7 @@ class LheIndex(Settings):
 
     @property
     def cross_section(self) -> tuple[float, float]:
-        """Cross-section and error [pb]: the mean of the runs, weighted by the events used."""
+        """Cross-section and error [pb], the mean of the runs weighted by the events used."""
         total = sum(f.used for f in self.files)
         sigma = math.fsum(f.used * f.cross_section_pb for f in self.files) / total
         return sigma, math.hypot(*(f.used * f.cross_section_error_pb for f in self.files)) / total
@@ -117,7 +117,7 @@ def make_index(source: LheSource) -> LheIndex:
 
 
 def read_index(path: str | Path) -> LheIndex:
-    """Return the index in ``path``; raises :class:`DataError` if it is none."""
+    """Return the index in ``path``; raises :class:`DataError` if it is not an index."""
     try:
         return LheIndex.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, json.JSONDecodeError, ValidationError) as error:
@@ -151,7 +151,7 @@ def external_shard(block: LheBlock, path: str | Path, index: LheIndex | None = N
 
 
 class _Tally:
-    """What is known of a file once its events have passed by."""
+    """The properties of a file that are collected while its events pass by."""
 
     def __init__(self, prints: array[int]) -> None:
         self.prints = prints
@@ -177,7 +177,7 @@ class _Tally:
 
     @property
     def mean_weight(self) -> tuple[float, float]:
-        """Mean of XWGTUP and its error: the cross-section [pb], if that is their unit."""
+        """Mean of XWGTUP and its error, which is the cross-section [pb] if the weights are in pb."""
         mean = self.sum / self.used
         return mean, math.sqrt(max(self.sum_of_squares / self.used - mean**2, 0.0) / self.used)
 
@@ -220,7 +220,7 @@ def _examine(source: LheSource, path: str, wanted: int, prints: array[int]) -> L
 
 
 def _anchor(source: LheSource, where: str, event: HardEvent) -> Anchor | None:
-    """Return the anchor of an event; one that is not decayed yet may have none."""
+    """Return the anchor of an event, or None for an event that is not decayed yet and has none."""
     try:
         return find_anchor(event, source.anchor, source.anchor_choice)
     except DataError as error:
@@ -232,9 +232,10 @@ def _anchor(source: LheSource, where: str, event: HardEvent) -> Anchor | None:
 def _cross_section(path: str, head: Head, tally: _Tally) -> tuple[float, float]:
     """Return cross-section and error [pb] as IDWTUP says (hep-ph/0109068, table 1).
 
-    +-1: the weights are in pb, their mean is the cross-section, and XSECUP is not used. +-2 and +-3: it is XSECUP.
-    +-4: the mean of the weights, too; XSECUP is more precise where it is given. Some generators normalise the
-    weights to a sum of XSECUP instead. POWHEG writes -1 for some processes, and leaves it to the weights.
+    With +-1, the weights are in pb, their mean is the cross-section, and XSECUP is not used. With +-2 and +-3, the
+    cross-section is XSECUP. With +-4, it is the mean of the weights too, but XSECUP is more precise where it is
+    given; some generators normalise the weights to a sum of XSECUP instead. POWHEG writes -1 for some processes,
+    and leaves the cross-section to the weights.
     """
     strategy, (sigma, error) = abs(head.init.weightingStrategy), head.cross_section
     usable = math.isfinite(sigma) and math.isfinite(error) and sigma > 0
@@ -307,9 +308,10 @@ def _check_one_sample(index: LheIndex) -> None:
 
 
 def _check_no_event_twice(index: LheIndex, prints: array[int]) -> None:
-    """Raise :class:`DataError` if two events are the same but for their weights; memory: 24 bytes per event.
+    """Raise :class:`DataError` if two events are the same but for their weights; takes 24 bytes per event.
 
-    The merge would find most of them, hours later, but not those that are decayed here: each copy in its own way.
+    The merge would find most of them hours later, but not those decayed here, because each copy decays in its own
+    way.
     """
     if found := first_repeated(np.frombuffer(prints, np.uint64)):
         first, second, pairs = found
@@ -321,7 +323,7 @@ def _check_no_event_twice(index: LheIndex, prints: array[int]) -> None:
 
 
 def _place(index: LheIndex, event: int) -> str:
-    """Return where an event of the process is: its file, and its position there."""
+    """Return the file of an event of the process, and its position there."""
     for file in index.files:
         if event < file.used:
             return f"{file.path}: event {event}"
@@ -330,7 +332,7 @@ def _place(index: LheIndex, event: int) -> str:
 
 
 def _check_sum(index: LheIndex) -> None:
-    """Raise :class:`DataError` if the weights add up to nothing, or to the wrong side of it."""
+    """Raise :class:`DataError` if the weights add up to zero, or to a sum of the wrong sign."""
     names = ", ".join(file.path for file in index.files)
     total, sizes = (
         math.fsum(getattr(f, name) for f in index.files) for name in ("sum_of_weights", "sum_of_sizes")
@@ -349,7 +351,7 @@ def _check_sum(index: LheIndex) -> None:
 
 
 def _check_directions(index: LheIndex) -> None:
-    """Raise :class:`DataError` if no event can have a jet, and say how many can have none."""
+    """Raise :class:`DataError` if no event can have a jet, and warn of events that can have none."""
     names = ", ".join(file.path for file in index.files)
     none, used = (sum(getattr(file, name) for file in index.files) for name in ("along_the_beam", "used"))
     if none == used:
@@ -394,7 +396,7 @@ def _pieces(block: LheBlock, index: LheIndex) -> list[Piece]:
 
 
 def _events(block: LheBlock, pieces: Sequence[Piece]) -> Iterator[HardEvent]:
-    """Yield the events of a shard, checked: each file is read up to the last of them."""
+    """Yield the events of a shard and check them; each file is read up to the last of them."""
     index = block.first
     for file, start, stop in pieces:
         _check_unchanged(block, file)
@@ -424,7 +426,7 @@ def _replaced(block: LheBlock, file: LheFile) -> DataError:
 
 
 def _anchored(block: LheBlock, pieces: Sequence[Piece], events: Iterable[HardEvent]) -> Iterator[HardEvent]:
-    """Yield the events once they are known to have one anchor each."""
+    """Yield the events after checking that each has one anchor."""
     origin = [(file.path, position) for file, start, stop in pieces for position in range(start, stop)]
     for (path, position), event in zip(origin, events, strict=True):
         try:

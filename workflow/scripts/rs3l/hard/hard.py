@@ -1,4 +1,4 @@
-"""Stage 1: hard processes with the decays of their resonances, as LHE shards."""
+"""Stage 1 generates hard processes with the decays of their resonances, as LHE shards."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from rs3l.pythia_reason import reason
 MB_TO_PB = 1e9
 _COUNTED = 2
 WARM_UP = 2000
-"""Most events of the warm-up: a subprocess that is rarer than this does not matter."""
+"""Largest number of events of the warm-up, because a subprocess that is rarer than this does not matter."""
 _LHE_STATUS = {-21: -1, -22: 2, 23: 1}
 
 
 def generate_shard(block: HardBlock, path: str | Path) -> ShardInfo:
     """Generate the hard events ``block.first ... first + events - 1`` and write them to ``path``.
 
-    Pythia starts each event from a seed of its own, so that the events do not depend on the shard that
-    they are in. Raises :class:`GeneratorError` if Pythia refuses the settings or an event.
+    Pythia starts each event from a seed of its own, so that the events do not depend on the shard that they are
+    in. Raises :class:`GeneratorError` if Pythia refuses the settings or an event.
     """
     pythia = _initialised(block)
     before = _warm_up(pythia, block)
@@ -100,9 +100,9 @@ def _generate(pythia: Any, block: HardBlock, index: int) -> HardEvent:
 def _warm_up(pythia: Any, block: HardBlock) -> Sums:
     """Generate events that are not used until every subprocess has two, and return the sums so far.
 
-    Pythia reports a subprocess's cross-section once it has one event, its error once it has two. After this,
-    what the events of the shard add to the sums is exact, however few they are. A subprocess without two
-    events by the end of the warm-up, the same in all shards, is left out of the cross-section.
+    Pythia reports a subprocess's cross-section once it has one event, and its error once it has two. After this,
+    what the events of the shard add to the sums is exact, however few they are. A subprocess that has fewer than
+    two events at the end of the warm-up, which is the same in all shards, is left out of the cross-section.
     """
     for index in range(WARM_UP):
         pythia.rndm.init(seeds.seed(block.seed, block.process, index, "hard", "warm-up"))
@@ -114,9 +114,9 @@ def _warm_up(pythia: Any, block: HardBlock) -> Sums:
 
 
 def _trial_sums(pythia: Any) -> Sums:
-    """Return the sums over the points tried of each subprocess with events.
+    """Return the sums over the points tried of each subprocess with two events or more.
 
-    Recovered from the mean and its standard error, which are all that Pythia tells.
+    They are recovered from the mean and its standard error, because Pythia reports only these.
     """
     info = pythia.infoPython()
     sums = {}
@@ -138,7 +138,7 @@ def _difference(after: Sums, before: Sums) -> Sums:
 
 
 def hard_particles(process: Any) -> list[Particle]:
-    """Return incoming partons, resonances and their decays: Pythia's record without system and beams."""
+    """Return incoming partons, resonances and their decays, which are Pythia's record without system and beams."""
     return [_particle(process[i], i) for i in range(3, process.size())]
 
 

@@ -1,4 +1,4 @@
-"""Jet types as RS3L labels them (arXiv:2403.07066): from the hard event and a gluon's first splitting.
+"""Jet types as RS3L labels them (arXiv:2403.07066), from the hard event and a gluon's first splitting.
 
 | type | the anchor is |
 | --- | --- |
@@ -22,7 +22,7 @@ _OTHERS = {6: "top", GLUON: "g", 23: "Z", 24: "W", 25: "H"}
 
 
 def hard_type(pdg_id: int, daughters: Sequence[int]) -> str:
-    """Return the type that the hard event alone gives: from the anchor's PDG code and those of its daughters."""
+    """Return the type that the hard event alone gives, from the anchor's PDG code and those of its daughters."""
     code = abs(pdg_id)
     flavours = {abs(daughter) for daughter in daughters}
     if code == 23 and len(flavours) == 1 and flavours <= set(_QUARKS):
@@ -32,9 +32,9 @@ def hard_type(pdg_id: int, daughters: Sequence[int]) -> str:
 
 
 class GluonSplittings:
-    """Recorder of the parton level (``rs3l.resim.shower``): the first splittings of gluons.
+    """A recorder of the parton level (``rs3l.resim.shower``) that notes the first splittings of gluons.
 
-    ``directions``: eta and phi of the hard gluon, for the positions of the events that have one as anchor.
+    ``directions`` gives eta and phi of the hard gluon, for the positions of the events that have one as anchor.
     """
 
     def __init__(self, directions: Mapping[int, tuple[float, float]]) -> None:
@@ -43,7 +43,7 @@ class GluonSplittings:
         self.types: dict[int, str] = {}
 
     def __call__(self, position: int, event: Any) -> None:
-        """Note the type of one event; a second attempt at the same event replaces the first."""
+        """Note the type of one event, where a second attempt at the same event replaces the first."""
         direction = self._directions.get(position)
         if direction is not None:
             start = _hard_gluon(event, *direction)
@@ -51,9 +51,10 @@ class GluonSplittings:
 
 
 def first_splitting(event: Any, start: int) -> str:
-    """Return g_qq, g_cc, g_bb or g_gg by the first splitting of the gluon at ``start``, g if there is none.
+    """Return g_qq, g_cc, g_bb or g_gg by the first splitting of the gluon at ``start``, or g if there is none.
 
-    ``event`` is Pythia's record: copies of a particle, by recoils, have one daughter, and a splitting has two.
+    ``event`` is Pythia's record, in which copies of a particle, made by recoils, have one daughter and a splitting
+    has two.
     """
     particle = event[start]
     while particle.daughter1() > 0 and particle.daughter2() in (0, particle.daughter1()):

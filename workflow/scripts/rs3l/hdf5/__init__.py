@@ -1,1 +1,1 @@
-"""The public layout of RS3L: five HDF5 files, written and read."""
+"""Write and read the public layout of RS3L, which is five HDF5 files."""

@@ -1,7 +1,7 @@
-"""The data set in RS3L's HDF5 layout (``rs3l.hdf5.layout``): what readers of the public files read.
+"""Write the data set in RS3L's HDF5 layout (``rs3l.hdf5.layout``), which readers of the public files read.
 
-A file holds one split. Row groups of the processes alternate, in proportion to their number; there is no other
-shuffle. Shapes: E events of a block, 5 slots, R rows (views), C candidates.
+A file holds one split. Row groups of the processes alternate, in proportion to their number, and there is no other
+shuffle. Shapes count E events of a block, 5 slots, R rows (views) and C candidates.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from rs3l.paths import SPLITS
 from rs3l.types import Floats32
 
 BLOCK_EVENTS = 256
-"""Events that are turned into arrays at a time."""
+"""Number of events that are turned into arrays at a time."""
 
 CODES = {name: code for code, name in JET_TYPES.items()}
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What goes into the files.
+    """Options for the contents of the files.
 
-    ``slots``: the variant of each of the 5 places, None or - for a place that stays empty (zeros); none at all:
-    by name, those that the data set has. ``complete``: only events with a jet in every named variant, as in the
-    public files; else the missing views are zeros.
+    ``slots`` are the variants of the 5 places, where None or - leaves a place empty (zeros). Without any, the
+    variants of the data set take their places by name. With ``complete``, only events with a jet in every named
+    variant are exported, as in the public files; otherwise the missing views are zeros.
     """
 
     slots: Sequence[str | None] = ()
@@ -85,7 +85,7 @@ class EventBlock:
 
 
 def export_hdf5(manifest_path: str | Path, out: str | Path, options: ExportOptions) -> list[str]:
-    """Write all splits to ``out/rs3l_{i}.h5``, all files or none; return their names.
+    """Write all splits to ``out/rs3l_{i}.h5``, all files or none, and return their names.
 
     Raises :class:`DataError` if the data set is damaged, lacks a variant, or no event can be exported.
     """
@@ -145,7 +145,7 @@ def blocks(group: RowGroup, process: int, options: ExportOptions) -> Iterator[Ev
 
 
 def _slots(table: pa.Table, slots: Sequence[str | None]) -> NDArray[np.int64]:
-    """Return the slot of each row [R], -1 if its variant has none."""
+    """Return the slot of each row [R], or -1 if its variant has none."""
     place = {name: i for i, name in enumerate(slots) if name}
     return np.array([place.get(name, -1) for name in table["variant"].to_pylist()], dtype=np.int64)
 
@@ -224,7 +224,7 @@ def _attributes(path: str | Path, manifest: Manifest, options: ExportOptions) ->
 
 
 class Stream(io.FileIO):
-    """A file that HDF5 writes to: it keeps the first error, for the caller, and looks as if all went well.
+    """A file that HDF5 writes to, which keeps the first error for the caller and looks as if all went well.
 
     The HDF5 library crashes the process when it closes a file that a full disk kept from being written.
     """
@@ -299,7 +299,7 @@ class Files:
         return self.current
 
     def _close(self) -> None:
-        """Close the current file, if any; raises the error that kept it from being written."""
+        """Close the current file, if any, and raise the error that kept it from being written."""
         if self.current is not None and self.stream is not None:
             with contextlib.suppress(*((OSError, RuntimeError) if self.stream.failure else ())):
                 self.current.close()
@@ -312,7 +312,7 @@ class Files:
             raise self.stream.failure
 
     def _prepare(self, file: h5py.File) -> None:
-        """Create the empty data sets, and say what is in them."""
+        """Create the empty data sets, and describe them in attributes."""
         file.attrs.update(self.attributes)
         width, depth = len(COLUMNS), self.options.candidates
         shapes: dict[str, tuple[tuple[int, ...], type]] = {

@@ -1,7 +1,7 @@
-"""A data set of this project from files in RS3L's HDF5 layout (``rs3l.hdf5.layout``).
+"""Make a data set of this project from files in RS3L's HDF5 layout (``rs3l.hdf5.layout``).
 
-The five variants of an event become its views. What the files do not hold gets a substitute that readers accept:
-see ``rs3l.hdf5.views.SUBSTITUTES``. Files are read a few hundred events at a time.
+The five variants of an event become its views. What the files do not hold gets a substitute that readers accept
+(``rs3l.hdf5.views.SUBSTITUTES``). Files are read a few hundred events at a time.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def import_hdf5(files: Sequence[str | Path], out: str | Path, options: ImportOpt
 
 
 def _import_block(source: Source, start: int, writer: DatasetWriter, options: ImportOptions) -> Counter[str]:
-    """Add the events from ``start`` on to the data set; return what was left out."""
+    """Add the events from ``start`` on to the data set, and return the counts of what was left out."""
     block = read_block(source, start, BLOCK_EVENTS)
     named = np.array([bool(name) for name in source.variants])
     present = named & (block.jet["jet_pt"] > 0) & (block.candidates[:, :, 0] > 0).any(axis=-1)
@@ -125,7 +125,7 @@ def _manifest(
 def _process_entry(
     name: str, files: Sequence[Mapping[str, Any]], stated: Mapping[str, Any], variants: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what is known of a process: how many hard events had no jet, the files do not say."""
+    """Return what is known of a process; the files do not tell how many hard events had no jet."""
     use = "pretrain" if name in PRETRAINED else "downstream"
     return {
         "label": LABELS.get(name, name),

@@ -1,13 +1,14 @@
 """The HDF5 layout of RS3L's public data set (Zenodo 10.5281/zenodo.10633815), files ``rs3l_{i}.h5``.
 
-Shapes: E hard events, 5 slots (one per variant), V jet variables, C candidates.
+Shapes count E hard events, 5 slots (one per variant), V jet variables and C candidates.
 
-- ``singletons`` [E, 5, V]: column 0 the jet type, 9 ... 12 the jet's pT, eta, phi and energy.
-- ``jet_pflow_cands`` [E, 5, 11, C]: :data:`FEATURES`, zero-padded; a candidate is there if its pT is above zero.
+- ``singletons`` [E, 5, V] holds the jet type in column 0, and the jet's pT, eta, phi and energy in 9 ... 12.
+- ``jet_pflow_cands`` [E, 5, 11, C] holds :data:`FEATURES`, zero-padded; a candidate is there if its pT is above
+  zero.
 
-The layout says no more. What this project adds is named in attributes of the file: the other columns of
-``singletons``, whether the angles of the candidates are relative to the jet axis, and three data sets beside
-the two (``event_id``, ``weight``, ``process``) that readers of the layout do not look at. GeV, mm, radians.
+The layout says no more. Attributes of the file name what this project adds: the other columns of ``singletons``,
+whether the angles of the candidates are relative to the jet axis, and three more data sets (``event_id``,
+``weight``, ``process``) that readers of the layout do not look at. Units are GeV, mm and radians.
 """
 
 from __future__ import annotations
@@ -47,15 +48,18 @@ JET_TYPES = {
     1: "q", 2: "c", 3: "b", 4: "H", 5: "g_qq", 6: "g_cc", 7: "g_bb", 8: "g_gg", 9: "W", 10: "Z_qq", 11: "Z_bb",
     12: "top", 13: "Z_cc", 14: "Z", 15: "g", 0: "other",
 }  # fmt: skip
-"""Codes of jet types: up to 8 the sources agree, 9 to 11 as a user of the public files reads them, 12 and
-above (and 0) are of this project."""
+"""Codes of jet types.
+
+The sources agree up to 8. Codes 9 to 11 are as a user of the public files reads them, and those from 12 on (and 0)
+are of this project.
+"""
 
 Angles = Literal["relative", "absolute"]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One file: its events, where its columns are, and what its attributes say."""
+    """One file, with its number of events, the places of its columns, and its attributes."""
 
     path: Path
     events: int
@@ -69,7 +73,7 @@ class Layout:
 
 
 def read_layout(path: Path, columns: Mapping[str, int]) -> Layout:
-    """Return what the header of a file says; ``columns`` names further columns of ``singletons``.
+    """Return the content of a file's header; ``columns`` names further columns of ``singletons``.
 
     Raises :class:`DataError` if it is no HDF5 file, or data sets are missing or of another shape.
     """
@@ -132,7 +136,7 @@ def _check_columns(path: Path, columns: Mapping[str, int], width: int) -> None:
 
 
 def _value(value: Any) -> Any:
-    """Return an attribute as plain Python; texts that hold JSON are decoded."""
+    """Return an attribute as plain Python, with decoded texts where they hold JSON."""
     if isinstance(value, np.ndarray):
         return [str(item) for item in value]
     if isinstance(value, str) and value[:1] == "{":

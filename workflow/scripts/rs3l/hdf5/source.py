@@ -1,4 +1,4 @@
-"""What an import takes: its options, and files in RS3L's HDF5 layout with all that is needed to read them."""
+"""The options of an import, and files in RS3L's HDF5 layout with all that is needed to read them."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from rs3l.hdf5.layout import (
 from rs3l.paths import SPLITS
 
 BLOCK_EVENTS = 256
-"""Events read at a time."""
+"""Number of events read at a time."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How files become a data set.
+    """Options that say how files become a data set.
 
-    ``columns``: further columns of ``singletons`` by our names. ``jet_types``: other codes than the usual.
-    ``angles``: None asks the file, then its values. ``seed`` and ``splits`` decide the split of an event whose
-    file names none.
+    ``columns`` are further columns of ``singletons`` by our names. ``jet_types`` are codes other than the usual
+    ones. ``angles`` of None are asked of the file, and then guessed from its values. ``seed`` and ``splits``
+    decide the split of an event whose file names none.
     """
 
     name: str = "rs3l"
@@ -81,7 +81,7 @@ def _number(path: Path) -> int:
 
 
 def open_source(path: Path, options: ImportOptions) -> Source:
-    """Return a file with what it and ``options`` say of it."""
+    """Return a file with what the file itself and ``options`` say of it."""
     layout = read_layout(path, options.columns)
     types = layout.attribute("jet_types")
     known = {int(code): str(name) for code, name in (types or JET_TYPES).items()} | dict(options.jet_types)
@@ -108,9 +108,10 @@ def _process_names(layout: Layout) -> tuple[str, ...] | None:
 
 
 def guess_angles(layout: Layout) -> Angles:
-    """Return what the angles of a file's candidates must be, from its first events.
+    """Return what the angles of a file's candidates must be, judged by its first events.
 
-    Relative ones are about zero, absolute ones about the jet axis: the smaller pT-weighted distance counts.
+    Relative angles are about zero, and absolute ones about the jet axis, so that the smaller pT-weighted distance
+    decides.
     """
     with open_file(layout.path) as file:
         jets = file[JETS][:BLOCK_EVENTS].astype(np.float64)

@@ -1,7 +1,7 @@
 """The views of some events of a file in RS3L's HDF5 layout, as rows of a data set.
 
-What the files do not hold gets a substitute that readers accept: see :data:`SUBSTITUTES`. Shapes: E events of a
-block, R views.
+What the files do not hold gets a substitute that readers accept (:data:`SUBSTITUTES`). Shapes count E events of a
+block and R views.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SUBSTITUTES = {
     "jet_msd, jet_n2, jet_tau21, jet_tau32": "NaN",
     "jet_n_constituents": "number of stored candidates",
 }
-"""What stands for columns that a file does not name."""
+"""Substitutes for columns that a file does not name."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ _REQUIRED = ("jet_type", "jet_pt", "jet_eta", "jet_phi", "jet_energy")
 
 
 def invalid_jets(source: Source, start: int, block: EventBlock, present: Bools, options: ImportOptions) -> Bools:
-    """Return the jets [E, 5] with values that cannot be used; unless they are to be left out, refuse them."""
+    """Return the jets [E, 5] with values that cannot be used, or refuse them unless they are to be left out."""
     result = np.zeros(present.shape, bool)
     for what, bad in _problems(block, present):
         if not options.leave_out_invalid:
@@ -130,7 +130,7 @@ def _refuse(source: Source, start: int, what: str, bad: Bools) -> None:
 
 
 def jet_types(source: Source, start: int, block: EventBlock, present: Bools) -> NDArray[np.object_]:
-    """Return the jet type of each event: that of its first view."""
+    """Return the jet type of each event, which is that of its first view."""
     first = present.argmax(axis=1)
     codes = block.jet["jet_type"][np.arange(len(first)), first]
     unknown = present.any(axis=1) & ~np.isin(codes, list(source.jet_types))
@@ -145,14 +145,14 @@ def jet_types(source: Source, start: int, block: EventBlock, present: Bools) -> 
 
 
 def event_processes(source: Source, block: EventBlock, types: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Return the process of each event: that of the file, or the one of its jet type."""
+    """Return the process of each event, which the file names or the jet type implies."""
     if source.processes is not None:
         return np.array([source.processes[int(code)] for code in block.extra[PROCESS]], dtype=object)
     return np.array([PROCESSES.get(name, "qcd") for name in types], dtype=object)
 
 
 def event_keys(source: Source, start: int, block: EventBlock, processes: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Return the key of each event: the file's, or one made of process, number of the file and event."""
+    """Return the key of each event, from the file or made of process, number of the file and event."""
     if KEY in block.extra:
         return block.extra[KEY].astype(np.int64)
     index = (source.number << 24) + start
@@ -203,7 +203,7 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
 def _substitutes(
     jet: Mapping[str, NDArray[np.float32]], types: NDArray[np.object_], length: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    """Return what stands for the columns that a file may lack (:data:`SUBSTITUTES`)."""
+    """Return the substitutes for columns that a file may lack (:data:`SUBSTITUTES`)."""
     nan = np.full(len(length), np.nan, np.float32)
     absent = ("parton_pt", "parton_eta", "parton_phi", "parton_energy", "jet_msd", "jet_n2", "jet_tau21")
     pt, eta, energy = (jet[name].astype(np.float64) for name in ("jet_pt", "jet_eta", "jet_energy"))

@@ -1,1 +1,1 @@
-"""The Les Houches format: reading, writing, checks, and the way of an event into Pythia's memory."""
+"""Read, write and check events in the Les Houches format, and hand them to Pythia in memory."""

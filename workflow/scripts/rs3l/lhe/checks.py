@@ -1,4 +1,4 @@
-"""What an event of an external file must fulfil before it is showered again and again."""
+"""Checks that an event of an external file must pass before it is showered again and again."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from rs3l.lhe.lhe import FINAL, INCOMING, HardEvent, Particle, check_conservatio
 from rs3l.pythia import new_pythia
 
 CONSERVATION = 1e-4
-"""Largest imbalance of the four-momentum relative to the energy, as in Pythia: other programs write few digits."""
+"""Largest imbalance of the four-momentum relative to the energy, as in Pythia.
+
+It is generous because other programs write few digits.
+"""
 ON_SHELL = 1e-4
 """Largest difference of E^2 - p^2 and m^2, relative to E^2, beyond what the written digits leave open."""
 NEGATIVE = 1e-3
-"""Largest negative energy, relative to that of the event: MadGraph 2.2 writes one in 10,000 events, of 0.3 GeV."""
+"""Largest negative energy relative to that of the event.
+
+MadGraph 2.2 writes such an energy, of 0.3 GeV, in one of 10,000 events.
+"""
 DECAY = 1e-3
 """Largest difference of a decaying particle's four-momentum from that of its products, relative to its energy."""
 
 MAX_PARTICLES = 500
-"""Of an event (MAXNUP of hep-ph/0109068)."""
+"""Largest number of particles of an event (MAXNUP of hep-ph/0109068)."""
 
 _RESONANCES = (6, 7, 8, 17, 18, 23, 24, 25, 32, 33, 34, 35, 36, 37)
 _DECAYED = (2, 3)
@@ -34,15 +40,18 @@ _STATUS = {
     "status 2",
 }
 _BY_COLOUR: dict[int | None, tuple[bool, bool]] = {1: (True, False), -1: (False, True), 2: (True, True)}
-"""Whether a particle has a colour and an anticolour, by its type in Pythia: triplet, antitriplet, octet."""
+"""Whether a particle has a colour and an anticolour.
+
+The keys are its colour types in Pythia, which are triplet, antitriplet and octet.
+"""
 _LARGEST = 2**31 - 1
 
 
 def check_event(where: str, event: HardEvent, text: str, source: LheSource) -> None:
     """Raise :class:`DataError` that names ``where`` (file and event) for an event that cannot be re-simulated.
 
-    ``text``: the event as it is written. What is refused here is what Pythia 8.317 fails on, now or in the middle
-    of a shower, or takes without a word for something else.
+    ``text`` is the event as it is written. An event is refused if Pythia 8.317 fails on it, at once or in the
+    middle of a shower, or silently takes it for something else.
     """
     for problem in _problems(event, text, source):
         raise DataError(f"{where}: {problem}")
@@ -54,7 +63,10 @@ def is_undecayed(event: HardEvent) -> bool:
 
 
 def _problems(event: HardEvent, text: str, source: LheSource) -> Iterator[str]:
-    """Yield what is wrong. Only the first is looked at: later checks may need what earlier ones demand."""
+    """Yield what is wrong with an event.
+
+    Only the first problem is used, because later checks may need what earlier ones demand.
+    """
     if len(event.particles) > MAX_PARTICLES:
         yield f"{len(event.particles)} particles; the Les Houches accord allows {MAX_PARTICLES}"
     yield from _numbers(event)
@@ -104,7 +116,10 @@ def _codes(event: HardEvent, declared: Collection[int]) -> Iterator[str]:
 
 
 def _ancestors(event: HardEvent) -> Iterator[str]:
-    """The mothers of each particle are in the event, and lead to its beginning: Pythia would never find it."""
+    """Yield a problem unless the mothers of each particle are in the event and lead to its beginning.
+
+    Pythia would never find the beginning otherwise.
+    """
     left = {position: {m for m in p.mothers if m} for position, p in enumerate(event.particles, 1)}
     if any(not 1 <= m <= len(event.particles) for mothers in left.values() for m in mothers):
         yield "the mother of a particle is not in the event; get or generate the file again"
@@ -137,7 +152,10 @@ def _statuses(event: HardEvent) -> Iterator[str]:
 
 
 def _mothers(event: HardEvent) -> Iterator[str]:
-    """Every particle comes from the collision, or from one that decays: Pythia sorts them by their mothers."""
+    """Yield a problem unless every particle comes from the collision or from one that decays.
+
+    Pythia sorts the particles by their mothers.
+    """
     particles = event.particles
     for position, p in enumerate(particles, 1):
         allowed = {(0, 0)} if p.status == INCOMING else {(1, 2), (2, 1)}
@@ -176,7 +194,10 @@ def _conserved(event: HardEvent) -> Iterator[str]:
 
 
 def _masses(event: HardEvent, text: str) -> Iterator[str]:
-    """E^2 - p^2 is m^2; the mass of a space-like particle is written as a negative number."""
+    """Yield a problem if an energy is too negative, or E^2 - p^2 is not m^2.
+
+    The mass of a space-like particle is written as a negative number.
+    """
     lines: list[str] = []
     lowest = min(event.particles, key=lambda p: p.energy)
     if lowest.energy < -NEGATIVE * sum(p.energy for p in incoming(event)):
@@ -205,7 +226,7 @@ def _rounded(token: str) -> tuple[float, float]:
 
 
 def _decays(event: HardEvent) -> Iterator[str]:
-    """A decaying particle has the momentum and the colours of its products."""
+    """Yield a problem unless a decaying particle has the momentum and the colours of its products."""
     for position, mother in enumerate(event.particles, 1):
         if mother.status not in _DECAYED:
             continue
@@ -224,7 +245,10 @@ def _decays(event: HardEvent) -> Iterator[str]:
 
 
 def _colours(event: HardEvent) -> Iterator[str]:
-    """Every colour line must begin and end at an outer leg: quarks and gluons without one cannot be showered."""
+    """Yield a problem unless every colour line begins and ends at an outer leg.
+
+    Quarks and gluons that have no colours cannot be showered.
+    """
     for p in event.particles:
         if max(p.colour, p.anticolour) > _LARGEST or (
             min(p.colour, p.anticolour) < 0 and _type(p.pdg_id) not in (3, -3)
@@ -251,7 +275,7 @@ def _is_balanced(legs: Iterable[tuple[Particle, int]]) -> bool:
     begin: Counter[int] = Counter()
     end: Counter[int] = Counter()
     for p, sign in legs:
-        if _type(p.pdg_id) != 0:  # Pythia forgets the colours of others
+        if _type(p.pdg_id) != 0:  # Pythia forgets the colours of the others
             begin.update(p[4:5] if sign > 0 else p[5:6])
             end.update(p[5:6] if sign > 0 else p[4:5])
     del begin[0], end[0]
@@ -260,7 +284,7 @@ def _is_balanced(legs: Iterable[tuple[Particle, int]]) -> bool:
 
 @cache
 def _type(code: int) -> int | None:
-    """Return the colour type of a particle in Pythia; None for one that it does not know."""
+    """Return the colour type of a particle in Pythia, or None for one that Pythia does not know."""
     data = _particle_data()
     return int(data.colType(code)) if data.isParticle(code) else None
 

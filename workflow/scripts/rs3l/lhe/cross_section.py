@@ -1,4 +1,4 @@
-"""Cross-sections from sums over the phase-space points tried: sums of shards add up exactly."""
+"""Cross-sections from sums over the phase-space points tried, because sums of shards add up exactly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 Sums = Mapping[str, tuple[int, float, float]]
-"""For each subprocess's code: points tried, sum of the cross-section [pb], sum of its square."""
+"""Number of points tried, sum of the cross-section [pb] and sum of its square, for each subprocess's code."""
 
 
 def cross_section(shards: Sequence[Sums]) -> tuple[float, float]:

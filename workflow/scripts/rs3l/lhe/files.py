@@ -1,6 +1,7 @@
 """Les Houches files of other generators (versions 1 to 3, plain or gzipped), read as a stream.
 
-The format looks like XML, but generators write headers that are not: only the tags that matter are looked for.
+The format looks like XML, but generators write headers that are not XML, so only the tags that matter are looked
+for.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from rs3l.errors import DataError
 from rs3l.lhe.lhe import HardEvent, particle
 
 MAX_LINE = 2**20
-"""Longest line that is read [characters]; 1,000 weights in one line are a fiftieth of it."""
+"""Longest line that is read [characters]; a line with 1,000 weights has a fiftieth of it."""
 MAX_HEAD, MAX_EVENT = 2**25, 2**22
-"""Longest text before the first event, and of one event [characters]."""
+"""Longest text before the first event, and longest text of one event [characters]."""
 
 _MAX_ATTRIBUTES = 2000
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _UNREADABLE = (IndexError, ValueError, OverflowError)
-# A text is searched once for each of these: none may look for an end that is not there from every beginning.
+# Each of these is searched for once in a text; none may look from every beginning for an end that is missing.
 _TAG = re.compile(r"<(event(?=[\s/>])|eventgroup\b|/(?:event|init|LesHouchesEvents)(?=\s*>))(?:\s*>)?")
 _ROOT = re.compile(r"<LesHouchesEvents\b([^<>]*)>")
 _VERSION = re.compile(r"\bversion\s*=\s*[\"']\s*(\d+)")
@@ -43,10 +44,10 @@ _VERSIONS = ("1", "2", "3")
 
 @dataclass(frozen=True)
 class Head:
-    """What stands before the first event: the whole text, and the numbers of its ``<init>`` block.
+    """The text before the first event, with the numbers of its ``<init>`` block.
 
-    ``declared_weights``: the ``<initrwgt>`` block, or nothing. ``weight_ids``: identifiers of the additional
-    weights, in the order of their declaration.
+    ``declared_weights`` is the ``<initrwgt>`` block, or empty. ``weight_ids`` are the identifiers of the
+    additional weights, in the order of their declaration.
     """
 
     text: str
@@ -57,12 +58,12 @@ class Head:
 
     @property
     def cross_section(self) -> tuple[float, float]:
-        """Cross-section and error [pb]: the sum of the subprocesses."""
+        """Cross-section and error [pb], summed over the subprocesses."""
         return sum(p.xSection for p in self.processes), sum(p.error**2 for p in self.processes) ** 0.5
 
 
 def scan(path: str | Path) -> Iterator[str]:
-    """Yield the text before the first event, then the text of each event; memory is that of one event.
+    """Yield the text before the first event, then the text of each event, with only one text in memory at a time.
 
     Raises :class:`DataError` where the file turns out to be missing, damaged, truncated or no LHE file.
     """
@@ -129,16 +130,16 @@ def read_event(path: str | Path, position: int, text: str, index: int, weight_id
 
 
 def particle_lines(text: str) -> list[str]:
-    """Return the lines of an event that has been read which hold its particles."""
+    """Return the lines that hold the particles of an event which has been read before."""
     lines = _lines(_body(text))
     return list(islice(lines, pylhe.LHEEventInfo.fromstring(next(lines)).nparticles))
 
 
 @lru_cache(maxsize=8)
 def unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names; the second of equal ones gets `` (2)``, the third `` (3)``.
+    """Return the names, with `` (2)`` added to the second of equal ones, `` (3)`` to the third, and so on.
 
-    Whoever reads values by equal names would get one of them only.
+    With equal names, a reader would get only one of the values.
     """
     seen: Counter[str] = Counter()
     result: dict[str, None] = {}
@@ -184,7 +185,7 @@ def _open(path: str | Path) -> TextIO:
 
 
 def _pieces(path: str | Path, stream: TextIO) -> Iterator[str]:
-    """Yield head and events, and read on to the end, where the checksum of a gzipped file is."""
+    """Yield the head and the events, and read on to the end, where the checksum of a gzipped file is."""
     cut = _Cutter(path)
     for line in iter(partial(stream.readline, MAX_LINE + 1), ""):
         if len(line) > MAX_LINE:
@@ -213,7 +214,7 @@ class _Cutter:
         return "before the first event" if self._position < 0 else f"after event {self._position}"
 
     def keep(self, text: str) -> None:
-        """Take text of the head or of an event; what stands between events is dropped."""
+        """Take text of the head or of an event, and drop text between events."""
         if not self._inside and self._position >= 0:
             return
         self._size += len(text)
@@ -227,7 +228,7 @@ class _Cutter:
         for tag in _TAG.finditer(line):
             self._initialised = self._initialised or tag[1] == "/init"
             if not (self._initialised or tag.start() == indent):
-                continue  # in a comment of the header
+                continue  # the tag is in a comment of the header
             if tag[1] == "event":
                 yield from self._begin(line[start : tag.start()])
                 start = tag.start()
@@ -273,7 +274,7 @@ class _Cutter:
         return text
 
     def finish(self) -> Iterator[str]:
-        """Yield the head of a file without events; raise :class:`DataError` unless the file is complete."""
+        """Yield the head of a file without events, and raise :class:`DataError` unless the file is complete."""
         if self._position < 0:
             yield self._taken()
         if not self._complete:
@@ -286,8 +287,8 @@ class _Cutter:
 def _weights(body: str, weight_ids: list[str]) -> dict[str, float]:
     """Return the additional weights in the order of the event.
 
-    Those of ``<rwgt>`` and named ``<weight>`` by name; those of ``<weights>`` by the names that are declared, or
-    by their number if there are more or fewer of these, or some of them have a weight already.
+    Weights of ``<rwgt>`` and named ``<weight>`` elements keep their names. Those of ``<weights>`` get the declared
+    names, or their number if the count differs from the declared one or some of the names are already taken.
     """
     names: list[str | None] = []
     values: list[float] = []
@@ -306,7 +307,7 @@ def _weights(body: str, weight_ids: list[str]) -> dict[str, float]:
 
 
 def _name(attributes: str) -> str | None:
-    """Return the identifier of a weight: its ``id``, or ``name``, as Whizard writes; None without either."""
+    """Return the ``id`` of a weight, or its ``name``, which Whizard writes, or None without either."""
     if len(attributes) > _MAX_ATTRIBUTES:
         raise ValueError(f"a weight has {len(attributes)} characters of attributes")
     return _identifier(attributes)
@@ -320,7 +321,7 @@ def _identifier(attributes: str) -> str | None:
 
 
 def _decoded(text: str) -> str:
-    """Return text of a file that was read as Latin-1 as it is in UTF-8, if it is."""
+    """Return text that was read as Latin-1 as UTF-8, or unchanged if it is not UTF-8."""
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeError:

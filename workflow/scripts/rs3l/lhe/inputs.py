@@ -1,4 +1,4 @@
-"""Which external Les Houches files a process names (without the physics, so that the rules may ask)."""
+"""The external Les Houches files that a process names, found without the physics, so that the rules may ask."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from rs3l.errors import ConfigError
 from rs3l.files import sha256
 
 _WILDCARD = re.compile(r"\{\s*[.\w]+\s*(,[^{}]*(\{\d+(,\d+)?\}[^{}]*)*)?\}")
-"""What Snakemake takes for a wildcard in the path of an input."""
+"""The text that Snakemake takes for a wildcard in the path of an input."""
 
 
 def find_files(process: str, patterns: Sequence[str]) -> list[str]:
     """Return the sorted files of a process; raises :class:`ConfigError` for a path or pattern without a file.
 
-    A path that exists is taken as it is, whatever is in its name; so is the part of a pattern that exists.
+    A path that exists is taken literally, whatever characters its name has, and so is the part of a pattern that
+    exists.
     """
     found: set[str] = set()
     for pattern in patterns:
@@ -42,20 +43,21 @@ def split_inputs(files: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def stamps(files: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Return path, size [bytes] and time [ns] of files that cannot be inputs: these show a change."""
+    """Return path, size [bytes] and time [ns] of files that cannot be inputs, so that a change is noticed."""
     return [(file, stat.st_size, stat.st_mtime_ns) for file in files for stat in [Path(file).stat()]]
 
 
 def refuse_replaced(process: str, index: str | Path, files: Sequence[str]) -> None:
     """Raise :class:`ConfigError` for a file that was replaced after it was indexed and does not look newer.
 
-    Nothing would run then. Only what has another size, or came to its place after the index, is read.
+    Snakemake would run nothing for such a file. A file of another size is refused at once; one of the same size is
+    read only if it came to its place after the index.
     """
     try:
         known = {file["path"]: file for file in json.loads(Path(index).read_text(encoding="utf-8"))["files"]}
         made = Path(index).stat()
     except (OSError, ValueError, KeyError, TypeError):
-        return  # the rule index_lhe, or the job that reads it, will say what is wrong
+        return  # the rule index_lhe, or the job that reads the index, will say what is wrong
     for path in files:
         stat = Path(path).stat()
         if path not in known or stat.st_mtime_ns > made.st_mtime_ns:
@@ -90,7 +92,7 @@ def _with_literal_folders(pattern: str) -> str:
 
 
 def check_inputs(config: Campaign) -> None:
-    """Raise :class:`ConfigError` if a finished model or an external file is not there, or a file is used twice."""
+    """Raise :class:`ConfigError` if a finished model or an external file is missing, or a file is used twice."""
     refuse(
         [
             *_files_in_two_processes(config),
@@ -105,9 +107,10 @@ def check_inputs(config: Campaign) -> None:
 
 
 def _files_in_two_processes(config: Campaign) -> Iterator[str]:
-    """Yield the external files whose jets two processes would share, in training as one and in test as the other.
+    """Yield an error for each external file that would give two processes the same jets.
 
-    Another anchor, or other decays of undecayed events, makes other jets of them.
+    Such jets could be in training as one process and in test as the other. Another anchor, or other decays of
+    undecayed events, makes different jets of the same file.
     """
     seen: dict[object, tuple[str, str]] = {}
     for name, process in config.processes.items():

@@ -1,4 +1,4 @@
-"""Samples that a shower cannot simply continue: merged, MC@NLO, POWHEG. Recognised by what their headers say."""
+"""Kinds of samples that a shower cannot simply continue (merged, MC@NLO, POWHEG), recognised by their headers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from rs3l.config.base import SampleKind
 from rs3l.errors import DataError
 
-# Possessive and within a line: a head of many megabytes is searched once for each.
+# These are possessive and stay within a line, because a head of many megabytes is searched once for each.
 _NUMBER = r"([-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eEdD][-+]?\d{1,3})?)"
 _MERGED_KEYS = ("ickkw", "ktdurham", "ptlund", "nqmatch")
 _SHOWER = re.compile(r"^[ \t]*+'?(\w++)'?[ \t]*+=[ \t]*+parton_shower\b", re.MULTILINE)
@@ -32,22 +32,22 @@ _REASONS: dict[SampleKind, str] = {
 
 
 Label = tuple[str, int]
-"""Multiplicity that a generator writes at an event for merging: ``npLO`` or ``npNLO``, and its number."""
+"""The multiplicity that a generator writes at an event for merging: ``npLO`` or ``npNLO``, and its number."""
 
 
 def labels(event: str) -> set[Label]:
-    """Return the labels of an event from its opening tag; -1 means none."""
+    """Return the labels of an event from its opening tag, where -1 means that there is none."""
     return {(kind, int(n)) for kind, n in _LABEL.findall(event.partition(">")[0]) if int(n) >= 0}
 
 
 def kinds(
     head: str, first_event: str, events: int, multiplicities: Collection[int], found: Collection[Label]
 ) -> list[SampleKind]:
-    """Return what must be accepted of a sample.
+    """Return the kinds of a sample that a process must accept.
 
-    From its head, its first event, its number of events, the numbers of partons that leave its hard processes, and
-    the labels of its events. Events with and without another parton overlap once they are showered, unless POWHEG
-    or MC@NLO made them; MC@NLO labels its events even where nothing is merged.
+    They follow from the head, the first event, the number of events, the numbers of partons that leave the hard
+    processes, and the labels of the events. Events with and without another parton overlap once they are showered,
+    unless POWHEG or MC@NLO made them. MC@NLO labels its events even where nothing is merged.
     """
     declared = declared_events(head)
     nlo = {number for kind, number in found if kind == "npNLO"}
@@ -90,7 +90,7 @@ def matched_shower(head: str) -> str | None:
 
 
 def _card_value(head: str, key: str) -> float:
-    """Return the value of a key in a run card, ``value = key`` or ``key = value``; -1 if it is not there."""
+    """Return the value of a key in a run card, ``value = key`` or ``key = value``, or -1 if it is not there."""
     blank = r"[ \t]*+"
     line = rf"^{blank}(?:{_NUMBER}{blank}={blank}{key}\b|{key}{blank}={blank}{_NUMBER})"
     match = re.search(line, head, re.MULTILINE)

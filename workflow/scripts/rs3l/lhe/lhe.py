@@ -26,7 +26,7 @@ from rs3l.lhe.cross_section import Sums, cross_section
 
 INCOMING, FINAL = -1, 1
 _LINES = 500
-"""Lines that are handed to the parser at a time."""
+"""Number of lines that are handed to the parser at a time."""
 _DAMAGE = (
     RuntimeWarning, EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError,
 )  # fmt: skip
@@ -38,9 +38,9 @@ _FORMAT = pylhe.LHEXMLFormat(
 
 
 class Particle(NamedTuple):
-    """One entry of a hard event, as the format orders it: momenta and mass in GeV, the lifetime in mm.
+    """One entry of a hard event in the order of the format, with momenta and mass in GeV and the lifetime in mm.
 
-    ``mother1`` and ``mother2`` are positions of other entries, from 1 on; 0 stands for none.
+    ``mother1`` and ``mother2`` are positions of other entries, counted from 1, and 0 stands for none.
     """
 
     pdg_id: int
@@ -64,15 +64,15 @@ class Particle(NamedTuple):
 
     @property
     def momentum(self) -> tuple[float, float, float, float]:
-        """Its px, py, pz and energy."""
+        """Its px, py, pz and energy [GeV]."""
         return self.px, self.py, self.pz, self.energy
 
 
 @dataclass(frozen=True)
 class HardEvent:
-    """One hard event: ``index`` within its process, weight, scales [GeV], couplings, particles.
+    """One hard event, with its ``index`` within its process, weight, scale [GeV], couplings and particles.
 
-    ``weights``: additional weights of an external file. They are written into the shard, and not read back.
+    ``weights`` are the additional weights of an external file, which are written into the shard but not read back.
     """
 
     index: int
@@ -86,10 +86,10 @@ class HardEvent:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What the header of a shard says.
+    """The content of a shard's header.
 
-    ``subprocesses``: sums over the phase-space points tried, from which the cross-section follows.
-    ``pythia``: version of the Pythia that made the events; empty for events from external files, whose
+    ``subprocesses`` are the sums over the phase-space points tried, from which the cross-section follows.
+    ``pythia`` is the version of the Pythia that made the events. It is empty for events from external files, whose
     origin is in ``source``.
     """
 
@@ -114,7 +114,7 @@ def write_shard(
     ecm: float,
     header: pylhe.LHEHeader | None = None,
 ) -> None:
-    """Write a gzipped LHE file, atomically and with the same bytes each time; ``events`` may be a stream."""
+    """Write a gzipped LHE file atomically, with the same bytes each time; ``events`` may be a stream."""
     file = pylhe.LHEFile(
         init=_init(*info.cross_section, ecm),
         events=(_to_pylhe(event) for event in events),
@@ -131,7 +131,7 @@ def write_shard(
 
 
 def write_plain(path: str | Path, events: Iterable[HardEvent], ecm: float) -> None:
-    """Write events for another program: plain text, all of weight 1, so that it showers each of them."""
+    """Write events as plain text for another program, with weight 1, so that it showers each of them."""
     file = pylhe.LHEFile(
         init=_init(1.0, 0.0, ecm),
         events=(_to_pylhe(dataclasses.replace(event, weight=1.0, weights={})) for event in events),
@@ -148,11 +148,11 @@ def read_shard(path: str | Path) -> tuple[ShardInfo, list[HardEvent]]:
 
 
 def open_shard(path: str | Path) -> tuple[ShardInfo, Iterator[HardEvent]]:
-    """Return what the header of a shard says, and its events one by one.
+    """Return the content of a shard's header, and its events one by one.
 
-    The file is read once to its end before, where its checksum is: one that is missing, truncated, damaged or not
-    one of ours raises :class:`DataError` here, and not after hours of work. What only its events can tell raises
-    it on the way.
+    The file is first read once to its end, where its checksum is. A file that is missing, truncated, damaged or
+    not one of ours therefore raises :class:`DataError` here, and not after hours of work. Errors that only its
+    events reveal are raised while they are read.
     """
     with _damage_is_named(path):
         count = _count_events(path)
@@ -166,7 +166,7 @@ def open_shard(path: str | Path) -> tuple[ShardInfo, Iterator[HardEvent]]:
 def _events(path: str | Path, info: ShardInfo, file: pylhe.LHEFile) -> Iterator[HardEvent]:
     """Yield the events of an open shard and check that they are those that its header announces.
 
-    The parser only warns of an XML that ends too early: their number tells.
+    The parser only warns of an XML that ends too early, so the events are counted.
     """
     count = 0
     with _damage_is_named(path):
@@ -187,7 +187,7 @@ def _other_events(path: str | Path, info: ShardInfo, count: int) -> DataError:
 
 @contextlib.contextmanager
 def _damage_is_named(path: str | Path) -> Iterator[None]:
-    """Turn what reading a damaged shard raises into a :class:`DataError` that names it."""
+    """Turn the errors of reading a damaged shard into a :class:`DataError` that names it."""
     try:
         yield
     except FileNotFoundError:
@@ -204,7 +204,7 @@ def _count_events(path: str | Path) -> int:
 
 
 class _WithoutWeights:
-    """The text of a shard without additional weights, which may be far more than the rest, as a file to parse."""
+    """The text of a shard as a file to parse, without additional weights, which may be far more than the rest."""
 
     def __init__(self, path: str | Path) -> None:
         self._stream = gzip.open(path, "rb")  # noqa: SIM115 - the parser closes it
@@ -217,7 +217,7 @@ class _WithoutWeights:
         self._stream.close()
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next lines: the size that the parser asks for is a hint to it."""
+        """Return the next lines, because the size that the parser asks for is only a hint."""
         return b"".join(itertools.islice(self._lines, _LINES))
 
     def _kept(self) -> Iterator[bytes]:
@@ -230,9 +230,9 @@ class _WithoutWeights:
 
 
 def fingerprint(event: HardEvent) -> int:
-    """Return 64 bits of a hash of the particles of an event: the same for a copy with another key or weight.
+    """Return 64 bits of a hash of an event's particles, which a copy with another key or weight shares.
 
-    Of 10^7 different events, two have the same one with a probability of 3 * 10^-6.
+    Two of 10^7 different events have the same fingerprint with a probability of 3 * 10^-6.
     """
     numbers = [
         number + 0.0 for p in event.particles for number in (p.pdg_id, p.status, *p.momentum)
@@ -277,7 +277,10 @@ def _init(sigma: float, error: float, ecm: float) -> pylhe.LHEInit:
 
 
 def _comment(info: ShardInfo) -> str:
-    """Return the first comment of a shard; `--` would end it, and file names may have it."""
+    """Return the first comment of a shard.
+
+    A `--` is escaped, because it would end the comment and file names may have it.
+    """
     values = {name: value for name, value in vars(info).items() if value is not None}
     return "rs3l " + json.dumps(values).replace("--", "-\\u002d")
 
@@ -294,7 +297,7 @@ def _to_pylhe(event: HardEvent) -> pylhe.LHEEvent:
 
 
 def _weight_lines(weights: Mapping[str, float]) -> list[str]:
-    """Return the ``<rwgt>`` block with all digits: pylhe's own has five."""
+    """Return the ``<rwgt>`` block with all digits, because pylhe's own has only five."""
     if not weights:
         return []
     lines = [f"<wgt id={quoteattr(name)}>{value:.17g}</wgt>" for name, value in weights.items()]

@@ -1,4 +1,4 @@
-"""Hard events from memory: the Les Houches interface that hands them to Pythia and reseeds it for each."""
+"""The Les Houches interface that hands hard events in memory to Pythia and reseeds it for each."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ USER_PROCESS = 9999
 def memory_source(pythia: Any, shower_seed: Callable[[int], int], ecm: float) -> Any:
     """Return a Les Houches interface that hands the events of ``load`` to Pythia and reseeds it for each.
 
-    The position of an event comes back as ``info.pdf1``: events that fail at the process level are
-    skipped without a word, so counting would not do. The factorisation scale of the PDF fields must be
-    SCALUP: with 0, VINCIA silently loses final-state radiation.
+    The position of an event comes back as ``info.pdf1``, because Pythia silently skips events that fail at the
+    process level, so that counting would not do. The factorisation scale of the PDF fields must be SCALUP, because
+    VINCIA silently loses final-state radiation with 0.
     """
 
     class MemorySource(pythia_module().LHAup):  # type: ignore[misc]

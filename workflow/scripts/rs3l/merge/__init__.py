@@ -1,1 +1,1 @@
-"""Merge: the jets of all variants, matched by position, as one data set."""
+"""Merge the jets of all variants, matched by position, into one data set."""

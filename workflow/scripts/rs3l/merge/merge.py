@@ -1,7 +1,7 @@
-"""Stage 3: zip the variants of every hard event into the data set.
+"""Stage 3 zips the variants of every hard event into the data set.
 
-Alignment is by position and checked by key: no join, no shuffle. One Dask task makes one part (a block of
-hard events of one process), so memory is bounded by a part: shards are read in row groups. Parts and row
+Rows are aligned by position and checked by key, without a join or a shuffle. One Dask task makes one part (a block
+of hard events of one process). Memory is bounded by a part, because shards are read in row groups. Parts and row
 groups are cut by hard event, so that the files do not depend on the size of the shards.
 """
 
@@ -42,12 +42,12 @@ from rs3l.types import Bools
 
 FORMAT = 1
 _DAMAGE = (OSError, ValueError, pa.ArrowException)
-"""What reading a damaged Parquet file raises."""
+"""The exceptions that reading a damaged Parquet file raises."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of jets and what its header says."""
+    """One file of jets with the content of its header."""
 
     path: str
     process: str
@@ -62,7 +62,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class PartResult:
-    """What one task wrote, and what it counted."""
+    """The files that one task wrote, and the numbers that it counted."""
 
     files: list[dict[str, Any]]
     status: dict[str, Counter[str]]
@@ -75,10 +75,10 @@ class PartResult:
 def merge(block: MergeBlock, root: str, workers: int, jobs: Jobs | None = None) -> dict[str, Any]:
     """Write the data set under ``root`` with local ``workers`` or as Slurm ``jobs``; return its manifest.
 
-    An older data set there is replaced as a whole in the end. Raises :class:`DataError`, before anything is
-    written, for a shard that is missing, damaged, of another campaign or of another version of Pythia, for a hard
-    event that a process has twice, and if the older one has files of others beside it; and from a task for rows
-    that are not the expected hard events.
+    An older data set there is replaced as a whole in the end. Before anything is written, this raises
+    :class:`DataError` for a shard that is missing, damaged, of another campaign or of another version of Pythia,
+    for a hard event that a process has twice, and for an older data set with foreign files beside it. A task
+    raises it for rows that are not the expected hard events.
     """
     paths = CampaignPaths(root)
     shards = find_shards(block, paths)
@@ -117,7 +117,7 @@ def find_shards(block: MergeBlock, paths: CampaignPaths) -> dict[str, dict[str, 
 
 
 def read_header(path: str) -> Shard:
-    """Return what the header of a file of jets says; raises :class:`DataError` if it cannot be read."""
+    """Return the content of the header of a file of jets; raises :class:`DataError` if it cannot be read."""
     metadata = _read_metadata(path)
     values = {key.removeprefix("rs3l."): value for key, value in metadata.items()}
     try:
@@ -138,7 +138,7 @@ def read_header(path: str) -> Shard:
 
 
 def _read_metadata(path: str) -> dict[str, str]:
-    """Return the metadata of a file of jets once its checksum is known to be right."""
+    """Return the metadata of a file of jets after verifying its checksum."""
     try:
         entries = pq.read_schema(path).metadata or {}
         metadata = {key.decode(): value.decode() for key, value in entries.items()}
@@ -200,9 +200,9 @@ def read_events(shards: Sequence[Shard], process: str, first: int, last: int) ->
 
 
 def _read_rows(shard: Shard, start: int, stop: int) -> pa.Table:
-    """Return the rows ``start ... stop - 1`` of a file of jets; the checksum of all its values must be right.
+    """Return the rows ``start ... stop - 1`` of a file of jets after verifying the checksum of all its values.
 
-    The file is read in row groups: memory is that of the rows and of a row group.
+    The file is read in row groups, so that memory holds only the rows and one row group.
     """
     digest, rows, kept = ValuesDigest(), 0, [jets_schema().empty_table()]
     try:
@@ -259,7 +259,7 @@ def _check_one_pythia(shards: Sequence[Shard]) -> None:
 
 
 def _check_hard_events(tables: Mapping[str, pa.Table]) -> None:
-    """Every view of an event must carry the same hard event, to the bit."""
+    """Raise :class:`DataError` unless every view of an event carries the same hard event, to the bit."""
     columns = [
         "event_id", FINGERPRINT, "weight",
         "parton_pdg_id", "parton_pt", "parton_eta", "parton_phi", "parton_energy",
@@ -275,7 +275,7 @@ def _check_hard_events(tables: Mapping[str, pa.Table]) -> None:
 def check_no_event_twice(paths: CampaignPaths, process: str, shards: Sequence[Shard]) -> None:
     """Raise :class:`DataError` if two hard events of a process are the same but for their keys and weights.
 
-    In all shards and splits. Memory: 16 bytes per event.
+    All shards and splits are compared, which takes 16 bytes per event.
     """
     found = first_repeated(_fingerprints(shards))
     if found is None:
@@ -310,14 +310,14 @@ def _fingerprints(shards: Sequence[Shard]) -> npt.NDArray[np.uint64]:
 
 
 def _with_shower_weights(table: pa.Table) -> pa.Table:
-    """Return ``table`` with the weights of its views: that of the hard event times that of the shower."""
+    """Return ``table`` with the weights of its views, which are hard-event weight times shower weight."""
     column = table.schema.get_field_index("weight")
     weight = pc.multiply(table["weight"], table[SHOWER_WEIGHT])
     return table.set_column(column, table.schema.field(column), weight)
 
 
 def _with_types_of(nominal: pa.Table, table: pa.Table) -> pa.Table:
-    """Return ``table`` with the jet types of the nominal: only its shower says how a gluon splits."""
+    """Return ``table`` with the jet types of the nominal, because only its shower tells how a gluon splits."""
     column = table.schema.get_field_index("jet_type")
     return table.set_column(column, table.schema.field(column), nominal["jet_type"])
 
@@ -448,7 +448,7 @@ def _process_entry(
 
 
 def _rounded(value: float) -> float:
-    """Return six digits: the last bits depend on how the events were cut into shards."""
+    """Return six digits, because the last bits depend on how the events were cut into shards."""
     return float(f"{value:.6g}")
 
 

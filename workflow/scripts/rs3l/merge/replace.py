@@ -1,4 +1,4 @@
-"""The splits of a data set on disk: replaced together, and only where nothing else would go with them."""
+"""Replace the splits of a data set on disk together, and only where no foreign file would go with them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ OWN = re.compile(r"[^.].*-\d{4,}\.parquet|\..*-\d{4,}\.parquet\..*\.tmp|\.snakem
 def new_splits(paths: CampaignPaths) -> Iterator[str]:
     """Yield a root for the files of a new data set; its splits take the place of the older ones in the end.
 
-    Until then these are as they were. They have no manifest while they are exchanged, so that a mixture of both
-    is never taken for a data set. Raises :class:`DataError` if the folder of a split holds anything but parts.
+    The older splits stay as they were until then. There is no manifest while the splits are exchanged, so that a
+    mixture of both is never taken for a data set. Raises :class:`DataError` if the folder of a split holds
+    anything but parts.
     """
     refuse_foreign(paths)
     folder = Path(paths.dataset)
@@ -51,7 +52,7 @@ def refuse_foreign(paths: CampaignPaths) -> None:
 
 
 def _exchange(new: Path, target: Path, old: Path) -> None:
-    """Rename ``new`` to ``target``; what is there goes to ``old``, and what another merge puts there."""
+    """Rename ``new`` to ``target``, and move what is there, or what another merge puts there, to ``old``."""
     while True:
         with contextlib.suppress(FileNotFoundError):
             target.rename(Path(tempfile.mkdtemp(dir=old)) / target.name)

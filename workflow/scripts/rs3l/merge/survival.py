@@ -1,6 +1,6 @@
-"""What it costs to demand a jet: counts and mean pT of the hard events before and after, per process.
+"""The cost of demanding a jet, as counts and mean pT of the hard events before and after, per process.
 
-The bias of demanding a jet under all variants is the reason why the data set keeps every matched view.
+Demanding a jet under all variants would bias the data set, which is why it keeps every matched view.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 Moments = dict[str, list[float]]
-"""By selection: events, sum and sum of squares of the parton's pT, and of the nominal jet's pT [GeV]."""
+"""Events, sum and sum of squares of the parton's pT, and of the nominal jet's pT [GeV], by selection."""
 
 
 def moments(tables: Mapping[str, pa.Table], ok: NDArray[np.bool_]) -> Moments:
-    """Return the sums over the events of one part; ``ok`` [V, E]: a jet under variant v, the nominal first.
+    """Return the sums over the events of one part.
 
-    Selections: all hard events; those with a nominal jet; those of them with a jet under every variant.
+    ``ok`` [V, E] tells whether there is a jet under variant v, with the nominal first. The selections are all hard
+    events, those with a nominal jet, and those of them with a jet under every variant.
     """
     nominal = tables["nominal"]
     parton = nominal["parton_pt"].to_numpy().astype(float)

@@ -1,4 +1,4 @@
-"""Dask workers: processes on this machine, or Slurm jobs through dask-jobqueue."""
+"""Dask workers, which are processes on this machine, or Slurm jobs through dask-jobqueue."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ import rs3l
 from rs3l.errors import WorkerError
 
 POLL_SECONDS = 10
-"""How often the worker jobs are looked after."""
+"""Seconds between two looks at the worker jobs."""
 
 SPARE_JOBS = 2
-"""So many worker jobs more than were asked for may end without any task done in the meantime."""
+"""Worker jobs beyond the number asked for that may end without any task done in the meantime."""
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """Workers as Slurm jobs: how many, what each asks for, and the folder of their logs."""
+    """The number of workers that are Slurm jobs, the resources of each, and the folder of their logs."""
 
     number: int
     memory_mb: int
@@ -45,13 +45,13 @@ class Jobs:
 def compute(tasks: Sequence[Any], workers: int, jobs: Jobs | None = None) -> list[Any]:
     """Return the results of Dask tasks, from ``workers`` processes of this machine or from Slurm ``jobs``.
 
-    The first error of a task is raised as it is. Raises :class:`WorkerError` if worker jobs cannot be
-    submitted, or workers keep dying.
+    The first error of a task is raised as it is. Raises :class:`WorkerError` if worker jobs cannot be submitted,
+    or workers keep dying.
     """
     logging.getLogger("distributed").setLevel(logging.WARNING)
     if jobs is None:
         return _compute_here(tasks, workers)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what it reports is raised as well
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # its reports are raised as well
     with lost_workers_are_forgotten(), slurm_cluster(jobs, os.environ) as cluster, Client(cluster) as client:
         return Crew(cluster, jobs).results(client.compute(list(tasks)))
 
@@ -83,10 +83,10 @@ def lost_workers_are_forgotten() -> Any:
 def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
     """Return a cluster whose workers will be Slurm jobs, with account, partition and name of this job, if any.
 
-    By its name, all jobs of a run of the workflow are found and can be cancelled together. Connections are
-    encrypted and authenticated with keys made for this cluster. They use the interface of Dask's setting
-    ``jobqueue.slurm.interface``, or the address of this machine's default route. A worker takes the place of
-    its job's shell: Slurm knows it, and a cancelled job has not ended before its worker has.
+    All jobs of a run of the workflow share the name, so that they can be found and cancelled together. Connections
+    are encrypted and authenticated with keys made for this cluster. They use the interface of Dask's setting
+    ``jobqueue.slurm.interface``, or the address of this machine's default route. A worker replaces its job's
+    shell, so that Slurm knows it, and a cancelled job has not ended before its worker has.
     """
     settings = dask.config.get
     prologue = list(settings("jobqueue.slurm.job-script-prologue", []))
@@ -114,7 +114,7 @@ def slurm_cluster(jobs: Jobs, environment: Mapping[str, str]) -> SLURMCluster:
 
 
 def own_job(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return account, partition and name of the Slurm job that this process belongs to; without one, a name."""
+    """Return account, partition and name of the Slurm job that this process belongs to, or a name without one."""
     job = environment.get("SLURM_JOB_ID")
     if job is None:
         return {"job_name": "rs3l-merge"}
@@ -125,7 +125,7 @@ def own_job(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Crew:
-    """The worker jobs of a cluster: those that end early are replaced, unless that happens in vain."""
+    """The worker jobs of a cluster; those that end early are replaced, unless that happens in vain."""
 
     def __init__(self, cluster: SLURMCluster, jobs: Jobs) -> None:
         self.cluster = cluster
@@ -163,7 +163,7 @@ class Crew:
         self.seen |= {job.job_id for job in self.cluster.workers.values()}
 
     async def _submitted(self) -> None:
-        """Wait until the jobs are in the queue; one that was refused is tried again, and its error raised."""
+        """Wait until the jobs are in the queue; a refused job is tried again, and its error is raised."""
         with contextlib.suppress(OSError, RuntimeError):
             await self.cluster
         jobs = list(self.cluster.workers.values())
@@ -202,7 +202,7 @@ class Crew:
 
 
 def queued_jobs() -> set[str] | None:
-    """Return the numbers of this user's jobs that wait or run; None if Slurm does not answer."""
+    """Return the numbers of this user's jobs that wait or run, or None if Slurm does not answer."""
     numbers = squeue("--me", "--format=%A")
     return None if numbers is None else set(numbers.split())
 

@@ -1,1 +1,1 @@
-"""Re-simulation: shower, hadronisation, detector and jets of one shard under one variant."""
+"""Re-simulation of the shower, hadronisation, detector and jets of one shard under one variant."""

@@ -1,4 +1,4 @@
-"""The rows of a table of jets: from the particles of some events to one row per hard event."""
+"""Make the rows of a table of jets, one per hard event, from the particles of some events."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def jet_table(
 ) -> pa.Table:
     """Return one row per hard event (schema ``jets_schema``), in order, from the particles of those completed.
 
-    ``chosen``: positions in ``events`` of those that were simulated (None: all); positions of the particles are
-    those in ``chosen``. An event that is in no batch gets the status FAILED, or SKIPPED if it was not chosen.
+    ``chosen`` are the positions in ``events`` of those that were simulated (None means all), and the positions of
+    the particles refer to ``chosen``. An event that is in no batch gets the status FAILED, or SKIPPED if it was
+    not chosen.
     """
     chosen = np.arange(len(events)) if chosen is None else chosen
     placed = (replace(particles, position=chosen[particles.position]) for particles in batches)
@@ -47,7 +48,7 @@ def jet_table(
 def _jet_rows(
     block: ResimBlock, events: Sequence[HardEvent], anchors: Sequence[Anchor], particles: Particles
 ) -> pa.Table:
-    """Return a row per completed event of a batch: position, status, and jet columns or nulls."""
+    """Return a row per completed event of a batch, with position, status, and jet columns or nulls."""
     eta = np.array([anchors[i].eta for i in particles.position.tolist()])
     phi = np.array([anchors[i].phi for i in particles.position.tolist()])
     if block.detector.response == "cms":
@@ -134,7 +135,7 @@ def _one_row_per_event(
     rows: pa.Table,
     missing: npt.NDArray[np.int8],
 ) -> pa.Table:
-    """Return the rows in the order of the hard events; one that has none gets its status of ``missing`` [E]."""
+    """Return the rows in the order of the hard events; one without a row gets its status of ``missing`` [E]."""
     position = rows["position"].to_numpy()
     if len(np.unique(position)) != len(position):
         raise GeneratorError(f"{block.process}, {block.variant}: an event was returned twice")

@@ -1,4 +1,4 @@
-"""One event alone, as it was in the campaign: its record in the generator and its row in the table of jets."""
+"""Replay one event alone, as it was in the campaign, with its record in the generator and its row of jets."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from rs3l.resim.shower import Showerer
 
 @dataclass(frozen=True)
 class Replay:
-    """An event under one variant: where it belongs, and its row.
+    """An event under one variant, with its place in the campaign and its row.
 
-    ``stored``: the row of the campaign, if it is there. ``showerer`` holds Pythia with the complete event.
+    ``stored`` is the row of the campaign, if it is there. ``showerer`` holds Pythia with the complete event.
     """
 
     process: str
@@ -38,15 +38,15 @@ class Replay:
 
     @property
     def identical(self) -> bool | None:
-        """Whether the row is that of the campaign, to the bit; None if the campaign has not got it."""
+        """Whether the row is that of the campaign, to the bit; None if the campaign does not have it."""
         return None if self.stored is None else self.row.equals(self.stored)
 
 
 def replay(config: Campaign, event_id: int, variant: str, folder: str | Path = ".") -> Replay:
     """Simulate one event again; ``folder`` is where Snakemake runs.
 
-    Its hard event is read from the campaign's shard, or, without one, generated. Raises :class:`ConfigError`
-    for an unknown variant, :class:`DataError` for an id that no process of the campaign has.
+    Its hard event is read from the campaign's shard, or generated without one. Raises :class:`ConfigError` for an
+    unknown variant, and :class:`DataError` for an id that no process of the campaign has.
     """
     process, index = locate(config, event_id)
     block = blocks.resim(config, process, variant)

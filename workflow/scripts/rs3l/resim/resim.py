@@ -1,4 +1,4 @@
-"""Stage 2: re-simulate the hard events of a shard under one variant, or under several that share the shower."""
+"""Stage 2 re-simulates the hard events of a shard under one variant, or under several that share the shower."""
 
 from __future__ import annotations
 
@@ -33,20 +33,26 @@ from rs3l.resim.shared import SharedShower, check_shared
 from rs3l.resim.shower import Particles, Recorder, Showerer, no_particles
 
 EFFECT_EVENTS = 100
-"""Settings that change none of so many events of the first shard are an error; mostly one event tells."""
+"""Number of events of the first shard in which a variant's settings must change something.
+
+Settings that change none of them are rejected. Usually one event is enough to tell.
+"""
 
 MAX_FAILED_FRACTION = 0.05
-"""A larger fraction of events that Pythia cannot complete stops the job."""
+"""Largest fraction of events that Pythia may fail to complete before the job stops."""
 
 Shower = Callable[[Sequence[HardEvent], Recorder], list[list[Particles]]]
-"""Some events and a recorder of the nominal's parton level; returns the batches of each view."""
+"""A function that takes some events and a recorder of the nominal's parton level.
+
+It returns the batches of each view.
+"""
 
 
 def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path, first: int | None = None) -> None:
     """Re-simulate the LHE shard ``hard`` and write one row per hard event, in its order, to ``out``.
 
-    ``first`` is the hard event that the shard must begin with, if known. Raises :class:`DataError` for a
-    damaged or foreign shard, :class:`GeneratorError` if Pythia refuses the variant or fails on more than
+    ``first`` is the hard event that the shard must begin with, if known. Raises :class:`DataError` for a damaged
+    or foreign shard, and :class:`GeneratorError` if Pythia refuses the variant or fails on more than
     ``MAX_FAILED_FRACTION`` of the events. Memory does not grow with the number of events.
     """
     resimulate_together([block], hard, [out], first)
@@ -55,10 +61,10 @@ def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path, first
 def resimulate_together(
     views: Sequence[ResimBlock], hard: str | Path, outs: Sequence[str | Path], first: int | None = None
 ) -> None:
-    """Re-simulate a shard under several variants in one job; each has its own file.
+    """Re-simulate a shard under several variants in one job, with a file for each.
 
-    The first one is the nominal, whose shower the others share: they resample the hadronisation or the detector.
-    The files are those of :func:`resimulate_shard`, to the bit; errors are the same.
+    The first variant is the nominal, whose shower the others share while they resample the hadronisation or the
+    detector. The files equal those of :func:`resimulate_shard` to the bit, and the errors are the same.
     """
     if len(outs) != len(views):
         raise DataError(f"{len(outs)} files for {len(views)} variants; name one for each")
@@ -86,7 +92,7 @@ def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
 
 
 def jet_tables(views: Sequence[ResimBlock], events: Iterable[HardEvent]) -> Iterator[list[pa.Table]]:
-    """Yield the jets of some events at a time, a table per view: one row per event, in order.
+    """Yield the jets of some events at a time, as a table per view with one row per event, in order.
 
     Gluons are typed by their splitting in the nominal only; the merge gives all views the nominal's type.
     """
@@ -102,7 +108,7 @@ def jet_tables(views: Sequence[ResimBlock], events: Iterable[HardEvent]) -> Iter
 
 
 def _tables_of(views: Sequence[ResimBlock], events: Sequence[HardEvent], showers: Shower) -> list[pa.Table]:
-    """Return a table per view of the same events. Only a view that is alone may leave some out."""
+    """Return a table per view of the same events; only a single view may leave some out."""
     anchors, chosen = _anchors(views[0], events), chosen_events(views[0], events)
     splittings = GluonSplittings(_gluons(anchors) if views[0].variant == "nominal" else {})
     asked = [events[i] for i in chosen]
@@ -123,7 +129,7 @@ def chosen_events(block: ResimBlock, events: Sequence[HardEvent]) -> npt.NDArray
 
 
 def _showers(views: Sequence[ResimBlock]) -> Shower:
-    """Return what simulates some events under all views."""
+    """Return the function that simulates some events under all views."""
     if len(views) > 1:
         return SharedShower(views).shower
     alone = Showerer(views[0])
@@ -159,7 +165,7 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
     if first is not None and info.first != first:
         raise DataError(f"{hard}: begins with hard event {info.first}, not {first}; delete it and run again")
     installed = installed_version()
-    if info.pythia not in (installed, ""):  # empty: not made by Pythia, but read from external files
+    if info.pythia not in (installed, ""):  # empty if the events come from external files, not from Pythia
         raise DataError(
             f"{hard}: made with Pythia {info.pythia}, but {installed} is installed, and the same seed gives other "
             f"events there; install Pythia {info.pythia} again, or start another campaign (key `campaign`)"
@@ -167,7 +173,7 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
 
 
 def _checked(views: Sequence[ResimBlock], events: Iterator[HardEvent]) -> Iterator[HardEvent]:
-    """Return the same events, once the first have shown that the variants are what they say."""
+    """Return the same events after the first have shown that the variants are what they say."""
     head = list(islice(events, EFFECT_EVENTS))
     check_directions(views[0], head)
     for view in views:
@@ -177,7 +183,7 @@ def _checked(views: Sequence[ResimBlock], events: Iterator[HardEvent]) -> Iterat
 
 
 def check_directions(block: ResimBlock, events: Sequence[HardEvent]) -> None:
-    """Raise :class:`DataError` if no anchor of ``events`` moves across the beam: there will be no jet."""
+    """Raise :class:`DataError` if no anchor of ``events`` moves across the beam and could have a jet."""
     if events and not any(anchor.has_direction for anchor in _anchors(block, events)):
         raise DataError(
             f"processes.{block.process}: in the first {len(events)} hard events the anchor {block.anchor} moves "
@@ -190,7 +196,8 @@ def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
     """Raise :class:`GeneratorError` if the variant's settings change none of ``events``.
 
     Both are simulated with the nominal's random numbers, so that only the settings can tell them apart. Pythia
-    does not say when one part of it ignores the settings of another: VINCIA those of the default shower.
+    does not say when one part of it ignores the settings of another, as VINCIA ignores those of the default
+    shower.
     """
     if block.baseline is None or not events:
         return
@@ -223,7 +230,7 @@ def _check_failures(file: JetsFile, block: ResimBlock, hard: str | Path, externa
 
 
 def _why(block: ResimBlock, hard: str | Path, row: int) -> str:
-    """Return what Pythia says of the event in a row of the shard: alone, it fails in the same way."""
+    """Return what Pythia says of the event in a row of the shard, which fails in the same way alone."""
     event = next(islice(open_shard(hard)[1], row, None))
     return f"hard event {event.index}: {reason(lambda: Showerer(block).shower([event]))}"
 

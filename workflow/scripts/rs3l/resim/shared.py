@@ -1,11 +1,11 @@
-"""Several hadronisations, and detectors, of one shower: the parton level of an event is made once.
+"""Several hadronisations and detectors of one shower, for which the parton level of an event is made once.
 
-The nominal is simulated as always, and a copy of each event is kept when its parton level is complete. A Pythia
-for each other hadronisation reads the same hard events with its own parton level switched off; where the nominal
-draws the hadronisation, it puts the kept event in place and goes on with its own settings and seeds. So all that
-follows, failures and checks included, is what it would be in a job of its own: the particles are the same to the
-bit. A second attempt at an event would not begin from the nominal's partons: such an event is simulated from its
-hard process, as in a job of its own.
+The nominal is simulated as always, and a copy of each event is kept when its parton level is complete. For each
+other hadronisation, a Pythia reads the same hard events with its own parton level switched off. Where the nominal
+draws the hadronisation, that Pythia puts the kept event in place and goes on with its own settings and seeds.
+Everything that follows, failures and checks included, is therefore what it would be in a job of its own, and the
+particles are the same to the bit. A second attempt at an event would not begin from the nominal's partons, so such
+an event is simulated from its hard process, as in a job of its own.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from rs3l.resim.shower import Particles, Recorder, Showerer, flatten, initialise
 from rs3l.types import Ints
 
 CHECKED_EVENTS = 20
-"""Events of the first shard that are simulated in both ways."""
+"""Number of events of the first shard that are simulated in both ways."""
 
 _NO_PARTON_LEVEL: PythiaSettings = {f"PartonLevel:{part}": False for part in ("MPI", "ISR", "FSR", "Remnants")}
 
 
 class SharedShower:
-    """The nominal, and variants that share its shower; each variant resamples hadronisation or detector."""
+    """The nominal, and variants that share its shower and resample the hadronisation or the detector."""
 
     def __init__(self, views: Sequence[ResimBlock]) -> None:
         """Initialise the nominal, which is the first view, and each other hadronisation."""
@@ -44,7 +44,7 @@ class SharedShower:
     def shower(self, events: Sequence[HardEvent], recorder: Recorder | None = None) -> list[list[Particles]]:
         """Return the completed events of each view, in batches; ``recorder`` sees the nominal's parton level.
 
-        Memory: about 0.8 MB per event.
+        This takes about 0.8 MB of memory per event.
         """
         partons = _PartonLevels(recorder)
         nominal = self._nominal.shower(events, partons)
@@ -58,7 +58,7 @@ class SharedShower:
 def _weights(nominal: Particles, partons: _PartonLevels) -> dict[int, float]:
     """Return the weight of the parton levels that can be used, by position.
 
-    Where some showers are preferred to others, the weight of the nominal is that of its last attempt.
+    Where Pythia prefers some showers to others, the weight of the nominal is that of its last attempt.
     """
     if (nominal.weight == 1).all():
         return dict.fromkeys(partons.first, 1.0)
@@ -80,7 +80,7 @@ def check_shared(views: Sequence[ResimBlock], events: Sequence[HardEvent]) -> No
 
 
 class _PartonLevels:
-    """Recorder that keeps the parton level of the first attempt at each event, and shows all to another one."""
+    """Recorder that keeps the parton level of the first attempt at each event, and passes all attempts on."""
 
     def __init__(self, recorder: Recorder | None) -> None:
         self._recorder = recorder
@@ -102,7 +102,7 @@ class _Rehadroniser:
     def __init__(self, block: ResimBlock) -> None:
         self._block = block
         self._pythia = new_pythia()
-        # Pythia keeps pointers to these two: they must live as long as it does.
+        # Pythia keeps pointers to these two, so they must live as long as it does.
         self._source = memory_source(self._pythia, seeder(block, "shower"), block.ecm)
         self._hook = _replacing_hook(self._pythia, self._source, seeder(block, "hadronisation"))
         settings = {**block.pythia, **_NO_PARTON_LEVEL}
@@ -115,8 +115,8 @@ class _Rehadroniser:
     ) -> list[Particles]:
         """Return the completed events, by their positions in ``events``, in one or two batches.
 
-        ``partons``: the nominal's parton level by position. Without one the nominal's shower failed, and so would
-        the variant's, which is the same. ``weights``: of those that can be used.
+        ``partons`` is the nominal's parton level by position. Without one, the nominal's shower failed, and so
+        would the variant's, which is the same. ``weights`` are those of the parton levels that can be used.
         """
         there = np.array(sorted(weights), np.int64)
         found = self._from_parton_levels(events, partons, there) if len(there) else no_particles()
@@ -144,7 +144,7 @@ class _Rehadroniser:
 def _replacing_hook(pythia: Any, source: Any, hadronisation_seed: Any) -> Any:
     """Return a hook that puts another event in place once the parton level is complete, and reseeds.
 
-    The copy must get its particle data from this Pythia: data know the random numbers of their owner.
+    The copy must get its particle data from this Pythia, because the data know the random numbers of their owner.
     """
 
     class ReplacingHook(pythia_module().UserHooks):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """Shower and hadronisation of hard events from memory, with a seed for each stage of each event.
 
-Pythia's event loop runs in C++ (``nextBatch``); Python is called twice per event: to hand over the hard
-event and reseed for the shower, and to reseed for the hadronisation once the parton level is complete.
+Pythia's event loop runs in C++ (``nextBatch``). Python is called twice per event, first to hand over the hard
+event and reseed for the shower, and again to reseed for the hadronisation once the parton level is complete.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from rs3l.pythia_reason import reason
 from rs3l.types import Floats64, Ints
 
 BATCH = 200
-"""Events that are simulated at a time; results do not depend on it, memory does."""
+"""Number of events simulated at a time, on which memory depends, but not the results."""
 
 NEUTRINOS = (12, 14, 16)
 
 
 class Recorder(Protocol):
-    """Called with the event's position and Pythia's parton-level record: for tests and for replays."""
+    """A callable for tests and replays that gets the event's position and Pythia's parton-level record."""
 
     def __call__(self, position: int, event: Any) -> None:
         """Look at the parton level of the event at ``position`` among those being showered."""
@@ -39,11 +39,11 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True)
 class Particles:
-    """Visible stable particles of a batch of events, flat: event ``i`` owns ``offsets[i]:offsets[i + 1]``.
+    """Visible stable particles of a batch of events, stored flat.
 
-    ``position`` [E]: position of each event among those that were showered. ``weight`` [E]: what its jet counts
-    beside the weight of the hard event; not 1 where a setting makes Pythia prefer some showers to others. Momenta
-    in GeV, vertices in mm.
+    Event ``i`` owns ``offsets[i]:offsets[i + 1]``. ``position`` [E] is the position of each event among those that
+    were showered. ``weight`` [E] is what its jet counts beside the weight of the hard event; it is not 1 where a
+    setting makes Pythia prefer some showers to others. Momenta are in GeV, vertices in mm.
     """
 
     position: Ints
@@ -60,7 +60,7 @@ class Particles:
     weight: Floats64
 
     def same_as(self, other: Particles) -> bool:
-        """Return whether all particles of all events, and their weights, are those of ``other``, to the bit."""
+        """Return whether all particles of all events, and their weights, equal those of ``other`` to the bit."""
         return all(
             np.array_equal(mine, theirs)
             for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
@@ -73,23 +73,23 @@ class Showerer:
     def __init__(self, block: ResimBlock) -> None:
         """Initialise Pythia; raises :class:`GeneratorError` if it refuses the settings."""
         self._pythia = new_pythia()
-        # Pythia keeps pointers to these two: they must live as long as it does.
+        # Pythia keeps pointers to these two, so they must live as long as it does.
         self._source = memory_source(self._pythia, seeder(block, "shower"), block.ecm)
         self._hook = _hadronisation_hook(self._pythia, self._source, seeder(block, "hadronisation"))
         initialise(self._pythia, block, self._source, self._hook, block.pythia, lambda: Showerer(block))
         self._charge = Charges(self._pythia)
 
     def shower(self, events: Sequence[HardEvent], recorder: Recorder | None = None) -> Particles:
-        """Return the completed events in order; those that Pythia could not complete are left out.
+        """Return the completed events in order, without those that Pythia could not complete.
 
-        ``recorder`` sees their parton level. Memory: 0.4 MB per event.
+        ``recorder`` sees their parton level. This takes 0.4 MB of memory per event.
         """
         self._source.load(events)
         self._hook.recorder = recorder
         return flatten(self._pythia.nextBatch(len(events), "none"), self._charge)
 
     def list_event(self) -> None:
-        """Print the last event as Pythia has it: hard process, showers and hadrons."""
+        """Print the last event as Pythia has it, with hard process, showers and hadrons."""
         self._pythia.event.list()
 
 
@@ -98,7 +98,7 @@ def flatten(batch: ak.Array, charge: Charges) -> Particles:
     if "prt" not in batch.fields:  # every event failed
         return no_particles()
     batch = ak.drop_none(batch, axis=0)
-    entries = ak.flatten(batch.prt)  # of all events: NumPy is faster on these than awkward on lists
+    entries = ak.flatten(batch.prt)  # flat over all events, as NumPy is faster on these than awkward on lists
     event = np.repeat(np.arange(len(batch)), ak.to_numpy(ak.num(batch.prt.id)))
     chosen = np.flatnonzero(_is_visible(ak.to_numpy(entries.id), ak.to_numpy(entries.status)))
     counts = np.bincount(event[chosen], minlength=len(batch))
@@ -119,9 +119,9 @@ def flatten(batch: ak.Array, charge: Charges) -> Particles:
 
 
 def _weights(batch: ak.Array) -> Floats64:
-    """Return Pythia's weight of each event [E]: the product of all that it knows, e.g. of enhanced branchings.
+    """Return Pythia's weight of each event [E], a product of all that it knows, such as enhanced branchings.
 
-    Weights of variations beside it would be lost: :class:`GeneratorError`.
+    Raises :class:`GeneratorError` if there are weights of variations beside it, because they would be lost.
     """
     if (ak.to_numpy(ak.num(batch.info.weights)) != 1).any():
         raise GeneratorError(
@@ -150,8 +150,8 @@ def initialise(
 ) -> None:
     """Initialise Pythia on a source of hard events.
 
-    Raises :class:`GeneratorError` if it refuses the settings; ``again`` does the same with another Pythia, to hear
-    why.
+    Raises :class:`GeneratorError` if Pythia refuses the settings; ``again`` does the same with another Pythia, to
+    find out why.
     """
     apply_settings(pythia, settings)
     apply_settings(

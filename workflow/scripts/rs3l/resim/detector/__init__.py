@@ -1,1 +1,1 @@
-"""Detector: displacement, acceptance and response of a jet's candidates."""
+"""Displacement, acceptance and response of a jet's candidates in the detector."""

@@ -1,4 +1,4 @@
-"""Impact parameters of tracks, smeared by a random stream of their own."""
+"""Impact parameters of tracks, which are smeared by a random stream of their own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def impact_parameters(
 ) -> tuple[Floats64, Floats64]:
     """Return d0 and dz [mm] with respect to the origin, for straight tracks.
 
-    d0 = (vx py - vy px) / pT, positive if the origin lies to the left of the track's direction;
-    dz = vz - (vx px + vy py) / pT * pz / pT: z at the point of closest approach in the transverse plane.
+    d0 = (vx py - vy px) / pT is positive if the origin lies to the left of the track's direction. dz = vz - (vx px
+    + vy py) / pT * pz / pT is the z at the point of closest approach in the transverse plane.
     """
     pt = np.hypot(px, py)
     d0 = (vx * py - vy * px) / pt
@@ -38,7 +38,7 @@ def smear_displacement(
 ) -> tuple[Floats64, Floats64]:
     """Return smeared d0 and dz [mm] of the charged candidates; neutral ones get 0.
 
-    Flat candidates [T]; jet ``i`` owns ``offsets[i]:offsets[i + 1]`` and draws from the stream
+    The candidates [T] are flat. Jet ``i`` owns ``offsets[i]:offsets[i + 1]`` and draws from the stream
     ``event_seeds[i]``, in the order of its candidates.
     """
     noise = _normals(offsets, event_seeds)
@@ -55,7 +55,7 @@ def _width(resolution: Resolution, pt: Floats64, eta: Floats64) -> Floats64:
 
 
 def _normals(offsets: npt.NDArray[np.int64], event_seeds: Sequence[int]) -> Floats64:
-    """Return standard normal numbers [T, 2]: each jet from its own generator."""
+    """Return standard normal numbers [T, 2], with a generator of its own for each jet."""
     noise: Any = np.empty((int(offsets[-1]), 2))
     for i, event_seed in enumerate(event_seeds):
         generator = np.random.Generator(np.random.Philox(event_seed))

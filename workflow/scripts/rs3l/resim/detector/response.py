@@ -1,4 +1,4 @@
-"""CMS-like response: stable particles to particle-flow candidates, for a batch of events at once.
+"""CMS-like response that turns stable particles into particle-flow candidates, for a batch of events at once.
 
 The algorithm is that of Delphes (arXiv:1307.6346), in the form that its CMS card uses:
 
@@ -6,12 +6,12 @@ The algorithm is that of Delphes (arXiv:1307.6346), in the form that its CMS car
    pT is smeared. Directions are exact.
 2. Particles fly to the calorimeters, charged ones on a helix, and leave their energy in the cell that they
    meet. All the energy of a cell is smeared together.
-3. What a cell has beyond its tracks, if significant, is a photon (ECAL) or a neutral hadron (HCAL),
-   somewhere in the cell. Otherwise its tracks are scaled to the best estimate from tracks and cell.
+3. If a cell has significantly more energy than its tracks, the excess is a photon (ECAL) or a neutral hadron
+   (HCAL) somewhere in the cell. Otherwise its tracks are scaled to the best estimate from tracks and cell.
 
-Shapes: E events, T particles of all events, flat; the random numbers of a particle [T] depend on its event's
-seed and its place in the event, those of a cell are of its first particle. So an event comes out the same in
-every batch. ``response_reference.py`` says the same in plain loops for one event.
+Shapes count E events and T particles of all events, flat. The random numbers of a particle [T] depend on its
+event's seed and its place in the event, and those of a cell are of its first particle, so that an event comes out
+the same in every batch. ``response_reference.py`` does the same in plain loops for one event.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CODE = np.array([cms.CHARGED_HADRON, -cms.ELECTRON, -cms.MUON])
 
 @dataclass(frozen=True)
 class Noise:
-    """Random numbers [T] of each particle: three normal, five uniform."""
+    """Random numbers [T] of each particle, of which three are normal and five are uniform."""
 
     track_pt: Floats64
     ecal_energy: Floats64
@@ -55,7 +55,10 @@ class Noise:
 
 @dataclass(frozen=True)
 class Tracks:
-    """Track of each particle [T], zeros if none: kind (index), scale of the momentum, energy and error [GeV]."""
+    """Track of each particle [T], with zeros if there is none.
+
+    ``kind`` is an index, ``scale`` is that of the momentum, and ``energy`` and its error ``sigma`` are in GeV.
+    """
 
     found: Bools
     kind: Ints
@@ -66,7 +69,10 @@ class Tracks:
 
 @dataclass(frozen=True)
 class Deposits:
-    """What each particle [T] leaves in one calorimeter and where; ``track``: measured energy of its track."""
+    """The energy that each particle [T] leaves in one calorimeter and where.
+
+    ``track`` is the measured energy of the particle's track.
+    """
 
     event: Ints
     energy: Floats64
@@ -78,9 +84,10 @@ class Deposits:
 
 @dataclass(frozen=True)
 class Hits:
-    """Cells [C] with energy, and the particles [H] in them: ``cell`` [H] is the cell of ``particle`` [H].
+    """Cells [C] with energy, and the particles [H] in them.
 
-    ``first`` is the first particle of a cell, ``track`` the measured energy of the tracks that end there.
+    ``cell`` [H] is the cell of ``particle`` [H]. ``first`` is the first particle of a cell, and ``track`` is the
+    measured energy of the tracks that end there.
     """
 
     particle: Ints
@@ -95,7 +102,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class Neutrals:
-    """Neutral candidates of one calorimeter, massless."""
+    """Massless neutral candidates of one calorimeter."""
 
     event: Ints
     energy: Floats64
@@ -104,10 +111,10 @@ class Neutrals:
 
 
 def respond(particles: Particles, event_seeds: Sequence[int], detector: Detector) -> Particles:
-    """Return the particle-flow candidates of each event [E]: tracks, then photons, then neutral hadrons.
+    """Return the particle-flow candidates of each event [E], as tracks, then photons, then neutral hadrons.
 
-    Tracks keep the production vertex of their particle. Raises :class:`DataError` if the energy in the cells
-    is not that of the particles, or if a candidate is not a physical one.
+    Tracks keep the production vertex of their particle. Raises :class:`DataError` if the energy in the cells is
+    not that of the particles, or if a candidate is not a physical one.
     """
     noise = draw(particles.offsets, event_seeds)
     event = np.repeat(np.arange(len(particles.position)), np.diff(particles.offsets))
@@ -132,9 +139,9 @@ def respond(particles: Particles, event_seeds: Sequence[int], detector: Detector
 
 
 def draw(offsets: Ints, event_seeds: Sequence[int]) -> Noise:
-    """Return the random numbers of all particles: each event from a generator of its own.
+    """Return the random numbers of all particles, with a generator of its own for each event.
 
-    The key is not hashed, other than in the smearing of impact parameters, which has the same seed.
+    The smearing of impact parameters has the same seed, so the key is not hashed here, unlike there.
     """
     normal, uniform = np.empty((3, int(offsets[-1]))), np.empty((5, int(offsets[-1])))
     for i, event_seed in enumerate(event_seeds):
@@ -167,7 +174,7 @@ def _tracks(particles: Particles, noise: Noise, detector: Detector) -> Tracks:
 
 
 def _transverse(particles: Particles) -> Floats64:
-    """Return pT [GeV], not quite 0 for a particle along the beam, so that its eta is finite."""
+    """Return pT [GeV], which is not quite 0 for a particle along the beam, so that its eta is finite."""
     return np.maximum(np.hypot(particles.px, particles.py), _SMALLEST_PT)
 
 
@@ -178,7 +185,7 @@ def _efficiency(kind: Ints, pt: Floats64, abs_eta: Floats64, depth: Floats64) ->
 
 
 def log_normal(mean: Floats64, sigma: Floats64, normal: Floats64) -> Floats64:
-    """Return log-normal numbers with ``mean`` and standard deviation ``sigma``: never negative."""
+    """Return log-normal numbers, which are never negative, with ``mean`` and standard deviation ``sigma``."""
     width2 = np.log1p((sigma / mean) ** 2)
     return mean * np.exp(np.sqrt(width2) * normal - 0.5 * width2)
 
@@ -261,7 +268,7 @@ def _measure(
 
 
 def _fill(deposits: Deposits, cells: cms.Cells) -> Hits:
-    """Add up the deposits in each cell of each event; cells by event, ring and column."""
+    """Add up the deposits in each cell of each event; the cells are ordered by event, ring and column."""
     particle = np.flatnonzero((deposits.energy > 0) & (np.abs(deposits.eta) < cells.eta[-1]))
     event = deposits.event[particle]
     ring = np.searchsorted(cells.eta, deposits.eta[particle], side="right") - 1
@@ -278,7 +285,7 @@ def _fill(deposits: Deposits, cells: cms.Cells) -> Hits:
 
 
 def _best_scale(charged: Floats64, variance: Floats64, energy: Floats64, sigma: Floats64, use: Bools) -> Floats64:
-    """Return the factor that brings the tracks of a cell to the weighted mean of tracks and cell; 1 elsewhere."""
+    """Return the factor that brings the tracks of a cell to the weighted mean of tracks and cell, 1 elsewhere."""
     a, b = 1 / np.where(use, variance, 1.0), 1 / np.where(use, sigma, 1.0) ** 2
     return np.where(use, (a * charged + b * energy) / ((a + b) * np.where(use, charged, 1.0)), 1.0)
 

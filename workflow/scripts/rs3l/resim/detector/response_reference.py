@@ -1,6 +1,6 @@
-"""The CMS-like response of one event in plain loops: what ``rs3l.resim.detector.response`` must reproduce.
+"""The CMS-like response of one event in plain loops, which ``rs3l.resim.detector.response`` must reproduce.
 
-Slow, and used by tests only. It takes the random numbers from outside.
+It is slow, is used by tests only, and takes the random numbers from outside.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rs3l.types import Floats64
 
 
 class Particle(NamedTuple):
-    """A stable particle: momentum [GeV], production radius [mm], and its random numbers by name."""
+    """A stable particle with its momentum [GeV], production radius [mm], and random numbers by name."""
 
     pdg_id: int
     charge: int
@@ -41,7 +41,7 @@ class Candidate(NamedTuple):
 
 
 class Track(NamedTuple):
-    """A found track: its class, momentum scale, measured energy and its error [GeV]."""
+    """A found track with its class, momentum scale, measured energy and its error [GeV]."""
 
     kind: int
     scale: float

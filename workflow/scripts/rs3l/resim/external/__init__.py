@@ -1,1 +1,1 @@
-"""Re-simulation by other generators: a command, its HepMC records, and what becomes of them."""
+"""Re-simulation by other generators, from their command and its HepMC records to particles."""

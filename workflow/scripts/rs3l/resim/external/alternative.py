@@ -1,7 +1,7 @@
-"""Shower and hadronisation by another generator: Les Houches events in, HepMC3 out, by a command.
+"""Shower and hadronisation by another generator, whose command reads Les Houches events and writes HepMC3.
 
-Its events become the same particles as those of Pythia (``shower.py``), keyed to the hard events that they belong
-to: by their number in the file, or by the momenta of the hard partons in their records.
+Its events become the same particles as those of Pythia (``shower.py``). They are keyed to the hard events that
+they belong to by their number in the file, or by the momenta of the hard partons in their records.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rs3l.resim.shower import BATCH, Particles
 MATCHED = 1e-4
 """Largest difference of a hard parton's momentum in the record, relative to its energy."""
 ALIGNED = 0.5
-"""Fraction of the events that must have energy where their hard event says: others are not its events."""
+"""Smallest fraction of events with energy where their hard event says; below it, the events are not its own."""
 SAME_WEIGHT = 1e-6
 """Largest relative difference between the weights of the events."""
 
@@ -50,10 +50,10 @@ class Alternative:
         self._charges = Charges()
 
     def batches(self) -> Iterator[Particles]:
-        """Run the command and yield its events; those that it left out are missing.
+        """Run the command and yield its events, without those that it left out.
 
-        Raises :class:`GeneratorError` if the command fails, takes too long, or writes something else than
-        some of the hard events.
+        Raises :class:`GeneratorError` if the command fails, takes too long, or writes something else than some of
+        the hard events.
         """
         try:
             with tempfile.TemporaryDirectory(prefix="rs3l-") as folder:
@@ -98,12 +98,12 @@ class Alternative:
         self._check(aligned, total)
 
     def _seed(self) -> int:
-        """Return the seed of the shard: it follows from its first event."""
+        """Return the seed of the shard, which follows from its first event."""
         block, first = self._block, self._events[0].index
         return seeds.seed(block.seed, block.process, first, "external", block.variant)
 
     def _assigned(self, records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
-        """Yield the position of the hard event with each record; records without one are left out and counted."""
+        """Yield the position of the hard event with each record; records without one are left out and logged."""
         assign = by_number(self._generator, len(self._events))
         if self._generator.match == "partons":
             assign = by_partons(self._events)
@@ -163,7 +163,7 @@ class Alternative:
 def _range(weights: list[float]) -> list[float]:
     """Return the smallest and the largest weight; raises :class:`GeneratorError` if they are not one weight.
 
-    What a program's weights are relative to is not known: a factor that all events have plays no role.
+    A factor that all events share plays no role, because it is not known what a program's weights are relative to.
     """
     smallest, largest = min(weights), max(weights)
     if not math.isclose(smallest, largest, rel_tol=SAME_WEIGHT):
@@ -203,8 +203,8 @@ def by_number(generator: GeneratorCommand, events: int) -> Assign:
 def by_partons(events: Sequence[HardEvent]) -> Assign:
     """Return the function that finds a record's hard event by the particles that leave the hard process.
 
-    They must be in the record with their momenta before the shower. The event with most of them is taken; if two
-    have equally many, none.
+    They must be in the record with their momenta before the shower. The event with most of them is taken, or none
+    if two have equally many.
     """
     hard = sorted((p[6:9], p.pdg_id, i) for i, event in enumerate(events) for p in outgoing(event))
     momenta, ids, owner = (np.array([entry[k] for entry in hard]) for k in range(3))

@@ -1,4 +1,4 @@
-"""Running the command of an external generator: no shell, a time limit, its messages in the job's log."""
+"""Run the command of an external generator without a shell, with a time limit and its messages in the log."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from rs3l.errors import GeneratorError
 
 _LAST_LINES = 5
 _GRACE = 10.0
-"""Seconds between the request to end and the end."""
+"""Seconds that a command has to end by itself before it is killed."""
 _WATCH = ("/bin/sh", "-c", 'read -r line; kill -s KILL -- "-$0"')
-"""Waits for the end of its input, which is that of this job, and ends a process group."""
+"""A process that waits for the end of its input, which is that of this job, and then ends a process group."""
 
 
 def arguments(command: str, values: Mapping[str, object]) -> list[str]:
@@ -60,7 +60,7 @@ def run_command(words: Sequence[str], seconds: float) -> None:
 
 @contextlib.contextmanager
 def _not_outliving_the_job(group: int) -> Iterator[None]:
-    """Let a watcher end the process group if this process disappears: SIGKILL gives nobody time to tidy up.
+    """Let a watcher end the process group if this process disappears, because SIGKILL leaves no time to tidy up.
 
     The watcher has the other end of a pipe, which the system closes then.
     """
@@ -86,7 +86,7 @@ def _said(last: Sequence[str]) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process group: the command may be a script that started others."""
+    """End the process group, because the command may be a script that started others."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

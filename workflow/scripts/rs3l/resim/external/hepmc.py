@@ -1,4 +1,4 @@
-"""HepMC3 files (ASCII, plain or gzipped) of other generators: visible stable particles, and the hard partons."""
+"""Read visible stable particles and hard partons from HepMC3 files (ASCII, plain or gzipped) of generators."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _DAMAGE = (OSError, EOFError, zlib.error, RuntimeError, UnicodeDecodeError)
 
 @dataclass(frozen=True)
 class Record:
-    """One event: its number, its visible stable particles, and all others.
+    """One event, with its number, its visible stable particles, and all others.
 
-    ``pdg_id`` [N]; ``momentum`` [N, 4]: px, py, pz, E in GeV; ``vertex`` [N, 3]: production vertex in mm.
-    ``inner_id`` [M], ``inner_momentum`` [M, 4]: what is not stable, the hard partons among them. ``weight``: the
-    first that is written, or 1.
+    ``pdg_id`` [N], ``momentum`` [N, 4] (px, py, pz, E in GeV) and ``vertex`` [N, 3] (production vertex in mm) are
+    those of the visible stable particles. ``inner_id`` [M] and ``inner_momentum`` [M, 4] are those of particles
+    that are not stable, the hard partons among them. ``weight`` is the first that is written, or 1.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Record:
 
 
 def read_records(path: str | Path) -> Iterator[Record]:
-    """Yield the events of a file; memory is that of one event.
+    """Yield the events of a file, with only one of them in memory at a time.
 
     Raises :class:`GeneratorError` where the file turns out to be missing, empty, damaged, truncated or foreign.
     """
@@ -65,7 +65,7 @@ def _open(path: str | Path) -> Any:
 def _announced(path: str | Path) -> tuple[int, bool]:
     """Return the number of events that begin in a file, and whether it ends as a HepMC file does.
 
-    The library's reader stops at the first thing that it cannot read, without an error.
+    This is needed because the library's reader stops without an error at the first thing that it cannot read.
     """
     count, last, foreign = 0, b"", True
     try:

@@ -1,1 +1,1 @@
-"""Jets: clustering, substructure, and matching to the anchor of the hard event."""
+"""Clustering and substructure of jets, and their matching to the anchor of the hard event."""

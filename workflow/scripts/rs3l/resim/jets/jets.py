@@ -22,7 +22,7 @@ _ALGORITHMS = {
     "kt": fastjet.kt_algorithm,
 }
 _WHOLE_JET = 10.0
-"""Radius for reclustering: larger than any jet, so that all its constituents end in one."""
+"""Radius for reclustering, which is larger than any jet, so that all its constituents end in one."""
 _CLOSURE = 1e-6
 
 
@@ -30,8 +30,8 @@ _CLOSURE = 1e-6
 class AnchoredJets:
     """The jet nearest to each event's anchor, for the events [M] that have one within the radius.
 
-    ``event`` [M]: position in the batch. ``constituents`` [T]: positions of the jets' particles in the
-    batch, by descending pT; jet ``i`` owns ``offsets[i]:offsets[i + 1]``. Momenta in GeV.
+    ``event`` [M] is the position in the batch. ``constituents`` [T] are the positions of the jets' particles in
+    the batch, by descending pT; jet ``i`` owns ``offsets[i]:offsets[i + 1]``. Momenta are in GeV.
     """
 
     event: Ints
@@ -117,8 +117,8 @@ def _whole_jets(
 def _n2(groomed: Groomed) -> Floats64:
     """Return N2 [M] (arXiv:1609.07483, beta = 1) of the groomed constituents.
 
-    N2 = 2e3 / (1e2)^2 with z = pT / sum of pT; 1e2 sums z_i z_j R_ij over pairs, 2e3 sums z_i z_j z_k times
-    the product of the two smallest distances over triples.
+    N2 = 2e3 / (1e2)^2 with z = pT / sum of pT. Here 1e2 sums z_i z_j R_ij over pairs, and 2e3 sums z_i z_j z_k
+    times the product of the two smallest distances over triples.
     """
     sequence = _whole_jets(groomed.offsets, *groomed.momenta)
     n2 = sequence.exclusive_jets_energy_correlator(njets=1, beta=1, func="nseries", npoint=2)
@@ -128,8 +128,8 @@ def _n2(groomed: Groomed) -> Floats64:
 def _tau_ratios(sequence: fastjet.ClusterSequence, config: Jets) -> tuple[Floats64, Floats64]:
     """Return tau2 / tau1 and tau3 / tau2 [M] of all constituents (N-subjettiness, arXiv:1011.2268, beta = 1).
 
-    Axes: exclusive kT jets with the winner-take-all scheme (arXiv:1401.2158), without minimisation: close to
-    the minimum at half its cost.
+    The axes are exclusive kT jets with the winner-take-all scheme (arXiv:1401.2158), without minimisation, which
+    is close to the minimum at half its cost.
     """
     tau = sequence.njettiness("NormalizedMeasure", "WTA_KT_Axes", njets=[1, 2, 3], beta=1.0, R0=config.radius)
     one, two, three = ak.to_numpy(tau).astype(np.float64).T

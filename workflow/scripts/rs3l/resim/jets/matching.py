@@ -19,8 +19,8 @@ def nearest(
 ) -> npt.NDArray[np.int64]:
     """Return for each event [E] the position of the jet nearest to its anchor, or -1 if none is within ``radius``.
 
-    Jets [J] are flat, ``jet_event`` [J] ascending; anchors ``eta``, ``phi`` [E]. Of equal distances, the
-    first jet. An infinite ``eta`` has no jet within the radius.
+    The jets [J] are flat with ascending ``jet_event`` [J], and the anchors have ``eta`` and ``phi`` [E]. Of jets
+    at equal distances, the first is taken. An anchor with an infinite ``eta`` has no jet within the radius.
     """
     result = np.full(len(eta), -1, np.int64)
     distance = np.hypot(jet_eta - eta[jet_event], wrapped(jet_phi - phi[jet_event]))

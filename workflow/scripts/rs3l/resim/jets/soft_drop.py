@@ -1,10 +1,11 @@
 """Soft drop (arXiv:1402.2657) on Cambridge/Aachen trees of FastJet, for all jets at once.
 
-FastJet's own grooming, as reached from Python, takes longer than everything else that is done with a jet: it
-lists the constituents in a time that grows with the square of their number. Here the tree is read once.
+FastJet's own grooming, as reached from Python, takes longer than everything else that is done with a jet, because
+it lists the constituents in a time that grows with the square of their number. Here the tree is read once.
 
-Shapes: M jets; a jet of N particles has 2N - 1 nodes, its particles first. FastJet lists the nodes in
-post-order: a node comes right after its second branch, and the nodes below it are a contiguous range before it.
+There are M jets, and a jet of N particles has 2N - 1 nodes, its particles first. FastJet lists the nodes in
+post-order, in which a node comes right after its second branch, and the nodes below it are a contiguous range
+before it.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from rs3l.types import Floats64, Ints
 class Trees:
     """Nodes of all jets, in post-order and padded [M, L], with their momenta.
 
-    ``node``: number of the node in its jet, -1 at padding. ``open``: branches without a parent so far, which
-    tells where a node's range begins. ``size`` [M]: number of particles. Momenta are flat, jet by jet;
-    those of jet ``i`` begin at ``first[i]``.
+    ``node`` is the number of the node in its jet, -1 at padding. ``open`` counts the branches without a parent so
+    far, which tells where a node's range begins. ``size`` [M] is the number of particles. Momenta are flat, jet by
+    jet; those of jet ``i`` begin at ``first[i]``.
     """
 
     node: Ints
@@ -44,7 +45,7 @@ class Trees:
         return self.first[jets] + self.node[jets, position]
 
     def before(self, jets: Ints, position: Ints) -> Ints:
-        """Return the position before the range of a node, which is its left sibling's if it has one; or -1."""
+        """Return the position before the range of a node, which is its left sibling's if it has one, or -1."""
         column = np.arange(self.open.shape[1])
         target = self.open[jets, position] - 1
         mask = (self.open[jets] == target[:, None]) & (column < position[:, None])
@@ -54,7 +55,7 @@ class Trees:
 
 @dataclass(frozen=True)
 class Groomed:
-    """Groomed jets: mass [M], and the momenta of their constituents, flat with offsets [M + 1]."""
+    """Groomed jets with their mass [M], and the momenta of their constituents, flat with offsets [M + 1]."""
 
     mass: Floats64
     offsets: Ints
@@ -64,7 +65,8 @@ class Groomed:
 def soft_drop(sequence: Any, config: Jets) -> Groomed:
     """Return the groomed jets of Cambridge/Aachen sequences that each end in one jet.
 
-    From the root of the tree: the softer branch is dropped, until z > zcut (R / R0)^beta, or one particle is left.
+    The softer branch is dropped, starting at the root of the tree, until z > zcut (R / R0)^beta or one particle is
+    left.
     """
     trees = _read(sequence)
     position = 2 * trees.size - 2
@@ -86,7 +88,7 @@ def _read(sequence: Any) -> Trees:
     column = np.arange(int(counts.max(initial=0)))
     valid = column < counts[:, None]
     node = np.full(valid.shape, -1, np.int64)
-    in_tree = ak.local_index(order) < counts  # without the last entry: the end of the clustering
+    in_tree = ak.local_index(order) < counts  # leave out the last entry, which is the end of the clustering
     node[valid] = ak.to_numpy(ak.flatten(order[in_tree]))
     steps = np.where(node < size[:, None], 1, -1) * valid
     momenta = (ak.to_numpy(ak.flatten(nodes[axis])) for axis in ("px", "py", "pz", "E"))
