@@ -114,7 +114,7 @@ def soft_drop_mass(candidates: list[Any], radius: float, zcut: float = 0.1) -> f
 
 
 def chain(block: blocks.ResimBlock, hard: Path, folder: Path) -> tuple[Times, float]:
-    """Run the chain; return CPU seconds by step, and the kilobytes that it leaves."""
+    """Run the chain and return CPU seconds by step and the kilobytes that it leaves."""
     times: Times = defaultdict(float)
     simulate(block, hard, folder / "events.hepmc.gz", times)
     anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in read_shard(hard)[1]]

@@ -22,7 +22,7 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parent.parent
 EVENTS_PER_SHARD = 10_000
 PARTS = 200
-"""Parts of the data set per process, whatever the number of shards."""
+"""This is the number of parts of the data set per process, whatever the number of shards."""
 
 BARE = """
 SHARDS = [f"{{i:04d}}" for i in range({shards})]

@@ -27,7 +27,7 @@ def peak_memory_mb(command: list[str]) -> float:
 
 
 def job(config: Campaign, process: str, hard: str, folder: str) -> list[str]:
-    """Return the command of a job: of the nominal, or of all variants that share its shower."""
+    """Return the command of a job, either of the nominal or of all variants that share its shower."""
     if config.share_shower:
         block = blocks.together(config, process).model_dump_json()
         outs = [f"{folder}/{variant}.parquet" for variant in blocks.shared_variants(config)]

@@ -47,7 +47,7 @@ VARIANT = "fsr_hi"
 
 
 def snakemake(folder: Path, *arguments: str) -> tuple[str, float]:
-    """Run Snakemake on the campaign in ``folder``; return its output and the seconds of wall clock."""
+    """Run Snakemake on the campaign in ``folder`` and return its output and the seconds of wall clock."""
     (folder / "instant.py").write_text(INSTANT, encoding="utf-8")
     common = ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "config.yaml", "--cores", "64"]
     start = time.monotonic()
@@ -73,7 +73,7 @@ def planned(folder: Path) -> tuple[Counter[str], Counter[str], float]:
 
 
 def check(name: str, found: Any, expected: Any) -> None:
-    """Stop with what differs."""
+    """Stop with the difference if ``found`` is not ``expected``."""
     if found != expected:
         raise SystemExit(f"{name}: {found}, expected {expected}")
 

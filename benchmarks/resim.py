@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def bare_generator(block: blocks.ResimBlock, hard: Path) -> None:
-    """Let Pythia shower and hadronise every event of a file, and look at none."""
+    """Let Pythia shower and hadronise every event of a file, without looking at any."""
     pythia = new_pythia()
     apply_settings(pythia, block.pythia)
     apply_settings(
@@ -51,7 +51,7 @@ def measure(config: Campaign, process: str, events: int, repeats: int) -> dict[s
         hard, out = Path(folder) / f"{process}.lhe.gz", Path(folder) / "jets.parquet"
         generate_shard(blocks.hard(config, process, 0).model_copy(update={"events": events}), hard)
         block = blocks.resim(config, process, "nominal")
-        resimulate_shard(block, hard, out)  # imports, caches
+        resimulate_shard(block, hard, out)  # this loads imports and fills caches
         pairs = [
             (seconds(bare_generator, block, hard), seconds(resimulate_shard, block, hard, out))
             for _ in range(repeats)

@@ -24,7 +24,7 @@ from rs3l.resim.resim import resimulate_together
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 FIRST = 1
-"""First hard event: the checks of a campaign's first shard are not made."""
+"""The first hard event is not 0, because the checks of a campaign's first shard are not made here."""
 
 
 def with_views(config: Campaign, views: int) -> Campaign:
@@ -49,7 +49,7 @@ def measure(config: Campaign, process: str, events: int, repeats: int) -> dict[s
         generate_shard(blocks.hard(config, process, 0).model_copy(update={"first": FIRST, "events": events}), hard)
         together = [folder / f"together_{view.variant}.parquet" for view in views]
         alone = [folder / f"alone_{view.variant}.parquet" for view in views]
-        seconds(views[:1], hard, alone[:1])  # imports, caches
+        seconds(views[:1], hard, alone[:1])  # this loads imports and fills caches
         shared, separate = [], []
         for _ in range(repeats):
             shared.append(seconds(views, hard, together))
