@@ -1,9 +1,9 @@
 """CPU time and memory of a dry run, against a bare rule set with the same jobs, in one run.
 
-For each number of re-simulation jobs a configuration with that many shards x variants is made, and
-`snakemake --dry-run` plans it from nothing. The reference has the same files in three rules of patterns alone: no
-params, log, benchmark, resources or environment. Prints one JSON line per size: CPU seconds and peak memory of
-both, and their ratio.
+For each number of re-simulation jobs a configuration with that many shards x variants is made, and `snakemake
+--dry-run` plans it from nothing. The reference has the same files in three rules of patterns alone, without
+params, log, benchmark, resources or environment. Prints one JSON line per size with the CPU seconds and peak
+memory of both, and their ratio.
 """
 
 from __future__ import annotations

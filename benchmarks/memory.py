@@ -1,8 +1,8 @@
 """Peak memory of a re-simulation job as a function of the number of its hard events, in one run.
 
-Each job is a process of its own, started as a rule starts it, on shards of different sizes; without multi-parton
-interactions, which is faster. Prints one JSON line per job: events, peak memory (ru_maxrss), and the same relative
-to the first size.
+Each job is a process of its own, started as a rule starts it, on shards of different sizes and, because this is
+faster, without multi-parton interactions. Prints one JSON line per job with events, peak memory (ru_maxrss), and
+the same relative to the first size.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Events per second of a re-simulation job against the bare generator, in one run.
 
-The job: an LHE shard in, a Parquet file out, with read-out, detector, jets and substructure. The bare generator:
-Pythia reads the same LHE file itself, with the same settings, and `next()` is called until the end; nothing is
-read out. Both include the initialisation of Pythia, neither the start of Python. In turn, so that both see the
-same machine. Prints one JSON line per process: both rates [events/s of CPU time], median and range of their ratio.
+The job takes an LHE shard and makes a Parquet file, with read-out, detector, jets and substructure. For the bare
+generator, Pythia reads the same LHE file itself, with the same settings, and `next()` is called until the end,
+but nothing is read out. Both include the initialisation of Pythia, neither the start of Python. They take turns,
+so that both see the same machine. Prints one JSON line per process with both rates [events/s of CPU time] and the
+median and range of their ratio.
 """
 
 from __future__ import annotations

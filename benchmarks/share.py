@@ -1,10 +1,10 @@
 """Several hadronisations of one shower in one job, against a job for each, in one run.
 
-The nominal, and K - 1 variants that resample the hadronisation, on the same shard. Once with `share_shower`,
-where the shower is made once, once as K jobs; from the LHE file to the Parquet files, with the settings of the
-configuration. In turn, so that both see the same machine. Prints one JSON line per process: CPU seconds of both,
-median and range of their ratio, and the cost of each further view relative to a job of its own. The files are
-compared, byte by byte.
+The nominal and K - 1 variants that resample the hadronisation run on the same shard, once with `share_shower`,
+where the shower is made once, and once as K jobs. Both go from the LHE file to the Parquet files, with the
+settings of the configuration, and take turns, so that both see the same machine. Prints one JSON line per process
+with the CPU seconds of both, median and range of their ratio, and the cost of each further view relative to a job
+of its own. The files are compared byte by byte.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def build(config: Encoder, constituents: int) -> JetEncoder:
 
 @torch.no_grad()
 def _check(encoder: JetEncoder, config: OwnEncoder, constituents: int) -> None:
-    """Raise :class:`ConfigError` if h or z of two jets, one of them empty, violates :class:`JetEncoder`."""
+    """Raise :class:`ConfigError` if h or z of two jets, one of them empty, is not as :class:`JetEncoder` says."""
     mask = torch.zeros(2, constituents, dtype=torch.bool)
     mask[0, : max(1, constituents // 2)] = True
     x = torch.linspace(-1.0, 1.0, mask.numel() * len(FEATURES)).view(*mask.shape, -1)

@@ -146,8 +146,8 @@ class Ranks:
 class Place(NamedTuple):
     """The place where a launcher put this process, with its rank, the number of ranks, and its rank on the node.
 
-    ``sharing`` is the number of ranks that share the threads of one job, because torchrun starts all ranks of a
-    node in one job and srun gives each its own.
+    ``sharing`` is the number of ranks that share the threads of one job. It differs from 1 with torchrun, which
+    starts all ranks of a node in one job, whereas srun gives each its own.
     """
 
     rank: int
