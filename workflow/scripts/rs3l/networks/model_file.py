@@ -77,7 +77,7 @@ def save_encoder(encoder: JetEncoder, path: str | Path, **extra: object) -> None
     }
     state = {name: value.detach().contiguous() for name, value in encoder.state_dict().items()}
     header[CHECKSUM] = _sha256(header, state)
-    with atomic(path) as temporary:  # the errors of `save_file` do not say that the disk is full
+    with atomic(path) as temporary:  # not by `save_file`, whose errors do not say that the disk is full
         temporary.write_bytes(safetensors.torch.save(state, metadata={"rs3l": json.dumps(header)}))
 
 

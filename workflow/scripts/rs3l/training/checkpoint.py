@@ -29,7 +29,7 @@ class Checkpoint:
         stream = io.BytesIO()
         torch.save(dict(values), stream)
         content = stream.getvalue()
-        with atomic(self.path) as temporary:  # torch's errors do not say that the disk is full
+        with atomic(self.path) as temporary:  # not by torch, whose errors do not say that the disk is full
             temporary.write_bytes(content + hashlib.sha256(content).digest())
 
     def load(self) -> dict[str, Any] | None:
