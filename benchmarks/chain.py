@@ -1,10 +1,10 @@
 """The re-simulation job against the usual chain of programs, in one run.
 
-The chain: Pythia -> HepMC3 file (gzipped) -> a Python loop that reads it -> FastJet event by event -> padded
-arrays in HDF5 (gzip). The same hard events and settings, the nearest jet to the hard particle, soft-drop mass, and
-the leading candidates, as in the job. Its Pythia writes HepMC through Python, which a C++ program does faster: the
-ratios are given with and without the time of that conversion. Prints one JSON line: CPU time per event of each
-step, the ratio of the events per second, and the disk of both [kB per event].
+In the chain, Pythia writes a HepMC3 file (gzipped), a Python loop reads it, FastJet runs event by event, and
+padded arrays go to HDF5 (gzip). Both have the same hard events and settings, the nearest jet to the hard
+particle, soft-drop mass, and the leading candidates. The chain's Pythia writes HepMC through Python, which a C++
+program does faster, so the ratios are given with and without the time of that conversion. Prints one JSON line
+with the CPU time per event of each step, the ratio of the events per second, and the disk of both [kB per event].
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def soft_drop_mass(candidates: list[Any], radius: float, zcut: float = 0.1) -> f
 
 
 def chain(block: blocks.ResimBlock, hard: Path, folder: Path) -> tuple[Times, float]:
-    """Run the chain; return CPU seconds by step, and the kilobytes that it leaves."""
+    """Run the chain and return CPU seconds by step and the kilobytes that it leaves."""
     times: Times = defaultdict(float)
     simulate(block, hard, folder / "events.hepmc.gz", times)
     anchors = [find_anchor(event, block.anchor, block.anchor_choice) for event in read_shard(hard)[1]]

@@ -38,13 +38,13 @@ UNITS = {
 }
 HELP = {"merge": "merge", "pretrain": "pretrain", "embed": "embed", "finetune": "finetune",
         "evaluate": "evaluate", "figures": "figure"}  # fmt: skip
-"""Scripts whose start is the time of their imports."""
+"""The start of these scripts is the time of their imports."""
 THREADS = {"merge": 2}
 EVENTS = 10
 
 
 class Start(NamedTuple):
-    """CPU seconds of a job's start: the smallest of the repeats (other programs only add), and the largest."""
+    """The CPU seconds of a job's start, the smallest of the repeats (other programs only add) and the largest."""
 
     seconds: float
     largest: float
@@ -78,14 +78,14 @@ def starts(config: Campaign, repeats: int) -> dict[str, Start]:
 
 
 def held_kb(stage: str, large: tuple[Campaign, Path], small: tuple[Campaign, Path]) -> float:
-    """Return the memory per row [kB] from two campaigns; 0 for a stage that holds no rows."""
+    """Return the memory per row [kB] from two campaigns, which is 0 for a stage that holds no rows."""
     rows = [STAGES[stage](config).held for config, _ in (large, small)]
     memory = [peak_memory(root, stage) for _, root in (large, small)]
     return max(1000 * (memory[0] - memory[1]) / (rows[0] - rows[1]), 0.0) if rows[0] else 0.0
 
 
 def table(found: dict[str, Start], large: tuple[Campaign, Path], small: tuple[Campaign, Path]) -> CostTable:
-    """Return the table without its heading: starts as measured here, work as the large campaign took it."""
+    """Return the table without its heading, with starts measured here and work as the large campaign took it."""
     stages = {
         stage: Cost(
             unit=UNITS[stage],
@@ -128,7 +128,7 @@ def main() -> None:
         "date": datetime.date.today().isoformat(),
         "how": f"jobs of the campaign {config.campaign}; starts: the quickest of {args.repeats} short jobs",
     }
-    if args.out.exists():  # what encoder_costs.py has measured
+    if args.out.exists():  # encoder_costs.py has measured this part
         known = load_costs(args.out)
         heading |= {"encoders": known.encoders, "encoders_how": known.encoders_how}
     costs = table(found, (config, args.root), (small, args.small)).model_copy(update=heading)

@@ -1,9 +1,9 @@
 """CPU time and memory of a dry run, against a bare rule set with the same jobs, in one run.
 
-For each number of re-simulation jobs a configuration with that many shards x variants is made, and
-`snakemake --dry-run` plans it from nothing. The reference has the same files in three rules of patterns alone: no
-params, log, benchmark, resources or environment. Prints one JSON line per size: CPU seconds and peak memory of
-both, and their ratio.
+For each number of re-simulation jobs a configuration with that many shards x variants is made, and `snakemake
+--dry-run` plans it from nothing. The reference has the same files in three rules of patterns alone, without
+params, log, benchmark, resources or environment. Prints one JSON line per size with the CPU seconds and peak
+memory of both, and their ratio.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parent.parent
 EVENTS_PER_SHARD = 10_000
 PARTS = 200
-"""Parts of the data set per process, whatever the number of shards."""
+"""This is the number of parts of the data set per process, whatever the number of shards."""
 
 BARE = """
 SHARDS = [f"{{i:04d}}" for i in range({shards})]

@@ -68,7 +68,7 @@ def relative(ratios: list[float], config: Encoder, constituents: int) -> float:
 
 
 def main() -> None:
-    """Measure, and print or write the block."""
+    """Measure the costs and print the block, or write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jets", type=int, default=256, help="jets per step (default 256)")
     parser.add_argument("--rounds", type=int, default=15, help="rounds, after one that warms up (default 15)")

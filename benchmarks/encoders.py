@@ -39,7 +39,7 @@ CANDIDATES = (54.0, 20.0)
 """Mean and standard deviation of the candidates per jet."""
 
 NOISE = 0.3
-"""What a second view differs by."""
+"""A second view differs by noise of this size."""
 
 TEMPERATURE = 0.1
 LEARNING_RATE = 1e-3
@@ -54,7 +54,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def random_batch(jets: int, constituents: int, generator: torch.Generator) -> Batch:
-    """Return pairs of jets with random features, the second a noisy copy of the first."""
+    """Return pairs of jets with random features, of which the second is a noisy copy of the first."""
     lengths = torch.normal(*CANDIDATES, (jets // 2,), generator=generator).round().clamp(3, constituents).long()
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     x = torch.randn(*mask.shape, len(FEATURES), generator=generator)
@@ -89,7 +89,10 @@ class Reference(nn.Module):
 
     @torch.no_grad()
     def graph(self, x: Tensor, jet: Tensor) -> tuple[Tensor, Tensor]:
-        """Return source and target of the edges: a candidate's nearest ones of its jet, itself among them."""
+        """Return source and target of the edges, which lead to a candidate from its nearest ones of its jet.
+
+        A candidate is among its own nearest ones.
+        """
         count = torch.bincount(jet)
         first = count.cumsum(0) - count
         slot = torch.arange(len(jet), device=x.device) - first[jet]
@@ -104,7 +107,7 @@ class Reference(nn.Module):
 
 
 def naive_loss(first: Tensor, second: Tensor) -> Tensor:
-    """Return NT-Xent of pairs [N, D] as the authors' code computes it: cosines of a (2N, 2N, D) broadcast."""
+    """Return NT-Xent of pairs [N, D] as the authors' code computes it, with cosines of a (2N, 2N, D) broadcast."""
     z = torch.cat([normalize(first, dim=1), normalize(second, dim=1)])
     similarity = cosine_similarity(z.unsqueeze(1), z.unsqueeze(0), dim=2)
     n = len(first)
@@ -147,7 +150,7 @@ def reference_step(encoder: EdgeConvEncoder) -> Callable[[Batch], float]:
 
 
 def timed(step: Callable[[Batch], float], batch: Batch) -> tuple[float, float]:
-    """Return loss and seconds of a step: of the CPU, or of the clock on a GPU."""
+    """Return loss and seconds of a step, which are of the CPU or, on a GPU, of the clock."""
     clock = time.perf_counter if batch[0].is_cuda else time.process_time
     start = clock()
     loss = step(batch)  # .item() waits for the GPU
@@ -155,14 +158,14 @@ def timed(step: Callable[[Batch], float], batch: Batch) -> tuple[float, float]:
 
 
 def edgeconv(seed: int, constituents: int, device: torch.device) -> EdgeConvEncoder:
-    """Return the paper's network, with the same weights at each call."""
+    """Return the paper's network, which has the same weights at each call."""
     encoder = new_encoder(EdgeConv(kind="edgeconv"), constituents, seed).to(device)
     assert isinstance(encoder, EdgeConvEncoder)
     return encoder
 
 
 def compare(batches: list[Batch], constituents: int) -> dict[str, Any]:
-    """Alternate steps of both loops on the same batches; the first step of each warms up."""
+    """Alternate steps of both loops on the same batches; the first step of each is a warm-up."""
     device = batches[0][0].device
     steps = [reference_step(edgeconv(1, constituents, device)), own_step(edgeconv(1, constituents, device))]
     results = [[timed(step, batch) for step in steps] for batch in batches]
@@ -212,7 +215,7 @@ print(before, encoders.peak_bytes())
 
 
 def peak_bytes() -> int:
-    """Return the largest resident memory that this program has had (not what forked it: Linux only)."""
+    """Return the largest resident memory that this program has had, without what forked it (on Linux only)."""
     line = next(
         line
         for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
@@ -222,7 +225,7 @@ def peak_bytes() -> int:
 
 
 def peak(pairs: int, own: bool) -> dict[str, Any]:
-    """Measure the peak memory of a process that computes loss and gradient of ``pairs`` pairs, D = 8."""
+    """Measure the peak memory of a process that computes loss and gradient of ``pairs`` pairs, with D = 8."""
     path = [str(REPOSITORY / "benchmarks"), str(REPOSITORY / "workflow" / "scripts")]
     program = PEAK.format(path=path, pairs=pairs, own=own)
     result = subprocess.run(
@@ -239,7 +242,7 @@ def peak(pairs: int, own: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure and print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jets", type=int, default=200, help="jets per step (default 200)")
     parser.add_argument("--steps", type=int, default=8, help="steps, after one that warms up (default 8)")

@@ -1,11 +1,11 @@
-"""Do the errors of the evaluation cover? Toys of known truth, with the errors as they are and as they were.
+"""Do the errors of the evaluation cover? Toys of known truth tell, for the errors as they are and as they were.
 
 Means: a quantity spreads over pre-training seeds, over repeats, and over single runs; the test sample is one draw
-of its own, known from replicas. How often is the truth within the intervals of one and of two standard deviations,
-for few runs, with and without other methods to borrow from?
+of its own, known from replicas. The question is how often the truth is within the intervals of one and of two
+standard deviations for few runs, with and without other methods to borrow from.
 
-Rejections: of background jets that pass by chance, 70 % of them the same for all runs. The same question, and the
-bias of the mean. Prints the tables of docs/evaluate.md.
+Rejections: 70 % of the background jets that pass by chance are the same for all runs. The question is the same,
+and the bias of the mean is looked at, too. Prints the tables of docs/evaluate.md.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Floats = NDArray[np.float64]
 
 REPLICAS = 50
 TRUTH = 161.0
-"""Rejection of the toys."""
+"""This is the rejection of the toys."""
 
 SAME = 0.7
-"""Part of the passing jets that is the same for all runs."""
+"""This part of the passing jets is the same for all runs."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Spread:
 
 EVEN = Spread(seed=1.0, repeat=1.0, run=0.5, sample=1.0)
 SEEDS = Spread(seed=1.0, repeat=0.5, run=0.5, sample=0.25)
-"""Pre-trainings matter most."""
+"""In this spread, pre-trainings matter most."""
 
 LOGARITHMS = Spread(seed=0.05, repeat=0.10, run=0.05)
-"""Of rejections."""
+"""This is the spread of the logarithm of a rejection."""
 
 
 def runs(seeds: int, repeats: int) -> Runs:
@@ -56,7 +56,7 @@ def runs(seeds: int, repeats: int) -> Runs:
 
 
 def means(spread: Spread, seeds: int, repeats: int, rng: np.random.Generator) -> Floats:
-    """Return the values [n, R + 1] of a quantity that is 0: the runs, and the replicas of the test sample."""
+    """Return the values [n, R + 1] of a quantity that is 0, for the runs and the replicas of the test sample."""
     seed = rng.normal(0.0, spread.seed, (seeds, 1))
     repeat = rng.normal(0.0, spread.repeat, (1, repeats))
     values = (seed + repeat + rng.normal(0.0, spread.run, (seeds, repeats))).reshape(-1, 1)
@@ -65,7 +65,7 @@ def means(spread: Spread, seeds: int, repeats: int, rng: np.random.Generator) ->
 
 
 def passing(jets: int, seeds: int, repeats: int, rng: np.random.Generator, spread: Spread = LOGARITHMS) -> Floats:
-    """Return the background jets that pass [n, R + 1] out of ``jets``, for a rejection of :data:`TRUTH`."""
+    """Return how many background jets pass [n, R + 1] out of ``jets``, for a rejection of :data:`TRUTH`."""
     logarithm = means(spread, seeds, repeats, rng)[:, 0]
     chance = np.exp(-logarithm) / TRUTH
     place = rng.uniform(0.0, chance.max(), rng.poisson(jets * chance.max()))
@@ -77,7 +77,7 @@ def passing(jets: int, seeds: int, repeats: int, rng: np.random.Generator, sprea
 
 
 def estimates(spread: Spread, seeds: int, repeats: int, lenders: int, toys: int, key: int) -> Iterator[Estimate]:
-    """Yield the estimates of ``toys`` samples; ``lenders``: other methods with three seeds."""
+    """Yield the estimates of ``toys`` samples, where ``lenders`` are other methods with three seeds."""
     rng = np.random.default_rng([key, seeds, repeats, lenders])
     for _ in range(toys):
         methods: dict[Group, tuple[Floats, Runs]] = {
@@ -103,7 +103,8 @@ def rejections(
 def covered(found: list[Estimate], truth: float) -> tuple[float, float]:
     """Return how often the truth is within the intervals of one and of two standard deviations; NaN if unknown.
 
-    It is within the interval of probability p where the p-value of its distance is more than 1 - p: much faster.
+    It is within the interval of probability p where the p-value of its distance is more than 1 - p, which is much
+    faster to find.
     """
     if not all(each.is_complete for each in found):
         return np.nan, np.nan
@@ -113,7 +114,7 @@ def covered(found: list[Estimate], truth: float) -> tuple[float, float]:
 
 
 def covered_once(found: list[Estimate], truth: float) -> tuple[float, float]:
-    """Return the same of value ± error and value ± 2 error, whatever the error lacks: as it was."""
+    """Return the same for value ± error and value ± 2 error as it was, whatever the error lacks."""
     first, second = (float(np.mean([abs(each.value - truth) <= n * each.error for each in found])) for n in (1, 2))
     return first, second
 

@@ -1,12 +1,12 @@
-"""Loading against computing: rates of the loader and of the encoder; training from a stream and from memory.
+"""Measures loading against computing: rates of loader and encoder, and training from a stream and from memory.
 
-The encoder is the default DeepSets; its rate is that of training steps on batches that lie ready. The loader's is
-that of the same batches: pairs drawn, gathered, padded, rotated, and turned into features. From a stream all views
-of an event are read and decoded, and two are used. The jets are random, with the multiplicity of the laptop
-campaign, in the files of a data set; or bring a data set (--manifest).
+The encoder is the default DeepSets, and its rate is that of training steps on batches that lie ready. The
+loader's rate is that of the same batches: pairs drawn, gathered, padded, rotated, and turned into features. From
+a stream all views of an event are read and decoded, and two are used. The jets are random, with the multiplicity
+of the laptop campaign, in the files of a data set; or bring a data set (--manifest).
 
-Rates are per CPU second, which a busy machine disturbs least; training is also timed by the clock, for the stream
-reads ahead in a thread. Both kinds of training alternate epoch by epoch. Prints JSON lines.
+Rates are per CPU second, because a busy machine disturbs that least; training is also timed by the clock, because
+the stream reads ahead in a thread. Both kinds of training alternate epoch by epoch. Prints JSON lines.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ CANDIDATES = (54.0, 20.0)
 """Mean and standard deviation of the candidates per jet."""
 
 PART, GROUP = 4_000, 2_000
-"""Events per file and per row group; the latter is the default of a campaign."""
+"""These are the events per file and per row group; the latter is the default of a campaign."""
 
 KINDS = ((22, 0), (211, 1), (-211, -1), (130, 0), (11, -1), (13, 1))
 AIM = 5.0
 
 
 def random_jets(process: str, first: int, events: int, rng: np.random.Generator) -> pa.Table:
-    """Return the rows of some events, all variants of each."""
+    """Return the rows of some events, with all variants of each."""
     rows = events * len(VARIANTS)
     length = rng.normal(*CANDIDATES, rows).round().clip(3, 100).astype(np.int64)
     total, jet = int(length.sum()), np.repeat(np.arange(rows), length)
@@ -142,7 +142,7 @@ def block_of(manifest: Path, batch: int, constituents: int, stream: bool) -> Pre
 
 
 def loaded(feed: Feed, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield features and mask of the batches of an epoch: what the network gets."""
+    """Yield features and mask of the batches of an epoch, which is what the network gets."""
     generator = feed.generator(epoch)
     for batch in feed.batches(generator, 0):
         jets = views(batch, generator)
@@ -155,7 +155,7 @@ def views(batch: Batch, generator: torch.Generator) -> Any:
 
 
 def cpu_seconds(action: Callable[[], object]) -> float:
-    """Return the CPU time of this process, all threads, that ``action`` takes."""
+    """Return the CPU time of this process, over all threads, that ``action`` takes."""
     start = time.process_time()
     action()
     return time.process_time() - start
@@ -164,7 +164,7 @@ def cpu_seconds(action: Callable[[], object]) -> float:
 def loader(block: PretrainBlock, manifest: Path) -> Callable[[], float]:
     """Return a function that loads one more epoch and returns CPU seconds per jet.
 
-    A stream does not read ahead here: the thread would go on while something else is timed.
+    A stream does not read ahead here, because the thread would go on while something else is timed.
     """
     feed = open_data(block, manifest, partial(ViewSource, block), Ranks(), 256).train
     if isinstance(feed, StreamFeed):
@@ -191,7 +191,7 @@ def encoder(block: PretrainBlock, manifest: Path, batches: int) -> Callable[[], 
 
 
 def compare_rates(block: PretrainBlock, name: str, manifest: Path, rounds: int) -> dict[str, Any]:
-    """Alternate loading and training; the first round warms up."""
+    """Alternate loading and training; the first round is a warm-up."""
     both = loader(block, manifest), encoder(block, manifest, 20)
     times = np.array([[once() for once in both] for _ in range(rounds + 1)])[1:]
     ratio = times[:, 1] / times[:, 0]
@@ -224,7 +224,7 @@ def training(
 def compare_training(
     memory: PretrainBlock, stream: PretrainBlock, manifest: Path, folder: Path, epochs: int, device: str
 ) -> dict[str, Any]:
-    """Alternate epochs of both kinds of training; the first of each warms up."""
+    """Alternate epochs of both kinds of training; the first of each is a warm-up."""
     ranks = Ranks(device=torch.device(device))
     both = [training(block, manifest, folder, ranks) for block in (memory, stream)]
     times = np.array([[once() for once in both] for _ in range(epochs + 1)])[1:]
@@ -242,7 +242,7 @@ def compare_training(
 
 
 def main() -> None:
-    """Measure."""
+    """Measure and print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", help="a data set, in place of random jets")
     parser.add_argument("--events", type=int, default=16_000, help="per process to train on (default 16000)")

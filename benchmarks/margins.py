@@ -30,7 +30,7 @@ from rs3l.runs import Run
 REPOSITORY = Path(__file__).resolve().parent.parent
 CAPABILITIES = ("default", "avx2", "avx512")
 MARGINS = {"below_chance": 3.0, "spread": 1.4, "rank": 1.3, "epochs_used": 0.5}
-"""Smallest multiples of the alarms, and largest fraction of the epochs, that the campaign of the tests keeps."""
+"""The campaign of the tests keeps these smallest multiples of the alarms and this largest part of the epochs."""
 
 Line = dict[str, Any]
 
@@ -49,7 +49,7 @@ def arguments() -> argparse.Namespace:
 
 
 def capabilities() -> list[str]:
-    """Return the capabilities that this processor has: what PyTorch does not have, it does not take."""
+    """Return the capabilities that this processor has, because PyTorch does not take one that it lacks."""
     code = "import torch; print(torch.backends.cpu.get_cpu_capability())"
     known = [
         subprocess.run(
@@ -67,7 +67,10 @@ def environment(capability: str, threads: int) -> dict[str, str]:
 
 
 def lines_of(capability: str, threads: int, args: argparse.Namespace) -> Iterator[Line]:
-    """Yield the lines of one processor: torch reads its capability once, so that each has a process of its own."""
+    """Yield the lines of one processor.
+
+    Torch reads its capability once, so that each has a process of its own.
+    """
     command = [sys.executable, __file__, "--worker", "--config", args.config, "--manifest", args.manifest]
     command += ["--seeds", str(args.seeds), "--threads", str(threads), *(["--tasks"] if args.tasks else [])]
     result = subprocess.run(
@@ -78,7 +81,7 @@ def lines_of(capability: str, threads: int, args: argparse.Namespace) -> Iterato
 
 
 def work(args: argparse.Namespace) -> Iterator[Line]:
-    """Yield the lines of this process: each seed of each method."""
+    """Yield the lines of this process, which has each seed of each method."""
     import torch
 
     from rs3l.config import load_campaign, methods
@@ -92,7 +95,7 @@ def work(args: argparse.Namespace) -> Iterator[Line]:
 
 
 def one(config: Any, run: str, args: argparse.Namespace, folder: Path) -> Line:
-    """Train one run; return what the alarms look at, in units of what sets them off."""
+    """Train one run and return what the alarms look at, in units of what sets them off."""
     from rs3l.config import blocks
     from rs3l.finetune.finetune import finetune
     from rs3l.networks.model_file import save_encoder
@@ -155,7 +158,7 @@ def is_near(line: Line) -> bool:
 
 
 def rounded(line: Line) -> str:
-    """Return a line as JSON, numbers with four digits."""
+    """Return a line as JSON, with numbers of four digits."""
     return json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in line.items()})
 
 

@@ -1,8 +1,8 @@
 """Peak memory of a re-simulation job as a function of the number of its hard events, in one run.
 
-Each job is a process of its own, started as a rule starts it, on shards of different sizes; without multi-parton
-interactions, which is faster. Prints one JSON line per job: events, peak memory (ru_maxrss), and the same relative
-to the first size.
+Each job is a process of its own, started as a rule starts it, on shards of different sizes and, because this is
+faster, without multi-parton interactions. Prints one JSON line per job with events, peak memory (ru_maxrss), and
+the same relative to the first size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def peak_memory_mb(command: list[str]) -> float:
 
 
 def job(config: Campaign, process: str, hard: str, folder: str) -> list[str]:
-    """Return the command of a job: of the nominal, or of all variants that share its shower."""
+    """Return the command of a job, either of the nominal or of all variants that share its shower."""
     if config.share_shower:
         block = blocks.together(config, process).model_dump_json()
         outs = [f"{folder}/{variant}.parquet" for variant in blocks.shared_variants(config)]

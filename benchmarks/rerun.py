@@ -1,9 +1,9 @@
-"""A finished campaign of 10^4 jobs: changing one variant's settings re-runs exactly its jobs and what needs them.
+"""Checks that changing one variant's settings in a finished campaign of 10^4 jobs re-runs only what needs it.
 
-Nothing is simulated: Snakemake's touch executor is replaced by one that also creates the files, so that Snakemake
-records every job as it would have run it. Then it plans again: nothing to do; and with one setting of one variant
-changed, the jobs of that variant, the merge, and what follows the merge. Prints one JSON line; a wrong number of
-jobs is an error.
+Nothing is simulated, because Snakemake's touch executor is replaced by one that also creates the files, so that
+Snakemake records every job as it would have run it. It then plans again and finds nothing to do. With one setting
+of one variant changed, it plans the jobs of that variant, the merge, and what follows the merge. Prints one JSON
+line; a wrong number of jobs is an error.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ VARIANT = "fsr_hi"
 
 
 def snakemake(folder: Path, *arguments: str) -> tuple[str, float]:
-    """Run Snakemake on the campaign in ``folder``; return its output and the seconds of wall clock."""
+    """Run Snakemake on the campaign in ``folder`` and return its output and the seconds of wall clock."""
     (folder / "instant.py").write_text(INSTANT, encoding="utf-8")
     common = ["--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "config.yaml", "--cores", "64"]
     start = time.monotonic()
@@ -73,7 +73,7 @@ def planned(folder: Path) -> tuple[Counter[str], Counter[str], float]:
 
 
 def check(name: str, found: Any, expected: Any) -> None:
-    """Stop with what differs."""
+    """Stop with the difference if ``found`` is not ``expected``."""
     if found != expected:
         raise SystemExit(f"{name}: {found}, expected {expected}")
 

@@ -1,9 +1,10 @@
 """Events per second of a re-simulation job against the bare generator, in one run.
 
-The job: an LHE shard in, a Parquet file out, with read-out, detector, jets and substructure. The bare generator:
-Pythia reads the same LHE file itself, with the same settings, and `next()` is called until the end; nothing is
-read out. Both include the initialisation of Pythia, neither the start of Python. In turn, so that both see the
-same machine. Prints one JSON line per process: both rates [events/s of CPU time], median and range of their ratio.
+The job takes an LHE shard and makes a Parquet file, with read-out, detector, jets and substructure. For the bare
+generator, Pythia reads the same LHE file itself, with the same settings, and `next()` is called until the end,
+but nothing is read out. Both include the initialisation of Pythia, neither the start of Python. They take turns,
+so that both see the same machine. Prints one JSON line per process with both rates [events/s of CPU time] and the
+median and range of their ratio.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def bare_generator(block: blocks.ResimBlock, hard: Path) -> None:
-    """Let Pythia shower and hadronise every event of a file, and look at none."""
+    """Let Pythia shower and hadronise every event of a file, without looking at any."""
     pythia = new_pythia()
     apply_settings(pythia, block.pythia)
     apply_settings(
@@ -51,7 +52,7 @@ def measure(config: Campaign, process: str, events: int, repeats: int) -> dict[s
         hard, out = Path(folder) / f"{process}.lhe.gz", Path(folder) / "jets.parquet"
         generate_shard(blocks.hard(config, process, 0).model_copy(update={"events": events}), hard)
         block = blocks.resim(config, process, "nominal")
-        resimulate_shard(block, hard, out)  # imports, caches
+        resimulate_shard(block, hard, out)  # this loads imports and fills caches
         pairs = [
             (seconds(bare_generator, block, hard), seconds(resimulate_shard, block, hard, out))
             for _ in range(repeats)

@@ -1,10 +1,10 @@
 """Several hadronisations of one shower in one job, against a job for each, in one run.
 
-The nominal, and K - 1 variants that resample the hadronisation, on the same shard. Once with `share_shower`,
-where the shower is made once, once as K jobs; from the LHE file to the Parquet files, with the settings of the
-configuration. In turn, so that both see the same machine. Prints one JSON line per process: CPU seconds of both,
-median and range of their ratio, and the cost of each further view relative to a job of its own. The files are
-compared, byte by byte.
+The nominal and K - 1 variants that resample the hadronisation run on the same shard, once with `share_shower`,
+where the shower is made once, and once as K jobs. Both go from the LHE file to the Parquet files, with the
+settings of the configuration, and take turns, so that both see the same machine. Prints one JSON line per process
+with the CPU seconds of both, median and range of their ratio, and the cost of each further view relative to a job
+of its own. The files are compared byte by byte.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rs3l.resim.resim import resimulate_together
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 FIRST = 1
-"""First hard event: the checks of a campaign's first shard are not made."""
+"""The first hard event is not 0, because the checks of a campaign's first shard are not made here."""
 
 
 def with_views(config: Campaign, views: int) -> Campaign:
@@ -49,7 +49,7 @@ def measure(config: Campaign, process: str, events: int, repeats: int) -> dict[s
         generate_shard(blocks.hard(config, process, 0).model_copy(update={"first": FIRST, "events": events}), hard)
         together = [folder / f"together_{view.variant}.parquet" for view in views]
         alone = [folder / f"alone_{view.variant}.parquet" for view in views]
-        seconds(views[:1], hard, alone[:1])  # imports, caches
+        seconds(views[:1], hard, alone[:1])  # this loads imports and fills caches
         shared, separate = [], []
         for _ in range(repeats):
             shared.append(seconds(views, hard, together))

@@ -1,4 +1,4 @@
-"""What a command uses."""
+"""The resources that a command uses."""
 
 from __future__ import annotations
 

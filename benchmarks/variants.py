@@ -1,8 +1,8 @@
 """Core time per event of each ready variant relative to the nominal, and what it does to the jet, in one run.
 
-The same hard events under the nominal and under each variant, in turn, with the settings of the configuration.
-Prints one JSON line per variant: CPU time per event relative to the nominal's just before and after it, without
-the initialisation, and the constituents of the jet, mean and standard error.
+The same hard events run under the nominal and under each variant in turn, with the settings of the configuration.
+Prints one JSON line per variant with the CPU time per event relative to the nominal's just before and after it,
+without the initialisation, and the constituents of the jet as mean and standard error.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
     """Start ``command`` with SIGHUP ignored; this process passes one on to all of its group as SIGINT.
 
-    Not if this process was started to ignore it (nohup): then nothing is passed on.
+    If this process was started to ignore it (nohup), nothing is passed on.
     """
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _interrupt)

@@ -42,7 +42,7 @@ def installed() -> bool:
 
 
 def main() -> None:
-    """Install torch unless it is there."""
+    """Install torch unless it is there already."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cuda", action="store_true", help="for a GPU that this machine does not have")
     args = parser.parse_args()

@@ -13,7 +13,7 @@ IGNORED_PINS = "Failed to install conda environment from pin file"
 
 
 def main() -> None:
-    """Make them, with Snakemake's output passed on."""
+    """Make the environments and pass on Snakemake's output."""
     command = [sys.executable, "-m", "snakemake", "--sdm", "conda", "--conda-create-envs-only", "--cores", "1"]
     process = subprocess.Popen(
         [*command, *sys.argv[1:]],

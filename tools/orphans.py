@@ -1,6 +1,6 @@
-"""What a killed Snakemake leaves behind in its folder: a lock, processes of this machine, and jobs in Slurm.
+"""Finds what a killed Snakemake leaves behind in its folder: a lock, processes of this machine, and jobs in Slurm.
 
-Nothing here changes anything but :func:`end_processes` and :func:`cancel`.
+Only :func:`end_processes` and :func:`cancel` change anything.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ import psutil
 RUN_ID = re.compile(r"SLURM run ID: (\S+)")
 HOST = re.compile(r"^ +Host: (\S+)", re.MULTILINE)
 PLUGIN_JOB = re.compile(r"(rule|group)_")
-"""Comment of a job that Snakemake's Slurm plugin has submitted."""
+"""The comment of a job that Snakemake's Slurm plugin has submitted begins like this."""
 OWN_JOB = "rs3l-"
-"""First letters of the names of jobs that a step itself submits (the workers of the merge)."""
+"""The names of jobs that a step itself submits (the workers of the merge) begin with these letters."""
 LAUNCHERS = re.compile(r"python[0-9.]*|bash|sh|dash|srun|sbatch|torchrun")
 INIT = {"init", "systemd", "tini", "dumb-init", "slurmstepd"}
 
 
 class OrphanError(Exception):
-    """The folder cannot be made safe; the message says what to do."""
+    """The error for a folder that cannot be made safe; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run of Snakemake: its machine, and when it began (seconds since 1970)."""
+    """A run of Snakemake, with its machine and the time when it began (seconds since 1970)."""
 
     host: str
     started: float
@@ -75,13 +75,13 @@ def lock_files(folder: Path) -> list[Path]:
 
 
 def started(log: Path) -> float:
-    """Return when the run of a log began (seconds since 1970); its name says so, in local time."""
+    """Return when the run of a log began (seconds since 1970), which its name says in local time."""
     stamp = log.name.removesuffix(".snakemake.log")
     return datetime.datetime.strptime(stamp, "%Y-%m-%dT%H%M%S.%f").timestamp()
 
 
 def locking_run(folder: Path) -> Run | None:
-    """Return the run that left the lock: the last one that began before the lock was made."""
+    """Return the run that left the lock, which is the last one that began before the lock was made."""
     locks = lock_files(folder)
     made = min((lock.stat().st_mtime for lock in locks), default=0.0)
     for log in reversed(logs(folder)):
@@ -117,7 +117,7 @@ def is_left_to_slurm(process: psutil.Process) -> bool:
 
 
 def is_snakemake(arguments: list[str]) -> bool:
-    """Return whether a command line is a Snakemake that schedules, not one that runs a single job."""
+    """Return whether a command line is a Snakemake that schedules, as opposed to one that runs a single job."""
     program, *words = arguments
     while words and words[0].startswith("-") and words[0] != "-m":
         words = words[1:]
@@ -139,7 +139,7 @@ def running_snakemake(folder: Path) -> list[psutil.Process]:
 
 
 def local_jobs(folder: Path) -> list[psutil.Process]:
-    """Return the processes of jobs in ``folder`` on this machine, and what they started; not those of Slurm."""
+    """Return the processes of jobs in ``folder`` on this machine and what they started, without those of Slurm."""
     jobs = [job for job, arguments in working_in(folder) if is_job(arguments) and not is_left_to_slurm(job)]
     found = {process.pid: process for process in jobs}
     for process in jobs:
@@ -163,7 +163,7 @@ def is_orphan(process: psutil.Process, jobs: Iterable[psutil.Process]) -> bool:
 
 
 def end_processes(processes: list[psutil.Process], seconds: float = 10.0) -> None:
-    """Ask processes to end, and kill those that have not after ``seconds``."""
+    """Ask processes to end, and kill those that are left after ``seconds``."""
     for process in processes:
         try:
             process.terminate()
@@ -181,7 +181,7 @@ def end_processes(processes: list[psutil.Process], seconds: float = 10.0) -> Non
 
 
 def slurm(*command: str) -> str:
-    """Run a command of Slurm; return its output, or raise :class:`OrphanError`."""
+    """Run a command of Slurm and return its output, or raise :class:`OrphanError`."""
     try:
         result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=120)
     except FileNotFoundError:
@@ -196,9 +196,10 @@ def slurm(*command: str) -> str:
 def slurm_jobs(folder: Path) -> list[SlurmJob]:
     """Return your unfinished jobs in Slurm that write into ``folder``.
 
-    These are the jobs of Snakemake's runs in ``folder`` (by their names), and what has ``folder`` as working
-    directory and is a job of Snakemake or of a step, unless it was sent elsewhere by ``--directory``. Without
-    Slurm on this machine there are none, unless a run here has used it: then :class:`OrphanError`.
+    These are the jobs of Snakemake's runs in ``folder`` (by their names). Jobs that have ``folder`` as working
+    directory and are of Snakemake or of a step are included too, unless they were sent elsewhere by
+    ``--directory``. Without Slurm on this machine there are none, but if a run here has used it, an
+    :class:`OrphanError` is raised.
     """
     known = run_ids(folder)
     own = os.environ.get("SLURM_JOB_ID")
@@ -228,7 +229,7 @@ def _directory(job: str) -> Path | None:
 
 
 def cancel(jobs: Iterable[SlurmJob]) -> None:
-    """Cancel jobs; that they are gone is for the caller to see."""
+    """Cancel jobs; the caller checks that they are gone."""
     slurm("scancel", *(job.id for job in jobs))
 
 

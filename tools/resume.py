@@ -25,12 +25,12 @@ import orphans
 from orphans import OrphanError, Run
 
 CANCEL_SECONDS = 600.0
-"""How long Slurm may take to end a cancelled job."""
+"""Slurm may take this number of seconds to end a cancelled job."""
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 
 
 def say(text: str) -> None:
-    """Tell people what is done."""
+    """Print what is done."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -43,7 +43,10 @@ def working_folder(arguments: list[str]) -> Path:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[int]:
-    """Hold a lock that ends with its holders; yield its descriptor, which Snakemake inherits, its jobs not."""
+    """Hold a lock that ends with its holders and yield its descriptor.
+
+    Snakemake inherits the descriptor, but its jobs do not.
+    """
     path = folder / ".snakemake" / "resume.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as stream:
@@ -85,7 +88,7 @@ def end_local(folder: Path) -> None:
 
 
 def end_slurm(folder: Path, await_jobs: bool) -> None:
-    """Cancel, or await, the orphaned jobs in Slurm; return when they are gone."""
+    """Cancel or await the orphaned jobs in Slurm, and return when they are gone."""
     jobs = orphans.slurm_jobs(folder)
     for job in jobs:
         say(f"{'awaiting' if await_jobs else 'cancelling'} {job}")
@@ -104,7 +107,7 @@ def clear(folder: Path, await_jobs: bool) -> None:
 def unrecorded(arguments: list[str], folder: Path, since: float) -> list[str]:
     """Return the outputs that jobs have finished after Snakemake was killed.
 
-    Nobody has recorded what they were made from, so that Snakemake would not notice a changed setting.
+    No record says what they were made from, so that Snakemake would not notice a changed setting.
     """
     command = [*SNAKEMAKE, *arguments, "--rerun-incomplete", "--summary"]
     table = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", errors="replace").stdout
@@ -135,7 +138,7 @@ def resume(arguments: list[str], *, await_jobs: bool, any_host: bool) -> int:
             refuse_elsewhere(folder, run)
         clear(folder, await_jobs)
         refuse_running(folder)
-        if locked:  # and only then: a lock made since belongs to somebody else
+        if locked:  # only then, because a lock made since belongs to somebody else
             settle(arguments, folder, run.started if run else float("inf"), await_jobs)
             say(f"unlocking {folder}")
             subprocess.run([*SNAKEMAKE, *arguments, "--unlock"], check=True, stdout=subprocess.DEVNULL)
@@ -144,7 +147,7 @@ def resume(arguments: list[str], *, await_jobs: bool, any_host: bool) -> int:
 
 
 def wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for Snakemake; Ctrl-C reaches it, and it ends its jobs."""
+    """Wait for Snakemake, which Ctrl-C reaches and which then ends its jobs."""
     while True:
         try:
             return process.wait()
@@ -153,7 +156,7 @@ def wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def main() -> int:
-    """Parse the command line: a few options of its own, all others are Snakemake's."""
+    """Parse the command line, of which a few options are its own and all others are Snakemake's."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )

@@ -1,7 +1,6 @@
-"""Snakemake logger plugin: one line of progress at a time (stage, jobs done, events/s, time left).
+"""Snakemake logger plugin that shows one line of progress at a time (stage, jobs done, events/s, time left).
 
-Used by `make demo`, or by hand: `snakemake --logger campaign`. Snakemake's own
-log file stays complete.
+It is used by `make demo`, or by hand with `snakemake --logger campaign`. Snakemake's own log file stays complete.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_campaign.progress import Progress
 
 MIN_INTERVAL = 2.0
-"""Seconds between two lines of progress."""
+"""This is the number of seconds between two lines of progress."""
 ERROR_TAIL = 15
-"""Lines of a failed job's log that are shown."""
+"""This number of lines of a failed job's log is shown."""
 
 
 class LogHandler(LogHandlerBase):
@@ -45,7 +44,7 @@ class LogHandler(LogHandlerBase):
         if handler is not None:
             try:
                 handler(record)
-            except Exception:  # as the logging module asks: a display must not stop what it shows
+            except Exception:  # the logging module asks for this, because a display must not stop what it shows
                 self.handleError(record)
         elif record.levelno >= logging.WARNING and not str(record.msg).startswith("RuleException"):
             self._print(record.getMessage())
@@ -90,25 +89,25 @@ class LogHandler(LogHandlerBase):
 
     @property
     def writes_to_stream(self) -> bool:
-        """Replaces Snakemake's own output on the terminal."""
+        """Return True, because this replaces Snakemake's own output on the terminal."""
         return True
 
     @property
     def writes_to_file(self) -> bool:
-        """Writes no file."""
+        """Return False, because this writes no file."""
         return False
 
     @property
     def has_filter(self) -> bool:
-        """Sees all events."""
+        """Return True, because this sees all events."""
         return True
 
     @property
     def has_formatter(self) -> bool:
-        """Formats by itself."""
+        """Return True, because this formats its lines itself."""
         return True
 
     @property
     def needs_rulegraph(self) -> bool:
-        """Needs no graph."""
+        """Return False, because this needs no graph."""
         return False

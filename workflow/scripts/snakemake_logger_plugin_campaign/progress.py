@@ -1,4 +1,4 @@
-"""What is done, how fast it goes, and how long the rest will take."""
+"""Computes what is done, how fast it goes, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAGES = {
     "evaluate": "evaluation",
     "report": "report",
 }
-"""Rules that are named in the progress; every other rule counts as `figures`."""
+"""The progress names these rules, and every other rule counts as `figures`."""
 
 GUESS = {
     "index_lhe": 10.0,
@@ -30,12 +30,12 @@ GUESS = {
     "finetune": 25.0,
     "evaluate": 20.0,
 }
-"""Core seconds per job until the first of its kind has finished; only their ratios matter then."""
+"""These core seconds per job count until the first of its kind has finished; only their ratios matter then."""
 _OTHER = 5.0
 
 
 class Progress:
-    """Counts jobs, events and seconds; knows nothing of Snakemake."""
+    """Counts jobs, events and seconds, and knows nothing of Snakemake."""
 
     def __init__(self) -> None:
         self.cores = 1
@@ -55,7 +55,7 @@ class Progress:
         self._planned = Counter(jobs)
 
     def announce(self, job: int, rule: str, events: int) -> None:
-        """Name a job: its rule, and the hard events that it works on."""
+        """Name a job by its rule and the hard events that it works on."""
         self._rule[job], self._events[job] = rule, events
 
     def start(self, job: int, now: float) -> None:
@@ -78,13 +78,13 @@ class Progress:
         return sum(self._done.values()) >= sum(self._planned.values())
 
     def plan_line(self) -> str:
-        """Say what will run."""
+        """Return a line that says what will run."""
         parts = [f"{n} {STAGES[rule]}" for rule, n in self._planned.items() if rule in STAGES]
         other = sum(n for rule, n in self._planned.items() if rule not in STAGES)
         return "to do: " + ", ".join([*parts, f"{other} figures and targets"] if other else parts)
 
     def line(self, now: float) -> str:
-        """Say how far the campaign is: elapsed, stage, jobs, events/s, time left."""
+        """Return a line with elapsed time, stage, jobs, events/s and time left."""
         rule = self._last
         elapsed = now - (now if self._start is None else self._start)
         parts = [_clock(elapsed), f"{STAGES.get(rule, 'figures'):<13} {self._stage_count(rule)} jobs"]
@@ -97,7 +97,7 @@ class Progress:
         return "  ".join(parts)
 
     def remaining(self) -> float:
-        """Return the seconds left: the mean of finished jobs of a kind, or its guess scaled to this machine."""
+        """Return the seconds left, from the mean of a kind's finished jobs or its guess scaled to this machine."""
         finished = [rule for rule in self._done if self._done[rule] and self._seconds[rule]]
         measured = sum(self._seconds[rule] for rule in finished)
         guessed = sum(self._done[rule] * GUESS.get(rule, _OTHER) for rule in finished)

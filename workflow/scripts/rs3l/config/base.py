@@ -1,4 +1,4 @@
-"""What all blocks of the configuration share: names, numbers, and that unknown keys are refused."""
+"""What all blocks of the configuration share: their names, their numbers and the refusal of unknown keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PATTERNS = {
     IMPORT_PATH: "the import path of one's own (package.module:Name)",
     FOLDER_PATH: "the path of a folder (letters, digits and . / _ + @ = , -)",
 }
-"""What each pattern of text means, in words."""
+"""Each pattern of text, with its meaning in words."""
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 PythiaKey = Annotated[str, StringConstraints(pattern=PYTHIA_KEY)]
 PythiaValue = bool | int | float | str
@@ -39,9 +39,9 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SampleKind = Literal["merged", "mcatnlo", "powheg", "short"]
 Verdict = Literal["stop", "warn"]
 Overrides = dict[str, Any]
-"""Keys of the block `pretrain` that a method or an ablation changes; typed by :mod:`rs3l.config.methods`."""
+"""Keys of the block `pretrain` that a method or an ablation changes; :mod:`rs3l.config.methods` types them."""
 ImportPath = StringConstraints(pattern=IMPORT_PATH)
-"""What one's own part of the workflow is named by; in ``Annotated``."""
+"""A user's own part of the workflow is named by such an import path; it is used inside ``Annotated``."""
 ModelPath = Annotated[str, StringConstraints(pattern=MODEL_PATH)]
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -50,9 +50,10 @@ _EXPONENT = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def with_numbers(value: Any, annotation: Any) -> Any:
-    """Return a key's value with the numbers that are text in YAML 1.1 (1.2e2), if the key takes numbers.
+    """Return a key's value; if the key takes numbers, those that YAML 1.1 reads as text (1.2e2) are converted.
 
-    Raises ``ValueError`` for true and false where a number is expected; it would take them for 1 and 0.
+    Raises ``ValueError`` for true and false where a number is expected, because pydantic would take them for 1
+    and 0.
     """
     kinds = _kinds(annotation)
     if isinstance(value, list):
@@ -69,7 +70,10 @@ def with_numbers(value: Any, annotation: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """Return a label; raises ``ValueError`` for control characters, which no SVG and no HTML may have."""
+    """Return a label if it is printable.
+
+    Raises ``ValueError`` for control characters, because neither SVG nor HTML may contain them.
+    """
     if _CONTROL.search(text):
         raise ValueError("a label has no control characters")
     return text
@@ -86,18 +90,18 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 class Settings(BaseModel):
-    """Base of every block: immutable, and a key that it does not know is an error."""
+    """The base of every block, which is immutable and rejects keys that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """Take 1.2e2 for a number, which YAML 1.1 takes for text, and true for none."""
+        """Convert numbers like 1.2e2, which YAML 1.1 reads as text, and reject true and false as numbers."""
         if not isinstance(value, str | bool | list | dict):
             return value
         return with_numbers(value, cls.model_fields[str(info.field_name)].annotation)
 
     def as_json(self) -> str:
-        """Return the block as JSON in ASCII alone, which the command line of any locale carries."""
+        """Return the block as JSON in ASCII alone, because the command line carries ASCII in every locale."""
         return _BEYOND_ASCII.sub(lambda match: json.dumps(match.group())[1:-1], self.model_dump_json())

@@ -1,7 +1,7 @@
-"""What one job of each stage depends on, and nothing else.
+"""The blocks of settings that a job of each stage depends on, and nothing else.
 
-A rule's params hold the block of its job, so that a change re-runs the jobs whose block changed. Scripts
-read the same block, as JSON from the rule or cut out of a configuration file by hand.
+A rule's params hold the block of its job, so that a change re-runs only the jobs whose block changed. Scripts
+read the same block, either as JSON from the rule or cut out of a configuration file by hand.
 """
 
 from __future__ import annotations
@@ -91,18 +91,21 @@ SHOWER_OF_KIND: dict[SampleKind, PythiaSettings] = {
         "TimeShower:weightGluonToQuark": 1,
     },
 }
-"""Pythia settings for each accepted kind of sample: pages POWHEG Matching and aMC@NLO Matching of its manual."""
+"""Pythia's settings for each accepted kind of sample.
+
+They follow the pages POWHEG Matching and aMC@NLO Matching of its manual.
+"""
 
 
 class Chosen(Settings):
-    """The splits whose hard events are re-simulated, if not all."""
+    """The splits whose hard events are re-simulated, for a variant that does not have all."""
 
     splits: Splits
     only: list[Split]
 
 
 class ResimBlock(Settings):
-    """One variant of one process. ``baseline``: the nominal's settings, if those of the variant differ."""
+    """One variant of one process; ``baseline`` has the nominal's settings if the variant's differ from them."""
 
     version: int = versions.RESIM
     seed: int
@@ -121,7 +124,7 @@ class ResimBlock(Settings):
     chosen: Chosen | None = None
 
     def stream(self, stage: Literal["shower", "hadronisation", "detector"]) -> str:
-        """Return whose random numbers ``stage`` uses: the variant's own from ``resample`` on."""
+        """Return whose random numbers ``stage`` takes, the nominal's or, from ``resample`` on, its own."""
         order = ("shower", "hadronisation", "detector")
         if self.resample is None or order.index(stage) < order.index(self.resample):
             return "nominal"
@@ -129,13 +132,13 @@ class ResimBlock(Settings):
 
 
 class TogetherBlock(Settings):
-    """The variants of one process that share a shower, in one job: the nominal first."""
+    """The variants of one process that share a shower in one job, beginning with the nominal."""
 
     views: list[ResimBlock]
 
 
 class ProcessInfo(Settings):
-    """What the data set says of a process."""
+    """What the data set records about a process."""
 
     label: str
     events: int
@@ -224,7 +227,7 @@ class EvaluateBlock(Settings):
 
 
 class Intervention(Settings):
-    """What a variant does to the chain of simulation, for the schematic."""
+    """The changes that a variant makes to the chain of simulation, for the schematic."""
 
     resample: Literal["shower", "hadronisation", "detector"] | None
     held_out: bool
@@ -247,7 +250,7 @@ class FiguresBlock(Settings):
 
 
 def shards(config: Campaign, process: str) -> range:
-    """Return the shard numbers of a process; the last shard may be shorter."""
+    """Return the shard numbers of a process, whose last shard may be shorter than the others."""
     return range(-(-config.processes[process].events // config.events_per_shard))
 
 
@@ -257,7 +260,7 @@ def shard_events(config: Campaign, process: str, shard: int) -> int:
 
 
 def first_event(shard: int | None, shard_events: int | None) -> int | None:
-    """Return the hard event that a shard of a campaign with ``shard_events`` per shard begins with, if known."""
+    """Return the first hard event of a shard of a campaign with ``shard_events`` per shard, or None if unknown."""
     return None if shard is None or shard_events is None else shard * shard_events
 
 
@@ -290,7 +293,7 @@ def baselines(config: Campaign) -> list[str]:
 
 
 def ablation_baselines(config: Campaign) -> list[str]:
-    """Return the further runs without pre-training that ablations need, whose networks differ."""
+    """Return the further runs without pre-training that ablations need because their networks differ."""
     own = methods.methods(config)
     return _baselines(config, {**own, **methods.ablations(config)}, own)[len(baselines(config)) :]
 
@@ -341,7 +344,7 @@ def _declared(settings: PythiaSettings) -> list[int]:
 
 
 def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
-    """Return the block of one shard of hard events: by Pythia, or from external files."""
+    """Return the block of one shard of hard events, which come from Pythia or from external files."""
     _known("process", process, config.processes)
     block = config.processes[process]
     first = shard * config.events_per_shard
@@ -396,7 +399,7 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
 
 
 def _chosen(config: Campaign, variant: str) -> Chosen | None:
-    """Return the splits of a variant; a variant of all splits does not depend on their fractions."""
+    """Return the splits of a variant, or None if it has all and so does not depend on their fractions."""
     if config.variants[variant].is_complete:
         return None
     return Chosen(splits=config.dataset.splits, only=sorted(set(config.variants[variant].splits)))
@@ -409,7 +412,7 @@ def chosen_fraction(config: Campaign, variant: str) -> float:
 
 
 def shared_variants(config: Campaign) -> list[str]:
-    """Return the variants that are simulated in one job, the nominal first; none without `share_shower`."""
+    """Return the variants that are simulated in one job, the nominal first, or none without `share_shower`."""
     if not config.share_shower:
         return []
     after_shower = ("hadronisation", "detector")
@@ -433,7 +436,7 @@ def together(config: Campaign, process: str) -> TogetherBlock:
 
 
 def _checksums(variant: str, generator: GeneratorCommand | None) -> dict[str, str]:
-    """Return the checksums of a generator's files: a rule re-runs when one is edited."""
+    """Return the checksums of a generator's files, so that a rule re-runs when one of them is edited."""
     try:
         return {path: sha256(path) for path in (generator.files if generator else [])}
     except OSError as error:
@@ -494,7 +497,7 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
 
 
 def on_collapse(config: Campaign, run: str) -> Verdict:
-    """Return what a collapse of a run does; that of an ablation ends no other's tables."""
+    """Return what a collapse of a run does; an ablation only warns, so that it does not end the others' tables."""
     return "warn" if run in ablation_runs(config) else run_settings(config, run).on_collapse
 
 
@@ -534,12 +537,12 @@ def task_labels(config: Campaign, task: str) -> list[int]:
 
 
 def _has_mode(run: str, mode: Mode) -> bool:
-    """Return whether a run has classifiers of a mode; those without a network are in the run ``none`` alone."""
+    """Return whether a run has classifiers of a mode; those without a network belong to the run ``none`` alone."""
     return mode.pretrained != is_baseline(run) and (mode.has_network or run == BASELINE)
 
 
 def every_run(config: Campaign) -> list[str]:
-    """Return all runs: of methods, of ablations, and without pre-training."""
+    """Return the runs of all methods and ablations, and those without pre-training."""
     return [*runs(config), *ablation_runs(config), *baselines(config), *ablation_baselines(config)]
 
 
@@ -576,7 +579,7 @@ def _views(config: Campaign, settings: Pretrain) -> list[str]:
 
 
 def figures(config: Campaign, of_data: bool = False) -> FiguresBlock:
-    """Return the block of the figures; with ``of_data`` that of figures which do not depend on the methods."""
+    """Return the block of the figures, or with ``of_data`` that of figures which do not depend on the methods."""
     return FiguresBlock(
         campaign=config.campaign,
         seed=config.seed,

@@ -1,7 +1,7 @@
-"""The campaign's configuration: typed, bounded, unknown keys refused.
+"""The campaign's configuration, which has types and bounds and rejects unknown keys.
 
-The JSON schema for editors (``config/schema.json``) is generated from these classes. Units are GeV, mm
-and radians; every field's description is what ``config/README.md`` shows.
+The JSON schema for editors (``config/schema.json``) is generated from these classes. Units are GeV, mm and
+radians; ``config/README.md`` shows the description of every field.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from rs3l.config.variants import SHAREABLE_GROUPS, Variant
 from rs3l.modes import MODES
 
 GENERATOR_CUT_REACH = 0.8
-"""Largest pt_hat.min / jets.pt_min: above it, the generator cut shapes the spectrum of the accepted jets."""
+"""The largest pt_hat.min / jets.pt_min; above it, the generator cut shapes the spectrum of the accepted jets."""
 
 LARGEST_ECM = 1e6
-"""Largest energy of a collision [GeV]; a larger one was meant in MeV."""
+"""The largest energy of a collision [GeV]; a larger one was meant in MeV."""
 
 MASSES = {6: 173.0, 23: 91.0, 24: 80.0, 25: 125.0}
-"""Masses of anchors [GeV], for the energy that a process needs at least."""
+"""Masses of anchors [GeV], which give the energy that a process needs at least."""
 
 
 class Campaign(Settings):
@@ -106,7 +106,10 @@ def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
 
 
 def _energy_problems(ecm: float, processes: Mapping[str, Process], jets: Jets) -> list[str]:
-    """Every process must reach its jets: an anchor of that pT, and something that recoils from it."""
+    """Return which processes cannot reach their jets.
+
+    A process needs the energy of an anchor of the jets' pT and of something that recoils from it.
+    """
     if ecm > LARGEST_ECM:
         return [f"generator.ecm: {ecm:g} GeV is beyond any collider; the key is in GeV: 13 TeV is 13000"]
     problems = []

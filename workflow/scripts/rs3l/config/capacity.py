@@ -1,6 +1,7 @@
-"""Whether a campaign has the events, views and files that its settings ask for, before anything is simulated.
+"""Checks, before anything is simulated, that a campaign has the events, views and files that its settings ask for.
 
-Only what cannot work is refused: every hard event is taken to give a jet. A training that finds fewer says so.
+Only what cannot work is refused, because every hard event is assumed to give a jet. A training that finds fewer
+jets reports it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rs3l.errors import ConfigError
 from rs3l.paths import SPLITS, Split
 
 EXACT = 5_000
-"""Up to so many events of a process, those of a split are counted; of more, a bound is taken."""
+"""The events of a split are counted for up to so many events of a process; beyond that, a bound is taken."""
 _SIGMAS = 6.0
 
 _OURS = {
@@ -33,7 +34,7 @@ _OURS = {
     "phasespace:bias2selectionpow": "processes.<name>.pt_hat.bias_power",
     "phasespace:bias2selectionref": "processes.<name>.pt_hat.min",
 }
-"""Settings of Pythia that the workflow makes itself, in small letters, and the key that they follow from."""
+"""The workflow sets these settings of Pythia (in small letters) itself, from the keys that are given here."""
 
 _QUARK_TYPES = {1: "q", 2: "q", 3: "q", 4: "c", 5: "b", 6: "top"}
 _GLUON_TYPES = ("g", "g_qq", "g_cc", "g_bb", "g_gg")
@@ -42,7 +43,7 @@ _BOSON_TYPES = {23: ("Z", "Z_qq", "Z_cc", "Z_bb"), 24: ("W",), 25: ("H",), 21: _
 
 @cache
 def most_events(seed: int, splits: Splits, process: str, events: int, split: Split) -> int:
-    """Return how many of the first ``events`` events of a process are in a split: exactly, or at most for many."""
+    """Return how many of a process's first ``events`` events are in a split, or for many events an upper bound."""
     if events <= EXACT:
         places = (splits.at(seeds.uniform(seed, process, event, "split")) for event in range(events))
         return sum(place == split for place in places)
@@ -52,7 +53,7 @@ def most_events(seed: int, splits: Splits, process: str, events: int, split: Spl
 
 
 def capacity_problems(config: Campaign) -> Iterator[str]:
-    """Yield what the campaign asks for and cannot have: a line with key and remedy each."""
+    """Yield a line with key and remedy for each thing that the campaign asks for and cannot have."""
     yield from _twice(config)
     yield from _one_code(config)
     yield from _our_settings(config)
@@ -68,13 +69,13 @@ def check_capacity(config: Campaign) -> None:
 
 
 def refuse(problems: Sequence[str]) -> None:
-    """Raise :class:`ConfigError` that lists the problems, if there are some."""
+    """Raise :class:`ConfigError` that lists the problems, if there are any."""
     if problems:
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems))
 
 
 def _one_code(config: Campaign) -> Iterator[str]:
-    """Yield the pairs of processes whose events would have the same keys: one in four million."""
+    """Yield the pairs of processes whose events would have the same keys, as one pair in four million does."""
     codes: dict[int, str] = {}
     for name in config.processes:
         other = codes.setdefault(seeds.process_code(name), name)
@@ -83,7 +84,7 @@ def _one_code(config: Campaign) -> Iterator[str]:
 
 
 def _our_settings(config: Campaign) -> Iterator[str]:
-    """Yield the settings of Pythia that would be overwritten without a word."""
+    """Yield the settings of Pythia that the workflow would silently overwrite."""
     blocks = {
         "generator.pythia": config.generator.pythia,
         **{f"processes.{name}.pythia": process.pythia for name, process in config.processes.items()},
@@ -101,7 +102,7 @@ def _in_split(config: Campaign, process: str, split: Split) -> int:
 
 
 def _twice(config: Campaign) -> Iterator[str]:
-    """Yield the lists that name an entry twice: the second would be run for nothing, or be lost."""
+    """Yield the lists that name an entry twice, because the second would be run for nothing or be lost."""
     lists: dict[str, Iterable[object]] = {
         "finetune.labels": config.finetune.labels,
         "finetune.modes": config.finetune.modes,
@@ -120,7 +121,7 @@ def _twice(config: Campaign) -> Iterator[str]:
 
 
 def _splits(config: Campaign) -> Iterator[str]:
-    """Yield the splits without an event of a process that is needed there."""
+    """Yield the splits that lack events of a process which is needed there."""
     empty = [split for split in SPLITS if getattr(config.dataset.splits, split) == 0]
     yield from (
         f"dataset.splits.{split}: 0 leaves it empty, and every campaign needs it; raise it" for split in empty
@@ -178,7 +179,7 @@ def anchor_types(anchor: str | Sequence[int]) -> list[str]:
 
 
 def _training(config: Campaign) -> Iterator[str]:
-    """Yield batches and numbers of training events that are more than there are."""
+    """Yield the batches and numbers of training events that exceed the events there are."""
     used = [name for name, process in config.processes.items() if process.use == "pretrain"]
     there = sum(_in_split(config, name, "train") for name in used)
     blocks = {

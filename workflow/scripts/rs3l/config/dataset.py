@@ -1,4 +1,4 @@
-"""The block `dataset`: splits and files."""
+"""The block `dataset` with its splits and files."""
 
 from __future__ import annotations
 

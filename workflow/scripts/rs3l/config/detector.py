@@ -55,7 +55,7 @@ class Detector(Settings):
     @model_validator(mode="before")
     @classmethod
     def _impact_parameters_of_cms(cls, values: Any) -> Any:
-        """Give `response: cms` its own defaults: fits to figure 15 of arXiv:1405.6569."""
+        """Give `response: cms` its own defaults, which are fits to figure 15 of arXiv:1405.6569."""
         if isinstance(values, dict) and values.get("response") == "cms":
             return {"d0": _CMS_D0, "dz": _CMS_DZ, **values}
         return values

@@ -1,4 +1,4 @@
-"""The key tables of ``config/README.md``, from the typed configuration."""
+"""Makes the key tables of ``config/README.md`` from the typed configuration."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def key_tables() -> str:
 
 
 def replace_tables(text: str) -> str:
-    """Return ``text`` with new tables between its markers; raises :class:`DataError` if they are not there."""
+    """Return ``text`` with new tables between its markers; raises :class:`DataError` if they are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -49,7 +49,7 @@ def blocks_of(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, typ
 
 
 def _inner(path: str, name: str, field: FieldInfo) -> list[tuple[str, type[BaseModel]]]:
-    """Return path and model of the block that a key holds, of each alternative if its ``kind`` chooses one."""
+    """Return path and model of the block that a key holds, or of each alternative if its ``kind`` chooses one."""
     annotation = field.annotation
     if type(None) in get_args(annotation):  # a block that may be left out
         annotation = get_args(annotation)[0]
@@ -69,7 +69,7 @@ def _is_block(annotation: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def _kind(block: type[BaseModel]) -> str:
-    """Return what chooses a block: its kind, or the import path of one's own."""
+    """Return what chooses a block, which is its kind or, for a user's own class, the import path."""
     return next(map(str, get_args(block.model_fields["kind"].annotation)), "package.module:Class")
 
 
@@ -149,7 +149,7 @@ def _bounds(metadata: Any) -> str:
 
 
 def number_text(value: float) -> str:
-    """Return a number in words; large powers of two and ten as powers."""
+    """Return a number in words, with large powers of two and ten written as powers."""
     for base in (2, 10):
         power = round(math.log(value, base)) if value >= 1e6 else 0
         if power and base**power == value:
@@ -160,7 +160,7 @@ def number_text(value: float) -> str:
 
 
 def unit_of(description: str) -> str:
-    """Return the unit that a description gives in brackets; empty if it gives none."""
+    """Return the unit that a description gives in brackets, or an empty text if it gives none."""
     return _unit(description)[0]
 
 

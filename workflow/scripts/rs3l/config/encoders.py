@@ -1,4 +1,4 @@
-"""The block `encoder`: the networks."""
+"""The block `encoder` with the networks that it can choose."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rs3l.config.base import ImportPath, Settings
 from rs3l.imported import is_path
 
 FEATURES = 15
-"""Input features of a candidate, for the multiplications."""
+"""This is the number of input features of a candidate; it enters the counts of multiplications."""
 
 
 class DeepSets(Settings):
@@ -31,7 +31,7 @@ class DeepSets(Settings):
     latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
 
     def multiplications(self, constituents: int) -> float:
-        """Return those for one jet, of weights."""
+        """Return the multiplications by weights for one jet."""
         w, h = self.hidden, self.representation
         return constituents * (FEATURES * w + 2 * w * w) + 3 * w * h + 2 * h * h + h * self.latent
 
@@ -62,7 +62,7 @@ class EdgeConv(Settings):
         return self.hidden
 
     def multiplications(self, constituents: int) -> float:
-        """Return those for one jet, of weights, and of pairs of candidates in distances."""
+        """Return the multiplications for one jet, both by weights and of pairs of candidates in distances."""
         w = self.hidden
         convolution = 2 * w * w + w * (constituents + self.neighbours)
         per_jet = w * w // 2 + w * w // 8 + w * w // 16 + w // 4 * self.latent
@@ -85,7 +85,7 @@ class Transformer(Settings):
     latent: int = Field(8, gt=1, description="Dimension of the latent z, in which the loss acts.")
 
     def multiplications(self, constituents: int) -> float:
-        """Return those for one jet, of weights, and of pairs of candidates in the attention."""
+        """Return the multiplications for one jet, both by weights and of pairs of candidates in the attention."""
         w, h = self.hidden, self.representation
         block = 12 * w * w + 2 * w * constituents
         return constituents * (FEATURES * w + w * w + self.layers * block) + w * h + 2 * h * h + h * self.latent
@@ -112,12 +112,12 @@ class OwnEncoder(Settings):
         return self.kind
 
     def multiplications(self, constituents: int) -> float:
-        """Return those for one jet, from the cost that is given."""
+        """Return the multiplications for one jet, taken from the cost that the block gives."""
         return self.cost * DeepSets().multiplications(constituents)
 
 
 def _encoder_kind(value: object) -> object:
-    """Return the kind of an encoder's block; without one it is a DeepSets."""
+    """Return the kind of an encoder's block, which is DeepSets if none is given."""
     if isinstance(value, Mapping):
         value = SimpleNamespace(kind=value.get("kind", "deepsets"))
     kind = getattr(value, "kind", None)
@@ -135,4 +135,4 @@ Encoder = Annotated[
         custom_error_message="kind must be deepsets, edgeconv, transformer or package.module:Class",
     ),
 ]
-"""The network, chosen by ``kind``."""
+"""The network is chosen by ``kind``."""

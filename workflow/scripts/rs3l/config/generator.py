@@ -1,4 +1,4 @@
-"""The block `generator`: what all processes and variants share."""
+"""The block `generator`, which all processes and variants share."""
 
 from __future__ import annotations
 

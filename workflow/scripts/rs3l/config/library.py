@@ -1,4 +1,4 @@
-"""Ready processes, variants and tunes: the files below ``config/`` whose entries a campaign names."""
+"""The ready processes, variants and tunes in the files below ``config/``, whose entries a campaign names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ KINDS = ("processes", "variants")
 
 @cache
 def library(kind: str) -> dict[str, Any]:
-    """Return the entries of all files in ``config/<kind>/``; :class:`ConfigError` if a name is there twice."""
+    """Return the entries of all files in ``config/<kind>/``.
+
+    Raises :class:`ConfigError` if a name is there twice.
+    """
     result: dict[str, Any] = {}
     for path in sorted((FOLDER / kind).glob("*.yaml")):
         entries = read_mapping(path)
@@ -38,7 +41,7 @@ def tunes() -> dict[str, dict[str, Any]]:
 def with_library(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration in which every ``like`` and ``tune`` is followed by the keys that it stands for.
 
-    Keys beside ``like`` win over those of the entry; blocks (``pythia``, ``pt_hat``) are merged key by key.
+    Keys beside ``like`` win over those of the entry, and blocks (``pythia``, ``pt_hat``) are merged key by key.
     Raises :class:`ConfigError` for a name that the library does not have.
     """
     result = dict(values)

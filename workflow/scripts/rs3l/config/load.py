@@ -1,4 +1,4 @@
-"""Reading a configuration, with errors that name the key and the remedy."""
+"""Reads a configuration, with errors that name the key and the remedy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rs3l.errors import ConfigError
 def parse_campaign(values: Mapping[str, Any]) -> Campaign:
     """Return the typed configuration of ``values`` (a parsed YAML file, with any overrides).
 
-    Raises :class:`ConfigError` that lists every problem, one line each, by the key's path.
+    Raises :class:`ConfigError`, which lists every problem on a line of its own with the path of its key.
     """
     try:
         config = Campaign.model_validate(with_library(values))
@@ -43,7 +43,7 @@ def load_campaign(path: str | Path) -> Campaign:
 
 
 def _override_lines(config: Campaign) -> list[str]:
-    """Return what is wrong in methods and ablations, a line for each problem."""
+    """Return a line for each problem in methods and ablations."""
     problems = list(override_problems(config))
     texts = [f"{'.'.join(path)}: {problem}" for path, problem in problems if isinstance(problem, str)]
     others = [

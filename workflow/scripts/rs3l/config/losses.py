@@ -1,6 +1,6 @@
-"""The losses of pre-training, each declared once: what it compares, and which alarms it can set off.
+"""The losses of pre-training, each of which is declared once with what it compares and the alarms it can set off.
 
-One more loss is an entry here, and a function of its name in :mod:`rs3l.pretrain.losses`.
+A further loss needs an entry here and a function of its name in :mod:`rs3l.pretrain.losses`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from rs3l.config.base import ImportPath, Settings
 
 @dataclass(frozen=True)
 class LossKind:
-    """One loss.
+    """One loss of pre-training.
 
-    ``pairs``: it compares two views of an event, and cannot take more. ``compares``: what makes a positive, the
-    same event or the same process (of all jets). ``chance``: guessing the partner has a loss, ln(2B - 1), which a
-    collapsed encoder cannot beat. ``gathers``: it is meant to gather jets at few points, so that a low rank is no
-    collapse. ``temperature``: it has one.
+    A loss with ``pairs`` compares two views of an event and cannot take more. ``compares`` says whether positives
+    share the event or the process (of all jets). With ``chance``, guessing the partner has a loss, ln(2B - 1),
+    which a collapsed encoder cannot beat. A loss that ``gathers`` is meant to gather jets at few points, so that
+    a low rank is no collapse. ``temperature`` says whether it has one.
     """
 
     name: str
@@ -41,10 +41,10 @@ _ALL = (
 )
 
 LOSSES: Mapping[str, LossKind] = MappingProxyType({loss.name: loss for loss in _ALL})
-"""All losses by name."""
+"""All losses are here by name."""
 
 _OWN = LossKind("own", chance=False, gathers=True, temperature=False)
-"""A loss of another package: nothing is known of what a collapse does to it."""
+"""This stands for a loss of another package, of which nothing is known about what a collapse does to it."""
 
 if TYPE_CHECKING:
     LossName = str
@@ -54,7 +54,7 @@ else:
 
 
 def loss_kind(name: str) -> LossKind:
-    """Return what is known of a loss."""
+    """Return what is known about a loss."""
     return LOSSES.get(name, _OWN)
 
 

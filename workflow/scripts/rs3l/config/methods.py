@@ -1,4 +1,4 @@
-"""Pre-training methods and ablations: what each changes in the block ``pretrain``."""
+"""The pre-training methods and ablations, and what each changes in the block ``pretrain``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rs3l.config.pretrain import Pretrain
 from rs3l.runs import BASELINE, is_baseline
 
 READY: dict[str, Overrides] = {"rs3l": {}, "jetclr": {"views": "hand_made"}, "supcon": {"loss": "sup_con"}}
-"""Methods that a list may name, and what they change; by name in a mapping, further changes come on top."""
+"""Methods that a list may name, with what they change; a mapping by name adds further changes on top."""
 
 KeyPath = tuple[str, ...]
 
@@ -36,7 +36,7 @@ def ablations(config: Campaign) -> dict[str, Pretrain]:
 
 
 def overridden(base: Pretrain, changes: Overrides) -> Pretrain:
-    """Return ``base`` with ``changes``, block by block; an encoder of another kind replaces that of ``base``.
+    """Return ``base`` with ``changes`` made block by block; an encoder of another kind replaces that of ``base``.
 
     Raises pydantic's ``ValidationError`` if they do not fit.
     """
@@ -63,7 +63,10 @@ def variants(config: Campaign, settings: Pretrain) -> list[str]:
 
 
 def same_baseline(first: Pretrain, second: Pretrain) -> bool:
-    """Return whether classifiers without pre-training are the same: they know no latent, no view and no loss."""
+    """Return whether the classifiers without pre-training are the same in both.
+
+    These classifiers know no latent, no view and no loss.
+    """
     return _network(first) == _network(second)
 
 

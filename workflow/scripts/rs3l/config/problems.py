@@ -1,4 +1,7 @@
-"""What is wrong in a configuration, in words: the key, what it may hold, what was found, the nearest key."""
+"""Describes in words what is wrong in a configuration.
+
+A description names the key, what it may hold, what was found there and the nearest known key.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,11 @@ _SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str
 
 @dataclass(frozen=True)
 class Place:
-    """Where a problem is: the keys as a person writes them, and what the last of them may hold.
+    """The place of a problem, with the keys as a person writes them and what the last of them may hold.
 
-    ``inside`` is the alternative of ``annotation`` that pydantic has tried; ``choice`` the last key on the way
-    that has alternatives; ``key_type`` the type of the last key's name, if it is one of the user's; ``block`` the
-    model that the last key is in.
+    ``inside`` is the alternative of ``annotation`` that pydantic has tried, and ``choice`` is the last key on the
+    way that has alternatives. ``key_type`` is the type of the last key's name, if the user chose that name.
+    ``block`` is the model that contains the last key.
     """
 
     keys: tuple[str, ...]
@@ -43,20 +46,20 @@ class Place:
 
     @property
     def path(self) -> str:
-        """Keys, joined by dots."""
+        """Return the keys, joined by dots."""
         return ".".join(self.keys)
 
     @property
     def is_choice(self) -> bool:
-        """Whether the problem is that one of the alternatives of this very key does not fit."""
+        """Return whether one of the alternatives of this very key does not fit."""
         return self.choice == self.keys and not self.is_key
 
 
 def describe(problems: Iterable[Any]) -> list[str]:
     """Return one line for each of pydantic's ``problems`` with a configuration.
 
-    Where a key has alternatives, pydantic names the problems of each: the key gets one line, or those of the list
-    or block that it holds.
+    Where a key has alternatives, pydantic names the problems of each. The key then gets one line, or the lines of
+    the list or block that it holds.
     """
     placed = [(problem, place(problem["loc"])) for problem in problems]
     inner = {where.choice for _, where in placed if not where.is_choice}
@@ -65,7 +68,7 @@ def describe(problems: Iterable[Any]) -> list[str]:
 
 
 def place(location: Sequence[str | int]) -> Place:
-    """Return where pydantic's ``location`` of a problem is; methods and ablations hold keys of `pretrain`."""
+    """Return the place that pydantic's ``location`` names, where methods and ablations hold keys of `pretrain`."""
     start = _override(location)
     where = Place(tuple(map(str, location[:start])), Pretrain if start else Campaign)
     for key in location[start:]:
@@ -74,7 +77,7 @@ def place(location: Sequence[str | int]) -> Place:
 
 
 def _override(location: Sequence[str | int]) -> int:
-    """Return the number of keys that lead to a method or an ablation; 0 if none does."""
+    """Return the number of keys that lead to a method or an ablation, or 0 if none does."""
     for parents in (("pretrain", "methods"), ("ablations",)):
         n = len(parents)
         if tuple(location[:n]) == parents and len(location) > n + 1 and not str(location[n]).endswith("]"):
@@ -99,7 +102,7 @@ def _step(where: Place, key: str | int) -> Place:
 
 
 def _field(here: Place, key: str) -> Place:
-    """Return ``here`` with what the key of a block may hold; nothing for an unknown key."""
+    """Return ``here`` with what the key of a block may hold, or unchanged for an unknown key."""
     field = here.block.model_fields.get(key)
     if field is None:
         return here
@@ -206,7 +209,7 @@ def _values(metadata: Sequence[Any], name: str) -> list[Any]:
 
 
 def bare(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[Any, tuple[Any, ...]]:
-    """Return a type without its constraints and without ``None``; and the constraints, after ``metadata``."""
+    """Return a type without its constraints and ``None``, and the constraints, which follow ``metadata``."""
     found = tuple(metadata)
     while get_origin(annotation) is Annotated or len(kinds := members_of(annotation)) == 1:
         inner = get_args(annotation)[0] if get_origin(annotation) is Annotated else kinds[0]
@@ -218,7 +221,7 @@ def bare(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[Any, tuple[Any,
 
 
 def members_of(annotation: Any) -> list[Any]:
-    """Return the alternatives of a type but ``None``; the type itself if it has none."""
+    """Return the alternatives of a type except ``None``, or the type itself if it has none."""
     if get_origin(annotation) is Annotated and get_origin(get_args(annotation)[0]) in _UNIONS:
         return members_of(get_args(annotation)[0])
     if get_origin(annotation) in _UNIONS:
@@ -232,7 +235,7 @@ def is_block(annotation: Any) -> bool:
 
 
 def _suggestion(where: Place) -> str:
-    """Return the key that was probably meant by an unknown one: of its block, or where another block has it."""
+    """Return the key that was probably meant by an unknown one, either of its block or of another block."""
     name = where.keys[-1]
     known = list(where.block.model_fields) if where.block else []
     elsewhere = [path for path, other in blocks_of(Campaign) if name in other.model_fields]

@@ -1,4 +1,4 @@
-"""The block `processes`: hard processes, of Pythia or from external files."""
+"""The block `processes` with the hard processes, which come from Pythia or from external files."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Process(Settings):
 
     @property
     def lhe_patterns(self) -> list[str]:
-        """Paths and patterns of the external files; empty for a process of Pythia."""
+        """Return the paths and patterns of the external files, which are none for a process of Pythia."""
         return [self.lhe] if isinstance(self.lhe, str) else self.lhe
 
     @model_validator(mode="after")

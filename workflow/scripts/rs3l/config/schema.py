@@ -1,4 +1,4 @@
-"""JSON schema of the configuration, for editors."""
+"""Makes the JSON schema of the configuration, for editors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def schema_text() -> str:
 
 
 def _describe_overrides(schema: dict[str, Any]) -> None:
-    """Say in ``schema`` what methods and ablations may hold: the keys of ``pretrain``, none of them required."""
+    """Say in ``schema`` that methods and ablations may hold the keys of ``pretrain`` and need none of them."""
     pretrain = schema["$defs"][Pretrain.__name__]["properties"]
     keys = {
         name: {key: value for key, value in entry.items() if key != "default"}

@@ -1,4 +1,4 @@
-"""The block `variants`: what is simulated again, and how."""
+"""The block `variants`, which says what is simulated again, and how."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rs3l.config.base import Fraction, Name, PythiaSettings, Settings
 from rs3l.paths import SPLITS, Split
 
 PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process", "folder")
-"""What the command of an external generator may name, besides its settings."""
+"""These are what the command of an external generator may name besides its settings."""
 _SHOWER_GROUPS = (
     "Tune:", "PDF:", "Beams:", "PartonShowers:", "TimeShower:", "SpaceShower:", "SigmaProcess:",
     "MultipartonInteractions:", "BeamRemnants:", "Vincia:", "PartonLevel:", "PhaseSpace:", "ColourReconnection:",
@@ -24,9 +24,9 @@ SHAREABLE_GROUPS = (
     "StringFlav:", "StringZ:", "StringPT:", "StringFragmentation:", "FragmentationSystems:",
     "MiniStringFragmentation:", "HadronLevel:", "ParticleDecays:", "BoseEinstein:",
 )  # fmt: skip
-"""Settings that need nothing but the parton level's final record, which another Pythia can make.
+"""Settings of these groups need only the parton level's final record, which another Pythia can make.
 
-Not among them: the thermal model and close packing, which remember the events before (Pythia 8.317).
+The thermal model and close packing are not among them, because they remember the events before (Pythia 8.317).
 """
 
 

@@ -1,4 +1,7 @@
-"""YAML as people write it: a key that is there twice, a tab, a wrong indentation are named by file and line."""
+"""Reads YAML as people write it.
+
+A key that is there twice, a tab and a wrong indentation are reported with file and line.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ _REMEDIES = {
     "but found '<block": "look at the indentation: the keys of a block begin in one column",
     "special characters": "remove the character",
 }
-"""What helps, by a part of what YAML says."""
+"""These remedies are keyed by a part of YAML's message."""
 
 
 def read_yaml(path: str | Path) -> Any:
     """Return what the YAML (or JSON) file ``path`` holds.
 
-    Raises :class:`ConfigError` with file, line and remedy: the file cannot be read, is no UTF-8 or no YAML, or has
-    a key twice in one block (YAML itself would take the last one without a word).
+    Raises :class:`ConfigError` with file, line and remedy if the file cannot be read, if it is not UTF-8 or not
+    YAML, or if a block has a key twice (YAML itself would silently take the last one).
     """
     text = _text(path)
     try:
@@ -42,7 +45,10 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
-    """Return the keys of the YAML file ``path``; raises :class:`ConfigError`, also if it holds none."""
+    """Return the keys of the YAML file ``path``.
+
+    Raises :class:`ConfigError` if it cannot be read or holds no mapping.
+    """
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a mapping of keys is expected, found {type(values).__name__}")
@@ -66,7 +72,7 @@ def _text(path: str | Path) -> str:
 
 
 def _json(path: str | Path, text: str, problem: Exception) -> Any:
-    """Return a JSON file that is no YAML (it may be indented by tabs); otherwise say why it is no YAML."""
+    """Return a JSON file that is not YAML (it may be indented by tabs), or raise the error that YAML gave."""
     try:
         return json.loads(text, object_pairs_hook=_pairs)
     except _TwiceError as error:
@@ -78,7 +84,7 @@ def _json(path: str | Path, text: str, problem: Exception) -> Any:
 
 
 class _TwiceError(ValueError):
-    """A key of a JSON object is there twice."""
+    """The error for a key that a JSON object has twice."""
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -91,7 +97,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _twice(node: yaml.Node, path: tuple[str, ...], seen: set[int] | None = None) -> Iterator[str]:
     """Yield a line for each key of ``node``, and of all blocks within, that is there a second time."""
     seen = set() if seen is None else seen
-    if id(node) in seen:  # an alias of what was looked at already
+    if id(node) in seen:  # this alias points to something that was checked already
         return
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
@@ -112,7 +118,10 @@ def _twice(node: yaml.Node, path: tuple[str, ...], seen: set[int] | None = None)
 
 
 def check_files(paths: Iterable[str | Path]) -> None:
-    """Raise :class:`ConfigError` if :func:`read_mapping` does not take a file; a pipe can be read only once."""
+    """Raise :class:`ConfigError` if :func:`read_mapping` rejects a file.
+
+    Pipes are skipped, because they can be read only once.
+    """
     for path in paths:
         if not Path(path).is_fifo():
             read_mapping(path)

@@ -1,1 +1,1 @@
-"""Latents of the test jets, and what they know."""
+"""The latents of the test jets, and what they contain."""

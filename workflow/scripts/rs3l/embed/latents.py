@@ -1,4 +1,4 @@
-"""Latents of jets, as a table: those of the test split, or of any file."""
+"""Writes the latents of jets as a table, either of the test split or of any file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rs3l.networks.model_file import embed, load_encoder, signs_in
 def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path) -> None:
     """Write h and z of every jet of a Parquet file, in its order, with those of its columns that are no lists.
 
-    z is on the unit sphere. Memory does not grow with the file. The metadata of the table say so if the model
+    z is on the unit sphere. Memory does not grow with the file. The metadata of the table say whether the model
     collapsed. Raises :class:`DataError` if ``jets`` lacks columns, or has columns called h or z.
     """
     encoder, signs = load_encoder(model), "; ".join(signs_in(model))
@@ -65,7 +65,7 @@ def embed_test_jets(manifest: str | Path, encoder: JetEncoder) -> EmbeddedJets:
 
 
 def write_latents(latents: EmbeddedJets, path: str | Path, signs: Sequence[str] = ()) -> None:
-    """Write z of the test jets, with what figures need to know of them, and the ``signs`` of a collapse."""
+    """Write z of the test jets with what the figures need to know of them, and the ``signs`` of a collapse."""
     store, _, z = latents
     table = pa.table(
         {

@@ -1,9 +1,10 @@
-"""What a frozen encoder knows: retrieval of the same hard event, linear fits, effective rank.
+"""Measures what a frozen encoder knows by retrieval of the same hard event, linear fits and effective rank.
 
-Whatever is fitted, is fitted on nominal jets of the validation split; results are on the test split. Every value
-comes with those of bootstrap replicas over hard events, so that errors over runs can be combined later.
+All fits use nominal jets of the validation split, and results are on the test split. Every value comes with those
+of bootstrap replicas over hard events, so that errors over runs can be combined later.
 
-n: jets. R: replicas; in an axis of R + 1, entry 0 is the sample itself. D: dimensions of a space, h or z.
+n is the number of jets, R of replicas (in an axis of R + 1, entry 0 is the sample itself), and D of dimensions of
+a space, h or z.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from rs3l.seeds import keyed_hash
 from rs3l.types import Array, Floats64
 
 OBSERVABLES = ("jet_pt", "jet_mass", "jet_msd", "jet_n2", "jet_tau21", "jet_n_constituents")
-"""What linear fits are asked for; of pT its logarithm."""
+"""The linear fits predict these; for pT they predict its logarithm."""
 
 CANDIDATES = 2000
-"""Events among which the same one is looked for, at most."""
+"""The same event is looked for among at most this number of events."""
 
 PENALTIES = np.logspace(-3, 4, 15)
-"""Ridge penalties, of which leave-one-out on the validation split chooses."""
+"""Leave-one-out on the validation split chooses among these ridge penalties."""
 
 LOWEST_SHARE = 0.005
 """Jet types with a smaller share of the validation jets are left out of the probe."""
@@ -43,7 +44,11 @@ LOWEST_SHARE = 0.005
 
 @dataclass(frozen=True)
 class Line:
-    """One quantity of one space: ``subject`` is a variant or an observable, ``n`` the sample it is measured on."""
+    """One quantity of one space.
+
+    ``subject`` is a variant or an observable, and ``n`` is the size of the sample that the quantity is measured
+    on.
+    """
 
     space: str
     quantity: str
@@ -55,7 +60,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Jets:
-    """Jets and what is known of them; ``observables`` [n, 6]."""
+    """Jets with what is known about them; ``observables`` are [n, 6]."""
 
     store: JetStore
     jet_type: Array
@@ -70,7 +75,7 @@ def write_latents_and_quality(
 ) -> None:
     """Write the latents of the test jets to ``latents`` and, if asked for, what the encoder knows to ``path``.
 
-    The latter: one row per :class:`Line`, the replicas as a list.
+    The latter has one row per :class:`Line`, with the replicas as a list.
     """
     encoder = load_encoder(model)
     test = embed_test_jets(manifest, encoder)
@@ -112,7 +117,7 @@ def _known(manifest: str | Path, split: str, store: JetStore) -> Jets:
 
 
 def _replicas(events: int, number: int, seed: int) -> NDArray[np.int64]:
-    """Return how often each hard event is in each replica [R + 1, E]; row 0 is the sample itself."""
+    """Return how often each hard event is in each replica [R + 1, E], where row 0 is the sample itself."""
     rng = np.random.default_rng(keyed_hash(seed, "bootstrap", "latents"))
     drawn = rng.multinomial(events, np.full(events, 1.0 / events), size=number)
     return np.concatenate([np.ones((1, events), dtype=np.int64), drawn])
@@ -125,7 +130,7 @@ def standardised(x: Array, reference: Array) -> Floats64:
 
 
 def effective_rank(x: Array, counts: Array) -> Floats64:
-    """Return RankMe (arXiv:2210.02885) of the rows of ``x`` [n, D], as often as ``counts`` [R, n] says."""
+    """Return RankMe (arXiv:2210.02885) of the rows of ``x`` [n, D], each as often as ``counts`` [R, n] says."""
     x = x.astype(np.float64)
     result = np.empty(len(counts))
     for r, count in enumerate(counts):
@@ -136,7 +141,7 @@ def effective_rank(x: Array, counts: Array) -> Floats64:
 
 
 def r_squared(value: Floats64, fit: Floats64, counts: Array) -> Floats64:
-    """Return 1 - squared residuals / squared deviations from the mean in each replica [R]."""
+    """Return 1 - (squared residuals / squared deviations from the mean) in each replica [R]."""
     total = counts.sum(axis=1)
     mean = counts @ value / total
     return np.asarray(1.0 - counts @ (value - fit) ** 2 / (counts @ value**2 - total * mean**2))
@@ -186,7 +191,7 @@ def nearest(query: Array, gallery: Array) -> NDArray[np.intp]:
 def _retrieval(
     space: str, x: Array, store: JetStore, event: NDArray[np.intp], counts: Array, seed: int
 ) -> Iterator[Line]:
-    """Yield how often the nearest view of all under a variant is that of the same hard event."""
+    """Yield how often the nearest view among all of a variant is that of the same hard event."""
     for variant in store.variant_names:
         first, second = store.rows(variant="nominal"), store.rows(variant=variant)
         if variant == "nominal":
@@ -204,6 +209,6 @@ def _retrieval(
 
 
 def _rows_of(store: JetStore, rows: NDArray[np.int64], events: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the one of ``rows`` that belongs to each of the sorted ``events``."""
+    """Return for each of the sorted ``events`` the one of ``rows`` that belongs to it."""
     order = np.argsort(store.event_id[rows], kind="stable")
     return np.asarray(rows[order[np.searchsorted(store.event_id[rows][order], events)]])

@@ -1,1 +1,1 @@
-"""Classifiers on frozen or fine-tuned encoders, and the baselines without one."""
+"""The classifiers on frozen or fine-tuned encoders, and the baselines without an encoder."""

@@ -1,6 +1,6 @@
-"""A network that is trained on labels: an encoder with a head, and its training loop.
+"""A network trained on labels, which is an encoder with a head, and its training loop.
 
-Shapes: B jets, N padded candidates, F = 15 features. Masks: True = real candidate.
+Shapes: B jets, N padded candidates, F = 15 features. Masks are True for real candidates.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from rs3l.seeds import keyed_hash
 from rs3l.types import Array, Floats32, Ints
 
 HEAD_LAYERS, HEAD_WIDTH = 5, 64
-"""Linear layers of the deep head, and the width between them."""
+"""The deep head has this number of linear layers, with this width between them."""
 
 MIN_STEPS_PER_EPOCH = 10
 """An epoch of a small labelled set passes over it several times, so that validation costs little."""
 
 
 class Head(nn.Module):
-    """Five linear layers on a representation that is standardised by what was seen of it."""
+    """Five linear layers on a representation that is standardised by the jets seen in training."""
 
     mean: Tensor
     std: Tensor
@@ -63,7 +63,10 @@ class Head(nn.Module):
 
 
 class Classifier(nn.Module):
-    """An encoder and a head, by default one linear layer, on its representation h (``latent``: on the unit z)."""
+    """An encoder and a head on its representation h, or with ``latent`` on the unit z.
+
+    The head is one linear layer by default.
+    """
 
     def __init__(self, encoder: JetEncoder, head: nn.Module | None = None, latent: bool = False) -> None:
         super().__init__()
@@ -87,7 +90,7 @@ class Classifier(nn.Module):
 
 
 def new_head(width: int, seed: int, *words: str | int) -> Head:
-    """Return a five-layer head, initialised by ``seed`` and ``words``; its first logits are all zero."""
+    """Return a five-layer head initialised by ``seed`` and ``words``, whose first logits are all zero."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_hash(seed, "head", *words) >> 1)
         head = Head(width)
@@ -102,7 +105,7 @@ def _zero(layer: nn.Module) -> None:
 
 
 def supervised(encoder: JetEncoder, head: Head | None = None) -> Classifier:
-    """Return a classifier on ``encoder`` with one linear layer, or ``head``: its first logits are all zero."""
+    """Return a classifier on ``encoder`` with one linear layer or ``head``, whose first logits are all zero."""
     classifier = Classifier(encoder, head)
     if head is None:
         _zero(classifier.head)
@@ -110,7 +113,7 @@ def supervised(encoder: JetEncoder, head: Head | None = None) -> Classifier:
 
 
 def tuned(encoder: JetEncoder, probe: Probe, latent: bool = False) -> Classifier:
-    """Return a classifier on a copy of ``encoder`` with the probe (on h or z) as head: it starts as the probe."""
+    """Return a classifier on a copy of ``encoder`` that starts as the probe (on h or z), which is its head."""
     classifier = Classifier(copy.deepcopy(encoder), latent=latent)
     assert isinstance(classifier.head, nn.Linear)
     with torch.no_grad():
@@ -120,7 +123,7 @@ def tuned(encoder: JetEncoder, probe: Probe, latent: bool = False) -> Classifier
 
 
 class Validation:
-    """The validation jets, their features computed once."""
+    """The validation jets, whose features are computed once."""
 
     def __init__(self, store: JetStore, rows: Ints, y: Array) -> None:
         self.y = y
@@ -142,7 +145,7 @@ class Validation:
 
 
 class Labelled(NamedTuple):
-    """Labelled jets: rows [n] of ``store`` and their labels [n], 1 for signal."""
+    """Labelled jets, given as the rows [n] of ``store`` and their labels [n], which are 1 for signal."""
 
     store: JetStore
     rows: Ints
@@ -151,7 +154,7 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """How a classifier was trained; epoch 0 is its state before the first step."""
+    """The way a classifier was trained; epoch 0 is its state before the first step."""
 
     best_epoch: int
     epochs: int
@@ -166,7 +169,7 @@ class Fit:
 class Training:
     """Trains ``classifier`` until its validation loss has not improved for ``patience`` epochs.
 
-    Binary cross-entropy, AdamW at a constant rate, a random rotation of each jet about its axis. The
+    It uses binary cross-entropy, AdamW at a constant rate, and a random rotation of each jet about its axis. The
     random numbers of each epoch belong to ``seed`` and ``words``.
     """
 
@@ -185,10 +188,10 @@ class Training:
         return self.classifier.trained()
 
     def run(self, validation: Validation) -> Fit:
-        """Train; leave the classifier at its best epoch.
+        """Train and leave the classifier at its best epoch.
 
-        If ``max_epochs`` end before the best epoch is ``patience`` old, it has not ``converged``: a
-        :class:`TrainingError`, unless ``on_undertrained`` is ``warn``.
+        If ``max_epochs`` end before the best epoch is ``patience`` old, the classifier has not ``converged``,
+        which raises a :class:`TrainingError` unless ``on_undertrained`` is ``warn``.
         """
         best = Fit(0, 0, 0, *validation.metrics(self.classifier))
         weights = copy.deepcopy(self.classifier.state_dict())
@@ -233,7 +236,7 @@ class Training:
         return logits
 
     def _too_short(self, best_epoch: int) -> None:
-        """Raise :class:`TrainingError`, or warn, as the settings say."""
+        """Raise :class:`TrainingError` or warn, as the settings say."""
         text = (
             f"after {self.settings.max_epochs} epochs on {len(self.data.rows)} jets the best one is epoch "
             f"{best_epoch}, fewer than {self.settings.patience} (finetune.patience) ago: the network is "
@@ -288,7 +291,7 @@ class HeadTraining(Training):
 
 @torch.inference_mode()
 def score(classifiers: Sequence[Classifier], store: JetStore, rows: Ints) -> Floats32:
-    """Return the logits [classifiers, B] of the jets ``rows``; their features are computed once."""
+    """Return the logits [classifiers, B] of the jets ``rows``, whose features are computed once."""
     result = np.empty((len(classifiers), len(rows)), dtype=np.float32)
     for classifier in classifiers:
         classifier.eval()

@@ -1,15 +1,15 @@
-"""All classifiers of one task on one pre-training run, or without one, and their scores on the test jets.
+"""Trains all classifiers of one task on one pre-training run, or without one, and scores the test jets with them.
 
-Which ones, ``finetune.modes`` says. On a pre-trained encoder: ``probe_h``, ``probe_z`` (frozen; linear on the
-representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``, ``tuned_mlp``
-(all weights, from ``probe_h``, ``probe_z``, ``mlp_h`` on), ``tuned_views`` (as ``tuned``, on all re-simulated
-views of the labelled events). Without one: ``scratch`` (supervised, on the nominal jets of the labelled events),
-``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their re-simulated views), ``random`` (linear
-on h of a random frozen encoder), ``gbt`` (boosted trees on jet observables) and ``n2`` (a cut). All modes of all
-runs see the same labelled events.
+``finetune.modes`` says which ones. On a pre-trained encoder there are ``probe_h``, ``probe_z`` (frozen; linear on
+the representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``,
+``tuned_mlp`` (all weights, starting from ``probe_h``, ``probe_z``, ``mlp_h``) and ``tuned_views`` (as ``tuned``,
+on all re-simulated views of the labelled events). Without one there are ``scratch`` (supervised, on the nominal
+jets of the labelled events), ``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their
+re-simulated views), ``random`` (linear on h of a random frozen encoder), ``gbt`` (boosted trees on jet
+observables) and ``n2`` (a cut). All modes of all runs see the same labelled events.
 
-Every choice (regularisation, best epoch) is made on nominal jets of the validation split. The labels of
-those are the same for all modes and are not counted in ``labels``.
+Every choice (regularisation, best epoch) is made on nominal jets of the validation split. The labels of these
+jets are the same for all modes and are not counted in ``labels``.
 """
 
 from __future__ import annotations
@@ -55,18 +55,21 @@ from rs3l.seeds import keyed_hash
 from rs3l.types import Array, Floats32, Ints
 
 VALIDATION_JETS = 2000
-"""Nominal validation jets that choices are made on, at most, half of each class."""
+"""Choices are made on this number of nominal validation jets at most, half of each class."""
 
 HISTORY = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
     "c", "note", "converged", "collapsed",
 )  # fmt: skip
-"""Columns of the history. Probes have no epochs; their steps are iterations, ``c`` their inverse
-regularisation strength. ``collapsed``: the signs of collapse that the model file is marked with."""
+"""These are the columns of the history.
+
+Probes have no epochs, so that their steps are iterations, and ``c`` is their inverse regularisation strength.
+``collapsed`` has the signs of collapse that the model file is marked with.
+"""
 
 
 def predictions_schema() -> pa.Schema:
-    """Return the schema of the predictions: one row per classifier and test jet."""
+    """Return the schema of the predictions, which have one row per classifier and test jet."""
     kinds = {
         "event_id": pa.int64(),
         "process": pa.string(),
@@ -85,7 +88,10 @@ def predictions_schema() -> pa.Schema:
 
 @dataclass(frozen=True)
 class Result:
-    """One classifier: its training and its scores [J] on the test jets (logits: higher is more signal)."""
+    """One classifier with its training and its scores [J] on the test jets.
+
+    The scores are logits, so that higher is more like the signal.
+    """
 
     mode: str
     labels: int
@@ -112,8 +118,8 @@ def finetune(
 ) -> None:
     """Train all classifiers of ``block`` and write their test scores and their history.
 
-    ``model`` is the run's pre-trained encoder; the run ``none`` has none. Raises :class:`ConfigError`
-    if the train split has too few events, and what the training raises.
+    ``model`` is the run's pre-trained encoder, which the run ``none`` does not have. Raises :class:`ConfigError`
+    if the train split has too few events, and passes on what the training raises.
     """
     if (model is None) != block.baseline:
         raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
@@ -127,7 +133,10 @@ def finetune(
 
 
 def _checked(path: str | Path, block: FinetuneBlock) -> JetEncoder:
-    """Return the encoder in ``path``, which is that of the configuration, unless it is a finished one."""
+    """Return the encoder in ``path``; raises :class:`DataError` if it is not that of the configuration.
+
+    A finished model is accepted as it is.
+    """
     encoder = load_encoder(path, given=block.encoder is None)
     if block.encoder is None:
         return encoder
@@ -186,16 +195,16 @@ class Job:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What the random numbers of a task belong to."""
+        """Return the words that the random numbers of a task belong to."""
         task = self.block.task
         types = [",".join(types) for types in (task.signal_types, task.background_types) if types]
         return task.signal, task.background, *types
 
     def draws(self) -> Iterator[Draw]:
-        """Yield each draw of labelled events: half signal, half background, from the train split.
+        """Yield each draw of labelled events, half signal and half background, from the train split.
 
-        The events belong to (seed, processes, labels, repeat): all runs and modes see the same ones, and
-        neither the order of the files nor a held-out event plays a role.
+        The events belong to (seed, processes, labels, repeat), so that all runs and modes see the same ones.
+        Neither the order of the files nor a held-out event plays a role.
         """
         for labels in self.block.finetune.labels:
             for repeat in range(self.block.finetune.repeats):
@@ -220,7 +229,7 @@ class Job:
         return rng.choice(events, size=n, replace=False)
 
     def labelled(self, draw: Draw, variant: str | None) -> Labelled:
-        """Return the labelled jets of a draw under one variant (None: all their views)."""
+        """Return the labelled jets of a draw under one variant, or with None all their views."""
         rows = self.train.rows(variant=variant)
         rows = rows[np.isin(self.train.event_id[rows], draw.event_id)]
         return Labelled(self.train, rows, self.is_signal(self.train)[rows])
@@ -271,7 +280,7 @@ class Job:
         return Result("gbt", draw.labels, draw.repeat, fit, trees.logits(x["test"]))
 
     def cut(self) -> Iterator[Result]:
-        """Yield the cut on N2: it takes no labels, and is the same at every number of them."""
+        """Yield the cut on N2, which takes no labels and is the same at every number of them."""
         n2 = {split: sample.observables[:, N2] for split, sample in self.samples.items()}
         cut = fit_cut(n2["val"][self.val_rows], self.val_y)
         fit = Fit(0, 0, 0, cut.val_loss, cut.val_auc)
@@ -279,7 +288,7 @@ class Job:
             yield Result("n2", labels, 0, fit, cut.logits(n2["test"]))
 
     def fresh_encoder(self, rows: Ints, *words: str | int) -> JetEncoder:
-        """Return a random encoder, normalised on the train jets ``rows`` (no labels are used)."""
+        """Return a random encoder, normalised on the train jets ``rows`` without using labels."""
         assert self.block.encoder is not None, "only a finished model brings its own encoder"
         encoder = new_encoder(
             self.block.encoder,
@@ -293,7 +302,7 @@ class Job:
         return encoder
 
     def trained(self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier]) -> Iterator[Result]:
-        """Train one network per draw, and yield their results, scored together."""
+        """Train one network per draw and yield their results, which are scored together."""
         pairs = zip(draws, networks, strict=True)
         fits = [self.train_network(mode, draw, network) for draw, network in pairs]
         yield from self.results(mode, draws, networks, fits)
@@ -310,7 +319,7 @@ class Job:
         return fit
 
     def training_words(self, mode: str, draw: Draw) -> tuple[str | int, ...]:
-        """Return what the random numbers of one training belong to."""
+        """Return the words that the random numbers of one training belong to."""
         return mode, self.block.run, *self.words, draw.labels, draw.repeat
 
     def results(
@@ -331,7 +340,7 @@ def log_fit(mode: str, draw: Draw, fit: Fit) -> None:
 
 
 class Frozen:
-    """Embeddings of one frozen encoder, computed once, and classifiers on them."""
+    """The embeddings of one frozen encoder, computed once, and classifiers on them."""
 
     def __init__(self, job: Job, encoder: JetEncoder) -> None:
         self.job = job
@@ -342,7 +351,7 @@ class Frozen:
         self._heads: dict[tuple[str, int, int], tuple[Head, Fit]] = {}
 
     def classifier(self, mode: str, draw: Draw) -> Result:
-        """Return one classifier on the frozen encoder: a probe, or a five-layer head."""
+        """Return one classifier on the frozen encoder, either a probe or a five-layer head."""
         space = MODES[mode].space
         test = self.test_z if space == "z" else self.test_h
         if MODES[mode].head == "linear":
@@ -403,7 +412,7 @@ class Frozen:
 
 
 def _history(block: FinetuneBlock, results: Sequence[Result], collapsed: str) -> str:
-    """Return the history as CSV; ``collapsed`` are the signs of a collapse of the encoder."""
+    """Return the history as CSV; ``collapsed`` has the signs of a collapse of the encoder."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(HISTORY)

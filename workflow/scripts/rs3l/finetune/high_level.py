@@ -1,4 +1,4 @@
-"""Taggers that know a few jet observables and no candidates: a gradient-boosted tree, and a cut on N2.
+"""Taggers that see a few jet observables and no candidates, as a gradient-boosted tree or as a cut on N2.
 
 Shapes: n jets. Labels are 1 for signal, 0 for background.
 """
@@ -17,16 +17,16 @@ from rs3l.finetune.probe import balanced_loss
 from rs3l.types import Array, Floats32
 
 OBSERVABLES = ("jet_mass", "jet_msd", "jet_n2", "jet_n_constituents")
-"""What the tree sees: mass, soft-drop mass, N2 (NaN where undefined), multiplicity."""
+"""The tree sees mass, soft-drop mass, N2 (NaN where undefined) and multiplicity."""
 
 N2 = OBSERVABLES.index("jet_n2")
 
 MAX_TREES = 1000
 PATIENCE = 30
-"""Trees without a better validation loss before the boosting stops."""
+"""The boosting stops after this number of trees without a better validation loss."""
 
 TOLERANCE = 1e-4
-"""Smallest change of the validation loss that counts as one."""
+"""This is the smallest change of the validation loss that counts as one."""
 
 EDGE = 1e-6
 """The scaled N2 stays this far from 0 and 1, so that its logit is finite."""
@@ -52,9 +52,9 @@ class Trees:
 
 
 def fit_trees(x: Values, y: Array, x_val: Values, y_val: Array, seed: int) -> Trees:
-    """Boost until the validation loss has not improved for :data:`PATIENCE` trees; keep the best number of them.
+    """Boost until the validation loss has not improved for :data:`PATIENCE` trees; keep the best number of trees.
 
-    Raises :class:`TrainingError` if :data:`MAX_TREES` come first.
+    Raises :class:`TrainingError` if :data:`MAX_TREES` are reached first.
     """
     model = HistGradientBoostingClassifier(
         learning_rate=0.05,
@@ -84,7 +84,7 @@ def _flat(values: Array) -> Floats32:
 
 @dataclass(frozen=True)
 class Cut:
-    """N2 scaled to 0 ... 1 between ``low`` and ``high``; ``falling``: signal has the smaller N2."""
+    """N2 scaled to 0 ... 1 between ``low`` and ``high``; with ``falling``, the signal has the smaller N2."""
 
     low: float
     high: float
@@ -93,7 +93,10 @@ class Cut:
     val_auc: float = 0.5
 
     def logits(self, n2: Values) -> Floats32:
-        """Return the logit [n] of the scaled N2, 1 for the most signal-like; undefined N2 counts as background."""
+        """Return the logit [n] of the scaled N2, whose most signal-like value is 1.
+
+        Undefined N2 counts as background.
+        """
         scaled = np.clip((n2 - self.low) / (self.high - self.low), EDGE, 1.0 - EDGE)
         score = np.where(np.isnan(n2), EDGE, 1.0 - scaled if self.falling else scaled)
         result: Floats32 = np.log(score / (1.0 - score)).astype(np.float32)
@@ -101,7 +104,10 @@ class Cut:
 
 
 def fit_cut(n2: Values, y: Array) -> Cut:
-    """Return the cut with range and direction of the validation jets; :class:`ConfigError` if they have no N2."""
+    """Return the cut with the range and direction of the validation jets.
+
+    Raises :class:`ConfigError` if they have no N2.
+    """
     found = n2[np.isfinite(n2)]
     if not len(found) or found.min() == found.max():
         raise ConfigError(

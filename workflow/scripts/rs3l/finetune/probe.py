@@ -17,15 +17,15 @@ from rs3l.errors import TrainingError
 from rs3l.types import Array, Floats32
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
-"""Inverse regularisation strengths that are tried."""
+"""These inverse regularisation strengths are tried."""
 
 MAX_ITERATIONS = 5000
-"""Iterations of L-BFGS after which a probe counts as not converged."""
+"""A probe counts as not converged after this number of iterations of L-BFGS."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear classifier: logit = x . weight + bias, on features as they come (not standardised)."""
+    """A linear classifier with logit = x . weight + bias, on features as they come (not standardised)."""
 
     weight: Floats32
     bias: float
@@ -46,10 +46,9 @@ class Probe:
 
 
 def fit_probe(x: Floats32, y: Array, x_val: Floats32, y_val: Array) -> Probe:
-    """Fit logistic regressions on standardised ``x`` [n, D]; return the best on the validation jets.
+    """Fit logistic regressions on standardised ``x`` [n, D] and return the best on the validation jets.
 
-    The best C has the smallest :func:`balanced_loss`. Raises :class:`TrainingError` if a fit does not
-    converge.
+    The best C has the smallest :func:`balanced_loss`. Raises :class:`TrainingError` if a fit does not converge.
     """
     mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     std[std < 1e-6 * max(float(std.max()), 1e-30)] = 1.0
@@ -80,6 +79,6 @@ def _fit(model: LogisticRegression, x: Array, y: Array) -> None:
 
 
 def balanced_loss(logits: Array, y: Array) -> float:
-    """Return the binary cross-entropy, mean over each class first, so that both count the same."""
+    """Return the binary cross-entropy, averaged over each class first so that both count the same."""
     losses = np.logaddexp(0.0, np.where(y == 1, -logits, logits).astype(np.float64))
     return float((losses[y == 1].mean() + losses[y == 0].mean()) / 2)

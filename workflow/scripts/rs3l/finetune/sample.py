@@ -1,6 +1,6 @@
-"""The jets of one task in one split: which are signal, which background, and their observables.
+"""Reads the jets of one task in one split, with their class (signal or background) and their observables.
 
-J: jets (one per view).
+J is the number of jets (one per view).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from rs3l.errors import DataError
 from rs3l.finetune.high_level import OBSERVABLES
 
 SIDES = ("signal", "background")
-"""Process names of a sample's store: those of the classes, for both may be of one process."""
+"""The process names of a sample's store are those of the classes, because both may be of one process."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """``store``: the jets, their process 0 for signal and 1 for background; ``observables`` [J, 4]."""
+    """The jets in ``store``, with process 0 for signal and 1 for background, and their ``observables`` [J, 4]."""
 
     store: JetStore
     observables: NDArray[np.float64]
@@ -33,7 +33,7 @@ class Sample:
 def load_sample(
     manifest: str | Path, split: str, task: Task, variants: Sequence[str], constituents: int
 ) -> Sample:
-    """Read the jets of a task; those of a jet type that it does not name are left out."""
+    """Read the jets of a task without those of a jet type that it does not name."""
     processes = list(dict.fromkeys((task.signal, task.background)))
     store = load_views(manifest, split, processes, variants, constituents)
     columns = load_columns(manifest, split, store, ["jet_type", *OBSERVABLES])
@@ -58,7 +58,7 @@ def _text(task: Task, side: str) -> str:
 
 
 def _sides(task: Task, store: JetStore, jet_type: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Return 0 for signal, 1 for background, 2 for neither [J]."""
+    """Return 0 for signal, 1 for background and 2 for neither [J]."""
     side = np.full(len(store), len(SIDES), dtype=np.int64)
     for code, (process, types) in enumerate(
         ((task.signal, task.signal_types), (task.background, task.background_types))

@@ -1,4 +1,4 @@
-"""Encoders, their files, and what they are exported to."""
+"""The encoders, their files, and the formats that they are exported to."""
 
 from rs3l.networks.base import JetEncoder
 

@@ -1,7 +1,7 @@
-"""What all encoders share: candidates -> representation h -> latent z, and the normalisation of the inputs.
+"""What all encoders share: the steps from candidates to h and z, and the normalisation of the inputs.
 
-Shapes: B jets, N padded candidates, F = 15 features, H representation, D latent dimensions.
-Masks: True = real candidate.
+An encoder maps candidates to the representation h, and its head maps h to the latent z. Shapes: B jets, N padded
+candidates, F = 15 features, H representation, D latent dimensions. Masks are True for real candidates.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ DISPLACEMENT = ("tanh d0", "tanh dz")
 """Features that :meth:`JetEncoder.hide_displacement` hides."""
 
 STATISTICS_JETS = 20_000
-"""Jets of which the normalisation is computed, at most."""
+"""The normalisation is computed from this number of jets at most."""
 
 CHUNK = 256
-"""Jets per forward pass when nothing is learned."""
+"""This is the number of jets per forward pass when nothing is learned."""
 
 
 class JetEncoder(nn.Module):
-    """Base of the networks: ``config`` says which, ``constituents`` how many candidates per jet it was made for.
+    """The base of the networks.
 
+    ``config`` says which network it is, and ``constituents`` is the number of candidates per jet it was made for.
     A subclass sets ``projector``, the head that only the pre-training's loss sees, and defines ``forward``.
     """
 
@@ -45,21 +46,21 @@ class JetEncoder(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the representation h [B, H] of features ``x`` [B, N, F] with ``mask`` [B, N].
 
-        What ``x`` holds at padding cannot matter; an empty jet gives a finite result.
+        The values of ``x`` at padding must not affect the result, and an empty jet must give a finite result.
         """
         raise NotImplementedError
 
     def project(self, h: Tensor) -> Tensor:
-        """Return the latent z [B, D] of the representation ``h`` [B, H], not normalised."""
+        """Return the latent z [B, D] of the representation ``h`` [B, H], which is not normalised."""
         z: Tensor = self.projector(h)
         return z
 
     def fit_norm(self, store: JetStore, rows: Ints) -> None:
-        """Take the normalisation of the inputs from the jets ``rows``; no label is used."""
+        """Take the normalisation of the inputs from the jets ``rows``, without using labels."""
         self.norm.fit(store, rows)
 
     def hide_displacement(self) -> None:
-        """Make the network blind to d0 and dz, for good: the model file says so, too."""
+        """Make the network blind to d0 and dz for good; the model file records this, too."""
         self.norm.hide(DISPLACEMENT)
 
     @property
@@ -68,14 +69,14 @@ class JetEncoder(nn.Module):
         return not bool(torch.isinf(self.norm.std[[FEATURES.index(name) for name in DISPLACEMENT]]).all())
 
     def backbone(self) -> list[nn.Parameter]:
-        """Return the weights that h depends on: all but the projection head's."""
+        """Return the weights that h depends on, which are all but those of the projection head."""
         return [p for name, p in self.named_parameters() if not name.startswith("projector.")]
 
 
 class InputNorm(nn.Module):
-    """Standardises the features over real candidates; the flags of the class stay 0 or 1.
+    """Standardises the features over real candidates, except that the flags of the class stay 0 or 1.
 
-    A hidden feature has an infinite width: it is 0 after the normalisation, whatever its value.
+    A hidden feature has an infinite width, so that it is 0 after the normalisation whatever its value.
     """
 
     mean: Tensor
@@ -87,23 +88,23 @@ class InputNorm(nn.Module):
         self.register_buffer("std", torch.ones(len(FEATURES)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` [..., F] standardised; refuse non-finite inputs by name (:class:`DataError`).
+        """Return ``x`` [..., F] standardised; raises :class:`DataError` that names the non-finite inputs.
 
-        A graph that is exported cannot refuse.
+        An exported graph does not check its inputs, because it cannot raise.
         """
         if not torch.compiler.is_exporting() and not torch.isfinite(x.detach().sum()):
             _refuse_non_finite(x)
         return (x - self.mean) / self.std
 
     def hide(self, names: Sequence[str]) -> None:
-        """Hide the features ``names``; a later :meth:`fit` leaves them hidden."""
+        """Hide the features ``names``, which a later :meth:`fit` leaves hidden."""
         self.std[[FEATURES.index(name) for name in names]] = torch.inf
 
     @torch.no_grad()
     def fit(self, store: JetStore, rows: Ints) -> None:
         """Set mean and standard deviation from the real candidates of the jets ``rows``.
 
-        More than :data:`STATISTICS_JETS` jets are thinned evenly. Constant features are only centred.
+        More than :data:`STATISTICS_JETS` jets are thinned evenly, and constant features are only centred.
         """
         rows = rows[:: -(-len(rows) // STATISTICS_JETS)]
         count, total, square = 0, torch.zeros(len(FEATURES)).double(), torch.zeros(len(FEATURES)).double()
@@ -137,12 +138,12 @@ def real_slots(mask: Tensor) -> Tensor:
 
 
 def padded(x: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
-    """Return the real candidates ``x`` [M, W] at their ``slots`` [M], zeros elsewhere: [B, N, W]."""
+    """Return [B, N, W] with the real candidates ``x`` [M, W] at their ``slots`` [M] and zeros elsewhere."""
     return x.new_zeros(mask.numel(), x.shape[1]).index_copy(0, slots, x).view(*mask.shape, -1)
 
 
 def chunks(store: JetStore, rows: Ints, size: int = CHUNK) -> Iterator[tuple[Ints, JetBatch]]:
-    """Yield (positions in ``rows``, jets), jets of similar length together so that little is padding."""
+    """Yield (positions in ``rows``, jets); a chunk has jets of similar length, so that little is padding."""
     order = np.argsort(store.lengths[rows], kind="stable")
     for start in range(0, len(rows), size):
         positions = order[start : start + size]

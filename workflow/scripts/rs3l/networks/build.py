@@ -1,4 +1,4 @@
-"""The network that a configuration describes; each names its class, of this package or another."""
+"""Builds the network that a configuration describes by its class, which is of this package or another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rs3l.networks.base import JetEncoder
 def build(config: Encoder, constituents: int) -> JetEncoder:
     """Return the network that ``config`` describes, for jets of up to ``constituents`` candidates.
 
-    Raises :class:`ConfigError` if a network of another package cannot be imported, or is not as it must be.
+    Raises :class:`ConfigError` if a network of another package cannot be imported or is not as required.
     """
     network = imported(config.network, "encoder.kind")
     if not (isinstance(network, type) and issubclass(network, JetEncoder)):

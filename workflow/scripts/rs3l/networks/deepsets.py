@@ -1,7 +1,7 @@
-"""The DeepSets encoder (arXiv:1703.06114): a network per candidate, pooling, a network per jet.
+"""The DeepSets encoder (arXiv:1703.06114) with a network per candidate, pooling, and a network per jet.
 
-Shapes: B jets, N padded candidates, M real ones in all, F = 15 features, W hidden width, H = 128
-representation, D = 8 latent dimensions (defaults). Masks: True = real candidate.
+Shapes: B jets, N padded candidates, M real ones in all, F = 15 features, W hidden width, H = 128 representation,
+D = 8 latent dimensions (defaults). Masks are True for real candidates.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from rs3l.dataset.features import FEATURES
 from rs3l.networks.base import JetEncoder, padded, real_slots
 
 SUM_SCALE = 1 / 32
-"""Factor of the sum in the pooling, so that it is of the size of the mean and the maximum."""
+"""The sum in the pooling is scaled by this factor, so that it is of the size of the mean and the maximum."""
 
 
 class DeepSetsEncoder(JetEncoder):
-    """A network per candidate, pooling over the real ones, a network per jet, and a projection head."""
+    """The DeepSets network, which pools over the real candidates and has a projection head.
+
+    It has a network per candidate before the pooling and a network per jet after it.
+    """
 
     def __init__(self, config: DeepSets, constituents: int) -> None:
         super().__init__(config, constituents)
@@ -32,7 +35,7 @@ class DeepSetsEncoder(JetEncoder):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the representation h [B, H] of features ``x`` [B, N, F] with ``mask`` [B, N].
 
-        Padding is taken out before the network per candidate: it costs nothing and cannot matter.
+        Padding is taken out before the network per candidate, so that it costs nothing and cannot matter.
         """
         slots = real_slots(mask)
         candidates = self.phi(self.norm(x.flatten(end_dim=1)[slots]))
@@ -43,9 +46,9 @@ class DeepSetsEncoder(JetEncoder):
 def pool(x: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
     """Return mean, scaled sum and maximum [B, 3 W] over the real candidates of each jet.
 
-    ``x`` [M, W] holds the real candidates of all jets, ``slots`` [M] their places in the flattened
-    ``mask`` [B, N]; it must not be negative (it comes from a ReLU). An empty jet gives zeros; of a single
-    candidate, mean and maximum are the candidate.
+    ``x`` [M, W] holds the real candidates of all jets, and ``slots`` [M] their places in the flattened ``mask``
+    [B, N]. ``x`` must not be negative (it comes from a ReLU). An empty jet gives zeros; for a single candidate,
+    mean and maximum are the candidate.
     """
     candidates = padded(x, slots, mask)
     total = candidates.sum(dim=1)

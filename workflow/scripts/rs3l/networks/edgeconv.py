@@ -1,18 +1,18 @@
 """The network of RS3L (arXiv:2403.07066): dynamic edge convolutions (arXiv:1801.07829) and a sum over candidates.
 
-A convolution looks, for each candidate i, at its k nearest neighbours j in the current feature space, itself
-among them:
+For each candidate i, a convolution takes the k nearest neighbours j in the current feature space, which include i
+itself:
 
     x_i' = max_j ELU(W1 x_i + W2 (x_j - x_i) + b)
 
 ELU is monotone and W1 x_i - W2 x_i + b does not depend on j, so that this is exactly
 
-    x_i' = ELU((W1 - W2) x_i + b + max_j W2 x_j):
+    x_i' = ELU((W1 - W2) x_i + b + max_j W2 x_j).
 
-two linear maps per candidate in place of one per edge, then a maximum over gathered rows.
+It takes two linear maps per candidate in place of one per edge, and then a maximum over gathered rows.
 
-Shapes: B jets, N padded candidates, M real ones in all, F = 15 features, W = 128 hidden width, k = 24
-neighbours, D = 8 latent dimensions (defaults). Masks: True = real candidate.
+Shapes: B jets, N padded candidates, M real ones in all, F = 15 features, W = 128 hidden width, k = 24 neighbours,
+D = 8 latent dimensions (defaults). Masks are True for real candidates.
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ from rs3l.types import Ints
 LOG_PT = FEATURES.index("log pt")
 
 CONVOLUTIONS = 3
-"""Edge convolutions, one after the other."""
+"""The network has this number of edge convolutions, one after the other."""
 
 
 class EdgeConvEncoder(JetEncoder):
-    """A network per candidate, three edge convolutions, a sum over the candidates (h), a network per jet (z)."""
+    """The paper's network, in which a sum over the candidates gives h and a network per jet gives z.
+
+    Before the sum, each candidate passes a network of its own and then three edge convolutions.
+    """
 
     def __init__(self, config: EdgeConv, constituents: int) -> None:
         super().__init__(config, constituents)
@@ -59,7 +62,7 @@ class EdgeConvEncoder(JetEncoder):
         return padded(nodes, slots, mask).sum(dim=1)
 
     def fit_norm(self, store: JetStore, rows: Ints) -> None:
-        """Take the normalisation of the inputs from the jets ``rows``, unless inputs stay as they are."""
+        """Take the normalisation of the inputs from the jets ``rows``, unless the inputs stay as they are."""
         if self.standardise:
             super().fit_norm(store, rows)
 
@@ -72,27 +75,26 @@ def _perceptron(widths: list[int]) -> nn.Sequential:
 
 
 class EdgeConvolution(nn.Module):
-    """One edge convolution; ``linear`` holds W1 and W2 side by side, and b."""
+    """One edge convolution, whose ``linear`` holds W1 and W2 side by side, and b."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
-        """Return the candidates [M, W] after the convolution of ``x`` [M, W], ``neighbours`` [M, k]."""
+        """Return the candidates [M, W] after the convolution of ``x`` [M, W] with ``neighbours`` [M, k]."""
         own, edge = self.linear.weight.chunk(2, dim=1)
-        if (
-            torch.compiler.is_exporting()
-        ):  # of an embedding bag ONNX would make a loop, which stumbles over no bags
+        if torch.compiler.is_exporting():  # ONNX would turn an embedding bag into a loop, which fails without bags
             largest = linear(x, edge)[neighbours].amax(dim=1)
         else:
             largest = embedding_bag(neighbours, linear(x, edge), mode="max")
         return elu(linear(x, own - edge, self.linear.bias) + largest)
 
     def reference(self, x: Tensor, neighbours: Tensor) -> Tensor:
-        """Return the same by the definition, a network on every edge: slow, for tests and benchmarks.
+        """Return the same by the definition, with a network on every edge.
 
-        Of equal values the maximum is the first neighbour's, here and in :meth:`forward`.
+        This is slow and serves tests and benchmarks. Of equal values the first neighbour's is the maximum, both
+        here and in :meth:`forward`.
         """
         itself = x[:, None, :].expand(-1, neighbours.shape[1], -1)
         edges = torch.cat([itself, x[neighbours] - itself], dim=2)
@@ -103,13 +105,13 @@ class EdgeConvolution(nn.Module):
 def nearest(x: Tensor, slots: Tensor, mask: Tensor, k: int) -> Tensor:
     """Return the rows [M, min(k, N)] of the nearest candidates of the same jet, in no order.
 
-    ``x`` [M, W] holds the real candidates of all jets, ``slots`` [M] their places in the flattened ``mask``
-    [B, N]. A candidate is its own neighbour. One with fewer than k others has itself in the rest of its
-    slots, which changes no maximum.
+    ``x`` [M, W] holds the real candidates of all jets, and ``slots`` [M] their places in the flattened ``mask``
+    [B, N]. A candidate is its own neighbour. One with fewer than k others has itself in the rest of its slots,
+    which changes no maximum.
     """
     points = padded(x, slots, mask)
     square = points.square().sum(dim=2)
-    # |x_i - x_j|^2 without |x_i|^2, which is the same for all neighbours of i
+    # |x_i - x_j|^2 without |x_i|^2, because that term is the same for all neighbours of i
     distance = torch.baddbmm(square[:, None, :], points, points.transpose(1, 2), alpha=-2)
     distance = distance.masked_fill_(~mask[:, None, :], torch.inf)
     distance = distance.masked_fill_(torch.eye(mask.shape[1], dtype=torch.bool, device=x.device), -torch.inf)

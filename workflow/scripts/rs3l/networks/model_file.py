@@ -1,4 +1,4 @@
-"""Encoders in use: new ones, embeddings of jets, model files.
+"""Makes new encoders, embeds jets with them, and reads and writes model files.
 
 Shapes: B jets, H representation, D latent dimensions.
 """
@@ -31,15 +31,15 @@ from rs3l.seeds import keyed_hash
 from rs3l.types import Floats32, Ints
 
 MODEL_FORMAT = 2
-"""Format of the model file that this code writes: with a checksum, in the entry :data:`CHECKSUM` of its header."""
+"""The format of the model files that this code writes, with a checksum in the header entry :data:`CHECKSUM`."""
 
 UNCHECKED_FORMAT = 1
-"""The same without a checksum. No single bit turns the one number into the other."""
+"""The same format without a checksum. No flip of a single bit turns one number into the other."""
 
 CHECKSUM = "sha256"
 
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
-"""What a header or weights that are not as expected raise."""
+"""A header or weights that are not as expected raise these errors."""
 
 
 def new_encoder(
@@ -56,7 +56,7 @@ def new_encoder(
 
 @torch.inference_mode()
 def embed(encoder: JetEncoder, store: JetStore, rows: Ints) -> tuple[Floats32, Floats32]:
-    """Return h [B, H] and z [B, D] of the jets ``rows``; z is on the unit sphere, where the loss acts."""
+    """Return h [B, H] and z [B, D] of the jets ``rows``, with z on the unit sphere, where the loss acts."""
     h = np.empty((len(rows), encoder.config.representation), dtype=np.float32)
     z = np.empty((len(rows), encoder.config.latent), dtype=np.float32)
     for positions, jets in chunks(store, rows):
@@ -82,18 +82,18 @@ def save_encoder(encoder: JetEncoder, path: str | Path, **extra: object) -> None
 
 
 def signs_in(path: str | Path) -> list[str]:
-    """Return the signs of collapse that a model file is marked with: none, unless its pre-training has warned."""
+    """Return the signs of collapse that a model file is marked with; there are none unless its training warned."""
     with safetensors.safe_open(path, framework="pt") as stream:
         header = json.loads((stream.metadata() or {}).get("rs3l", "{}"))
     return [str(sign) for sign in header.get("collapsed", [])]
 
 
 def load_encoder(path: str | Path, given: bool = True) -> JetEncoder:
-    """Return the encoder in ``path`` once its checksum is known to be right.
+    """Return the encoder in ``path`` after its checksum is found right.
 
-    A model of the older format, which has none, is refused unless it is ``given`` from outside the campaign. Then
-    names and shapes of its weights are checked, and that they are finite, and the log says so. Raises
-    :class:`DataError` if the file is missing, damaged or foreign.
+    A model of the older format, which has no checksum, is refused unless it is ``given`` from outside the
+    campaign. The names and shapes of its weights, and that they are finite, are then checked, and the log notes
+    it. Raises :class:`DataError` if the file is missing, damaged or foreign.
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: no such model; pre-train it first (pretrain.py)")
@@ -127,7 +127,7 @@ def _check(path: str | Path, header: Mapping[str, Any], state: Mapping[str, Tens
 
 
 def _sha256(header: Mapping[str, Any], state: Mapping[str, Tensor]) -> str:
-    """Return the checksum of a header but for its entry :data:`CHECKSUM`, and of all weights."""
+    """Return the checksum of all weights and of a header without its entry :data:`CHECKSUM`."""
     entries = {key: value for key, value in header.items() if key != CHECKSUM}
     digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
     for name in sorted(state):

@@ -1,6 +1,6 @@
-"""A pre-trained encoder as an ONNX file, from raw candidates to h and z, for programs without torch.
+"""Exports a pre-trained encoder to an ONNX file for programs without torch, from raw candidates to h and z.
 
-Shapes: B jets, N padded candidates, H representation, D latent dimensions; B and N are free in the file.
+Shapes: B jets, N padded candidates, H representation, D latent dimensions; the file leaves B and N free.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import load_encoder, signs_in
 
 INPUTS = JetBatch._fields
-"""candidates [B, N, 8] (``rs3l.dataset.store.RAW``), mask [B, N] (True = real), jet_pt and jet_energy [B]."""
+"""The inputs are candidates, mask, jet_pt and jet_energy.
+
+Their shapes are [B, N, 8] (``rs3l.dataset.store.RAW``), [B, N] (True for real candidates), [B] and [B].
+"""
 
 OUTPUTS = ("h", "z")
 
 EXAMPLE_JETS, EXAMPLE_CANDIDATES = 3, 5
-"""Sizes of the example that the network is traced with."""
+"""These are the sizes of the example that the network is traced with."""
 
 
 class Exported(nn.Module):
-    """Features, representation, and latent on the unit sphere, in one call."""
+    """Computes features, representation, and latent on the unit sphere in one call."""
 
     def __init__(self, encoder: JetEncoder) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class Exported(nn.Module):
 
 
 def export_onnx(model: str | Path, path: str | Path) -> None:
-    """Write the encoder in ``model`` to ``path`` (ONNX), with its configuration as metadata ``rs3l``.
+    """Write the encoder in ``model`` to ``path`` (ONNX), with its configuration as the metadata entry ``rs3l``.
 
     Raises :class:`ConfigError` if onnx and onnxscript are not installed, or for a transformer with `pairwise`.
     """
@@ -92,7 +95,7 @@ def _example() -> JetBatch:
 
 
 def _translations() -> dict[Any, Any]:
-    """Return what torch has no ONNX operator for: the distance from the jet axis."""
+    """Return translations for what torch has no ONNX operator for, which is the distance from the jet axis."""
     try:
         from onnxscript import opset18 as op
     except ImportError:

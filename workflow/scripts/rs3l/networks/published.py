@@ -1,7 +1,7 @@
-"""The weights that the authors of RS3L published, as a model file of this project.
+"""Imports the weights that the authors of RS3L published as a model file of this project.
 
-Their network is :class:`rs3l.networks.edgeconv.EdgeConvEncoder` under other names. Its inputs are the 15
-features as they are, and its output is the latent z. No weight is shipped here: users bring the file.
+Their network is :class:`rs3l.networks.edgeconv.EdgeConvEncoder` under other names. Its inputs are the 15 features
+as they are, and its output is the latent z. No weights are shipped here, so users bring the file.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ NAMES = {
     "conv3.nn.0.": "convolutions.2.linear.",
     "output.": "projector.",
 }
-"""Beginnings of the authors' names of weights, and ours."""
+"""Beginnings of the authors' names of weights, with the names that they get here."""
 
 
 def import_checkpoint(checkpoint: str | Path, constituents: int, pt_min: float, model: str | Path) -> None:
     """Write the authors' network in ``checkpoint`` (torch or safetensors) to ``model``.
 
-    It will be shown the first ``constituents`` candidates of a jet, those above ``pt_min`` [GeV]. Raises
-    :class:`DataError` if the file is not such a network.
+    It will be shown the first ``constituents`` candidates of a jet, and of those only candidates above ``pt_min``
+    [GeV]. Raises :class:`DataError` if the file is not such a network.
     """
     encoder = published_encoder(checkpoint, constituents, pt_min)
     save_encoder(encoder, model, source={"file": Path(checkpoint).name, "sha256": sha256(checkpoint)})
 
 
 def published_encoder(checkpoint: str | Path, constituents: int, pt_min: float = 0.0) -> EdgeConvEncoder:
-    """Return the authors' network in ``checkpoint``; raises :class:`DataError` if it is none."""
+    """Return the authors' network in ``checkpoint``; raises :class:`DataError` if it contains none."""
     weights = {_ours(name): value for name, value in _read(Path(checkpoint)).items()}
     try:
         first, last = weights["candidate.0.weight"], weights["projector.6.weight"]
@@ -71,7 +71,7 @@ def _ours(name: str) -> str:
 def _read(path: Path) -> Mapping[str, Tensor]:
     """Return the tensors in a safetensors file, or in a torch file, where the entry ``model`` may hold them.
 
-    The torch file is read as data only: pickled code in it is refused, not run.
+    A torch file is read as data only, so that pickled code in it is refused and never runs.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -81,6 +81,6 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         content = torch.load(path, weights_only=True, map_location="cpu")
         values = content.get("model", content)
         tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
-    except Exception as error:  # each library has its own
+    except Exception as error:  # each library raises errors of its own
         raise DataError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]})") from None
     return tensors

@@ -1,10 +1,10 @@
-"""A transformer encoder: attention among the candidates, read out by a class token.
+"""The transformer encoder, which uses attention among the candidates and reads out a class token.
 
 With ``pairwise`` the attention of two candidates is biased by ln Delta, ln kT, ln z and ln m^2 of the pair, as in
 the Particle Transformer (arXiv:2202.03772, section 3).
 
-Shapes: B jets, N padded candidates, F = 15 features, W hidden width, A attention heads, H representation,
-D latent dimensions. Masks: True = real candidate. The token is at slot 0, the candidates follow.
+Shapes: B jets, N padded candidates, F = 15 features, W hidden width, A attention heads, H representation, D
+latent dimensions. Masks are True for real candidates. The token is at slot 0, and the candidates follow it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from rs3l.networks.base import JetEncoder
 
 PAIR_FEATURES = 4
 PAIR_WIDTH = 16
-"""Width of the network per pair of candidates."""
+"""This is the width of the network per pair of candidates."""
 
 SMALLEST = 1e-8
-"""Pair quantities are cut off here before their logarithm (a candidate with itself)."""
+"""Pair quantities are cut off here before their logarithm, because a candidate with itself has none."""
 
 
 class TransformerEncoder(JetEncoder):
@@ -50,7 +50,10 @@ class TransformerEncoder(JetEncoder):
         return h
 
     def bias(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return what the attention adds [B, 1 or A, 1 or N + 1, N + 1]: -inf at padding, else the pair's bias."""
+        """Return what is added to the attention, [B, 1 or A, 1 or N + 1, N + 1].
+
+        It is -inf at padding and the pair's bias elsewhere.
+        """
         keys = pad(mask, (1, 0), value=True)[:, None, None, :]
         hidden = x.new_zeros(keys.shape).masked_fill_(~keys, -torch.inf)
         if self.pair is None:
@@ -60,7 +63,7 @@ class TransformerEncoder(JetEncoder):
 
 
 class AttentionBlock(nn.Module):
-    """Self-attention and a network per candidate, each after a layer norm and added to its input."""
+    """Self-attention and a network per candidate, each of which follows a layer norm and is added to its input."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -90,8 +93,8 @@ def _pair_network(heads: int) -> nn.Sequential:
 def pair_features(x: Tensor) -> Tensor:
     """Return ln Delta, ln kT, ln z and ln m^2 [B, N, N, 4] of all pairs of candidates of ``x`` [B, N, F].
 
-    Delta is their distance in (eta, phi), kT = min(pT) Delta, z = min(pT) / (sum of pT); the mass is that of two
-    massless particles, m^2 = 2 pT pT' (cosh deta - cos dphi) (arXiv:2202.03772, eq. 3). pT in GeV.
+    Delta is their distance in (eta, phi), kT = min(pT) Delta, and z = min(pT) / (sum of pT). The mass is that of
+    two massless particles, m^2 = 2 pT pT' (cosh deta - cos dphi) (arXiv:2202.03772, eq. 3). pT is in GeV.
     """
     log_pt, _, eta, phi = x[..., :4].unbind(dim=-1)
     pt = log_pt.exp()

@@ -1,1 +1,1 @@
-"""Contrastive pre-training: views, losses, loop."""
+"""The views, losses and training loop of contrastive pre-training."""

@@ -1,10 +1,10 @@
 """The batches of pre-training, from a data set in memory or from a stream of its row groups.
 
 Both give every rank its part of the same global batches, and go on exactly where they were. From memory, batches
-and random numbers do not depend on the ranks. From a stream, each rank reads row groups of its own: they belong to
-(seed, epoch, number of ranks).
+and random numbers do not depend on the ranks. From a stream, each rank reads row groups of its own, which belong
+to (seed, epoch, number of ranks).
 
-Shapes: B events of the global batch, b of one rank, K slots for their views (-1 in rows: an empty slot).
+Shapes: B events of the global batch, b of one rank, K slots for their views (-1 in rows is an empty slot).
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from rs3l.training.distributed import Ranks
 from rs3l.types import Ints
 
 IN_MEMORY = 1_000_000
-"""Jets of the train split up to which `stream: auto` holds the data set in memory (1 to 3 GB)."""
+"""With `stream: auto`, the data set is held in memory up to this number of jets of the train split (1 to 3 GB)."""
 
 NewSource = Callable[..., ViewSource]
 """Takes a store and, if only some events are to be used, how many."""
 
 
 class Batch(NamedTuple):
-    """One rank's part of a global batch: the events ``part`` of ``rows`` [K, b or B], rows of ``source``.
+    """One rank's part of a global batch, which is the events ``part`` of ``rows`` [K, b or B], rows of ``source``.
 
-    ``codes`` [K, B]: the process of each view of the global batch, -1 in an empty slot.
+    ``codes`` [K, B] has the process of each view of the global batch, with -1 in an empty slot.
     """
 
     source: ViewSource
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
 
 class Feed(Protocol):
-    """What the training draws batches from: ``steps`` of ``batch`` events each epoch, of ``total`` events."""
+    """The source of a training's batches, with ``steps`` of ``batch`` events each epoch, of ``total`` events."""
 
     total: int
     batch: int
@@ -60,17 +60,17 @@ class Feed(Protocol):
         """Return the generator of an epoch's random numbers."""
 
     def batches(self, generator: Generator, done: int) -> Iterator[Batch]:
-        """Return the batches of an epoch after the first ``done``; what it draws, it has drawn on return."""
+        """Return the batches of an epoch after the first ``done``; everything is drawn before it returns."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return this rank's place, after the batch that was given out last."""
+        """Return this rank's place, which is after the batch that was given out last."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a place; raises :class:`DataError` if it is that of other data or ranks."""
+        """Go to a place; raises :class:`DataError` if the place belongs to other data or ranks."""
 
 
 class MemoryFeed:
-    """Batches of a split in memory: one permutation of the events per epoch."""
+    """The batches of a split in memory, from one permutation of the events per epoch."""
 
     def __init__(self, block: PretrainBlock, source: ViewSource, ranks: Ranks) -> None:
         self.block, self.source, self.ranks = block, source, ranks
@@ -95,7 +95,7 @@ class MemoryFeed:
         return Batch(self.source, rows, self.ranks.part(rows.shape[1]), codes(self.source.store, rows))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: an epoch and the number of its steps say where a feed is."""
+        """Return nothing, because an epoch and the number of its steps say where a feed is."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -103,9 +103,10 @@ class MemoryFeed:
 
 
 class StreamFeed:
-    """Batches of a stream, which goes through its own epochs: what is left at their ends is no batch.
+    """The batches of a stream, which goes through its own epochs and drops incomplete batches at their ends.
 
-    A pool is what is read for ``bucket_pool`` batches (1 without buckets); its random numbers have their address.
+    A pool is what is read for ``bucket_pool`` batches (1 without buckets), and its random numbers have their
+    address.
     """
 
     def __init__(
@@ -137,10 +138,10 @@ class StreamFeed:
         return Batch(source, rows, slice(None), together[(together >= 0).any(axis=1)])
 
     def _endless(self) -> Iterator[tuple[ViewSource, Ints]]:
-        """Yield the batches of one epoch of the stream after the other, from the current place on."""
+        """Yield the batches of the stream's epochs one after the other, beginning at the current place."""
         skip, empty = self._taken, 0
         for stores in self.stream.epochs():
-            if empty == 2:  # one epoch may be: a stream may go on at the end of its epoch
+            if empty == 2:  # one epoch may be empty, because a stream may go on at the end of its epoch
                 break
             empty += 1
             for store in stores:
@@ -156,7 +157,7 @@ class StreamFeed:
         )
 
     def _cut(self, store: JetStore) -> Iterator[tuple[ViewSource, Ints]]:
-        """Yield the full batches of one pool: a source and the rows of its views [K, b]."""
+        """Yield the full batches of one pool, each as a source and the rows of its views [K, b]."""
         events = 1 + np.count_nonzero(np.diff(store.event_id))
         if events < max(2, self.own):
             return
@@ -171,7 +172,7 @@ class StreamFeed:
         yield from ((source, views[:, events]) for events in batches)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return this rank's place: the stream before the current pool, and the batches taken of it."""
+        """Return this rank's place, which is the stream before the current pool and the batches taken from it."""
         return {"stream": self._start, "pools": self._pools, "taken": self._taken}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -181,13 +182,13 @@ class StreamFeed:
 
 
 def longest(store: JetStore, rows: Ints) -> Ints:
-    """Return the candidates of the longest view of each event [B] of ``rows`` [K, B]."""
+    """Return the number of candidates in the longest view of each event [B] of ``rows`` [K, B]."""
     lengths: Ints = np.where(rows >= 0, store.lengths[rows], 0).max(axis=0)
     return lengths
 
 
 def streams(block: PretrainBlock, manifest: str | Path) -> bool:
-    """Return whether the data set is to be streamed, by the configuration and the size of the train split."""
+    """Return whether to stream the data set, by the configuration and the size of the train split."""
     if block.events is not None:
         if block.loop.stream is True:
             raise ConfigError("pretrain.events: not with loop.stream: true; use loop.stream: false")
@@ -209,7 +210,7 @@ class Data(NamedTuple):
 def open_data(
     block: PretrainBlock, manifest: str | Path, source: NewSource, ranks: Ranks, validation: int
 ) -> Data:
-    """Return what a training reads; of a stream, validation is a sample of ``validation`` events."""
+    """Return what a training reads; from a stream, validation is a sample of ``validation`` events."""
     if streams(block, manifest):
         return _open_stream(block, manifest, source, ranks, validation)
     train, val = (

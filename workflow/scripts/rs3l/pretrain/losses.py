@@ -1,10 +1,10 @@
 """The losses of pre-training and the diagnostics of its latent space.
 
-Shapes: B events, R views of them in one global batch, r of which a rank has computed, D latent dimensions.
-With two views of each event (R = 2B), those of event b are rows b and B + b.
+Shapes: B events, R views of them in one global batch, r of which a rank has computed, D latent dimensions. With
+two views of each event (R = 2B), those of event b are rows b and B + b.
 
-A ``share`` is what one rank adds to the loss of the global batch: the shares of all ranks add up to it, and so
-do their gradients. Memory is O(r R), never O(r R D).
+A ``share`` is what one rank adds to the loss of the global batch. The shares of all ranks add up to this loss,
+and their gradients to its gradients. Memory is O(r R), never O(r R D).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from rs3l.errors import ConfigError
 from rs3l.imported import imported, is_path
 
 VARIANCE_EPSILON = 1e-4
-"""Added to a variance before its square root (arXiv:2105.04906, eq. 2)."""
+"""This is added to a variance before its square root (arXiv:2105.04906, eq. 2)."""
 
 
 def nt_xent(latents: Tensor, temperature: float) -> Tensor:
     """Return NT-Xent of ``latents`` [2B, D], a scalar (SimCLR, arXiv:2002.05709, eq. 1, algorithm 1).
 
-    Each of the 2B views has its partner as positive and the 2B - 2 others as negatives; similarities are
+    Each of the 2B views has its partner as positive and the 2B - 2 others as negatives, and similarities are
     cosines over ``temperature``. The log-softmax subtracts the maximum, so that nothing overflows.
     """
     similarity = _similarity(latents) / temperature
@@ -38,8 +38,8 @@ def nt_xent(latents: Tensor, temperature: float) -> Tensor:
 def nt_xent_share(own: Tensor, rows: Tensor, latents: Tensor, temperature: float) -> Tensor:
     """Return what the views ``own`` [2b, D], the ``rows`` [2b] of ``latents`` [2B, D], add to NT-Xent.
 
-    The shares of all rows add up to :func:`nt_xent` of ``latents``. ``own`` has the gradients of its rows
-    of the similarities, ``latents`` those of its columns.
+    The shares of all rows add up to :func:`nt_xent` of ``latents``. Gradients with respect to the rows of the
+    similarities go to ``own``, and those with respect to the columns go to ``latents``.
     """
     similarity = _similarity_to_others(own, rows, latents, temperature)
     partners = (rows + len(latents) // 2) % len(latents)
@@ -49,10 +49,10 @@ def nt_xent_share(own: Tensor, rows: Tensor, latents: Tensor, temperature: float
 def multi_view_share(own: Tensor, rows: Tensor, latents: Tensor, events: Tensor, temperature: float) -> Tensor:
     """Return what the views ``own`` [r, D], the ``rows`` [r] of ``latents`` [R, D], add to multi-view NT-Xent.
 
-    NT-Xent of each view with each other view of its event (``events`` [R]) as the positive and all views of
-    the other events as negatives; mean over the positives of a view, then over the views. The other positives
-    of a view are no negatives. With two views of every event it is NT-Xent. Averaging over pairs is one choice
-    of several (arXiv:2403.05490 compares them).
+    This is the NT-Xent of each view with each other view of its event (``events`` [R]) as the positive and all
+    views of the other events as negatives; it is averaged over the positives of a view and then over the views.
+    The other positives of a view are not negatives. With two views of every event it equals NT-Xent. Averaging
+    over pairs is one choice of several (arXiv:2403.05490 compares them).
     """
     similarity = normalize(own, dim=1) @ normalize(latents, dim=1).T / temperature
     same = events[rows][:, None] == events
@@ -68,8 +68,8 @@ def multi_view_share(own: Tensor, rows: Tensor, latents: Tensor, events: Tensor,
 def sup_con_share(own: Tensor, rows: Tensor, latents: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Return what the views ``own`` [r, D], the ``rows`` [r] of ``latents`` [R, D], add to SupCon.
 
-    L_out of arXiv:2004.11362, eq. 2, divided by the number of views: the positives of a view are all others
-    with its label (``labels`` [R]), and it is compared with all others. A view without a positive adds
+    This is L_out of arXiv:2004.11362, eq. 2, divided by the number of views. The positives of a view are all
+    others with its label (``labels`` [R]), and it is compared with all others. A view without a positive adds
     nothing.
     """
     similarity = _similarity_to_others(own, rows, latents, temperature)
@@ -80,9 +80,9 @@ def sup_con_share(own: Tensor, rows: Tensor, latents: Tensor, labels: Tensor, te
 
 
 def vicreg(latents: Tensor, weights: VicReg) -> Tensor:
-    """Return VICReg of ``latents`` [2B, D], not normalised, a scalar (arXiv:2105.04906, eq. 6).
+    """Return VICReg of ``latents`` [2B, D], which are not normalised, as a scalar (arXiv:2105.04906, eq. 6).
 
-    The invariance is eq. 5, a squared distance; algorithm 1 of the paper divides it by D as well.
+    The invariance is eq. 5, a squared distance, which algorithm 1 of the paper divides by D as well.
     """
     first, second = latents.chunk(2)
     invariance = (first - second).square().sum(dim=1).mean()
@@ -91,21 +91,22 @@ def vicreg(latents: Tensor, weights: VicReg) -> Tensor:
 
 
 def _variance(x: Tensor) -> Tensor:
-    """Return the hinge on the standard deviation of each dimension (arXiv:2105.04906, eq. 1), target 1."""
+    """Return the hinge on the standard deviation of each dimension (arXiv:2105.04906, eq. 1), with target 1."""
     return (1 - (x.var(dim=0) + VARIANCE_EPSILON).sqrt()).relu().mean()
 
 
 def _covariance(x: Tensor) -> Tensor:
-    """Return the squares of the covariances of different dimensions, over D (arXiv:2105.04906, eq. 4)."""
+    """Return the squares of the covariances of different dimensions, divided by D (arXiv:2105.04906, eq. 4)."""
     covariance = x.T.cov()
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / x.shape[1]
 
 
 class Loss:
-    """One of the losses, by its name in the configuration (``pretrain.loss``), or of another package.
+    """One of the losses, chosen by its name in the configuration (``pretrain.loss``), or one of another package.
 
-    One's own is made with the ``options`` and called with ``latents`` [R, D] and ``groups`` [R] of a global batch;
-    it returns a scalar. It need not know of ranks: each computes it all, and takes its share of the gradients.
+    A user's own loss is made with the ``options``, called with ``latents`` [R, D] and ``groups`` [R] of a global
+    batch, and returns a scalar. It need not know of ranks, because each computes the whole loss and takes its
+    share of the gradients.
     """
 
     def __init__(
@@ -149,14 +150,14 @@ class Loss:
 
 
 def _similarity_to_others(own: Tensor, rows: Tensor, latents: Tensor, temperature: float) -> Tensor:
-    """Return the cosines over ``temperature`` [r, R], -inf where a view would be compared with itself."""
+    """Return the cosines over ``temperature`` [r, R], with -inf where a view would be compared with itself."""
     similarity = normalize(own, dim=1) @ normalize(latents, dim=1).T / temperature
     views = torch.arange(len(latents), device=rows.device)
     return similarity.masked_fill(rows[:, None] == views, -torch.inf)
 
 
 def _similarity(latents: Tensor) -> Tensor:
-    """Return the cosines [2B, 2B], -inf on the diagonal: a view is not compared with itself."""
+    """Return the cosines [2B, 2B], with -inf on the diagonal because a view is not compared with itself."""
     unit = normalize(latents, dim=1)
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
     return (unit @ unit.T).masked_fill(itself, -torch.inf)
@@ -167,7 +168,10 @@ def _partners(latents: Tensor) -> Tensor:
 
 
 class Diagnostics(NamedTuple):
-    """What tells a collapsed latent space from a healthy one (it does not tell good from better)."""
+    """The diagnostics that tell a collapsed latent space from a healthy one.
+
+    They do not tell a good one from a better one.
+    """
 
     alignment: float
     uniformity: float
@@ -179,10 +183,11 @@ class Diagnostics(NamedTuple):
 def diagnose(latents: Tensor) -> Diagnostics:
     """Return the diagnostics of ``latents`` [2B, D], on the unit sphere.
 
-    alignment: mean squared distance of partners; uniformity: log mean exp(-2 d^2) over the pairs of the
-    first views (both arXiv:2005.10242). spread: sqrt(D) x mean over the dimensions of the standard
-    deviation, 1 if isotropic, 0 if constant. rank: RankMe (arXiv:2210.02885), between 1 and D. top1:
-    fraction of views whose partner is the nearest of all other views.
+    The alignment is the mean squared distance of partners, and the uniformity is log mean exp(-2 d^2) over the
+    pairs of the first views (both arXiv:2005.10242). The spread is sqrt(D) times the mean over the dimensions of
+    the standard deviation, which is 1 for isotropic and 0 for constant latents. The rank is RankMe
+    (arXiv:2210.02885), between 1 and D. ``top1`` is the fraction of views whose partner is the nearest of all
+    other views.
     """
     unit = normalize(latents.detach().double(), dim=1)
     first, second = unit.chunk(2)

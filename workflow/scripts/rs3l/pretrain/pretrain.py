@@ -1,7 +1,7 @@
-"""Contrastive pre-training: a plain loop over views of events, resumable to the bit, on one or more ranks.
+"""Contrastive pre-training as a plain loop over views of events, on one or more ranks and resumable to the bit.
 
-Shapes: B events per step, over all ranks; K slots for their views, R views in one forward pass (the first
-views, then the second, ...; R = 2B for pairs); D latent dimensions.
+Shapes: B events per step, over all ranks; K slots for their views; R views in one forward pass (the first views,
+then the second, ...; R = 2B for pairs); D latent dimensions.
 """
 
 from __future__ import annotations
@@ -46,37 +46,47 @@ from rs3l.training.stop import StopRequest, Timer
 from rs3l.types import Ints
 
 VALIDATION_PAIRS = 2048
-"""Pairs of the validation split that are used, at most."""
+"""This number of pairs of the validation split is used at most."""
 
 LOSS_MARGIN = 0.1
-"""Alarm: a final loss above ln(2B - 1) - this margin is no better than guessing the partner (with more views
-of an event, guessing costs more)."""
+"""A final loss above ln(2B - 1) minus this margin sets off an alarm.
+
+It is no better than guessing the partner (with more views of an event, guessing costs more).
+"""
 
 COLLAPSED_EPOCHS = 0.25
-"""Fraction of the epochs that a latent space must look collapsed for, in a row, to end a training early; not
-before half of the epochs, since it may take a while to unfold."""
+"""A latent space that looks collapsed for this fraction of the epochs in a row ends a training early.
+
+This does not happen before half of the epochs, because a latent space may take a while to unfold.
+"""
 
 SPREAD_ALARM = 0.3
-"""Alarm: sqrt(D) x standard deviation of the latents below this is a collapse to a point."""
+"""A sqrt(D) x standard deviation of the latents below this sets off an alarm.
+
+The latents have then collapsed to a point.
+"""
 
 RANK_ALARM = 3.0
-"""Alarm: RankMe below this is a collapse to a line or plane, for latents of 8 dimensions or more."""
+"""A RankMe below this sets off an alarm, because the latents have collapsed to a line or plane.
+
+This is for latents of 8 dimensions or more.
+"""
 
 RANK_ALARM_FRACTION = 3 / 8
-"""The same for smaller latents, as a fraction of their dimension."""
+"""This is the same alarm for smaller latents, as a fraction of their dimension."""
 
 ALONE = Ranks()
-"""One process on the CPU."""
+"""These ranks are one process on the CPU."""
 
 REPORT_SECONDS = 30
-"""Time between two lines of the log within an epoch."""
+"""The log has a line after this time [s] within an epoch."""
 
 Row = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Running:
-    """How a training is watched and saved: nothing that changes its result."""
+    """The way a training is watched and saved, none of which changes its result."""
 
     checkpoint_minutes: float = 10.0
     live: Live = field(default_factory=NullMetrics)
@@ -97,12 +107,13 @@ def pretrain(
 ) -> None:
     """Pre-train one encoder and write its weights, metrics and provenance.
 
-    ``state`` is a folder for the resumable state, which is deleted in the end. The weights are those of
-    the last epoch: the one-cycle schedule ends at a vanishing learning rate, and the validation loss of
-    every epoch is in the metrics. All ``ranks`` call this; the first writes. Raises :class:`StoppedError`
-    after SIGTERM or SIGINT: the same call goes on, with the result of an uninterrupted one. Raises
+    ``state`` is a folder for the resumable state, which is deleted in the end. The weights are those of the last
+    epoch, because the one-cycle schedule ends at a vanishing learning rate; the validation loss of every epoch is
+    in the metrics. All ``ranks`` call this, and the first one writes. Raises :class:`StoppedError` after SIGTERM
+    or SIGINT, after which the same call goes on and has the result of an uninterrupted one. Raises
     :class:`TrainingError` if the loss is not finite, the batch is too small for the ranks, or the latent space
-    has collapsed; unless ``block.on_collapse`` is ``warn``: then the model and its provenance say ``collapsed``.
+    has collapsed. With ``block.on_collapse`` set to ``warn``, a collapse raises nothing, but the model and its
+    provenance say ``collapsed``.
     """
     preflight(ranks)
     checksum = sha256_of_manifest(manifest)
@@ -120,7 +131,7 @@ def pretrain(
 
 
 def sha256_of_manifest(path: str | Path) -> str:
-    """Return the checksum of the manifest, which holds those of the files."""
+    """Return the checksum of the manifest, which contains those of the files."""
     if not Path(path).is_file():
         raise DataError(f"{path}: no such manifest; make the data set first (rule merge)")
     return sha256(path)
@@ -139,7 +150,7 @@ class Projection(nn.Module):
 
 
 class Trainer:
-    """State of one pre-training; :meth:`run` goes from the last checkpoint to the end."""
+    """The state of one pre-training, which :meth:`run` takes from the last checkpoint to the end."""
 
     def __init__(
         self,
@@ -179,7 +190,7 @@ class Trainer:
 
     @property
     def done(self) -> int:
-        """Steps taken."""
+        """The number of steps taken."""
         return len(self.rows) * self.steps + len(self.losses)
 
     def run(self) -> None:
@@ -299,7 +310,10 @@ class Trainer:
         return {"val_loss": float(np.mean(losses)), **means, **similarities.row()}
 
     def _finite(self, loss: float) -> float:
-        """Return a validation loss; the last step of an epoch can spoil the weights, and no other tells."""
+        """Return a validation loss if it is finite; raises :class:`TrainingError` otherwise.
+
+        The last step of an epoch can spoil the weights, and no other loss shows it.
+        """
         if not math.isfinite(loss):
             raise TrainingError(_not_finite(f"the validation loss is {loss} after epoch {len(self.rows) + 1}"))
         return loss
@@ -313,7 +327,10 @@ class Trainer:
             )
 
     def _save(self) -> None:
-        """Write the state; all ranks call this. A rank's place are its random numbers and those of its feed."""
+        """Write the state, for which all ranks call this.
+
+        A rank's place consists of its random numbers and the place of its feed.
+        """
         self._save_due.restart()
         places = self.ranks.collect({"generator": self._generator, "feed": self.train.state_dict()})
         if not self.ranks.first:
@@ -352,7 +369,7 @@ class Trainer:
         )
 
     def _check_rows(self, state: Mapping[str, Any]) -> int:
-        """Return the steps that a state says were taken, after a look at what says so."""
+        """Return the number of steps that a state says were taken, after checking the entries that say so."""
         rows: Any = state.get("rows")
         losses: Any = state.get("losses")
         lists = isinstance(rows, list) and isinstance(losses, list)
@@ -361,7 +378,7 @@ class Trainer:
         return len(rows) * self.steps + len(losses)
 
     def _take_place(self, places: Sequence[dict[str, Any]]) -> None:
-        """Go to this rank's place; from memory, it is the same for all ranks, whatever their number."""
+        """Go to this rank's place; from memory it is the same for all ranks, whatever their number."""
         place = places[self.ranks.rank % len(places)]
         try:
             self.train.load_state_dict(place["feed"])
@@ -391,7 +408,7 @@ class Trainer:
         )  # fmt: skip
 
     def _speed(self) -> str:
-        """Return the speed; a process that has resumed at the end of an epoch has taken no step yet."""
+        """Return the speed in words; a process that has resumed at the end of an epoch has taken no step yet."""
         rate = self.rate.steps(self.done)
         if rate == 0:
             return "no step since it was resumed"
@@ -400,13 +417,13 @@ class Trainer:
 
 
 class Rate:
-    """Steps per second since this process began, at the step ``first``."""
+    """The steps per second since this process began at the step ``first``."""
 
     def __init__(self, first: int) -> None:
         self.first, self.started = first, time.monotonic()
 
     def steps(self, done: int) -> float:
-        """Return the rate after step ``done``; 0 before the first of this process."""
+        """Return the rate after step ``done``, which is 0 before the first step of this process."""
         return (done - self.first) / max(time.monotonic() - self.started, 1e-9)
 
 
@@ -425,7 +442,7 @@ def refuse_collapse(block: PretrainBlock, row: Row, batch: int) -> None:
 
 
 def judge_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
-    """Return the signs of collapse in an epoch's metrics, with a warning; refuse them, as the block says."""
+    """Return the signs of collapse in an epoch's metrics after a warning, or raise, as the block says."""
     signs = signs_of_collapse(block, row, batch)
     if signs and block.on_collapse == "stop":
         refuse_collapse(block, row, batch)

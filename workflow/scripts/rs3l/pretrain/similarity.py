@@ -1,6 +1,6 @@
-"""Cosines of the latents of views and of classes, for the metrics of pre-training.
+"""Computes cosines of the latents of views and of classes, for the metrics of pre-training.
 
-Without torch: the figures read the names of the columns here.
+This module does not need torch, because the figures read the names of the columns here.
 
 Shapes: B events, D latent dimensions, P processes.
 """
@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 VIEWS = "cosine_views:"
-"""Prefix of a column: mean cosine of the two views of an event, followed by the process."""
+"""A column with this prefix and a process has the mean cosine of the two views of its events."""
 
 MEANS = "cosine_means:"
-"""Prefix of a column: cosine of the mean latents of two processes, followed by both, with a colon between."""
+"""A column with this prefix and two processes, with a colon between, has the cosine of their mean latents."""
 
 
 class Similarities:
-    """Sums over batches of validation pairs; they draw no random numbers."""
+    """Sums over batches of validation pairs, which draw no random numbers."""
 
     def __init__(self, processes: Sequence[str], latent: int) -> None:
         """Start from nothing for latents of ``latent`` dimensions."""
@@ -39,7 +39,7 @@ class Similarities:
         np.add.at(self.sum, process, first + second)
 
     def row(self) -> dict[str, float]:
-        """Return the columns of the metrics; NaN for a process without a pair."""
+        """Return the columns of the metrics, with NaN for a process that has no pair."""
         with np.errstate(invalid="ignore"):
             views = self.cosine / self.pairs
             means = self.sum / np.linalg.norm(self.sum, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Some of the training events: for the ablation of their number."""
+"""Selects some of the training events, for the ablation of their number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rs3l.types import Ints
 
 
 def subset(event_id: Ints, chosen: int | float, seed: int) -> NDArray[np.bool_]:
-    """Return which events [E] are among the ``chosen``: a number of them, or as a float a fraction.
+    """Return which events [E] are among the ``chosen``, a number of them or, as a float, a fraction.
 
     The order in which they are chosen belongs to (seed, event), so that a smaller subset is part of a larger one.
     """

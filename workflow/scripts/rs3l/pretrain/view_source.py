@@ -1,6 +1,7 @@
-"""The views of the events of one split, drawn and augmented: what a batch of pre-training is made of.
+"""Draws and augments the views of the events of one split, of which a batch of pre-training is made.
 
-Shapes: E events of the split, B events of a batch, K slots for their views (-1 in rows: an empty slot), R views.
+Shapes: E events of the split, B events of a batch, K slots for their views (-1 in rows is an empty slot), R
+views.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ ALL = slice(None)
 class ViewSource:
     """The views of the events of one split, for one method.
 
-    rs3l: re-simulations of a hard event, by the policy ``views`` drawn anew each epoch, each rotated
-    independently. jetclr: two augmentations of the nominal jet. All count the events with at least two views,
-    so that the number of steps is the same; jetclr and ``nominal_and_one`` draw from those of them that have a
-    nominal jet.
+    With rs3l they are re-simulations of a hard event, drawn anew each epoch by the policy ``views`` and rotated
+    independently. With jetclr they are two augmentations of the nominal jet. All methods count the events with at
+    least two views, so that the number of steps is the same. Of these, jetclr and ``nominal_and_one`` draw only
+    from those that have a nominal jet.
     """
 
     def __init__(self, block: PretrainBlock, store: JetStore, chosen: int | float | None = None) -> None:
@@ -47,11 +48,11 @@ class ViewSource:
             )
 
     def draw(self, generator: Generator) -> Ints:
-        """Return the rows of the views of each event [K, E], before any augmentation; -1 is an empty slot."""
+        """Return the rows of the views of each event [K, E] before any augmentation, with -1 in an empty slot."""
         return all_views(self.events) if self.block.views == "all" else self.draw_pairs(generator)
 
     def draw_pairs(self, generator: Generator) -> Ints:
-        """Return two rows per event [2, E]; validation compares these even if the policy is ``all``."""
+        """Return two rows per event [2, E], which validation compares even if the policy is ``all``."""
         if self.block.hand_made is not None:
             return np.stack([self.nominal, self.nominal])
         if self.block.views == "nominal_and_one":
@@ -59,7 +60,7 @@ class ViewSource:
         return choose_pairs(self.events, generator)
 
     def views(self, rows: Ints, generator: Generator, part: slice = ALL) -> JetBatch:
-        """Return the views with ``rows`` [K, B], augmented: all R, or those of the events ``part``.
+        """Return the views with ``rows`` [K, B] after augmentation, either all R or those of the events ``part``.
 
         The random numbers are drawn for all slots, so that those of a view do not depend on ``part``.
         """
@@ -79,11 +80,11 @@ class ViewSource:
 
 
 def groups_of(codes: Ints, loss: str) -> Tensor:
-    """Return the event [R] of each view of ``codes`` [K, B] (-1: none), or its process if these are compared."""
+    """Return the event [R] of each view of ``codes`` [K, B] (-1 is none), or its process if these are compared."""
     event = np.broadcast_to(np.arange(codes.shape[1]), codes.shape)
     return torch.from_numpy((codes if loss_kind(loss).compares == "processes" else event)[codes >= 0])
 
 
 def codes(store: JetStore, rows: Ints) -> Ints:
-    """Return the process of the views ``rows`` [K, B], -1 in an empty slot."""
+    """Return the process of the views ``rows`` [K, B], with -1 in an empty slot."""
     return np.where(rows >= 0, store.process[rows], -1)

@@ -1,7 +1,7 @@
-"""Views to compare: re-simulations of a hard event, or two hand-made augmentations of its nominal jet.
+"""Makes the views to compare, as re-simulations of a hard event or two hand-made augmentations of its nominal jet.
 
-Shapes: E events, B jets, N padded candidates. Masks: True = real candidate; masks may have holes.
-Every function draws from the generator that it is given, vectorised over jets.
+Shapes: E events, B jets, N padded candidates. Masks are True for real candidates and may have holes. Every
+function draws from the generator that it is given, vectorised over jets.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from rs3l.types import Ints
 _PT, _DETA, _DPHI, _ENERGY, _CHARGE, _, _D0, _DZ = range(len(RAW))
 
 SPLIT_RANGE = (0.05, 0.95)
-"""Momentum fraction of the first half of a collinear splitting: uniform in between."""
+"""The momentum fraction of the first half of a collinear splitting is uniform in this range."""
 
 JITTER_FLOOR = 0.1
-"""Smallest factor of the pT jitter: pT stays positive."""
+"""This is the smallest factor of the pT jitter, so that pT stays positive."""
 
 
 def torch_generator(seed: int, *words: str | int) -> Generator:
@@ -36,7 +36,7 @@ def torch_generator(seed: int, *words: str | int) -> Generator:
 def epoch_batches(n: int, batch: int, steps: int, generator: Generator) -> Ints:
     """Return ``steps`` batches [steps, min(batch, n)] of indices below ``n``.
 
-    One permutation, repeated as often as needed: all batches are full, and none holds an index twice.
+    They repeat one permutation as often as needed, so that all batches are full and none holds an index twice.
     """
     order = torch.randperm(n, generator=generator).numpy()
     size = min(batch, n)
@@ -44,10 +44,10 @@ def epoch_batches(n: int, batch: int, steps: int, generator: Generator) -> Ints:
 
 
 def buckets(batches: Ints, lengths: Ints, pool: int, generator: Generator) -> Ints:
-    """Return ``batches`` [steps, B] with events of similar ``lengths`` together, in random order.
+    """Return ``batches`` [steps, B] in which events of similar ``lengths`` are together, in random order.
 
-    The events of ``pool`` batches at a time are sorted by length, ties by their order, and cut again.
-    Batches that hold events of earlier ones are left as they are: no batch may hold an event twice.
+    The events of ``pool`` batches at a time are sorted by length, with ties kept in their order, and cut again.
+    Batches that hold events of earlier ones are left as they are, because no batch may hold an event twice.
     """
     result = batches.copy()
     once = min(len(batches), len(lengths) // batches.shape[1])
@@ -59,7 +59,7 @@ def buckets(batches: Ints, lengths: Ints, pool: int, generator: Generator) -> In
 
 
 def choose_pairs(events: EventViews, generator: Generator) -> Ints:
-    """Return two distinct rows per event [2, E], every ordered pair of its views equally likely.
+    """Return two distinct rows per event [2, E], with every ordered pair of its views equally likely.
 
     Every event must have two views or more.
     """
@@ -71,7 +71,7 @@ def choose_pairs(events: EventViews, generator: Generator) -> Ints:
 
 
 def nominal_and_one(events: EventViews, nominal: Ints, generator: Generator) -> Ints:
-    """Return the row ``nominal`` [E] and one other view of each event [2, E], all others equally likely.
+    """Return the row ``nominal`` [E] and one other view of each event [2, E], with all others equally likely.
 
     Every event must have two views or more.
     """
@@ -82,7 +82,7 @@ def nominal_and_one(events: EventViews, nominal: Ints, generator: Generator) -> 
 
 
 def all_views(events: EventViews) -> Ints:
-    """Return the rows of all views of each event [K, E], -1 where an event has fewer than K."""
+    """Return the rows of all views of each event [K, E], with -1 where an event has fewer than K."""
     slot = np.arange(events.count.max(initial=0))[:, None]
     return np.where(slot < events.count, events.start + slot, -1)
 
@@ -90,14 +90,14 @@ def all_views(events: EventViews) -> Ints:
 def rotate(jets: JetBatch, generator: Generator) -> JetBatch:
     """Rotate (deta, dphi) of each jet about its axis by an angle of its own, uniform in the circle.
 
-    The jet's orientation, e.g. that of the b-quark pair, is shared by all showers of a hard event: a
-    shortcut that tells events apart unless every view is rotated independently.
+    All showers of a hard event share the jet's orientation, e.g. that of the b-quark pair, which would be a
+    shortcut to tell events apart if views were not rotated independently.
     """
     return turn(jets, angles(len(jets.mask), generator))
 
 
 def angles(n: int, generator: Generator) -> Tensor:
-    """Return angles [n, 1], uniform in the circle."""
+    """Return angles [n, 1] that are uniform in the circle."""
     return 2 * math.pi * torch.rand(n, 1, generator=generator)
 
 
@@ -112,10 +112,10 @@ def turn(jets: JetBatch, angle: Tensor) -> JetBatch:
 
 
 def hand_made(jets: JetBatch, views: HandMadeViews, detector: Detector, generator: Generator) -> JetBatch:
-    """Return one augmentation of each jet: JetCLR's (arXiv:2108.04253) and five more.
+    """Return one augmentation of each jet, made by JetCLR's steps (arXiv:2108.04253) and five more.
 
-    Soft smearing, displacement smearing, pT jitter, charge flip, drop, collinear splitting, one's own, rotation,
-    in this order. ``jet_pt`` and ``jet_energy`` stay those of the nominal jet. The result has
+    They are soft smearing, displacement smearing, pT jitter, charge flip, drop, collinear splitting, the user's
+    own and rotation, in this order. ``jet_pt`` and ``jet_energy`` stay those of the nominal jet. The result has
     ``views.collinear_splits`` slots more.
     """
     raw, mask = jets.candidates.clone(), jets.mask
@@ -144,7 +144,7 @@ def _smear_angles(raw: Tensor, mask: Tensor, scale: float, generator: Generator)
 
 
 def _smear_displacement(raw: Tensor, column: int, resolution: Resolution, generator: Generator) -> None:
-    """Smear an impact parameter of the charged candidates by the detector's resolution, at eta = 0, once more."""
+    """Smear an impact parameter of the charged candidates once more by the detector's resolution at eta = 0."""
     charged = raw[..., _CHARGE] != 0
     pt = torch.where(charged, raw[..., _PT], torch.inf)
     sigma = torch.hypot(torch.full_like(pt, resolution.constant), resolution.slope / pt**resolution.pt_power)
@@ -152,7 +152,7 @@ def _smear_displacement(raw: Tensor, column: int, resolution: Resolution, genera
 
 
 def _jitter_pt(raw: Tensor, width: float, generator: Generator) -> None:
-    """Scale pT and energy of each candidate alike, by a Gaussian factor about 1."""
+    """Scale pT and energy of each candidate by the same Gaussian factor about 1."""
     factor = 1 + width * torch.randn(raw.shape[:-1], generator=generator)
     factor.clamp_(min=JITTER_FLOOR)
     raw[..., _PT] *= factor
@@ -160,7 +160,7 @@ def _jitter_pt(raw: Tensor, width: float, generator: Generator) -> None:
 
 
 def drop(mask: Tensor, probability: float, generator: Generator) -> Tensor:
-    """Return ``mask`` [B, N] with candidates dropped; a jet that would lose all keeps its hardest."""
+    """Return ``mask`` [B, N] with candidates dropped, where a jet that would lose all keeps its hardest."""
     kept = mask & (torch.rand(mask.shape, generator=generator) >= probability)
     hardest = mask & (mask.cumsum(dim=1) == 1)
     return kept | (hardest & ~kept.any(dim=1, keepdim=True))
@@ -169,8 +169,8 @@ def drop(mask: Tensor, probability: float, generator: Generator) -> Tensor:
 def split_collinear(raw: Tensor, mask: Tensor, splits: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Split ``splits`` candidates of each jet in two; return raw [B, N + splits, 8] and its mask.
 
-    The halves share direction and kind; their pT and energy add up to the parent's. Jets with fewer
-    candidates have all of them split.
+    The halves share direction and kind, and their pT and energy add up to the parent's. All candidates of a jet
+    with fewer are split.
     """
     order = torch.rand(mask.shape, generator=generator).masked_fill_(~mask, -1.0)
     chosen = order.topk(min(splits, mask.shape[1]), dim=1).indices

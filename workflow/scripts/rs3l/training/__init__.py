@@ -1,1 +1,1 @@
-"""What pre-training and fine-tuning share: ranks, precision, checkpoints, stops, live metrics."""
+"""What pre-training and fine-tuning share: ranks, precision, checkpoints, stops and live metrics."""

@@ -1,4 +1,4 @@
-"""The resumable state of a training: a file in a folder that is no output of a rule."""
+"""Keeps the resumable state of a training in a file of a folder that is no output of a rule."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class Checkpoint:
-    """The resumable state of one block on one data set: a file named by the hash of both."""
+    """The resumable state of one block on one data set, in a file named by the hash of both."""
 
     def __init__(self, folder: str | Path, block: PretrainBlock, manifest_sha256: str) -> None:
         text = block.model_dump_json() + manifest_sha256
         self.path = Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
     def save(self, values: Mapping[str, Any]) -> None:
-        """Write the state atomically, its SHA-256 at its end. Raises :class:`StorageError` if the disk is full."""
+        """Write the state and then its SHA-256 atomically; raises :class:`StorageError` if the disk is full."""
         stream = io.BytesIO()
         torch.save(dict(values), stream)
         content = stream.getvalue()
@@ -33,7 +33,7 @@ class Checkpoint:
             temporary.write_bytes(content + hashlib.sha256(content).digest())
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state, or None if there is none; raises :class:`DataError` for one that is not as written."""
+        """Return the state, or None if there is none; raises :class:`DataError` if it is not as it was written."""
         if not self.path.is_file():
             return None
         try:
@@ -46,12 +46,12 @@ class Checkpoint:
             raise self.unusable(error) from None
 
     def unusable(self, error: BaseException) -> DataError:
-        """Return the error of a state that is there and cannot be used."""
+        """Return the error for a state that exists but cannot be used."""
         text = f"no {error}" if isinstance(error, KeyError) else (str(error).splitlines() or [repr(error)])[0]
         return DataError(f"{self.path}: cannot be resumed from ({text}); delete it, and the training begins anew")
 
     def delete(self) -> None:
-        """Remove the state, and its folder if that is empty then."""
+        """Remove the state, and its folder if that is then empty."""
         self.path.unlink(missing_ok=True)
         if self.path.parent.is_dir() and not any(self.path.parent.iterdir()):
             self.path.parent.rmdir()

@@ -1,11 +1,11 @@
-"""The ranks of a training: one process each, joined by torch.distributed.
+"""The ranks of a training, which are one process each and are joined by torch.distributed.
 
-A step has one global batch of views of B events. Every rank draws the random numbers of the whole batch,
-computes the latents of a slice of it, and sees the latents of all: loss and gradients are those of one
-process, up to rounding.
+A step has one global batch of views of B events. Every rank draws the random numbers of the whole batch, computes
+the latents of a slice of it, and sees the latents of all, so that loss and gradients are those of one process up
+to rounding.
 
-Shapes: B events of the global batch, K slots for their views, D latent dimensions. The R views that there are
-(R = KB, if no slot is empty) are numbered slot by slot: of two views, those of event b are rows b and B + b.
+Shapes: B events of the global batch, K slots for their views, D latent dimensions. The R existing views (R = KB
+if no slot is empty) are numbered slot by slot, so that with two views those of event b are rows b and B + b.
 """
 
 from __future__ import annotations
@@ -33,13 +33,19 @@ from rs3l.errors import ConfigError, StoppedError
 from rs3l.types import Ints
 
 PORTS = range(15000, 30000)
-"""Ports of the rendezvous of Slurm tasks, by job number: below those that Linux gives out by itself."""
+"""The rendezvous of Slurm tasks uses one of these ports, chosen by job number.
+
+They are below those that Linux hands out itself.
+"""
 
 CPU = torch.device("cpu")
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of a matrix that each rank has a part of; the gradients of all ranks flow back to the owner."""
+    """Gathers a matrix whose rows are spread over the ranks.
+
+    The gradients of all ranks flow back to the owner of a row.
+    """
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, rows: Tensor, total: int) -> Tensor:
@@ -57,9 +63,9 @@ class _Gather(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class Ranks:
-    """A process among the ``size`` of a training: alone, unless :func:`join` says otherwise.
+    """A process among the ``size`` of a training, which is alone unless :func:`join` says otherwise.
 
-    ``sharing``: ranks that share the threads of one job (see :class:`Place`).
+    ``sharing`` is the number of ranks that share the threads of one job (see :class:`Place`).
     """
 
     rank: int = 0
@@ -83,9 +89,9 @@ class Ranks:
         return torch.from_numpy(number[:, part][present[:, part]]).to(self.device)
 
     def gather(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
-        """Return the latents [R, D] of all ranks from ``own`` [r, D], their ``rows`` [r] of the ``total`` R.
+        """Return the latents [R, D] of all ranks, from ``own`` [r, D] and their ``rows`` [r] of the ``total`` R.
 
-        It is differentiable on every rank.
+        The result is differentiable on every rank.
         """
         if self.size == 1:
             return own
@@ -125,7 +131,7 @@ class Ranks:
             dist.barrier()
 
     def averaging(self, network: nn.Module) -> nn.Module:
-        """Return ``network`` so that its backward pass averages the gradients over the ranks."""
+        """Return ``network`` wrapped so that its backward pass averages the gradients over the ranks."""
         return network if self.size == 1 else DistributedDataParallel(network, forward_sync_buffers=False)
 
     def agree(self, value: int) -> bool:
@@ -138,10 +144,10 @@ class Ranks:
 
 
 class Place(NamedTuple):
-    """Where a launcher put this process: rank, number of ranks, rank on its node.
+    """The place where a launcher put this process, with its rank, the number of ranks, and its rank on the node.
 
-    ``sharing``: ranks that share the threads of one job: torchrun starts all of a node in one job, srun
-    gives each its own.
+    ``sharing`` is the number of ranks that share the threads of one job. It differs from 1 with torchrun, which
+    starts all ranks of a node in one job, whereas srun gives each its own.
     """
 
     rank: int
@@ -153,8 +159,8 @@ class Place(NamedTuple):
 def find_place(environment: Mapping[str, str]) -> Place:
     """Return this process's place from the variables of torchrun or srun; without them it is alone.
 
-    Of Slurm only the variables of a job step count: inside an allocation of several tasks, a plain
-    ``python`` is still one process.
+    Of Slurm only the variables of a job step count, because a plain ``python`` inside an allocation of several
+    tasks is still one process.
     """
 
     def number(name: str) -> int:
@@ -168,10 +174,11 @@ def find_place(environment: Mapping[str, str]) -> Place:
 
 
 def choose_device(name: str | None, local: int, gpus: int = 0, sharing: int = 1) -> torch.device:
-    """Return the device ``name`` (cpu, cuda) of this rank; by default a GPU if it has one.
+    """Return the device ``name`` (cpu, cuda) of this rank, or by default a GPU if it has one.
 
-    ``gpus``: how many the job asked for; ``sharing``: ranks beside each other that need one each. Raises
-    :class:`ConfigError` if GPUs are asked for and fewer are visible, unless ``name`` says that the CPU is meant.
+    ``gpus`` is how many the job asked for, and ``sharing`` is the number of ranks beside each other that need one
+    each. Raises :class:`ConfigError` if GPUs are asked for and fewer are visible, unless ``name`` says that the
+    CPU is meant.
     """
     visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if gpus and name != "cpu" and visible < sharing:
@@ -194,10 +201,10 @@ def choose_device(name: str | None, local: int, gpus: int = 0, sharing: int = 1)
 
 @contextlib.contextmanager
 def join(device: str | None = None, gpus: int = 0) -> Iterator[Ranks]:
-    """Join the ranks of this training, if a launcher started several; yield this process's place.
+    """Join the ranks of this training, if a launcher started several, and yield this process's place.
 
-    ``gpus``: how many the job asked for. Raises :class:`ConfigError` if the GPU asked for, or the node to meet on,
-    cannot be found.
+    ``gpus`` is how many the job asked for. Raises :class:`ConfigError` if the GPU asked for, or the node to meet
+    on, cannot be found.
     """
     place = find_place(os.environ)
     chosen = choose_device(device, place.local, gpus, place.sharing)
@@ -207,14 +214,14 @@ def join(device: str | None = None, gpus: int = 0) -> Iterator[Ranks]:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         meet_in_slurm(os.environ)
     if os.environ["MASTER_ADDR"] in ("127.0.0.1", "localhost") or place.sharing == place.size:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one node: nothing beyond loopback
-    # Its functions take the group of the time of their import as a default argument, and would keep it for ever.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # on a single node, nothing but loopback is used
+    # Its functions take the group at the time of import as a default argument, and would keep it for ever.
     importlib.import_module("torch.distributed.nn.functional")
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, rank=place.rank, world_size=place.size)
     try:
         yield Ranks(place.rank, place.size, chosen, place.sharing)
-    except StoppedError:  # on all ranks, after the same step; its traceback still holds the network
+    except StoppedError:  # all ranks raise it after the same step; its traceback still holds the network
         atexit.register(_leave)
         raise
     dist.barrier()
@@ -222,16 +229,20 @@ def join(device: str | None = None, gpus: int = 0) -> Iterator[Ranks]:
 
 
 def _leave() -> None:
-    """Leave the group and end its threads, which abort a process that ends while one of them drops a tensor.
+    """Leave the group and end its threads, which would abort a process that ends while one of them drops a tensor.
 
-    Not after an error of one rank: its threads may wait for the others, and it should end at once.
+    This is not done after an error of one rank, because its threads may wait for the others and it should end at
+    once.
     """
-    gc.collect()  # a network is in a cycle of references, and holds the group
+    gc.collect()  # a network is in a cycle of references and holds the group
     dist.destroy_process_group()
 
 
 def meet_in_slurm(environment: MutableMapping[str, str]) -> None:
-    """Set where the tasks of a Slurm step meet, unless it is set: the first node, a port by job number."""
+    """Set where the tasks of a Slurm step meet, unless it is set already.
+
+    They meet on the first node, at a port chosen by job number.
+    """
     if "MASTER_ADDR" not in environment:
         environment["MASTER_ADDR"] = _first_address(environment["SLURM_STEP_NODELIST"])
     environment.setdefault("MASTER_PORT", str(PORTS[int(environment["SLURM_JOB_ID"]) % len(PORTS)]))

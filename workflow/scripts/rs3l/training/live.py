@@ -1,7 +1,7 @@
-"""Metrics while a training runs: JSON lines, and events of TensorBoard.
+"""Records metrics while a training runs, as JSON lines and as events of TensorBoard.
 
-Nothing is computed from them: they may be deleted at any time. A training that goes on removes the lines of steps
-that it takes again.
+Nothing is computed from them, so they may be deleted at any time. A training that goes on removes the lines of
+the steps that it takes again.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ STEPS, EPOCHS = "steps.jsonl", "epochs.jsonl"
 
 
 class Live(Protocol):
-    """Takes the metrics of steps and epochs."""
+    """A sink for the metrics of steps and epochs."""
 
     def begin(self, step: int) -> None:
-        """Go on after ``step``: forget what is later."""
+        """Go on after ``step`` and drop what is later."""
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Take the metrics of a step."""
 
     def epoch(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the metrics of an epoch, which ended with ``step``."""
+        """Take the metrics of an epoch that ended with ``step``."""
 
 
 class NullMetrics:
-    """Takes the metrics and keeps none."""
+    """Takes the metrics and keeps none of them."""
 
     def begin(self, step: int) -> None:
         """Do nothing."""
@@ -43,14 +43,14 @@ class NullMetrics:
 
 
 class Folder:
-    """Writes ``steps.jsonl`` and ``epochs.jsonl``, a line as it comes, and events for TensorBoard if asked to."""
+    """Writes ``steps.jsonl`` and ``epochs.jsonl``, each line as it comes, and events for TensorBoard if asked."""
 
     def __init__(self, folder: str | Path, tensorboard: bool = False) -> None:
         self.folder, self.tensorboard = Path(folder), tensorboard
         self._writer: Any = None
 
     def begin(self, step: int) -> None:
-        """Go on after ``step``: forget what is later."""
+        """Go on after ``step`` and drop what is later."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in (STEPS, EPOCHS):
             _cut(self.folder / name, step)
@@ -62,7 +62,7 @@ class Folder:
         self._write(STEPS, "step", step, values)
 
     def epoch(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the metrics of an epoch, which ended with ``step``."""
+        """Take the metrics of an epoch that ended with ``step``."""
         self._write(EPOCHS, "epoch", step, values)
         if self._writer is not None:
             self._writer.flush()
@@ -76,7 +76,7 @@ class Folder:
 
 
 def _cut(path: Path, step: int) -> None:
-    """Keep the lines up to ``step``; one that a killed job has left half-written ends them."""
+    """Keep the lines up to ``step``, or up to one that a killed job has left half-written."""
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:

@@ -1,4 +1,4 @@
-"""Optimizer and learning rate of pre-training."""
+"""The optimizer and the learning rate of pre-training."""
 
 from __future__ import annotations
 

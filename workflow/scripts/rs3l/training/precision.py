@@ -1,4 +1,4 @@
-"""Reduced precision, and whether the hardware has it."""
+"""Reduced precision, and whether the hardware supports it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BF16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Return whether ``device`` computes in bfloat16, not by emulation."""
+    """Return whether ``device`` computes in bfloat16 itself, without emulation."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     units = torch.cpu.get_capabilities()
@@ -21,7 +21,10 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse (:class:`ConfigError`) bf16 on a GPU that has none; on a CPU without, where it works slowly, warn."""
+    """Raise :class:`ConfigError` for bf16 on a GPU that lacks it.
+
+    A CPU that lacks it only gives a warning, because bf16 works there, but slowly.
+    """
     if precision == "float32" or has_bf16(device):
         return
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""What a training finds before it begins: the devices of its ranks, and that they reach each other."""
+"""Checks before a training the devices of its ranks, and that the ranks reach each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GIB = 2**30
 
 
 class Found(NamedTuple):
-    """What one rank has: ``identity`` tells two GPUs of one kind apart."""
+    """What one rank has, where ``identity`` tells two GPUs of one kind apart."""
 
     host: str
     device: str
@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
 
 def look(device: torch.device) -> Found:
-    """Return what this rank has, after a small computation on it."""
+    """Return what this rank has, after a small computation on its device."""
     host = platform.node()
     bf16 = "bf16" if has_bf16(device) else "no bf16"
     if device.type == "cuda":
@@ -68,7 +68,7 @@ def preflight(ranks: Ranks) -> None:
 
 
 def check(found: list[Found]) -> None:
-    """Raise :class:`ConfigError` if these cannot train together."""
+    """Raise :class:`ConfigError` if these ranks cannot train together."""
     kinds = {each.device.partition(":")[0] for each in found}
     if len(kinds) > 1:
         raise ConfigError("some ranks have a GPU and others none; ask for one GPU per rank, or use --device cpu")

@@ -1,4 +1,4 @@
-"""When a training pauses between two steps: on a signal to stop, and when a state is due by the clock."""
+"""When a training pauses between two steps, on a signal to stop or because a state is due by the clock."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from types import FrameType, TracebackType
 from typing import Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""A cancelled job gets the first, Ctrl-C sends the second, a terminal that closes the third."""
+"""A cancelled job gets the first, Ctrl-C sends the second, and a terminal that closes sends the third."""
 
 
 class StopRequest:
-    """Notes a signal to stop, in place of ending at once.
+    """Notes a signal to stop instead of ending at once.
 
-    A second one changes nothing: both Slurm and torchrun send theirs to each rank. Only the main thread of a
-    process gets signals: in any other, nothing is changed.
+    A second signal changes nothing, because both Slurm and torchrun send theirs to each rank. Only the main
+    thread of a process gets signals, so nothing is changed in any other.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class StopRequest:
 
 
 def _hang_up_is_ignored(number: int) -> bool:
-    """Return whether this is SIGHUP and nobody wants to hear of it, as after nohup."""
+    """Return whether this is SIGHUP and the process ignores it, as it does after nohup."""
     return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 class Timer:
-    """Says when ``seconds`` have passed since it last said so."""
+    """Tells when ``seconds`` have passed since the timer was made or last restarted."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

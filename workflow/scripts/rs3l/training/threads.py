@@ -1,4 +1,4 @@
-"""One place that limits the threads of every library that starts its own."""
+"""The one place that limits the threads of every library that starts its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 
 def limit_threads(threads: int) -> None:
-    """Let torch, BLAS, OpenMP and Arrow use ``threads`` threads at most, for the rest of the process."""
+    """Let torch, BLAS, OpenMP and Arrow use at most ``threads`` threads for the rest of the process."""
     torch.set_num_threads(threads)
     threadpool_limits(threads)
     pa.set_cpu_count(threads)
