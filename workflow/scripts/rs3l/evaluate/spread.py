@@ -1,4 +1,4 @@
-"""Measure how runs spread over pre-training seeds and over repeats (draws of labels, starts of classifiers).
+"""Measure how runs spread over pre-training seeds and over repeats (draws of labels and initial weights).
 
 A spread that a single level leaves unknown is borrowed from methods with several levels, or reported as unknown.
 """
