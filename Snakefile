@@ -1,8 +1,8 @@
 """rs3l-campaign: simulate a hard collision once, re-simulate it many times, learn what stays the same.
 
-Stages: hard process -> re-simulation -> merge -> pre-training -> embedding, fine-tuning -> evaluation -> figures ->
-report. Aggregate targets: `snakemake hard`, `resim`, `dataset`, `models`, `evaluation`.
-The target `ablations` is apart: its trainings are no part of the campaign.
+The stages are hard process -> re-simulation -> merge -> pre-training -> embedding, fine-tuning -> evaluation ->
+figures -> report. The aggregate targets are `snakemake hard`, `resim`, `dataset`, `models` and `evaluation`.
+The target `ablations` is separate because its trainings are no part of the campaign.
 """
 
 from snakemake.utils import min_version
@@ -10,14 +10,14 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# A campaign given by --configfile replaces the default one; merged, the two would mix their processes.
+# A campaign given by --configfile replaces the default one, because merging the two would mix their processes.
 if not workflow.overwrite_configfiles:
 
     configfile: f"{workflow.basedir}/config/config.yaml"
 
 
-# For `--sdm apptainer`; docs/environments.md says how to build it. Relative to the working directory: Snakemake refuses
-# an image whose path has a space, whether it is used or not.
+# This image is for `--sdm apptainer`, and docs/environments.md says how to build it. Its path is relative to the
+# working directory because Snakemake refuses an image whose path has a space, whether it is used or not.
 container: "envs/rs3l.sif"
 
 
@@ -38,7 +38,7 @@ report: "workflow/report/overview.rst"
 
 
 rule all:
-    """Everything: the data set, the trained models, the tables, the figures and the report."""
+    """Make everything, which is the data set, the trained models, the tables, the figures and the report."""
     default_target: True
     input:
         dataset_files(),
@@ -49,42 +49,42 @@ rule all:
 
 
 rule hard:
-    """All shards of hard events."""
+    """Make all shards of hard events."""
     input:
         hard_shards,
     localrule: True
 
 
 rule resim:
-    """All jets of all variants."""
+    """Make all jets of all variants."""
     input:
         jet_shards,
     localrule: True
 
 
 rule dataset:
-    """The matched data set."""
+    """Make the matched data set."""
     input:
         dataset_files(),
     localrule: True
 
 
 rule models:
-    """All pre-trained models."""
+    """Make all pre-trained models."""
     input:
         [PATHS.model(run) for run in trained_runs(blocks.runs(CAMPAIGN))],
     localrule: True
 
 
 rule evaluation:
-    """All tables of the evaluation and the summary."""
+    """Make all tables of the evaluation and the summary."""
     input:
         PATHS.summary,
     localrule: True
 
 
 rule ablations:
-    """Everything about the ablations: their models, classifiers and tables."""
+    """Make the models, classifiers and tables of the ablations."""
     input:
         ablation_tables,
     localrule: True

@@ -1,22 +1,22 @@
-"""What is said of jobs that run elsewhere: their resources in a dry run, and what is missing to submit them."""
+"""Messages on jobs that run elsewhere, with their resources in a dry run and what is missing to submit them."""
 
 from rs3l.dry_run import ResourceTable, missing_slurm
 
 
 def jobs_go_elsewhere():
-    """Return whether this dry run is one of jobs for a cluster: for these alone, Snakemake sets `use_threads`."""
+    """Return whether this dry run is one of jobs for a cluster, for which alone Snakemake sets `use_threads`."""
     shown = workflow.output_settings.verbose or workflow.output_settings.printshellcmds
     return workflow.dryrun and workflow.execution_settings.use_threads and not shown
 
 
 def submitted_threads(name):
-    """Return the threads of a rule; None if it has nothing to run."""
+    """Return the threads of a rule, or None if it has nothing to run."""
     found = workflow.get_rule(name)
     return None if found.norun else found.resources["_cores"].value
 
 
 def asks_slurm():
-    """Return whether jobs are submitted to Slurm; in a dry run, whether a profile names its resources."""
+    """Return whether jobs are submitted to Slurm, or in a dry run, whether a profile names its resources."""
     if not workflow.dryrun:
         return type(workflow.executor_settings).__module__ == "snakemake_executor_plugin_slurm"
     named = [*workflow.resource_settings.overwrite_resources.values(), {}]
@@ -24,7 +24,7 @@ def asks_slurm():
 
 
 def slurm_note():
-    """Return what is missing for jobs that go to Slurm; empty if nothing is, or jobs do not go there."""
+    """Return what is missing for jobs that go to Slurm, or an empty text if nothing is or jobs do not go there."""
     return missing_slurm() if asks_slurm() else ""
 
 

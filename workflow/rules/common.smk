@@ -7,8 +7,8 @@ from pathlib import Path
 
 SCRIPTS = (Path(workflow.current_basedir) / ".." / "scripts").resolve()
 
-# The graph of 10^5 jobs is millions of objects, and they live as long as Snakemake: to search them for garbage
-# again and again would take a tenth of the time of planning.
+# The graph of 10^5 jobs has millions of objects, which live as long as Snakemake. Searching them for garbage again
+# and again would take a tenth of the time of planning.
 gc.set_threshold(100_000, 1_000, 1_000)
 
 try:
@@ -46,7 +46,7 @@ PATHS = CampaignPaths(CAMPAIGN.root)
 
 @cache
 def lhe_paths(process):
-    """Return the external files of a process: inputs, and those whose names would be wildcards."""
+    """Return the external files of a process that can be inputs, and those whose names would be wildcards."""
     try:
         files = find_files(process, CAMPAIGN.processes[process].lhe_patterns)
         refuse_replaced(process, PATHS.lhe_index(process), files)
@@ -55,7 +55,7 @@ def lhe_paths(process):
     return split_inputs(files)
 
 
-# As inputs alone they would not be asked for: where the index exists, Snakemake does without them.
+# Inputs alone would not be checked, because Snakemake does without them where the index exists.
 if workflow.is_main_process:
     for name in CAMPAIGN.processes:
         lhe_paths(name)
@@ -70,7 +70,7 @@ wildcard_constraints:
 
 
 def script(name):
-    """Return a script's path: an input of its rule, so that an edit of the script re-runs it."""
+    """Return a script's path, which is an input of its rule, so that an edit of the script re-runs it."""
     return str(SCRIPTS / name)
 
 
@@ -81,9 +81,10 @@ def more(base):
 
 def launcher(wildcards, threads, resources):
     """
-    Return what starts a training: python, torchrun for the ranks of one node, or srun for the tasks of Slurm.
+    Return the command that starts a training.
 
-    Only a profile sets these resources; what a function of params derives from them re-runs nothing.
+    It is python, torchrun for the ranks of one node, or srun for the tasks of Slurm. Only a profile sets these
+    resources, and what a function of params derives from them re-runs nothing.
     """
     if resources.get("mpi"):
         nodes = f"--nodes={resources.nodes} " if resources.get("nodes") else ""
@@ -96,26 +97,34 @@ def launcher(wildcards, threads, resources):
 
 def devices(wildcards, resources):
     """
-    Return what a training must find: the GPUs that its job asks for, as many as the resource `gpu` says.
+    Return the options that say what a training must find: as many GPUs as the resource `gpu` says.
 
-    The resource `device=cpu` says that the CPU is meant all the same, e.g. to try a profile where GPUs are declared only.
+    The resource `device=cpu` says that the CPU is meant all the same, e.g. to try a profile that only declares GPUs.
     """
     gpus = f"--gpus {resources.gpu} " if resources.get("gpu") else ""
     return gpus + (f"--device {shlex.quote(str(resources.device))} " if resources.get("device") else "")
 
 
 def on_collapse(wildcards, threads):
-    """Return what a collapse does. Whoever asks for the threads, too, is no setting to Snakemake: a change re-runs nothing."""
+    """
+    Return what a collapse does.
+
+    Snakemake does not count a function that also asks for the threads as a setting, so a change re-runs nothing.
+    """
     return blocks.on_collapse(CAMPAIGN, wildcards.run)
 
 
 def on_undertrained(wildcards, threads):
-    """Return what an under-trained classifier does; a change re-runs nothing, either."""
+    """Return what an under-trained classifier does; a change re-runs nothing either."""
     return blocks.on_undertrained(CAMPAIGN, wildcards.run)
 
 
 def merge_workers(wildcards, threads, resources):
-    """Return the workers of the merge: processes in its own job, or Slurm jobs as large as it, if a profile asks."""
+    """
+    Return the options for the workers of the merge.
+
+    They are processes in its own job, or Slurm jobs as large as it if a profile asks for them.
+    """
     if resources.get("dask_jobs"):
         return f"--jobs {resources.dask_jobs} --memory {resources.mem_mb} --minutes {resources.runtime}"
     return f"--workers {threads}"
@@ -127,12 +136,12 @@ def lhe_files(wildcards):
 
 
 def lhe_stamps(wildcards):
-    """Return size and time of the other external files of a process."""
+    """Return the size and the time of the other external files of a process."""
     return stamps(lhe_paths(wildcards.process)[1])
 
 
 def lhe_index(wildcards):
-    """Return the index of a process with external files; a process of Pythia has none."""
+    """Return the index of a process with external files, or nothing for a process of Pythia."""
     return PATHS.lhe_index(wildcards.process) if CAMPAIGN.processes[wildcards.process].lhe_patterns else []
 
 
@@ -152,17 +161,21 @@ def together_block(process):
 
 
 def own_variants():
-    """Return the pattern of the variants that have a job of their own; one that nothing matches if none has."""
+    """Return the pattern of the variants that have a job of their own, which matches nothing if none has."""
     return "|".join(blocks.own_variants(CAMPAIGN)) or "(?!)"
 
 
 def shared_jets():
-    """Return the patterns of the jets that one job makes: under all variants that share a shower."""
+    """Return the patterns of the jets that one job makes, under all variants that share a shower."""
     return [PATHS.jets(variant=variant) for variant in blocks.shared_variants(CAMPAIGN)]
 
 
 def hard_shards(wildcards):
-    """Return all shards of hard events. Called where the list is needed: not in each job of a cluster."""
+    """
+    Return all shards of hard events.
+
+    This is a function so that the list is made only where it is needed, and not in each job of a cluster.
+    """
     return [
         PATHS.hard(process, shard_name(shard))
         for process in CAMPAIGN.processes
@@ -186,27 +199,27 @@ def dataset_files():
 
 
 def trained_runs(runs):
-    """Return those of some runs that are pre-trained here: a model that was given needs none."""
+    """Return those of some runs that are pre-trained here; a given model needs no training."""
     return [run for run in runs if blocks.imported_model(CAMPAIGN, run) is None]
 
 
 def model_file(run):
-    """Return the model of a run: pre-trained here, or given by the configuration."""
+    """Return the model of a run, either pre-trained here or given by the configuration."""
     return blocks.imported_model(CAMPAIGN, run) or PATHS.model(run)
 
 
 def finetune_model(wildcards):
-    """Return the model that a task starts from; the baselines start from none."""
+    """Return the model that a task starts from, or nothing for the baselines."""
     return [] if is_baseline(wildcards.run) else model_file(wildcards.run)
 
 
 def downstream(pattern, runs):
-    """Return the files of all tasks and some runs."""
+    """Return the files of all tasks and of some runs."""
     return [pattern(task, run) for task in CAMPAIGN.tasks for run in runs]
 
 
 def qualities(runs):
-    """Return the files of the latent quality of those of some runs that are pre-trained."""
+    """Return the files of the latent quality for those of some runs that are pre-trained."""
     return [PATHS.latent_quality(run) for run in runs if not is_baseline(run)]
 
 
@@ -237,7 +250,7 @@ def figure_options(figure):
 
 
 def figure_params(figure):
-    """Return what a kind of figure depends on besides its inputs: its block, and what its caption quotes."""
+    """Return what a kind of figure depends on besides its inputs, which is its block and what its caption quotes."""
     quoted = {name: QUOTES[name](CAMPAIGN) for name in ("energy", *figure.quotes)}
     return {"block": blocks.figures(CAMPAIGN, of_data=figure.shows_data).as_json(), **quoted}
 

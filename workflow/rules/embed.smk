@@ -3,7 +3,7 @@
 
 rule embed:
     """
-    Latents of the test jets under a pre-trained encoder, and what they know.
+    Compute the latents of the test jets under a pre-trained encoder, and what they know.
 
     Wildcards: run.
     """

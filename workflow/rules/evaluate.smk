@@ -6,7 +6,7 @@ ABLATIONS = blocks.evaluate_ablations(CAMPAIGN)
 
 rule evaluate:
     """
-    Tables of metrics with errors, and the summary, from the scores of the test jets.
+    Make the tables of metrics with errors, and the summary, from the scores of the test jets.
 
     No wildcards.
     """

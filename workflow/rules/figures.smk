@@ -1,6 +1,6 @@
-"""The figures of the report, each as SVG, PNG and CSV of its points; rs3l.figures.registry lists them."""
+"""The figures of the report, which rs3l.figures.registry lists, each as SVG, PNG and CSV of its points."""
 
-for figure in FIGURES.values():  # a rule each: a caption's file cannot depend on a wildcard
+for figure in FIGURES.values():  # each has a rule because the file of a caption cannot depend on a wildcard
 
     rule:
         name:

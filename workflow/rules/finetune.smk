@@ -5,7 +5,7 @@ rule finetune:
     """
     Train and test all classifiers of one task on one pre-training run, or without one.
 
-    Wildcards: task, run (`none`: from scratch, and on a random frozen encoder).
+    Wildcards: task, run (`none` trains from scratch, and on a random frozen encoder).
     """
     input:
         script=script("finetune.py"),

@@ -34,7 +34,7 @@ rule index_lhe:
 
 rule hard_process:
     """
-    Generate one shard of hard events, with the decays of their resonances; or take it from external files.
+    Generate one shard of hard events, with the decays of their resonances, or take it from external files.
 
     Wildcards: process, shard.
     """
@@ -50,7 +50,7 @@ rule hard_process:
     conda:
         "../../envs/generation.yaml"
     threads: 1
-    resources:  # constants: functions would add a third to the time that 10^5 jobs take to plan; profiles make them grow
+    resources:  # constants, because functions would make planning 10^5 jobs a third slower; profiles make them grow
         mem_mb=1000,
         runtime=30,
         disk_mb=200,

@@ -5,7 +5,7 @@ rule merge:
     """
     Zip the variants of every hard event into the data set.
 
-    No wildcards: one job, with Dask workers inside it, or, with the resource `dask_jobs`, as Slurm jobs of their own.
+    No wildcards. One job has Dask workers inside it or, with the resource `dask_jobs`, as Slurm jobs of their own.
     """
     input:
         script=script("merge.py"),

@@ -3,10 +3,10 @@
 
 rule pretrain:
     """
-    Pre-train an encoder: views are re-simulations or hand-made augmentations.
+    Pre-train an encoder on views that are re-simulations or hand-made augmentations.
 
     Wildcards: run (<method>_s<seed>). Checkpoints live in a folder that is no output of this rule, so that a
-    failed or cancelled job resumes from them. The resources `tasks`, `gpu` and `device`, set by a profile, give the ranks.
+    failed or cancelled job resumes from them. A profile sets the ranks by the resources `tasks`, `gpu` and `device`.
     """
     input:
         script=script("pretrain.py"),

@@ -3,7 +3,7 @@
 
 rule report:
     """
-    One HTML file that works offline, and a summary in Markdown.
+    Write one HTML file that works offline, and a summary in Markdown.
 
     No wildcards.
     """

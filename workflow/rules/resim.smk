@@ -1,4 +1,4 @@
-"""Re-simulation, one job per shard and variant; or per shard, for variants that share a shower."""
+"""Re-simulation, with one job per shard and variant, or one per shard for variants that share a shower."""
 
 
 rule resimulate:
@@ -21,7 +21,7 @@ rule resimulate:
     conda:
         "../../envs/generation.yaml"
     threads: 1
-    resources:  # constants: functions would add a third to the time that 10^5 jobs take to plan; profiles make them grow
+    resources:  # constants, because functions would make planning 10^5 jobs a third slower; profiles make them grow
         mem_mb=1500,
         runtime=120,
         disk_mb=500,
@@ -38,7 +38,7 @@ if CAMPAIGN.share_shower:
 
     rule resimulate_together:
         """
-        Shower the hard events of one shard once; hadronise, detect and cluster them under several variants.
+        Shower the hard events of one shard once, then hadronise, detect and cluster them under several variants.
 
         Wildcards: process, shard.
         """

@@ -1,1 +1,1 @@
-"""Evaluation: metrics with bootstrap errors, robustness, tables and the summary."""
+"""The evaluation computes metrics with bootstrap errors, the robustness, the tables and the summary."""

@@ -1,8 +1,8 @@
 """Bootstrap over hard events, and the errors of means over runs.
 
-The views of one hard event are drawn together: they share its kinematics, so that they are no independent
-statistics. All methods of a task are scored under the same replicas, so that the error of a difference is
-that of paired samples.
+The views of one hard event are drawn together because they share its kinematics and are therefore no independent
+statistics. All methods of a task are scored under the same replicas, so that the error of a difference is that of
+paired samples.
 """
 
 from __future__ import annotations
@@ -34,15 +34,18 @@ from rs3l.seeds import keyed_hash
 from rs3l.types import Floats64
 
 _BLOCK = 200_000
-"""Weights (replicas x jets) that are worked on at a time, at least one replica: they should stay in the cache."""
+"""Weights (replicas x jets) that are worked on at a time, so that they stay in the cache.
+
+A block has at least one replica.
+"""
 
 
 def replicas(is_signal: NDArray[np.bool_], number: int, seed: int, task: str) -> NDArray[np.int32]:
     """Return how often each hard event is in each replica, [number + 1, E].
 
-    ``is_signal``: [E], one entry per hard event, ordered by event_id. Row 0 is the sample itself (ones).
-    Signal and background are drawn apart, each as often as it has events (a stratified bootstrap). The
-    random numbers belong to (seed, task), and to nothing else.
+    ``is_signal`` [E] has one entry per hard event, ordered by event_id. Row 0 is the sample itself (all ones).
+    Signal and background are drawn separately, each as often as it has events (a stratified bootstrap). The random
+    numbers depend on (seed, task) and on nothing else.
     """
     rng = np.random.default_rng(keyed_hash(seed, "bootstrap", task))
     counts = np.ones((number + 1, len(is_signal)), dtype=np.int32)
@@ -55,10 +58,10 @@ def replicas(is_signal: NDArray[np.bool_], number: int, seed: int, task: str) ->
 
 
 def drawn(counts: NDArray[np.integer], events: NDArray[np.intp]) -> NDArray[np.integer]:
-    """Return the columns of ``counts`` [R, E] of some ``events`` [N], one per jet, as [R, N].
+    """Return the columns of ``counts`` [R, E] that belong to the ``events`` [N], one per jet, as [R, N].
 
-    Not ``counts[:, events]``: NumPy would lay the replicas of a jet side by side, and what follows goes through
-    the jets of a replica: several times slower then.
+    This does not use ``counts[:, events]``, because NumPy would then store the replicas of a jet side by side. The
+    code that follows goes through the jets of one replica and would be several times slower.
     """
     return np.take(counts, events, axis=1)
 
@@ -72,7 +75,7 @@ def blocks(samples: Sequence[NDArray[np.integer]]) -> Iterator[list[Floats64]]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over runs and its errors; see :func:`combine`."""
+    """A mean over runs with its errors, as :func:`combine` defines them."""
 
     value: float
     std: float
@@ -86,20 +89,23 @@ class Estimate:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every term of the error is known, be it borrowed."""
+        """Return whether every term of the error is known, be it measured or borrowed."""
         return UNKNOWN not in (self.seed_spread, self.repeat_spread)
 
     def half_width(self, probability: float) -> float:
-        """Return half of the central interval of this ``probability`` by Student's t; NaN if a term is unknown."""
+        """Return half of the central interval of this ``probability`` by Student's t.
+
+        It is NaN if a term of the error is unknown.
+        """
         return self.error * student.quantile(probability, self.dof) if self.is_complete else math.nan
 
     def interval(self, probability: float) -> tuple[float, float]:
-        """Return the central interval of this ``probability``; NaN if a term of the error is unknown."""
+        """Return the central interval of this ``probability``, or NaN if a term of the error is unknown."""
         half = self.half_width(probability)
         return self.value - half, self.value + half
 
     def exponential(self) -> Estimate:
-        """Return the estimate of exp(x) from that of x, errors to first order."""
+        """Return the estimate of exp(x) from that of x, with the errors propagated to first order."""
         value = math.exp(self.value)
         errors = {name: value * getattr(self, name) for name in ("std", "run_error", "bootstrap", "error")}
         return replace(self, value=value, **errors)
@@ -108,26 +114,26 @@ class Estimate:
 def combine(values: Floats64, runs: Runs, lent: Lent = NOTHING) -> Estimate:
     """Return the mean over runs, and its error.
 
-    ``values`` [n, R + 1]: one row per run, column 0 the test sample, the others its replicas; ``runs``:
-    pre-training seed and repeat (draw of labels and initialisation) of each run.
+    ``values`` [n, R + 1] has one row per run; column 0 is the test sample, and the others are its replicas.
+    ``runs`` gives the pre-training seed and the repeat (draw of labels and initialisation) of each run.
 
-    - ``std``: sample standard deviation over all runs (0 for one run).
-    - ``run_error``: error of the mean from the finite number of runs. Runs that share a seed or a draw of
-      labels are not independent, hence not std / sqrt(n) but
-      sqrt(var(means per repeat) / #repeats + var(means per seed) / #seeds): the sum counts the residual
-      of a crossed design twice and is conservative. One level has no variance: that of other methods, ``lent``,
-      stands in; without it the term is left out, and ``seed_spread`` or ``repeat_spread`` says ``unknown``.
-    - ``bootstrap``: standard deviation of the mean over the replicas of the test sample.
-    - ``error``: sqrt(run_error^2 + bootstrap^2). The spread of runs is measured on one test sample, so that
-      the two do not overlap. What simulation and configuration could do wrong is not in it.
-    - ``dof``: degrees of freedom of ``error``, after Welch and Satterthwaite.
+    - ``std`` is the sample standard deviation over all runs (0 for one run).
+    - ``run_error`` is the error of the mean that comes from the finite number of runs. It is not std / sqrt(n),
+      because runs that share a seed or a draw of labels are not independent, but sqrt(var(means per repeat) /
+      #repeats + var(means per seed) / #seeds). This sum counts the residual of a crossed design twice and is
+      therefore conservative. A single level has no variance, so the variance ``lent`` by other methods stands in
+      for it. Where nothing is lent, the term is left out and ``seed_spread`` or ``repeat_spread`` is ``unknown``.
+    - ``bootstrap`` is the standard deviation of the mean over the replicas of the test sample.
+    - ``error`` is sqrt(run_error^2 + bootstrap^2). The two terms do not overlap because the spread of runs is
+      measured on one test sample. Errors of the simulation or of the configuration are not included.
+    - ``dof`` is the number of degrees of freedom of ``error``, after Welch and Satterthwaite.
     """
     sample = values[:, 0]
     return _estimate(values.mean(axis=0), _spread(sample), terms(sample, runs, lent), len(sample))
 
 
 def combine_all(values: Mapping[Group, tuple[Floats64, Runs]]) -> dict[Group, Estimate]:
-    """Return :func:`combine` of the values [n, R + 1] of many groups, which lend each other what one lacks."""
+    """Return :func:`combine` of the values [n, R + 1] of many groups, which lend each other missing variances."""
     lent = lending({group: (each[:, 0], runs) for group, (each, runs) in values.items()})
     return {group: combine(each, runs, lent[group]) for group, (each, runs) in values.items()}
 
@@ -141,11 +147,11 @@ def combine_difference(
 ) -> Estimate:
     """Return mean(first) - mean(second), paired over test events and over repeats.
 
-    ``first``, ``second`` [n, R + 1] as in :func:`combine`, ``*_runs``: their runs, ``lent``: what each may borrow.
-    Both methods see the same labels in the same repeat, so that the variance of the repeats is taken of the
-    differences per repeat (if both have the same repeats, and several; of each alone otherwise); seeds are
-    independent. ``std`` is that of the differences per repeat. The spread of one kind of runs is unknown if it is
-    that of one of the two.
+    ``first`` and ``second`` [n, R + 1] are as in :func:`combine`, ``*_runs`` are their runs, and ``lent`` is what
+    each may borrow. Both methods see the same labels in the same repeat. The variance of the repeats is therefore
+    taken of the differences per repeat if both methods have the same repeats, and several of them; otherwise it is
+    taken of each method alone. The seeds are independent. ``std`` is that of the differences per repeat. The
+    spread of one kind of runs is unknown if it is unknown for either method.
     """
     a, b = first[:, 0], second[:, 0]
     seeds_a, repeats_a = terms(a, first_runs, lent[0])
@@ -162,7 +168,7 @@ def combine_difference(
 
 
 def _estimate(mean: Floats64, std: float, parts: Sequence[Term], n_runs: int, n_seed_terms: int = 1) -> Estimate:
-    """Return the estimate from the terms of the runs, those of the seeds first."""
+    """Return the estimate from the terms of the runs, of which those of the seeds come first."""
     bootstrap = _spread(mean[1:])
     run_variance = sum(part.variance for part in parts)
     known = [(part.variance, part.dof) for part in parts]

@@ -1,6 +1,6 @@
-"""Whether the output of a classifier is a probability, for as many signal as background jets.
+"""Test whether the output of a classifier is a probability, for equal amounts of signal and background.
 
-N: nominal test jets. R: replicas. B: bins of the output.
+In the shapes, N counts the nominal test jets, R the replicas, and B the bins of the output.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rs3l.evaluate.tables import Row, TaskMetrics, auc_columns, estimate_columns
 from rs3l.types import Floats64
 
 BINS = 10
-"""Bins of equal width of the expected calibration error."""
+"""The expected calibration error is computed in this many bins of equal width."""
 
 
 def calibration_table(results: Iterable[TaskMetrics], counts: Mapping[str, NDArray[np.integer]]) -> pd.DataFrame:
-    """Return ``calibration.csv``: a line per group and quantity, ``brier`` or ``calibration_error``."""
+    """Return ``calibration.csv``, with a line per group and quantity (``brier`` or ``calibration_error``)."""
     rows: list[Row] = []
     functions = {"brier": brier, "calibration_error": calibration_error}
     for result in results:
@@ -46,7 +46,10 @@ def calibration_table(results: Iterable[TaskMetrics], counts: Mapping[str, NDArr
 
 
 def balanced(counts: NDArray[np.integer], is_signal: NDArray[np.bool_]) -> Floats64:
-    """Return the weight of each jet in each replica [R, N], 1/2 for each class together; usable replicas alone."""
+    """Return the weight of each jet in each usable replica, [R, N], such that each class sums to 1/2.
+
+    A replica is usable if it has jets of both classes; the others are left out.
+    """
     usable = counts[:, is_signal].any(axis=1) & counts[:, ~is_signal].any(axis=1)
     weight = counts[usable].astype(np.float64)
     for chosen in (is_signal, ~is_signal):
@@ -60,7 +63,7 @@ def brier(output: Floats64, is_signal: NDArray[np.bool_], weight: Floats64) -> F
 
 
 def calibration_error(output: Floats64, is_signal: NDArray[np.bool_], weight: Floats64) -> Floats64:
-    """Return the mean over the jets of |fraction of signal - mean output| of their bin [R]."""
+    """Return the mean over the jets of abs(fraction of signal - mean output) in their bin, [R]."""
     bins = np.minimum((output * BINS).astype(np.int64), BINS - 1)
     excess = np.zeros((len(output), BINS))
     excess[np.arange(len(output)), bins] = is_signal - output

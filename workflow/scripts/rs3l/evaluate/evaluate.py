@@ -1,4 +1,4 @@
-"""From predictions and histories to the tables of the evaluation and the summary."""
+"""Turn predictions and histories into the tables of the evaluation and the summary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rs3l.evaluate.summary import summarise
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The tables, by name, and the summary."""
+    """The tables by name, and the summary."""
 
     tables: dict[str, pd.DataFrame]
     summary: dict[str, Any]
@@ -38,10 +38,10 @@ def evaluate(
 ) -> Evaluation:
     """Return all tables and the summary of a campaign.
 
-    ``predictions`` and ``histories`` lie in ``{task}/{run}/``, one each per task and run of the block; they
-    hold the test split only; ``qualities`` in ``{run}/``, one per pre-trained run, or none at all. Raises
+    ``predictions`` and ``histories`` lie in ``{task}/{run}/``, one of each per task and run of the block, and hold
+    the test split only. ``qualities`` lie in ``{run}/``, one per pre-trained run, or there are none at all. Raises
     :class:`DataError` if a file is missing or does not fit, and :class:`~rs3l.errors.TrainingError` if a
-    classifier was best in its last epoch and its history does not say so. What a history says to have failed is
+    classifier was best in its last epoch and its history does not say so. Whatever a history reports as failed is
     marked in every table (:func:`rs3l.evaluate.marks.marked`).
     """
     training = tables.training_table(histories)
@@ -62,7 +62,7 @@ def evaluate(
 
 
 def _made(table: TableKind, known: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a table: its function gets what its parameters name."""
+    """Return a table, whose function receives the results that its parameters name."""
     module, function = table.function.split(".")
     make = cast(Callable[..., pd.DataFrame], getattr(importlib.import_module(f"rs3l.evaluate.{module}"), function))
     return make(**{name: known[name] for name in inspect.signature(make).parameters})

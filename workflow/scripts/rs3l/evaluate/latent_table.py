@@ -1,4 +1,4 @@
-"""The table of what frozen encoders know, from one file per pre-training run."""
+"""The table of what frozen encoders know, made from one file per pre-training run."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _KEY = ["method", "space", "quantity", "subject"]
 
 
 def latents_table(qualities: Sequence[str | Path], block: EvaluateBlock) -> pd.DataFrame:
-    """Return ``latents.csv``: a line per method, space (h, z), quantity and subject, averaged over the runs.
+    """Return ``latents.csv``, with a line per method, space (h, z), quantity and subject, averaged over the runs.
 
-    ``n``: test jets, or events among which one is looked for; ``classes``: of a probe, or candidates of a
-    retrieval. ``seen``: the pre-training had the variant of a retrieval as view. Raises :class:`DataError` if a
-    run is missing; without any file the table is empty.
+    ``n`` is the number of test jets, or of the events among which one is looked for. ``classes`` is the number of
+    classes of a probe, or of candidates of a retrieval. ``seen`` says whether the pre-training had the variant of
+    a retrieval as a view. Raises :class:`DataError` if a run is missing; without any file the table is empty.
     """
     if not qualities:
         return pd.DataFrame(columns=[*_KEY, "use", "seen", *ESTIMATE_COLUMNS, "n", "classes"])
@@ -40,7 +40,10 @@ def latents_table(qualities: Sequence[str | Path], block: EvaluateBlock) -> pd.D
 
 
 def _estimates(found: Mapping[Any, pd.DataFrame]) -> dict[Any, Estimate]:
-    """Return the means over the pre-trainings; those of one space, quantity and subject lend each other."""
+    """Return the means over the pre-trainings.
+
+    The estimates of one space, quantity and subject lend each other the variances that they lack.
+    """
     result: dict[Any, Estimate] = {}
     for about in dict.fromkeys(key[1:] for key in found):
         values: dict[Group, tuple[Floats64, Runs]] = {}

@@ -1,7 +1,8 @@
-"""Robustness at equal performance: a tagger that knows less is more stable, so compare those that know as much.
+"""Compare the robustness of methods at equal performance.
 
-The first method is taken at the number of labels at which it is as good as a supervised network is with the most;
-then both are shown another simulation.
+A tagger that knows less is more stable, so only taggers that know equally much are compared. The first method is
+taken at the number of labels at which it is as good as a supervised network is with the most labels; then both are
+shown another simulation.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ _COLUMNS = [
 def matched_table(
     results: Iterable[TaskMetrics], counts: Mapping[str, Counts], block: EvaluateBlock
 ) -> pd.DataFrame:
-    """Return ``matched.csv``: Wasserstein distance of the output between the nominal and every other variant.
+    """Return ``matched.csv``, the Wasserstein distances of the output between the nominal and every other variant.
 
-    A line per task, mode of the first method, reference, variant and class. ``labels``: those at which the first
-    method's rejection (at the headline efficiency) is nearest, in its logarithm, to that of the reference with the
-    most labels. ``value``, ``reference_value``: the distances; ``difference``: the first minus the second, paired
-    over test events and repeats (:func:`rs3l.evaluate.bootstrap.combine_difference`).
+    It has a line per task, mode of the first method, reference, variant and class. ``labels`` is the number of
+    labels at which the first method's rejection (at the headline efficiency) is nearest, in its logarithm, to that
+    of the reference with the most labels. ``value`` and ``reference_value`` are the two distances. ``difference``
+    is the first minus the second, paired over test events and repeats
+    (:func:`rs3l.evaluate.bootstrap.combine_difference`).
     """
     rows: list[Row] = []
     for result in results:
@@ -55,7 +57,7 @@ def matched_table(
 
 
 def _pairs(result: TaskMetrics, block: EvaluateBlock) -> Iterator[tuple[Group, Group]]:
-    """Yield the groups of the first method, and of the references with the most labels, that are equally good."""
+    """Yield the groups of the first method, each with the equally good reference with the most labels."""
     groups = result.scores.groups()
     k = _metric(result, block)
     for mode, reference in itertools.product(SUBJECT_MODES, matched_references(block.runs, block.subject)):

@@ -1,9 +1,9 @@
 """Area under the ROC curve and background rejection, of many bootstrap replicas at once.
 
-A replica is a weight per jet: how often its hard event was drawn, times the jet's own weight if asked for.
-The scores are sorted once; each replica then costs cumulative sums.
+A replica gives each jet a weight, which says how often its hard event was drawn, times the jet's own weight if
+asked for. The scores are sorted once, so that each replica then costs only cumulative sums.
 
-N: jets. R: replicas. G: distinct scores. K: signal efficiencies.
+In the shapes, N counts the jets, R the replicas, G the distinct scores, and K the signal efficiencies.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from rs3l.evaluate.bootstrap import blocks
 from rs3l.types import Floats64
 
 _TOLERANCE = 1e-12
-"""Rounding of the cumulative sums: an efficiency reached to this precision is reached."""
+"""Cumulative sums are rounded, so that an efficiency reached to this precision counts as reached."""
 
 
 @dataclass(frozen=True)
 class Curves:
     """ROC curves of R replicas, from (0, 0) to (1, 1), with one point per distinct score.
 
-    ``signal``, ``background``: [R, G + 1], the fractions of the weight with at least that score. Jets of
-    one score enter together, so that a straight line between two points accepts a fraction of the tie.
+    ``signal`` and ``background`` [R, G + 1] are the fractions of the weight with at least that score. Jets of one
+    score enter together, so that a straight line between two points accepts a fraction of the tie.
     """
 
     signal: Floats64
@@ -43,7 +43,10 @@ class Ranking:
     background_above: NDArray[np.intp]
 
     def curves(self, weight: Floats64) -> Curves:
-        """Return the curves under ``weight`` [R, N]; :class:`DataError` if a class has none in a replica."""
+        """Return the curves under ``weight`` [R, N].
+
+        Raises :class:`DataError` if a class has no weight in a replica.
+        """
         return Curves(
             signal=_fractions(weight, self.signal, self.signal_above, "signal"),
             background=_fractions(weight, self.background, self.background_above, "background"),
@@ -51,7 +54,10 @@ class Ranking:
 
 
 def ranking(score: NDArray[np.floating], is_signal: NDArray[np.bool_]) -> Ranking:
-    """Return the ranking by ``score`` [N] (higher = more signal-like); :class:`DataError` if one is not finite."""
+    """Return the ranking by ``score`` [N], where a higher score is more signal-like.
+
+    Raises :class:`DataError` if a score is not finite.
+    """
     if not np.isfinite(score).all():
         raise DataError("a score is not finite: the classifier diverged; repeat its training")
     order = np.argsort(-score, kind="stable")
@@ -62,7 +68,7 @@ def ranking(score: NDArray[np.floating], is_signal: NDArray[np.bool_]) -> Rankin
 
 
 def _fractions(weight: Floats64, members: NDArray[np.intp], above: NDArray[np.intp], name: str) -> Floats64:
-    """Return the fraction of the weight of the first ``above`` of the jets ``members``."""
+    """Return the fraction of the weight that the first ``above`` of the jets ``members`` have."""
     total = np.zeros((len(weight), len(members) + 1))
     np.cumsum(np.take(weight, members, axis=1), axis=1, out=total[:, 1:])
     if not (total[:, -1] > 0).all():
@@ -72,9 +78,10 @@ def _fractions(weight: Floats64, members: NDArray[np.intp], above: NDArray[np.in
 
 
 def auc(roc: Curves) -> Floats64:
-    """Return the area under each curve [R]: P(signal above background) + P(tie) / 2.
+    """Return the area under each curve [R], which is P(signal above background) + P(tie) / 2.
 
-    The trapezoids sum_i (b_i - b_{i-1}) (s_i + s_{i-1}) / 2, multiplied out (the diagonal terms telescope).
+    It is the sum of the trapezoids, sum_i (b_i - b_{i-1}) (s_i + s_{i-1}) / 2, multiplied out (the diagonal terms
+    telescope).
     """
     above = np.einsum("rg,rg->r", roc.background[:, 1:], roc.signal[:, :-1])
     below = np.einsum("rg,rg->r", roc.background[:, :-1], roc.signal[:, 1:])
@@ -84,7 +91,8 @@ def auc(roc: Curves) -> Floats64:
 def background_efficiency(roc: Curves, efficiency: Floats64) -> Floats64:
     """Return the false-positive rate [R, K] at each signal ``efficiency`` [K] (0 < efficiency <= 1).
 
-    Taken at the highest threshold that reaches the efficiency; inside a tie, by linear interpolation.
+    The rate is taken at the highest threshold that reaches the efficiency, and by linear interpolation inside a
+    tie.
     """
     result = np.empty((len(roc.signal), len(efficiency)))
     for row, (signal, background) in enumerate(zip(roc.signal, roc.background, strict=True)):
@@ -98,11 +106,12 @@ def background_efficiency(roc: Curves, efficiency: Floats64) -> Floats64:
 def rejection(false_positive_rate: Floats64, n_background: int) -> tuple[Floats64, NDArray[np.bool_]]:
     """Return the background rejection [R + 1, K] of the sample and its replicas, and where it is a lower limit.
 
-    1 / FPR is too large on average where few jets pass, even infinite. With k of n jets passing, of which f come
-    together (the views of an event; one, of jets that are independent), it is (n + f / 2) / (k + f / 2): the
-    mean of its logarithm is that of the true rejection to first order in f / k (Haldane, Ann. Hum. Genet. 20
-    (1956) 309; Anscombe, Biometrika 43 (1956) 461). With fewer than one background jet of average weight passing
-    it is only a lower limit, and below f / 2 jets f / 2 are counted: the rejection is then about n / f.
+    1 / FPR is too large on average where few jets pass, and can even be infinite. Let k of n jets pass, of which f
+    come together (the views of one event; f = 1 if the jets are independent). The rejection is then (n + f / 2) /
+    (k + f / 2), because the mean of its logarithm is that of the true rejection to first order in f / k (Haldane,
+    Ann. Hum. Genet. 20 (1956) 309; Anscombe, Biometrika 43 (1956) 461). If fewer than one background jet of
+    average weight passes, the rejection is only a lower limit. If fewer than f / 2 jets pass, they count as f / 2,
+    and the rejection is then about n / f.
     """
     passing = false_positive_rate * n_background
     half = 0.5 * together(passing)
@@ -111,9 +120,10 @@ def rejection(false_positive_rate: Floats64, n_background: int) -> tuple[Floats6
 
 
 def together(passing: Floats64) -> Floats64:
-    """Return how many of the ``passing`` jets [R + 1, K] come together [K]: their variance over their number.
+    """Return how many of the ``passing`` jets [R + 1, K] come together, [K].
 
-    The variance is that over the replicas, entries 1 and up; at least one jet comes at a time.
+    This is their variance over their number, where the variance is that over the replicas (entries 1 and up). At
+    least one jet comes at a time.
     """
     if len(passing) < 3:
         return np.ones(passing.shape[1])
@@ -130,7 +140,8 @@ def auc_and_background_efficiency(
 ) -> tuple[Floats64, Floats64]:
     """Return AUC [R] and FPR [R, K] at each signal ``efficiency`` [K], in bounded memory.
 
-    ``counts`` [R, N]: how often each jet is in each replica; ``weight`` [N]: cross-section weights.
+    ``counts`` [R, N] says how often each jet is in each replica, and ``weight`` [N] holds the cross-section
+    weights.
     """
     ranked = ranking(score, is_signal)
     areas, rates = [], []

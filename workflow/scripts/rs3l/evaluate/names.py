@@ -1,8 +1,8 @@
-"""Names of the methods, for tables and figures: each is (pre-training method, mode of the classifier).
+"""Names of the methods for tables and figures; each is a pair (pre-training method, mode of the classifier).
 
-They come from the campaign: its first method is the subject, which is compared with all others; the other methods
-are its peers, the runs ``none`` and ``none_<method>_s0`` the baselines. Each list is made from the names of the
-runs of a block, in their order.
+The names come from the campaign. Its first method is the subject, which is compared with all others. The other
+methods are its peers, and the runs ``none`` and ``none_<method>_s0`` are the baselines. Each list is made from the
+names of the runs of a block, in their order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PRETRAINED = ("probe_h", "probe_z", "tuned")
 _SUPERVISED = ("scratch", "scratch_views", "random")
 
 SUBJECT_MODES = ("probe_h", "tuned", "tuned_views")
-"""Modes of the subject (the campaign's first method) that are compared with all others."""
+"""The subject (the campaign's first method) is compared with all others in these modes."""
 
 _METHODS = {"rs3l": "RS3L", "jetclr": "JetCLR+", "supcon": "SupCon"}
 
@@ -40,7 +40,10 @@ def method_label(method: Method) -> str:
 
 
 def short_label(method: str) -> str:
-    """Return the name of a pre-training method for people: as the campaign writes it, but of known ones."""
+    """Return the name of a pre-training method for people.
+
+    It is the name that the campaign uses, except for a few known methods.
+    """
     return _METHODS.get(method, method)
 
 
@@ -56,7 +59,7 @@ def methods_text(config: Campaign) -> str:
 
 
 def _about(settings: Pretrain, base: Pretrain) -> str:
-    """Return the views of a method, and its loss and its network where they are not those of the campaign."""
+    """Return the views of a method, and its loss and network where they differ from those of the campaign."""
     if settings.model is not None:
         return "a finished model, used as it is"
     hand_made = settings.views == "hand_made"
@@ -67,7 +70,7 @@ def _about(settings: Pretrain, base: Pretrain) -> str:
 
 
 def losses_text(config: Campaign) -> str:
-    """Return the losses of the methods that are pre-trained here, for a caption; one if all have the same."""
+    """Return the losses of the methods that are pre-trained here, for a caption; equal losses are given once."""
     found: dict[str, list[str]] = {}
     for name, settings in methods.methods(config).items():
         if settings.model is None:
@@ -84,7 +87,10 @@ def _loss(settings: Pretrain) -> str:
 
 
 def method_of(run: str) -> str:
-    """Return the method of a run: without its seed. ``none`` and ``none_<method>`` are without pre-training."""
+    """Return the method of a run, which is its name without the seed.
+
+    ``none`` and ``none_<method>`` are the methods without pre-training.
+    """
     return Run.parse(run).method
 
 
@@ -94,12 +100,12 @@ def methods_of(runs: Iterable[str]) -> list[str]:
 
 
 def baselines_of(runs: Iterable[str]) -> list[str]:
-    """Return what some runs have without pre-training: ``none``, and ``none_<method>`` for other networks."""
+    """Return the methods without pre-training, which are ``none`` and ``none_<method>`` for other networks."""
     return list(dict.fromkeys(method_of(run) for run in runs if is_baseline(run)))
 
 
 def baseline_of(method: str, baselines: Collection[str]) -> str:
-    """Return that of the ``baselines`` which has the networks of a method."""
+    """Return the one of the ``baselines`` that has the networks of a method."""
     own = f"{BASELINE}_{method}"
     return own if own in baselines else BASELINE
 
@@ -107,7 +113,8 @@ def baseline_of(method: str, baselines: Collection[str]) -> str:
 def peer_of(block: EvaluateBlock) -> str | None:
     """Return the method that the subject is compared with in words, or None if there is no other.
 
-    The first one with the other kind of views (hand-made ones for re-simulations, and the reverse), or the second.
+    It is the first method with the other kind of views (hand-made ones for re-simulations, and the reverse). If no
+    method has those, it is the campaign's second method.
     """
     others = methods_of(block.runs)[1:]
     kinds = {name: block.views[name] == ["nominal"] for name in (block.subject, *others)}
@@ -127,18 +134,21 @@ def compared(runs: Iterable[str]) -> list[Method]:
 
 
 def with_panels(runs: Iterable[str]) -> list[Method]:
-    """Return the methods that have a panel in the figures of one method a panel."""
+    """Return the methods that have a panel in the figures with one panel per method."""
     names = list(runs)
     return [*_pretrained(names), *_each(baselines_of(names), ("scratch", "scratch_views"))]
 
 
 def robust(runs: Iterable[str]) -> list[Method]:
-    """Return the methods of the robustness figure; its table has all."""
+    """Return the methods of the robustness figure, whose table has all methods."""
     return [*with_panels(runs), (BASELINE, "n2")]
 
 
 def matched_references(runs: Iterable[str], subject: str) -> list[Method]:
-    """Return the supervised methods whose rejection the subject matches: of ``none``, and with its networks."""
+    """Return the supervised methods whose rejection the subject matches.
+
+    They belong to the baseline ``none``, and to the baseline with the networks of the subject.
+    """
     baselines = baselines_of(runs)
     own = dict.fromkeys((BASELINE, baseline_of(subject, baselines)))
     return _each(own, ("scratch", "scratch_views"))
@@ -155,12 +165,15 @@ def _each(names: Iterable[str], modes: Iterable[str]) -> list[Method]:
 
 
 def is_reference(method: Method, subject: Method) -> bool:
-    """Return whether the ``subject`` is compared with a method: every baseline, and others in the same mode."""
+    """Return whether the ``subject`` is compared with a method.
+
+    It is compared with every baseline, and with the other methods in the same mode.
+    """
     return is_baseline(method[0]) or (method[1] == subject[1] and method[0] != subject[0])
 
 
 def has_seen(block: EvaluateBlock, method: Method, variant: str) -> bool:
-    """Return whether a method has learned from jets under a variant: as views, or as labelled jets."""
+    """Return whether a method has learned from jets under a variant, be it as views or as labelled jets."""
     name, mode = method
     if variant == "nominal" or (MODES[mode].views == "all" and block.variants[variant] == "train"):
         return True
@@ -173,5 +186,5 @@ def rejection_name(efficiency: float) -> str:
 
 
 def headline_efficiency(efficiencies: list[float]) -> float:
-    """Return the configured signal efficiency nearest to one half: that of the headline numbers."""
+    """Return the configured signal efficiency nearest to one half, at which the headline numbers are given."""
     return min(efficiencies, key=lambda efficiency: (abs(efficiency - 0.5), efficiency))

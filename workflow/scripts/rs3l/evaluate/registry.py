@@ -1,7 +1,8 @@
-"""The tables of the evaluation, each declared once, as data: rule, script, report and page of results read it.
+"""The tables of the evaluation, each declared once, as data.
 
-One more table is an entry here, a function that makes it, and a line of docs/evaluate.md. Nothing here imports
-what computes: Snakemake reads this, too.
+The rule, the script, the report and the page of results read these entries. One more table takes an entry here, a
+function that makes it, and a line of docs/evaluate.md. Nothing here imports the modules that compute, because
+Snakemake reads this module too.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class TableKind:
-    """One table.
+    """One table of the evaluation.
 
-    ``function``: module of :mod:`rs3l.evaluate` and function in it; it is called with those of the results that
-    its parameters name (:func:`rs3l.evaluate.evaluate.evaluate`). ``section``: of the report. ``published``: kept
-    beside a page of results; ``published_of_ablations``: that of the ablations, too.
+    ``function`` names a module of :mod:`rs3l.evaluate` and a function in it, which is called with those results
+    that its parameters name (:func:`rs3l.evaluate.evaluate.evaluate`). ``section`` is the section of the report.
+    ``published`` says whether the table is kept beside a page of results, and ``published_of_ablations`` whether
+    that of the ablations is kept too.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""How a tagger's output changes from the nominal simulation to another one, on unpaired samples.
+"""Measure how a tagger's output changes from the nominal simulation to another one, on unpaired samples.
 
-N: jets of one class under one variant. R: replicas. K: signal efficiencies. A replica gives a weight to each jet:
-how often its hard event was drawn.
+In the shapes, N counts the jets of one class under one variant, R the replicas, and K the signal efficiencies. A
+replica gives each jet a weight, which says how often its hard event was drawn.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from rs3l.evaluate.bootstrap import blocks
 from rs3l.types import Floats64
 
 _TOLERANCE = 1e-12
-"""Rounding of cumulative sums: an efficiency reached to this precision is reached."""
+"""Cumulative sums are rounded, so that an efficiency reached to this precision counts as reached."""
 
 
 class Changes(NamedTuple):
-    """From the nominal to a variant, in each replica; rates are fractions of jets above a cut.
+    """The changes from the nominal to a variant in each replica, where rates are fractions of jets above a cut.
 
-    ``wasserstein`` [2, R]: of signal and background. [R, K] at each signal efficiency: ``own``: relative change of
-    the false-positive rate where each has its own threshold of that efficiency; ``fixed``: the same at the
-    threshold of the nominal; ``efficiency``: relative change of the signal efficiency there; ``passing``: nominal
+    ``wasserstein`` [2, R] is the distance for signal and for background. The other arrays [R, K] have an entry per
+    signal efficiency. ``own`` is the relative change of the false-positive rate if nominal and variant each have
+    their own threshold of that efficiency. ``fixed`` is the same change at the threshold of the nominal, and
+    ``efficiency`` is the relative change of the signal efficiency there. ``passing`` is the number of nominal
     background jets above the nominal's threshold.
     """
 
@@ -43,10 +44,10 @@ def scaled(logit: NDArray[np.floating]) -> Floats64:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weight of each jet in each replica [R, N], 1 per class and replica; the same for all classifiers.
+    """Weights of the jets in each replica [R, N], which sum to 1 per class and replica and suit all classifiers.
 
-    ``shares``: of signal and background, nominal, then varied. ``joint``: of signal, background: nominal minus
-    varied.
+    ``shares`` are the weights of signal and background, nominal, then varied. ``joint`` holds, for signal and for
+    background, the nominal weights and the negative varied ones, joined along the jets.
     """
 
     shares: tuple[Floats64, ...]
@@ -56,8 +57,8 @@ class Weights:
 def weights(counts: Sequence[NDArray[np.integer]]) -> Iterator[Weights]:
     """Yield the weights of blocks of replicas, in bounded memory.
 
-    ``counts`` [R, N]: how often each jet is drawn, of signal and background, nominal, then varied; no class may be
-    empty in a replica.
+    ``counts`` [R, N] say how often each jet is drawn, for signal and background, nominal, then varied. No class
+    may be empty in a replica.
     """
     for block in blocks(counts):
         signal, background, *varied = (each / each.sum(axis=1, keepdims=True) for each in block)
@@ -69,8 +70,8 @@ def weights(counts: Sequence[NDArray[np.integer]]) -> Iterator[Weights]:
 def changes(scores: Sequence[Floats64], counts: Sequence[NDArray[np.integer]], efficiencies: Floats64) -> Changes:
     """Return what changes from the nominal to the varied jets, in each replica.
 
-    ``scores``, each [N]: those whose distance is wanted; ``counts``: of the same four samples (:func:`weights`). A
-    nominal false-positive rate of fewer than one jet counts as one jet.
+    ``scores``, each [N], are those whose distance is wanted, and ``counts`` belong to the same four samples
+    (:func:`weights`). A nominal false-positive rate of fewer than one jet counts as one jet.
     """
     areas = [Area.between(scores[i], scores[i + 2]) for i in range(2)]
     classes = [Falling.of(score) for score in scores]
@@ -98,10 +99,10 @@ def _changes(
 def unbiased_change(change: Floats64, passing: Floats64) -> Floats64:
     """Return a relative change of a rate [R] without the bias of a ratio to few jets; entry 0 is the sample.
 
-    ``passing`` [R]: jets of the nominal, those that the rate before rests on. The mean of y / x over samples is
-    larger than the ratio of the means by var(x) / x^2 - cov(x, y) / (x y); the replicas say how much. Beale's
-    estimator divides it out: y / x (1 + cov(x, y) / (x y)) / (1 + var(x) / x^2). With so few jets that the
-    replicas say the opposite, nothing is done.
+    ``passing`` [R] is the number of nominal jets that the rate before the change rests on. The mean of y / x over
+    samples is larger than the ratio of the means by var(x) / x^2 - cov(x, y) / (x y), which the replicas tell.
+    Beale's estimator divides this bias out: y / x (1 + cov(x, y) / (x y)) / (1 + var(x) / x^2). Where the jets are
+    so few that the replicas say the opposite, the change is returned as it is.
     """
     before = np.maximum(passing, 1.0)
     after = (1.0 + change) * before
@@ -113,14 +114,17 @@ def unbiased_change(change: Floats64, passing: Floats64) -> Floats64:
 
 
 def joined(parts: Sequence[Changes]) -> Changes:
-    """Return the changes in all replicas from those in blocks of them."""
+    """Return the changes in all replicas from those in blocks of replicas."""
     distances = np.concatenate([part.wasserstein for part in parts], axis=1)
     return Changes(distances, *(np.concatenate(values) for values in list(zip(*parts, strict=True))[1:]))
 
 
 @dataclass(frozen=True)
 class Area:
-    """Between the distributions of two samples of scores: all but the last, rising, and the steps there."""
+    """The area between the distributions of two samples of scores.
+
+    ``order`` sorts the scores of both, without the last one, and ``step`` is the distance from each to the next.
+    """
 
     order: NDArray[np.intp]
     step: Floats64
@@ -133,7 +137,10 @@ class Area:
         return cls(order[:-1], np.diff(score[order]))
 
     def wasserstein(self, joint: Floats64) -> Floats64:
-        """Return the Wasserstein distance [R]; ``joint`` [R, N]: weight of the first sample, minus the other."""
+        """Return the Wasserstein distance [R].
+
+        ``joint`` [R, N] holds the weights of the first sample, and those of the other with a minus sign.
+        """
         difference = np.cumsum(np.take(joint, self.order, axis=1), axis=1)
         return np.asarray(np.abs(difference, out=difference) @ self.step)
 
@@ -172,7 +179,7 @@ class Tail:
 
 
 class Cut(NamedTuple):
-    """Thresholds [R, K], and which part of the jets with exactly that score is accepted."""
+    """Thresholds [R, K], and the part of the jets with exactly that score that is accepted."""
 
     threshold: Floats64
     part: Floats64

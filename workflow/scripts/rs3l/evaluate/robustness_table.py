@@ -1,4 +1,4 @@
-"""The table of unpaired changes from the nominal to every variant. M: classifiers. R: replicas."""
+"""The table of unpaired changes from the nominal to every variant."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from rs3l.types import Counts, Floats64
 def robustness_table(
     results: Iterable[TaskMetrics], counts: Mapping[str, Counts], block: EvaluateBlock
 ) -> pd.DataFrame:
-    """Return ``robustness.csv``: a line per group, variant, quantity, class, and signal efficiency.
+    """Return ``robustness.csv``, with a line per group, variant, quantity, class, and signal efficiency.
 
-    At the most labels. Quantities as in :class:`rs3l.evaluate.robustness.Changes`, of the output in 0 ... 1.
-    ``n_nominal``, ``n_varied``: jets of the class; ``background_passing``: nominal ones above the nominal's
-    threshold, on average. The AUC stands beside each, since a tagger that knows nothing is stable.
+    The table is made at the most labels. Its quantities are those of :class:`rs3l.evaluate.robustness.Changes`,
+    computed from the output in 0 ... 1. ``n_nominal`` and ``n_varied`` count the jets of the class, and
+    ``background_passing`` is the average number of nominal ones above the nominal's threshold. The AUC stands
+    beside each quantity because a tagger that knows nothing is stable.
     """
     rows: list[Row] = []
     for result in results:
@@ -78,9 +79,9 @@ def _variant_rows(result: TaskMetrics, counts: Counts, variant: str, block: Eval
 def changes_of(
     scores: TaskScores, rows: list[int], jets: list[NDArray[np.intp]], counts: Counts, efficiencies: Floats64
 ) -> dict[int, Changes]:
-    """Return the changes of the classifiers ``rows`` between the :func:`samples` ``jets``, by row.
+    """Return, by row, the changes of the classifiers ``rows`` between the :func:`samples` ``jets``.
 
-    ``counts`` [R + 1, E]: the replicas; those that leave a sample empty are left out.
+    ``counts`` [R + 1, E] are the replicas; those in which a sample is empty are left out.
     """
     own = [drawn(counts, scores.event[chosen]) for chosen in jets]
     usable = np.all([each.any(axis=1) for each in own], axis=0)

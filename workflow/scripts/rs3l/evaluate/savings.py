@@ -1,6 +1,7 @@
-"""How many labels pre-training saves: where a supervised network reaches the same metric.
+"""Measure how many labels pre-training saves, given where a supervised network reaches the same metric.
 
-L: numbers of labels. R: replicas; in an axis of R + 1, entry 0 is the sample itself.
+In the shapes, L counts the numbers of labels and R the replicas; on an axis of R + 1, entry 0 is the sample
+itself.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ from rs3l.runs import is_baseline
 from rs3l.types import Floats64
 
 REFERENCE = "scratch"
-"""Mode that is asked how many labels it needs."""
+"""The mode whose need for labels is compared."""
 
 LIMITS = {1: "more", -1: "less", 0: ""}
 
 
 def savings_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
-    """Return ``savings.csv``: the factor of labels that each classifier on a pre-trained network saves.
+    """Return ``savings.csv``, the factor of labels that each classifier on a pre-trained network saves.
 
-    ``value`` = labels at which a supervised network of the same kind reaches the metric / ``labels``, interpolated
-    linearly in the logarithm of the labels (of rejections: their logarithm). ``limit``: ``more`` if it never does
-    (the value is a lower limit), ``less`` if it does with the fewest labels already. ``bootstrap``: from the
-    replicas of the test sample; ``run_error``: jackknife over repeats and pre-training seeds; both are relative
-    errors times the value. A limit has none, and near one they are too small, for replicas cannot pass it.
-    ``seed_spread``, ``repeat_spread``: ``unknown`` where there is one level alone, which has no jackknife; nothing
-    is borrowed here.
+    ``value`` is the number of labels at which a supervised network of the same kind reaches the metric, divided by
+    ``labels``. It is interpolated linearly in the logarithm of the labels (for rejections also in their
+    logarithm). ``limit`` is ``more`` if the network never reaches the metric (the value is then a lower limit),
+    and ``less`` if it does with the fewest labels already. ``bootstrap`` comes from the replicas of the test
+    sample, and ``run_error`` from a jackknife over repeats and pre-training seeds; both are relative errors times
+    the value. A limit has no errors, and near a limit the errors are too small because replicas cannot pass it.
+    ``seed_spread`` and ``repeat_spread`` are ``unknown`` where there is a single level, which has no jackknife;
+    nothing is borrowed here.
     """
     return pd.DataFrame([row for result in results for row in _task_rows(result)], columns=_COLUMNS)
 
@@ -86,7 +88,7 @@ def _saving(result: TaskMetrics, members: list[int], reference: dict[int, list[i
 
 
 def _mean(result: TaskMetrics, rows: list[int], k: int) -> Floats64:
-    """Return the mean over runs [R + 1] of a metric; of rejections the logarithm's."""
+    """Return the mean over runs [R + 1] of a metric, or of its logarithm if it is a rejection."""
     values = result.plain[rows, :, k]
     return np.asarray((np.log(values) if k else values).mean(axis=0))
 
@@ -94,9 +96,9 @@ def _mean(result: TaskMetrics, rows: list[int], k: int) -> Floats64:
 def _without_one_level(
     scores: TaskScores, members: list[int], reference: dict[int, list[int]]
 ) -> Iterator[tuple[str, list[tuple[list[int], dict[int, list[int]]]]]]:
-    """Yield, for repeats and then for seeds, what is left without each level; a single level yields nothing.
+    """Yield, for repeats and then for seeds, the name of its column and what is left without each level.
 
-    Each with the name of its column.
+    A single level yields nothing.
     """
 
     def left(rows: list[int], level: str, value: int) -> list[int]:
@@ -115,9 +117,10 @@ def _without_one_level(
 
 
 def log_factor(value: Floats64, counts: NDArray[np.integer], curve: Floats64, labels: int) -> tuple[Floats64, int]:
-    """Return the logarithm [R + 1] of labels needed / ``labels``; and 1, -1 if entry 0 is a lower, an upper limit.
+    """Return the logarithm [R + 1] of labels needed / ``labels``, and whether entry 0 is a limit.
 
-    ``curve`` [L, R + 1] at the rising ``counts`` [L]; of a falling stretch the best so far counts.
+    The second value is 1 for a lower limit, -1 for an upper one, and 0 otherwise. ``curve`` [L, R + 1] is taken at
+    the rising ``counts`` [L]; where it falls, the best value so far counts.
     """
     best = np.maximum.accumulate(curve, axis=0)
     x = np.log(counts)
@@ -127,7 +130,7 @@ def log_factor(value: Floats64, counts: NDArray[np.integer], curve: Floats64, la
 
 
 def _first_crossing(x: Floats64, y: Floats64, level: float) -> float:
-    """Return where the rising line through (x, y) first reaches ``level``; an end of it, if that is outside."""
+    """Return where the rising line through (x, y) first reaches ``level``, or the nearer end if it never does."""
     above = int(np.searchsorted(y, level, side="left"))
     if above in (0, len(y)):
         return float(x[min(above, len(y) - 1)])

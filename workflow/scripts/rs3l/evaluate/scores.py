@@ -1,6 +1,6 @@
 """The scores of all classifiers of a task on the same test jets.
 
-M: classifiers. N: jets (every variant). E: hard events.
+In the shapes, M counts the classifiers, N the jets (of every variant), and E the hard events.
 """
 
 from __future__ import annotations
@@ -43,17 +43,20 @@ class Classifier:
 
     @property
     def method(self) -> str:
-        """Pre-training method; ``none``, or ``none_<method>`` for its networks, without pre-training."""
+        """Return the pre-training method.
+
+        Without pre-training it is ``none``, or ``none_<method>`` with the networks of that method.
+        """
         return Run.parse(self.run).method
 
     @property
     def seed(self) -> int:
-        """Number of the pre-training seed (0 without pre-training)."""
+        """Return the number of the pre-training seed (0 without pre-training)."""
         return Run.parse(self.run).seed
 
     @property
     def group(self) -> tuple[str, str, int]:
-        """Method, mode, labels: what is averaged over."""
+        """Return method, mode and labels; results are averaged over the classifiers that share them."""
         return self.method, self.mode, self.labels
 
 
@@ -61,7 +64,8 @@ class Classifier:
 class TaskScores:
     """Scores [M, N] of M classifiers on N test jets, sorted by event_id and variant.
 
-    ``event`` [N]: index of the hard event, 0 ... E - 1; ``variant``, ``is_signal``, ``weight`` [N].
+    ``event`` [N] is the index of the hard event, 0 ... E - 1; ``variant``, ``is_signal`` and ``weight`` are [N]
+    too.
     """
 
     task: str
@@ -74,7 +78,7 @@ class TaskScores:
 
     @property
     def signal_events(self) -> NDArray[np.bool_]:
-        """Which hard events are signal, [E]."""
+        """Return which hard events are signal, [E]."""
         result = np.zeros(self.event.max() + 1, dtype=bool)
         result[self.event] = self.is_signal
         return result
@@ -92,7 +96,7 @@ class TaskScores:
         return [(group, members) for group, members in self.groups().items() if group[2] == most]
 
     def runs(self, rows: list[int]) -> Runs:
-        """Return pre-training seed and repeat of the classifiers in ``rows``, which are of one group."""
+        """Return the pre-training seed and repeat of the classifiers in ``rows``, which belong to one group."""
         chosen = [self.classifiers[row] for row in rows]
         return Runs(
             seeds=np.array([c.seed for c in chosen]),
@@ -115,7 +119,8 @@ def load(
 ) -> dict[str, TaskScores]:
     """Return the scores of every task from the files of predictions, one per task and run.
 
-    ``filters`` choose classifiers, as pyarrow's do: ``("labels", "==", 100)``; what they leave out is not read.
+    ``filters`` choose classifiers in the form of pyarrow's, such as ``("labels", "==", 100)``. What they leave out
+    is not read.
 
     Raises :class:`DataError` if a file was damaged, if a task or run is missing or unknown, if two classifiers
     were not scored on the same jets, if a score is not finite, or if the classes do not fit the task.
@@ -134,14 +139,17 @@ def load(
 
 
 class Owner(NamedTuple):
-    """The task and the run that a file of predictions is of."""
+    """The task and the run to which a file of predictions belongs."""
 
     task: str
     run: Run
 
 
 def owner(path: Path) -> Owner:
-    """Return what a file of predictions says that it is of; raises :class:`DataError` if it does not."""
+    """Return the task and run that a file of predictions names.
+
+    Raises :class:`DataError` if it names none.
+    """
     try:
         with pq.ParquetFile(path) as file:
             if missing := [name for name in Owner._fields if name not in file.schema_arrow.names]:
@@ -190,7 +198,7 @@ Key = tuple[str, int, int]
 def _read(path: Path, task: Task, filters: Filters) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float32]]]:
     """Return the jets of a file and the scores of each classifier, both sorted by event and variant.
 
-    The classifiers are read one after the other: of all but the first, only the scores are kept.
+    The classifiers are read one after the other, and of all but the first only the scores are kept.
     """
     head: pd.DataFrame | None = None
     scores: dict[Key, NDArray[np.float32]] = {}
@@ -207,7 +215,7 @@ def _read(path: Path, task: Task, filters: Filters) -> tuple[pd.DataFrame, dict[
 
 
 def _classifiers(path: Path, filters: Filters) -> Iterator[tuple[Key, pd.DataFrame]]:
-    """Yield the rows of each classifier; those of one lie together, in one row group or more."""
+    """Yield the rows of each classifier, which lie together in one row group or more."""
     rest: dict[Key, list[pd.DataFrame]] = {}
     for frame in _row_groups(path, filters):
         for mode, labels, repeat in frame[_CLASSIFIER].drop_duplicates().itertuples(index=False):
@@ -240,7 +248,7 @@ def _row_groups(path: Path, filters: Filters) -> Iterator[pd.DataFrame]:
 
 
 def _checked(path: Path, jets: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Return the jets, whose classes must be those of the task, once each."""
+    """Return the jets after checking that each occurs once and that the classes are those of the task."""
     processes = np.where(jets["is_signal"], task.signal, task.background)
     if not (jets["process"] == processes).all():
         raise DataError(f"{path}: is_signal does not say signal {task.signal}, background {task.background}")

@@ -1,6 +1,6 @@
-"""How runs spread: over pre-training seeds, and over repeats (draws of labels, initialisation of classifiers).
+"""Measure how runs spread over pre-training seeds and over repeats (draws of labels and initial weights).
 
-What one level leaves unknown is borrowed from methods that have several, or said to be unknown.
+A spread that a single level leaves unknown is borrowed from methods with several levels, or reported as unknown.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from rs3l.types import Counts, Floats64
 
 Group = tuple[str, str, int]
-"""Method, mode, labels."""
+"""Method, mode and labels."""
 
 MEASURED, BORROWED, UNKNOWN, NONE = "measured", "borrowed", "unknown", "none"
-"""Where the spread over a kind of runs is from; ``none``: the method has no such spread."""
+"""The origin of the spread over a kind of runs; ``none`` means that the method has no such spread."""
 
 _WORST = (UNKNOWN, BORROWED, MEASURED, NONE)
 
@@ -25,15 +25,15 @@ WORDS = {
     "seed_spread": "one pre-training: its spread is unknown",
     "repeat_spread": "one draw of the labels: its spread is unknown",
 }
-"""What is said of a value whose error lacks a term, by the column that says so."""
+"""What is said of a value whose error lacks a term, by the column that reports it."""
 
 
 @dataclass(frozen=True)
 class Runs:
     """Pre-training seed and repeat of each run [n].
 
-    ``has_seeds``: a pre-training is part of the method (a baseline has none); ``has_repeats``: labels are drawn
-    (a cut that is the same for all of them has no repeats).
+    ``has_seeds`` says whether a pre-training is part of the method (a baseline has none). ``has_repeats`` says
+    whether labels are drawn (a cut that is the same for all of them has no repeats).
     """
 
     seeds: Counts
@@ -44,25 +44,25 @@ class Runs:
 
 @dataclass(frozen=True)
 class Variance:
-    """Of the mean at one level (one seed, one repeat), and its degrees of freedom."""
+    """The variance of the mean at one level (one seed or one repeat), and its degrees of freedom."""
 
     value: float
     dof: float
 
     def scaled(self, factor: float) -> Variance:
-        """Return that of ``factor`` times the quantity."""
+        """Return the variance of ``factor`` times the quantity."""
         return Variance(self.value * factor**2, self.dof)
 
 
 @dataclass(frozen=True)
 class Lent:
-    """Variances that a method may borrow where it has one level alone."""
+    """Variances that a method may borrow where it has a single level."""
 
     seeds: Variance | None = None
     repeats: Variance | None = None
 
     def scaled(self, factor: float) -> Lent:
-        """Return those of ``factor`` times the quantity."""
+        """Return the variances of ``factor`` times the quantity."""
         seeds, repeats = (each and each.scaled(factor) for each in (self.seeds, self.repeats))
         return Lent(seeds, repeats)
 
@@ -72,7 +72,7 @@ NOTHING = Lent()
 
 @dataclass(frozen=True)
 class Term:
-    """A term of the squared error of a mean, its degrees of freedom, and where it is from."""
+    """A term of the squared error of a mean, its degrees of freedom, and its origin."""
 
     variance: float
     dof: float
@@ -108,9 +108,9 @@ def worst(sources: Iterable[str]) -> str:
 
 
 def effective_dof(parts: Iterable[tuple[float, float]]) -> float:
-    """Return the degrees of freedom of a sum of (variance, degrees of freedom): Welch and Satterthwaite's.
+    """Return the degrees of freedom of a sum of (variance, degrees of freedom), after Welch and Satterthwaite.
 
-    (sum v)^2 / sum(v^2 / dof); infinite if nothing varies. Welch, Biometrika 34 (1947) 28.
+    They are (sum v)^2 / sum(v^2 / dof), or infinite if nothing varies. See Welch, Biometrika 34 (1947) 28.
     """
     known = list(parts)
     total, below = sum(v for v, _ in known), sum(v * v / dof for v, dof in known)
@@ -122,10 +122,10 @@ def effective_dof(parts: Iterable[tuple[float, float]]) -> float:
 def lending(samples: Mapping[Group, tuple[Floats64, Runs]]) -> dict[Group, Lent]:
     """Return what each group may borrow, from the sample [n] and the runs of all groups.
 
-    From the groups with as many labels that have several levels: those in the same mode, or in any if there are
-    none. Modes of one method share its pre-trainings, so that they are averaged and count once. Pre-trainings of
-    different methods are independent: their degrees of freedom add up. All methods have the same draws of labels:
-    those of repeats do not.
+    A group borrows from the groups with as many labels that have several levels. Those in the same mode come
+    first; if there are none, any mode will do. The modes of one method share its pre-trainings, so they are
+    averaged and count once. The pre-trainings of different methods are independent, so their degrees of freedom
+    add up. Those of repeats do not, because all methods have the same draws of labels.
     """
     lenders: dict[bool, dict[Group, Variance]] = {True: {}, False: {}}
     for group, (sample, runs) in samples.items():
@@ -154,9 +154,9 @@ def _borrowed(group: Group, lenders: Mapping[Group, Variance], independent: bool
 
 
 def unknown(*rows: Mapping[str, object]) -> str:
-    """Return in words what the errors of some lines of the tables lack; nothing if they are complete.
+    """Return in words what the errors of some lines of the tables lack, or an empty text if they are complete.
 
-    Tables of before this was told apart have no such columns, and nothing is said of them.
+    Older tables lack these columns, and nothing is said of them.
     """
     lacking = [words for column, words in WORDS.items() if any(row.get(column) == UNKNOWN for row in rows)]
     return "; ".join(lacking)

@@ -1,6 +1,6 @@
 """Student's t with any number of degrees of freedom, and the normal deviate that is as improbable.
 
-Written out, since the evaluation needs nothing else of SciPy; the tests compare it with SciPy's.
+Both are written out here because the evaluation needs nothing else of SciPy; the tests compare them with SciPy's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from statistics import NormalDist
 _TINY = 1e-300
 _STEPS = 10_000
 _NEARLY_NORMAL = 1e6
-"""Degrees of freedom from which on the normal distribution is used: the two differ by less than 1e-6 of p."""
+"""Above this many degrees of freedom the normal distribution is used, which differs by less than 1e-6 of p."""
 
 ONE_SIGMA, TWO_SIGMA = (math.erf(n / math.sqrt(2.0)) for n in (1, 2))
 """Probabilities within one and two standard deviations of a normal distribution."""
@@ -29,7 +29,7 @@ def two_sided(t: float, dof: float) -> float:
 
 @lru_cache(maxsize=4096)
 def quantile(probability: float, dof: float) -> float:
-    """Return the t that Student's t is within, on both sides of 0, with this ``probability`` (0 < p < 1)."""
+    """Return the t within which Student's t lies, on both sides of 0, with this ``probability`` (0 < p < 1)."""
     if not dof > 0:
         return math.nan
     low, high = 0.0, 1.0

@@ -33,8 +33,8 @@ Number = dict[str, Any]
 def summarise(block: EvaluateBlock, manifest: Manifest, tables: Tables) -> dict[str, Any]:
     """Return the summary of the first task, with the counts of the data set and the versions.
 
-    ``headline``: three sentences, each with ``text``, ``value`` and ``error``. A number that the campaign
-    does not have (a method that was not run) is None there.
+    ``headline`` has three sentences, each with ``text``, ``value`` and ``error``. A number that the campaign does
+    not have, because a method was not run, is None there.
     """
     task = next(iter(block.tasks))
     metrics = tables["metrics"]
@@ -135,7 +135,7 @@ def _headline(
 
 
 def _peer(block: EvaluateBlock, entries: Mapping[Method, dict[str, Any]]) -> Method:
-    """Return the peer of the subject, or the random network where there is none."""
+    """Return the peer of the subject, or the random network if there is none."""
     peer = peer_of(block)
     if peer is None or entries[peer, "probe_h"]["rejection"] is None:
         return _baseline(block), "random"
@@ -160,7 +160,7 @@ def _sentence(
 
 
 def format_number(number: Number | None) -> str:
-    """Return ``value +- error`` (two digits of the error), or ``> value`` for a lower limit, and its marks."""
+    """Return ``value +- error`` with two digits of the error, or ``> value`` for a lower limit, with its marks."""
     return "not measured" if number is None else f"{_rounded(number)}{mark(number)}"
 
 

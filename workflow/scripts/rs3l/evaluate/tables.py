@@ -1,7 +1,8 @@
 """The tables of the evaluation, from the scores of the test split.
 
-M: classifiers. N: jets. R: bootstrap replicas; in an axis of R + 1, entry 0 is the sample itself.
-K: metrics: the AUC, then the rejection at each configured signal efficiency.
+In the shapes, M counts the classifiers, N the jets, and R the bootstrap replicas; on an axis of R + 1, entry 0 is
+the sample itself. K counts the metrics, which are the AUC, then the rejection at each configured signal
+efficiency.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ ROC_EFFICIENCIES = np.round(np.linspace(0.02, 1.0, 50), 2)
 class TaskMetrics:
     """Metrics of every classifier of a task, under every replica.
 
-    ``plain``, ``weighted`` [M, R + 1, K]: every jet counts once (the training sample is sampled evenly in
-    pT, so that this is the headline), or with its cross-section weight. ``passing``, ``lower_limit`` [M, K]:
-    background jets that pass, and whether the rejection is only a lower limit (zeros for the AUC).
+    In ``plain`` [M, R + 1, K] every jet counts once. This is the headline because the training sample is sampled
+    evenly in pT. In ``weighted`` [M, R + 1, K] every jet counts with its cross-section weight. ``passing`` [M, K]
+    is the number of background jets that pass, and ``lower_limit`` [M, K] says whether the rejection is only a
+    lower limit (both are zero for the AUC).
     """
 
     scores: TaskScores
@@ -63,17 +65,17 @@ class TaskMetrics:
         return self.names.index(name)
 
     def additive(self, group: Group, k: int, weighted: bool = False) -> Floats64:
-        """Return what is averaged over the runs of a group [n, R + 1]: of rejections the logarithm."""
+        """Return what is averaged over the runs of a group [n, R + 1], which for rejections is the logarithm."""
         values = (self.weighted if weighted else self.plain)[self.scores.groups()[group], :, k]
         return np.asarray(np.log(values) if k else values)
 
     def estimate(self, group: Group, k: int, weighted: bool = False) -> Estimate:
-        """Return the mean over the runs of a group of a metric; of rejections the geometric one."""
+        """Return the mean of a metric over the runs of a group, which for rejections is the geometric mean."""
         mean = self._means[weighted][k][group]
         return mean.exponential() if k else mean
 
     def intervals(self, group: Group, k: int) -> Row:
-        """Return the cells of the central intervals; those of rejections are symmetric in the logarithm."""
+        """Return the cells of the central intervals, which for rejections are symmetric in the logarithm."""
         cells: Row = {}
         for name, probability in (("68", student.ONE_SIGMA), ("95", student.TWO_SIGMA)):
             ends = self._means[False][k][group].interval(probability)
@@ -93,7 +95,7 @@ class TaskMetrics:
 
     @cached_property
     def lent(self) -> list[dict[Group, Lent]]:
-        """What each group may borrow, for each metric; of rejections for the logarithm."""
+        """Return what each group may borrow, for each metric (for rejections in the logarithm)."""
         groups = self.scores.groups()
         return [
             lending({g: (self.additive(g, k)[:, 0], self.scores.runs(rows)) for g, rows in groups.items()})
@@ -102,7 +104,10 @@ class TaskMetrics:
 
 
 def task_metrics(scores: TaskScores, counts: NDArray[np.integer], settings: Evaluate) -> TaskMetrics:
-    """Return the metrics on the jets of ``settings.variants``; ``counts`` [R + 1, E]: the replicas."""
+    """Return the metrics on the jets of ``settings.variants``.
+
+    ``counts`` [R + 1, E] are the replicas. Raises :class:`DataError` if there is no signal or no background jet.
+    """
     chosen = np.isin(scores.variant, settings.variants)
     signal, event = scores.is_signal[chosen], scores.event[chosen]
     n_jets = (int(signal.sum()), int((~signal).sum()))
@@ -137,14 +142,15 @@ def task_metrics(scores: TaskScores, counts: NDArray[np.integer], settings: Eval
 
 
 def metrics_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
-    """Return ``metrics.csv``: a line per task, method, mode, labels and metric.
+    """Return ``metrics.csv``, with a line per task, method, mode, labels and metric.
 
-    ``value`` +- ``error`` is the mean over runs (for rejections: the geometric one of
-    :func:`rs3l.evaluate.metrics.rejection`); ``std``, ``run_error``, ``bootstrap``, ``error``, ``dof`` and where
-    the spreads are from as in :func:`rs3l.evaluate.bootstrap.combine`. ``low_68`` ... ``high_95``: central
-    intervals of 68.3 and 95.4 %, by Student's t, of rejections in the logarithm; none of limits, nor where a
-    spread is unknown. ``weighted`` +- ``weighted_error``: with cross-section weights. ``background_passing``:
-    mean number of background jets above the threshold; ``lower_limit``: in some run fewer than one passed.
+    ``value`` +- ``error`` is the mean over runs (for rejections the geometric mean of
+    :func:`rs3l.evaluate.metrics.rejection`). ``std``, ``run_error``, ``bootstrap``, ``error``, ``dof`` and the
+    origin of the spreads are as in :func:`rs3l.evaluate.bootstrap.combine`. ``low_68`` ... ``high_95`` are the
+    central intervals of 68.3 and 95.4 % by Student's t, taken in the logarithm for rejections; limits have none,
+    nor do values with an unknown spread. ``weighted`` +- ``weighted_error`` is the mean with cross-section
+    weights. ``background_passing`` is the mean number of background jets above the threshold, and ``lower_limit``
+    says whether fewer than one passed in some run.
     """
     rows: list[Row] = []
     for result in results:
@@ -176,7 +182,10 @@ def _metric_row(result: TaskMetrics, group: Group, k: int) -> Row:
 
 
 def runs_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
-    """Return ``runs.csv``: a line per classifier and metric; ``bootstrap``: error of the test sample."""
+    """Return ``runs.csv``, with a line per classifier and metric.
+
+    ``bootstrap`` is the error of the test sample.
+    """
     rows: list[Row] = []
     for result in results:
         for index, classifier in enumerate(result.scores.classifiers):
@@ -200,14 +209,14 @@ def runs_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
 
 
 def differences_table(results: Iterable[TaskMetrics], subject: str) -> pd.DataFrame:
-    """Return ``differences.csv``: the encoders of ``subject``, frozen (on h) and tuned, minus each reference.
+    """Return ``differences.csv``, the encoders of ``subject``, frozen (on h) and tuned, minus each reference.
 
-    ``value`` +- ``error``: difference of the means, paired over test events and repeats (see
-    :func:`rs3l.evaluate.bootstrap.combine_difference`). For rejections also ``ratio`` +- ``ratio_error``: ratio
-    of the geometric means over runs, with the error of the paired difference of the logarithms. ``z``,
-    ``p_value``, ``significance``: see :func:`significance`; of rejections those of the logarithm of the ratio, and
-    so is ``dof``. ``p_bootstrap``: from the replicas of the test sample alone (the runs as they are), at least
-    2 / (R + 1).
+    ``value`` +- ``error`` is the difference of the means, paired over test events and repeats (see
+    :func:`rs3l.evaluate.bootstrap.combine_difference`). For rejections, ``ratio`` +- ``ratio_error`` is the ratio
+    of the geometric means over runs, with the error of the paired difference of the logarithms. ``z``, ``p_value``
+    and ``significance`` are explained at :func:`significance`; for rejections they, and ``dof``, are those of the
+    logarithm of the ratio. ``p_bootstrap`` comes from the replicas of the test sample alone (with the runs as they
+    are), and is at least 2 / (R + 1).
     """
     rows: list[Row] = []
     for result in results:
@@ -260,10 +269,11 @@ def _difference_row(result: TaskMetrics, subject: Group, other: Group, k: int) -
 
 
 def significance(estimate: Estimate) -> Row:
-    """Return how far a value is from zero: ``z``, value / error; ``p_value``, two-sided, of Student's t beyond it.
+    """Return how far a value is from zero.
 
-    ``significance``: the normal deviate with that p-value and the sign of the value: what "sigma" means. All are
-    NaN where a term of the error is unknown, for they would be those of a part of the error.
+    ``z`` is value / error, and ``p_value`` is the two-sided probability that Student's t lies beyond it.
+    ``significance`` is the normal deviate with that p-value and the sign of the value, which is what "sigma"
+    means. All are NaN where a term of the error is unknown, because they would then rest on a part of the error.
     """
     if not estimate.error > 0 or not estimate.is_complete:
         return dict.fromkeys(SIGNIFICANCE_COLUMNS, np.nan)
@@ -273,7 +283,10 @@ def significance(estimate: Estimate) -> Row:
 
 
 def bootstrap_p_value(difference: Floats64) -> float:
-    """Return the two-sided p-value of a difference [R + 1]: how often replicas lie on the other side of zero."""
+    """Return the two-sided p-value of a difference [R + 1].
+
+    It counts how often replicas lie on the other side of zero.
+    """
     replicas = difference[1:]
     tail = min(int((replicas <= 0.0).sum()), int((replicas >= 0.0).sum()))
     return min(1.0, 2.0 * (tail + 1) / (len(replicas) + 1))
@@ -282,13 +295,13 @@ def bootstrap_p_value(difference: Floats64) -> float:
 def stability_table(
     results: Iterable[TaskMetrics], counts: Mapping[str, NDArray[np.integer]], block: EvaluateBlock
 ) -> pd.DataFrame:
-    """Return ``stability.csv``: how scores change between views of the same hard event.
+    """Return ``stability.csv``, which says how scores change between views of the same hard event.
 
-    For signal and background apart: ``spearman`` between the scores under the two variants of
+    Signal and background have separate lines. They give ``spearman`` between the scores under the two variants of
     ``evaluate.pair``, and ``spearman`` and ``rank_shift`` from the nominal to every other variant, on the hard
-    events with a jet in both. ``use``: that of the second variant; ``seen``: the method has learned from it. The
-    AUC (with its error) stands beside each, for a tagger that knows nothing is stable. Correlations beyond the
-    configured pair are given at the most labels alone.
+    events with a jet in both. ``use`` is that of the second variant, and ``seen`` says whether the method has
+    learned from it. The AUC (with its error) stands beside each because a tagger that knows nothing is stable.
+    Correlations beyond the configured pair are given at the most labels alone.
     """
     rows: list[Row] = []
     for result in results:
@@ -361,7 +374,7 @@ def rows_where(table: pd.DataFrame, cells: Mapping[str, object]) -> pd.DataFrame
 
 
 def auc_columns(result: TaskMetrics, group: Group) -> Row:
-    """Return the cells of the AUC that stands beside every shift."""
+    """Return the cells of the AUC, which stands beside every shift."""
     auc = result.estimate(group, 0)
     return {"auc": auc.value, "auc_error": auc.error}
 
@@ -369,9 +382,9 @@ def auc_columns(result: TaskMetrics, group: Group) -> Row:
 def roc_table(
     results: Iterable[TaskMetrics], counts: Mapping[str, NDArray[np.integer]], block: EvaluateBlock
 ) -> pd.DataFrame:
-    """Return ``roc.csv``: rejection +- error over signal efficiency, at the fewest and the most labels.
+    """Return ``roc.csv``, the rejection +- error over signal efficiency, at the fewest and the most labels.
 
-    Columns as in :func:`metrics_table`, for the methods that the figures compare.
+    The columns are those of :func:`metrics_table`, for the methods that the figures compare.
     """
     rows: list[Row] = []
     for result in results:
@@ -415,12 +428,13 @@ def _roc_rows(result: TaskMetrics, rates: Mapping[Group, Floats64]) -> list[Row]
 
 
 def training_table(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Return ``training.csv``: the histories of all classifiers, one line each, with ``converged``.
+    """Return ``training.csv``, the histories of all classifiers, one line each, with ``converged``.
 
-    ``converged``: the training ended by itself, and its best epoch (by validation loss) is not the last. An
-    under-trained baseline would flatter its rivals: :class:`TrainingError` if a classifier has not converged and
-    its history does not say so. Classifiers without epochs (``epochs`` 0 or empty) are solved exactly, and count
-    as converged. ``collapsed``: signs of collapse of the pre-training, or empty.
+    A training has ``converged`` if it ended by itself and its best epoch (by validation loss) is not the last.
+    Raises :class:`TrainingError` if a classifier has not converged and its history does not say so, because an
+    under-trained baseline would flatter its rivals. Classifiers without epochs (``epochs`` is 0 or empty) are
+    solved exactly and count as converged. ``collapsed`` holds the signs of collapse of the pre-training, or is
+    empty.
     """
     table = pd.concat([_history(Path(path)) for path in paths], ignore_index=True)
     iterative = table["epochs"].fillna(0) > 0
@@ -439,7 +453,7 @@ def training_table(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def histories_table(training: pd.DataFrame) -> pd.DataFrame:
-    """Return ``training.csv``: the histories, which the evaluation begins with."""
+    """Return ``training.csv``, the histories with which the evaluation begins."""
     return training
 
 

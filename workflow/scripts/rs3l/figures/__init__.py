@@ -1,1 +1,1 @@
-"""Figures: a registry, a style, and a module for each family."""
+"""The figures have a registry, a style, and a module for each family."""

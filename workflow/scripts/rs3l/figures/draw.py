@@ -1,4 +1,4 @@
-"""One figure, drawn by the function that the registry names, from its inputs."""
+"""Draw one figure from its inputs, with the function that the registry names."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Draw = Callable[[FiguresBlock, Header, "Inputs"], Drawing]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a figure is drawn from: files by the names of the registry, and the task or process that it is of."""
+    """The files that a figure is drawn from, by the names of the registry, and its task or process."""
 
     files: Mapping[str, Sequence[str | Path]]
     task: str = ""
     process: str = ""
 
     def one(self, name: str) -> Path:
-        """Return the file of an input that has one."""
+        """Return the file of an input that has a single file."""
         return Path(self.files[name][0])
 
     def all(self, name: str) -> list[Path]:
@@ -36,15 +36,15 @@ class Inputs:
 
     @property
     def manifest(self) -> Manifest:
-        """The contents of the data set."""
+        """Return the contents of the data set."""
         return read_manifest(self.one("manifest"))
 
 
 def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Return one figure.
 
-    Raises :class:`ConfigError` if an input is missing or the task unknown, and :class:`DataError` if a file does
-    not fit the configuration.
+    Raises :class:`ConfigError` if an input is missing or the task or process is unknown, and :class:`DataError` if
+    a file does not fit the configuration.
     """
     figure = FIGURES[name]
     _check(figure, block, inputs)
@@ -83,6 +83,9 @@ def _check_manifest(block: FiguresBlock, inputs: Inputs) -> None:
 
 
 def _shown(block: FiguresBlock) -> FiguresBlock:
-    """Return the block with its labels as figures show them; names are plain already."""
+    """Return the block with its labels as figures show them.
+
+    The names need no change because they are plain already.
+    """
     labels = {name: style.text(label) for name, label in block.labels.items()}
     return block.model_copy(update={"labels": labels})

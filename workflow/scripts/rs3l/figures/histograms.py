@@ -1,6 +1,6 @@
-"""Weighted, normalised histograms of all variants, with errors that know which jets share a hard event.
+"""Weighted, normalised histograms of all variants, whose errors allow for jets that share a hard event.
 
-V: variants (0 is the nominal). B: bins.
+In the shapes, V counts the variants (0 is the nominal), and B the bins.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from rs3l.types import Floats64, Ints
 
 @dataclass(frozen=True)
 class Shapes:
-    """``fraction``, ``error``, ``ratio``, ``ratio_error`` [V, B], ``jets`` [V, B].
+    """Histograms of all variants, each array [V, B].
 
-    The fraction of the weight of all jets (also those outside the bins) in each bin; its ratio to the
-    nominal. Errors are statistical.
+    ``fraction`` is the share of the weight of all jets (also of those outside the bins) in each bin. ``ratio`` is
+    its ratio to the nominal. ``error`` and ``ratio_error`` are statistical, and ``jets`` counts the jets.
     """
 
     edges: Floats64
@@ -35,11 +35,11 @@ class Shapes:
 
 
 class Accumulator:
-    """Sums over hard events from which :class:`Shapes` follow; fed file by file, in bounded memory.
+    """Sums over hard events from which :class:`Shapes` follow, filled file by file in bounded memory.
 
-    For p = sum(w in bin) / sum(w), an event contributes w (1[in bin] - p) / sum(w) to the deviation of p.
-    The covariance of two variants is the sum, over the events with a jet in both, of the products of
-    their contributions: it needs the sums of w^2 over the events with both jets, with the first jet in the
+    For p = sum(w in bin) / sum(w), an event contributes w (1[in bin] - p) / sum(w) to the deviation of p. The
+    covariance of two variants is the sum, over the events with a jet in both, of the products of their
+    contributions. It therefore needs the sums of w^2 over the events with both jets, with the first jet in the
     bin, with the second, and with both.
     """
 
@@ -49,14 +49,14 @@ class Accumulator:
         self.weight = np.zeros(variants)
         self.in_bin = np.zeros(shape)
         self.jets = np.zeros(shape, dtype=np.int64)
-        # sums of w^2: with itself (0) and with the nominal (1)
+        # The sums of w^2 pair each variant with itself (0) and with the nominal (1).
         self.both = np.zeros((2, variants))
         self.first = np.zeros((2, *shape))
         self.second = np.zeros((2, *shape))
         self.joint = np.zeros((2, *shape))
 
     def add(self, value: Floats64, weight: Floats64) -> None:
-        """Add events: ``value`` [V, E] (NaN: no jet under this variant), ``weight`` [E]."""
+        """Add events with ``value`` [V, E] and ``weight`` [E], where NaN means no jet under this variant."""
         present = np.isfinite(value)
         bins = np.searchsorted(self.edges, np.where(present, value, self.edges[0] - 1.0), side="right") - 1
         bins = np.where(present & (value >= self.edges[0]) & (value < self.edges[-1]), bins, -1)
@@ -100,7 +100,10 @@ class Accumulator:
 
 
 def process_files(manifest: Manifest, process: str) -> list[Path]:
-    """Return the files of one process, of all splits."""
+    """Return the files of one process, of all splits.
+
+    Raises :class:`DataError` if a file that the manifest names is missing.
+    """
     paths = [manifest.path(part) for part in manifest.files(process=process)]
     for path in paths:
         if not path.is_file():
@@ -109,12 +112,12 @@ def process_files(manifest: Manifest, process: str) -> list[Path]:
 
 
 def fill(paths: Iterable[Path], column: str, variants: Sequence[str], edges: Floats64) -> Shapes:
-    """Return the histograms of ``column`` under ``variants`` (the first is the nominal), from files."""
+    """Return the histograms of ``column`` under ``variants`` (the first is the nominal) from files."""
     return fill_all(paths, {column: edges}, variants)[column]
 
 
 def fill_all(paths: Iterable[Path], edges: Mapping[str, Floats64], variants: Sequence[str]) -> dict[str, Shapes]:
-    """Return the histograms of the columns of ``edges`` under ``variants``, from files read once."""
+    """Return the histograms of the columns of ``edges`` under ``variants``, from files that are read once."""
     results = {column: Accumulator(len(variants), bins) for column, bins in edges.items()}
     for path in paths:
         table = pq.read_table(path, columns=["event_id", "variant", "weight", *edges])
@@ -133,9 +136,9 @@ def add_views(
     value: NDArray[np.floating],
     weight: Floats64,
 ) -> None:
-    """Add jets to ``result``: ``event_id``, variant ``names``, ``value`` and ``weight`` of each, [N].
+    """Add jets to ``result``, with ``event_id``, variant ``names``, ``value`` and ``weight`` of each, [N].
 
-    NaN is a jet without the quantity. All views of an event have its weight.
+    A value of NaN means a jet without the quantity. All views of an event have its weight.
     """
     ids, event = np.unique(event_id, return_inverse=True)
     values = np.full((len(variants), len(ids)), np.nan)

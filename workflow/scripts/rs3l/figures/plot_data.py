@@ -1,4 +1,4 @@
-"""Figures of the data set: shapes, views of one event, matching."""
+"""Draw the figures of the data set, which show shapes, views of one event, and the matching."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rs3l.types import Floats64
 MASS_EDGES = np.linspace(0.0, 240.0, 25)
 MULTIPLICITY_EDGES = np.linspace(-0.5, 143.5, 25)
 FEWEST_JETS = 10
-"""A ratio is drawn where nominal and variant have at least so many jets in the bin; the CSV has them all."""
+"""A ratio is drawn where nominal and variant have at least this many jets in the bin; the CSV has all ratios."""
 
 _CANDIDATES = ("cand_pt", "cand_eta", "cand_phi", "cand_charge", "cand_pdg_id")
 _KINDS = ("charged hadron", "neutral hadron", "photon", "electron or muon")
@@ -35,12 +35,12 @@ _AREA_PER_GEV = 1.2
 
 
 def jet_mass(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Jet mass of each process under every variant, with the ratio to the nominal."""
+    """Draw the jet mass of each process under every variant, with the ratio to the nominal."""
     return _shapes(block, header, inputs, ("jet_mass", "Jet mass [GeV]", MASS_EDGES))
 
 
 def multiplicity(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Number of candidates of each process under every variant, with the ratio to the nominal."""
+    """Draw the number of candidates of each process under every variant, with the ratio to the nominal."""
     quantity = ("jet_n_constituents", "Candidates in the jet", MULTIPLICITY_EDGES)
     return _shapes(block, header, inputs, quantity)
 
@@ -108,7 +108,7 @@ def shape_points(shapes: Shapes, variants: Sequence[str]) -> pd.DataFrame:
 
 
 def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """All views of one hard event side by side: a signal and a background event of the first task."""
+    """Draw all views of one hard event side by side, for a signal and a background event of the first task."""
     task = next(iter(block.tasks.values()))
     processes = (task.signal, task.background)
     n = len(block.variants)
@@ -180,7 +180,7 @@ def _draw_view(ax: Axes, candidates: pd.DataFrame, view: Mapping[str, Any], radi
 
 
 def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Transverse momentum of the nominal jet before and after a jet is demanded under every variant."""
+    """Draw the pT of the nominal jet, before and after a jet is demanded under every variant."""
     edges = np.geomspace(block.jets.pt_min, 3.0 * block.jets.pt_min, 13)
     figure = style.new_figure(3.4 * len(block.labels) + 0.6, 4.8, header)
     axes = figure.subplots(2, len(block.labels), sharex=True, sharey="row", squeeze=False, height_ratios=(1.6, 1))
@@ -199,7 +199,7 @@ def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 
 
 def _survivors(files: Sequence[Path], variants: int, edges: Floats64) -> pd.DataFrame:
-    """Return per bin of the nominal jet's pT the events with a nominal jet, and with a jet under all variants."""
+    """Return the numbers of events with a nominal jet, and with a jet under all variants, per bin of its pT."""
     before, after = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
     for path in files:
         table = pq.read_table(path, columns=["event_id", "variant", "jet_pt"]).to_pandas()
@@ -225,7 +225,7 @@ def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats6
 
 
 def matching(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Fraction of the hard events with a matched jet: under each variant, any two, all of them."""
+    """Draw the fraction of hard events with a matched jet under each variant, under any two, and under all."""
     names = [*block.variants, "any two", "all"]
     rows = []
     processes = read_counts(inputs.one("manifest")).processes

@@ -1,4 +1,4 @@
-"""Figures of the jets: six quantities by jet type, and under every variant."""
+"""Draw the figures of the jets, which show six quantities by jet type, and under every variant."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TITLES = {
     "jet_msd": r"Jet $m_{\mathrm{SD}}$ [GeV]",
     "jet_n2": "Jet $N_2$",
 }
-"""Columns that are shown, and the titles of their axes."""
+"""The columns that are shown, and the titles of their axes."""
 
 _FALLING = ("jet_pt", "jet_energy", "jet_msd")
-"""Quantities with a logarithmic axis."""
+"""These quantities have a logarithmic axis."""
 
 
 def bins(jets: Jets) -> dict[str, Floats64]:
-    """Return the edges of the histograms: the range of the selection, and wide enough for the tails."""
+    """Return the edges of the histograms, which cover the range of the selection and the tails."""
     return {
         "jet_pt": np.linspace(jets.pt_min, 2.5 * jets.pt_min, 21),
         "jet_eta": np.linspace(-jets.eta_max, jets.eta_max, 21),
@@ -46,7 +46,7 @@ def bins(jets: Jets) -> dict[str, Floats64]:
 
 
 def jet_types(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Six quantities of the nominal jets, a line per jet type."""
+    """Draw six quantities of the nominal jets, with a line per jet type."""
     edges = bins(block.jets)
     found = {
         (process, kind): shapes
@@ -74,7 +74,7 @@ def jet_types(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 
 
 def _by_type(paths: Iterable[Path], edges: Mapping[str, Floats64]) -> dict[str, dict[str, Shapes]]:
-    """Return the histograms of the nominal jets of each jet type, in order of their number."""
+    """Return the histograms of the nominal jets of each jet type, the most frequent type first."""
     found: dict[str, dict[str, Accumulator]] = {}
     counts: dict[str, int] = {}
     for path in paths:
@@ -106,7 +106,7 @@ def _scale(ax: Axes, column: str, shapes: Sequence[Shapes]) -> None:
 
 
 def jet_variations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Six quantities of the jets of one process under every variant, with the ratios to the nominal."""
+    """Draw six quantities of the jets of one process under every variant, with the ratios to the nominal."""
     process = inputs.process
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
     found = fill_all(process_files(inputs.manifest, process), bins(block.jets), variants)

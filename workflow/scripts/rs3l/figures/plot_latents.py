@@ -1,6 +1,6 @@
-"""Figures of the latent space: one feature under every variant, all features against each other, cosines.
+"""Draw the figures of the latent space: one feature under every variant, all pairs of features, and cosines.
 
-D: dimensions of z.
+In the shapes, D counts the dimensions of z.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from rs3l.runs import Run
 from rs3l.types import Floats64
 
 CORNER = 8
-"""Dimensions of the corner plot, at most: the first ones."""
+"""The corner plot shows at most this many dimensions, which are the first ones."""
 
 _CORNER_JETS = 400
-"""Dots of each process in a panel of the corner plot."""
+"""A panel of the corner plot has this many dots of each process."""
 
 
 def latent_feature(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """The feature of z that varies most, of each process under every variant, with ratios to the nominal."""
+    """Draw the feature of z that varies most, of each process under every variant, with ratios to the nominal."""
     path = inputs.one("first_latents")
     jets, z = read_latents(path)
     feature = int(z.std(axis=0).argmax())
@@ -61,7 +61,7 @@ def latent_feature(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
 
 
 def latent_corner(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """All features of z against each other, for nominal test jets, with Pearson's r of each process."""
+    """Draw all features of z against each other, for nominal test jets, with Pearson's r of each process."""
     path = inputs.one("first_latents")
     jets, z = read_latents(path)
     nominal = (jets["variant"] == "nominal").to_numpy()
@@ -70,7 +70,7 @@ def latent_corner(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
     d = min(z.shape[1], CORNER)
     width, height = 1.15 * d + 1.0, 1.15 * d + 1.4
     figure = style.new_figure(width, height, header)
-    figure.set_layout_engine(None)  # it would leave room for labels that inner panels do not have
+    figure.set_layout_engine(None)  # it would leave room for labels, which inner panels do not have
     figure.subplots_adjust(0.6 / width, 0.8 / height, 1 - 0.15 / width, 1 - 0.4 / height, 0.06, 0.06)
     axes = figure.subplots(d, d, squeeze=False)
     for (i, j), ax in np.ndenumerate(axes):
@@ -81,7 +81,7 @@ def latent_corner(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
 
 
 def correlations(found: dict[str, Floats64], d: int) -> pd.DataFrame:
-    """Return Pearson's r of each pair of features of each process, with (1 - r^2) / sqrt(n - 3) as error."""
+    """Return Pearson's r of each pair of features of each process, with (1 - r^2) / sqrt(n - 3) as its error."""
     rows = []
     for process, z in found.items():
         r = np.asarray(np.corrcoef(z[:, :d].T))
@@ -135,7 +135,7 @@ def _colour(index: int) -> str:
 
 
 def similarity(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Cosines of validation latents after each epoch: of the classes' means, and of the views of one event."""
+    """Draw the cosines of validation latents after each epoch, of the class means and of the views of an event."""
     paths = inputs.all("training")
     tables = {str(Run.of_file(path)): read_table(path, ["epoch"]) for path in paths}
     figure = style.new_figure(9.6, 4.4, header)

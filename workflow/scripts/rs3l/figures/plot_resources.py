@@ -1,4 +1,4 @@
-"""What the campaign's jobs took: time and memory per rule, from Snakemake's benchmark files."""
+"""Draw the time and memory that the campaign's jobs took per rule, from Snakemake's benchmark files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from rs3l.figures.draw import Inputs
 from rs3l.figures.style import Drawing, Header
 
 SAMPLE = 2000
-"""Benchmark files that are read per rule, at most, evenly over its jobs: there may be 10^5 of them."""
+"""At most this many benchmark files are read per rule, evenly over its jobs, because there may be 10^5."""
 
 _MEBIBYTE = 1.048576
 _MISSING = "-"
 
 
 def resources(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Time of one job, core time of all, and peak memory of each rule; jobs by name in the CSV and on the axis."""
+    """Draw the time of one job, the core time of all, and the peak memory of each rule.
+
+    The CSV and the axis also give the number of jobs.
+    """
     points = resource_table(inputs.one("benchmarks"))
     figure = style.new_figure(8.6, 1.4 + 0.34 * len(points), header)
     time, total, memory = figure.subplots(1, 3, sharey=True)
@@ -41,10 +44,10 @@ def resources(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 
 
 def resource_table(folder: str | Path) -> pd.DataFrame:
-    """Return a row per rule: jobs, mean and largest time [s], core time of all [h], peak memory [MB].
+    """Return a row per rule with jobs, mean and largest time [s], core time of all [h] and peak memory [MB].
 
-    ``folder``: ``benchmarks`` of the campaign, with a folder or a file for each rule. Raises :class:`DataError`
-    if there is none.
+    ``folder`` is ``benchmarks`` of the campaign, with a folder or a file for each rule. Raises :class:`DataError`
+    if there is no benchmark file.
     """
     rows = [_rule(path) for path in sorted(Path(folder).glob("*"))]
     table = pd.DataFrame([row for row in rows if row])
@@ -70,7 +73,7 @@ def _rule(path: Path) -> dict[str, Any]:
 
 
 def _read(files: list[Path]) -> Iterator[dict[str, float]]:
-    """Yield the numbers of the last run in each file; a job too short to be measured counts as 0."""
+    """Yield the numbers of the last run in each file, where a job too short to be measured counts as 0."""
     for path in files:
         try:
             values = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])

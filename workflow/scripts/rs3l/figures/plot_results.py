@@ -1,4 +1,4 @@
-"""Figures of the trained networks: training, latent space, ROC, label efficiency, stability."""
+"""Draw the figures of the trained networks: training, latent space, ROC, label efficiency and stability."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from rs3l.runs import Run
 from rs3l.types import Floats64
 
 _LATENT_JETS = 600
-"""Jets of each process in the latent figure."""
+"""The latent figure shows this many jets of each process."""
 
 _LATENT_EVENTS = 3
-"""Hard events of each process whose views are joined in the latent figure."""
+"""The latent figure joins the views of this many hard events of each process."""
 
 
 def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Return a CSV table; raise :class:`DataError` if it cannot be read or lacks one of ``columns``."""
+    """Return a CSV table.
+
+    Raises :class:`DataError` if it cannot be read or lacks one of ``columns``.
+    """
     try:
         table = pd.read_csv(intact_text(path), keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
@@ -53,7 +56,7 @@ def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
 
 
 def training(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Losses and effective rank of the latents after each epoch of every pre-training run."""
+    """Draw the losses and the effective rank of the latents after each epoch of every pre-training run."""
     paths = inputs.all("training")
     columns = ["epoch", "train_loss", "val_loss", "rank"]
     tables = [_epochs(path, columns).assign(run=str(Run.of_file(path))) for path in paths]
@@ -74,14 +77,14 @@ def training(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 
 
 def _epochs(path: str | Path, columns: list[str]) -> pd.DataFrame:
-    """Return these columns of the metrics of a run; of one that collapsed, also how many alarms say so."""
+    """Return these columns of the metrics of a run, with the number of alarms if the run collapsed."""
     table = read_table(path, columns)
     alarms = counts_of(table.tail(1))["collapsed"]
     return table[columns].assign(**({"collapsed": alarms} if alarms else {}))
 
 
 def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """First two principal components of z (on the unit sphere) of test jets, a panel per run."""
+    """Draw the first two principal components of z (on the unit sphere) of test jets, with a panel per run."""
     paths = inputs.all("latents")
     figure = style.new_figure(4.2 * len(paths) + 0.4, 4.6, header)
     axes = figure.subplots(1, len(paths), squeeze=False)[0]
@@ -102,18 +105,18 @@ def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 
 
 def is_collapsed(path: str | Path) -> bool:
-    """Return whether a file of latents or predictions is marked: its pre-training collapsed."""
+    """Return whether a file of latents or predictions is marked because its pre-training collapsed."""
     return COLLAPSED.encode() in (pq.read_metadata(path).metadata or {})
 
 
 def _components(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
-    """Return event, process, variant and two principal components of each jet; the variance fractions."""
+    """Return event, process, variant and two principal components of each jet, and the variance fractions."""
     jets, z = read_latents(path)
     z -= z.mean(axis=0)
     variance, axes = np.linalg.eigh(z.T @ z)
     order = np.argsort(-variance)[:2]
     axes = axes[:, order]
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # the largest entry is positive
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # makes the largest entry positive
     first, second = (z @ axes).T
     frame = jets.assign(first=first, second=second)
     return frame, np.asarray(variance[order] / variance.sum())
@@ -122,7 +125,7 @@ def _components(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
 def _latent_sample(table: pd.DataFrame, processes: Sequence[str]) -> pd.DataFrame:
     """Return the first nominal jets of each process, and all views of its first events with most views.
 
-    Column ``joined``: the row belongs to an event whose views are joined.
+    The column ``joined`` says whether the row belongs to an event whose views are joined.
     """
     parts = []
     for process in processes:
@@ -158,7 +161,7 @@ def _draw_latent(ax: Axes, table: pd.DataFrame, labels: dict[str, str]) -> None:
 
 
 def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Background rejection over signal efficiency, at the fewest and the most labels."""
+    """Draw the background rejection over the signal efficiency, at the fewest and the most labels."""
     path, task = inputs.one("roc_table"), inputs.task
     table = read_table(path, ["task", "method", "mode", "labels", "efficiency", "value", "error"])
     table = _of_task(path, table, task)
@@ -183,7 +186,7 @@ def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 
 
 def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Rejection at the headline efficiency, and AUC, over the number of labelled events."""
+    """Draw the rejection at the headline efficiency, and the AUC, over the number of labelled events."""
     path, task = inputs.one("metrics_table"), inputs.task
     table = _of_task(
         path, read_table(path, ["task", "method", "mode", "labels", "metric", "value", "error"]), task
@@ -210,7 +213,7 @@ def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Dra
     background, signal = _label(block, task, "background"), _label(block, task, "signal")
     axes[0].set(ylabel=f"{background} rejection at {efficiency:.0%} {signal} efficiency", yscale="log")
     axes[0].yaxis.set_major_formatter(LogFormatter())
-    axes[0].yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2.0, 0.5)))  # plain numbers
+    axes[0].yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2.0, 0.5)))  # gives plain numbers
     axes[1].set_ylabel("AUC")
     handles, names = axes[1].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3)
@@ -218,7 +221,7 @@ def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Dra
 
 
 def stability(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Correlation of the scores of one hard event showered twice, against the AUC; most labels."""
+    """Draw the correlation of the scores of one hard event showered twice against the AUC, at the most labels."""
     path = inputs.one("stability_table")
     table = read_table(
         path, ["task", "method", "mode", "labels", "class", "quantity", "first", "second", "value", "error", "auc"]

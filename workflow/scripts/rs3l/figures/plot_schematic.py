@@ -1,4 +1,4 @@
-"""The intervention, drawn from the configuration: what each variant shares with the nominal and what it redoes."""
+"""Draw the intervention from the configuration: what each variant shares with the nominal and what it redoes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rs3l.figures.draw import Inputs
 from rs3l.figures.style import Drawing, Header
 
 STAGES = ("shower", "hadronisation", "detector")
-"""Stages after the hard process, in their order."""
+"""The stages after the hard process, in their order."""
 
 _TEXTS = {
     "hard process": "hard process\n(once)",
@@ -28,7 +28,7 @@ _LONGEST = 42
 
 
 def schematic(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """A row of stages for each variant, behind the one hard process."""
+    """Draw a row of stages for each variant, behind the one hard process."""
     names = block.variants
     figure = style.new_figure(10.4, 1.5 + 0.72 * len(names), header)
     ax = figure.subplots()
@@ -48,7 +48,7 @@ def schematic(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 
 
 def stage_kinds(intervention: Intervention) -> dict[str, str]:
-    """Return for each stage whether a variant shares it with the nominal, redoes it, or changes it."""
+    """Return, for each stage, whether a variant shares it with the nominal, redoes it, or changes it."""
     first = len(STAGES) if intervention.resample is None else STAGES.index(intervention.resample)
     shared, redone, changed = _KINDS
     kinds = {stage: shared if i < first else redone for i, stage in enumerate(STAGES)}

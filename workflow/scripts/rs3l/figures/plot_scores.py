@@ -1,4 +1,4 @@
-"""The figure of the classifiers' output: its distribution under every variant."""
+"""Draw the distribution of the classifiers' output under every variant."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EDGES = np.linspace(0.0, 1.0, 26)
 
 
 def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> TaskScores:
-    """Return the scores of the classifiers with a panel, those with the most labels; other files are not read."""
+    """Return the scores of the classifiers with a panel that have the most labels; other files are not read."""
     panels = with_panels(block.runs)
     modes = sorted({mode for _, mode in panels})
     shown = [path for path in map(Path, paths) if owner(path).run.method in dict(panels)]
@@ -46,7 +46,7 @@ def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> 
 
 
 def _classifiers(path: Path, modes: Sequence[str]) -> pd.DataFrame:
-    """Return mode and labels of the classifiers of a file in these modes."""
+    """Return mode and labels of those classifiers of a file that have one of these modes."""
     try:
         table = pq.read_table(intact_parquet(path), columns=["mode", "labels"])
     except (OSError, pa.ArrowException) as error:
@@ -62,7 +62,7 @@ def _methods(block: FiguresBlock, scores: TaskScores) -> dict[Method, list[int]]
 
 
 def tagger_output(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Distribution of the score of signal and background under every variant, with ratios to the nominal."""
+    """Draw the distribution of signal and background scores under every variant, with ratios to the nominal."""
     paths, task = inputs.all("predictions"), inputs.task
     scores = most_labels(block, paths, task)
     methods = _methods(block, scores)
@@ -98,7 +98,7 @@ def _titles(top: Axes, bottom: Axes, column: int, title: str) -> None:
 
 
 def _shapes(scores: TaskScores, row: int, is_signal: bool, variants: Sequence[str]) -> Shapes:
-    """Return the histograms of one classifier's score, squeezed to 0 ... 1, of one class."""
+    """Return the histograms of one classifier's score, squeezed to 0 ... 1, for one class."""
     chosen = scores.is_signal == is_signal
     output = np.clip(scaled(scores.scores[row][chosen]), 0.0, np.nextafter(1.0, 0.0))
     sums = Accumulator(len(variants), _EDGES)

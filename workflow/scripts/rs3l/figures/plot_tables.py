@@ -1,4 +1,4 @@
-"""Figures of tables: robustness, ablations, quality of the latents."""
+"""Draw the figures of tables: robustness, ablations, and quality of the latents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rs3l.figures.plot_results import most_labels, read_table
 from rs3l.figures.style import Drawing, Header
 
 EFFICIENCY = 0.7
-"""Signal efficiency of the changes of the mistag rate: the nearest one of the table."""
+"""The changes of the mistag rate are shown at the signal efficiency of the table that is nearest to this one."""
 
 _ROBUSTNESS = ["task", "method", "mode", "variant", "use", "class", "quantity", "efficiency", "value", "error"]
 _CHANGE = ["method", "mode", "variant", "efficiency", "change", "error", "n_runs", "background_passing"]
@@ -31,7 +31,7 @@ _LATENTS = ["method", "space", "quantity", "subject", "value", "error"]
 
 
 def robustness(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Wasserstein distance of the score, and change of the mistag rate, from the nominal to every variant."""
+    """Draw the Wasserstein distance of the score and the change of the mistag rate, relative to the nominal."""
     path, task = inputs.one("robustness_table"), inputs.task
     table = _of_task(path, task, "background_passing")
     efficiencies = table["efficiency"].dropna().unique()
@@ -75,7 +75,7 @@ def _of_task(path: str | Path, task: str, *columns: str) -> pd.DataFrame:
 
 
 def mistag_change(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Relative change of the false-positive rate under each variant, at a threshold of each variant's own."""
+    """Draw the relative change of the false-positive rate under each variant, at the variant's own threshold."""
     path, task = inputs.one("robustness_table"), inputs.task
     table = _of_task(path, task, "n_runs", "background_passing")
     table = table[table["quantity"] == "fpr_change_own"].rename(columns={"value": "change"})
@@ -102,7 +102,7 @@ def mistag_change(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
 
 
 def _changes(ax: Axes, points: pd.DataFrame, variants: Sequence[str]) -> None:
-    """Draw the changes of one method over the signal efficiency, side by side."""
+    """Draw the changes of one method over the signal efficiency, with the variants side by side."""
     efficiencies = np.sort(points["efficiency"].unique())
     step = float(np.diff(efficiencies).min()) if len(efficiencies) > 1 else 0.1
     ax.axhline(0.0, color=style.BLACK, lw=0.8)
@@ -119,7 +119,7 @@ def _changes(ax: Axes, points: pd.DataFrame, variants: Sequence[str]) -> None:
 
 
 def _methods(ax: Axes, table: pd.DataFrame, variants: Sequence[str], runs: Sequence[str]) -> pd.DataFrame:
-    """Draw a point per method and variant; return what is shown."""
+    """Draw a point per method and variant, and return what is shown."""
     parts = [table.head(0)]
     methods, looks = robust(runs), style.looks(runs)
     step = min(0.12, 0.84 / len(methods))
@@ -153,7 +153,7 @@ def _rows(ax: Axes, names: Sequence[str]) -> None:
 
 
 def ablations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Rejection at the headline efficiency of every pre-training and mode, at the most labels."""
+    """Draw the rejection at the headline efficiency of every pre-training and mode, at the most labels."""
     path = inputs.one("ablations_table")
     table = read_table(path, _METRICS)
     efficiency = headline_efficiency(block.evaluate.efficiencies)
@@ -184,7 +184,7 @@ def ablations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 
 
 def latent_quality(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Retrieval of the same event, linear fits, jet type and effective rank: h and z of each method."""
+    """Draw the event retrieval, linear fits, jet type and effective rank for h and z of each method."""
     path = inputs.one("latents_table")
     table = read_table(path, _LATENTS)
     titles = {

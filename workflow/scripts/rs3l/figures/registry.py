@@ -1,7 +1,8 @@
-"""The figures of the report, each declared once, as data: rules, paths, report, plan and status read it.
+"""The figures of the report, each declared once, as data.
 
-One more figure is an entry here, a function that draws it, and a caption (``captions/<name>.rst``). Nothing
-here imports what draws: Snakemake reads this, too.
+The rules, the paths, the report, the plan and the status read these entries. One more figure takes an entry here,
+a function that draws it, and a caption (``captions/<name>.rst``). Nothing here imports the modules that draw,
+because Snakemake reads this module too.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ Files = Callable[[Campaign, CampaignPaths], list[str]]
 class Figure:
     """One kind of figure.
 
-    ``function``: module of :mod:`rs3l.figures` and function in it. ``inputs``: names of :func:`input_files`.
-    ``after``: files that must be there, and are not read. ``folders``: read, too, but nothing that a rule could
-    wait for. ``of``: whether each process or task has one.
-    ``section``: of report.html; ``category`` and ``subcategory``: of Snakemake's report. ``quotes``: what the
-    caption says of the configuration, names of :data:`QUOTES`. ``seen``: module of :mod:`rs3l.report` and function
-    that says in words what is seen. ``only_ablations``: made by the target ``ablations`` alone. ``memory_mb``: of
-    its job.
+    ``function`` names a module of :mod:`rs3l.figures` and a function in it. ``inputs`` are names of
+    :func:`input_files`. ``after`` are files that must be there but are not read. ``folders`` are read too, but a
+    rule cannot wait for them. ``of`` says whether each process or task has a figure of its own. ``section`` is the
+    section of report.html, and ``category`` and ``subcategory`` belong to Snakemake's report. ``quotes`` are the
+    names of :data:`QUOTES` that the caption takes from the configuration. ``seen`` names a module of
+    :mod:`rs3l.report` and the function that says in words what is seen. ``only_ablations`` says that the target
+    ``ablations`` alone makes the figure. ``memory_mb`` is the memory of its job.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Figure:
 
     @property
     def shows_data(self) -> bool:
-        """Whether it depends on no method: on the data set or the configuration alone."""
+        """Return whether it depends on no method, but on the data set or the configuration alone."""
         return set(self.inputs) <= {"manifest"}
 
     @property
@@ -59,17 +60,17 @@ class Figure:
 
     @property
     def pattern(self) -> str:
-        """Return the name of its files, with a wildcard where there is one of each process or task."""
+        """Return the name of its files, with a wildcard if each process or task has one."""
         return "_".join((self.name, *self.wildcards))
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return what Snakemake's report sorts it by."""
+        """Return the labels by which Snakemake's report sorts it."""
         labels = {"figure": self.name.replace("_", " ")}
         return labels | {name.strip("{}"): name for name in self.wildcards}
 
     def heading(self, item: str = "") -> str:
-        """Return its title, with the process or task that it is of."""
+        """Return its title, with its process or task."""
         return (self.title or self.name.replace("_", " ").capitalize()) + (f": {item}" if item else "")
 
 
@@ -187,7 +188,7 @@ QUOTES: Mapping[str, Callable[[Campaign], Any]] = MappingProxyType(
         "energy": lambda config: f"{config.generator.ecm:g}",
     }
 )
-"""What captions say of a configuration; a figure depends on what it quotes."""
+"""What captions say of a configuration, by name; a figure depends on what its caption quotes."""
 
 _FILES: Mapping[str, Files] = MappingProxyType(
     {
@@ -208,9 +209,9 @@ _FILES: Mapping[str, Files] = MappingProxyType(
 
 
 def input_files(name: str, config: Campaign, paths: CampaignPaths) -> list[str]:
-    """Return the files of an input, of the task ``{task}`` where it belongs to one.
+    """Return the files of an input, with the wildcard ``{task}`` where it belongs to a task.
 
-    ``<name>_table`` is that table of the evaluation; the others are listed here.
+    ``<name>_table`` is that table of the evaluation; the other names are listed here.
     """
     if name in _FILES:
         return _FILES[name](config, paths)
@@ -220,7 +221,7 @@ def input_files(name: str, config: Campaign, paths: CampaignPaths) -> list[str]:
 def figures_of(
     processes: Iterable[str], tasks: Iterable[str], ablations: bool = False
 ) -> list[tuple[Figure, str]]:
-    """Return each figure of a campaign: its kind, and the process or task that it is of, or nothing."""
+    """Return each figure of a campaign as its kind and its process or task (an empty text if it has neither)."""
     items = {"campaign": [""], "process": list(processes), "task": list(tasks)}
     return [
         (figure, item) for figure in _ALL if ablations or not figure.only_ablations for item in items[figure.of]
@@ -235,9 +236,9 @@ def figure_names(processes: Iterable[str], tasks: Iterable[str], ablations: bool
 
 
 def kind_and_item(name: str) -> tuple[Figure | None, str]:
-    """Return the kind of a figure's file, None if it is not known, and the task or process that it is of.
+    """Return the kind of a figure's file (None if it is not known), and its task or process.
 
-    Of several kinds that the name begins with, the longest.
+    If the name begins with several kinds, the longest one counts.
     """
     kinds = [kind for kind in FIGURES if name == kind or name.startswith(f"{kind}_")]
     if not kinds:

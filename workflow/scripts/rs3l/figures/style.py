@@ -1,6 +1,6 @@
-"""The look of the figures, and how they are written: the same points give the same bytes.
+"""The look of the figures, and how they are written, such that the same points give the same bytes.
 
-Figures are made without pyplot: no display is needed, and no state is shared.
+Figures are made without pyplot, so that no display is needed and no state is shared.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from rs3l.types import Floats64
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = COLOURS = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
-"""Okabe and Ito's palette: told apart by colour-blind readers."""
+"""Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
 GREY = "#7F7F7F"
 SERIES = (BLACK, BLUE, VERMILION, SKY, GREEN, PURPLE, ORANGE, GREY)
-"""Colours of variants and processes, in their order; repeated with other lines after the eighth."""
+"""Colours of variants and processes, in their order; after the eighth they repeat with other lines."""
 
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -53,16 +53,16 @@ _FAMILIES = (
         )
     ),
 )  # fmt: skip
-"""Looks of the modes of each method, in the campaign's order; beyond the last, again with other lines."""
+"""Looks of the modes of each method, in the campaign's order; after the last they repeat with other lines."""
 
 _RESERVED = {"rs3l": 0, "jetclr": 1}
-"""Methods that look the same in every campaign."""
+"""These methods look the same in every campaign."""
 
 _SUPERVISED = {"scratch": (BLACK, "D", "-"), "scratch_views": (GREEN, "*", "--"), "random": (GREY, "x", ":")}
 
 
 def looks(runs: Sequence[str]) -> dict[Method, Look]:
-    """Return how each method of a campaign looks, in all of its figures the same."""
+    """Return how each method of a campaign looks, which is the same in all of its figures."""
     found = {}
     for name, place in _places(methods_of(runs)).items():
         family, again = _FAMILIES[place % len(_FAMILIES)], place // len(_FAMILIES)
@@ -73,31 +73,35 @@ def looks(runs: Sequence[str]) -> dict[Method, Look]:
 
 
 def look(method: Method, known: Mapping[Method, Look]) -> Look:
-    """Return how a method looks: among those ``known``, or as any other."""
+    """Return how a method looks, with a common look for methods that are not ``known``."""
     return known.get(method, _OTHER)
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:
-    """Return which family each method has: those that are reserved theirs, others the next free one."""
+    """Return which family each method has.
+
+    Methods with a reserved family have that one, and the others have the next free one.
+    """
     taken = {_RESERVED[name] for name in names if name in _RESERVED}
     free = (place for place in count() if place not in taken)
     return {name: _RESERVED[name] if name in _RESERVED else next(free) for name in names}
 
 
 def _shifted(look: Look, again: int) -> Look:
-    """Return a look with the next marker and line, ``again`` times."""
+    """Return a look moved on by ``again`` markers and lines."""
     colour, marker, line = look
     if not again:
         return look
     start = MARKERS.index(marker) if marker in MARKERS else 0
-    step = again + again // len(LINES)  # so that marker and line together come back late
+    step = again + again // len(LINES)  # so that the same marker and line come back late
     return colour, MARKERS[(start + step) % len(MARKERS)], LINES[(LINES.index(line) + again) % len(LINES)]
 
 
 def text(label: str) -> str:
-    """Return a label of the configuration as matplotlib shows it to the letter.
+    """Return a label of the configuration so that matplotlib shows it literally.
 
-    A dollar sign begins no formula, a line break is a space, and a leading underscore does not hide it in legends.
+    A dollar sign begins no formula, a line break becomes a space, and a leading underscore does not hide the label
+    in legends.
     """
     shown = " ".join(str(label).split()).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
@@ -136,14 +140,14 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Header:
-    """What stands above every figure: campaign, and centre-of-mass energy [GeV] if known."""
+    """The text above every figure: the campaign, and the centre-of-mass energy [GeV] if it is known."""
 
     campaign: str
     ecm: float | None = None
 
     @property
     def text(self) -> str:
-        """The right-hand side of the header."""
+        """Return the right-hand side of the header."""
         energy = "" if self.ecm is None else rf"   $\sqrt{{s}}$ = {self.ecm / 1000:g} TeV"
         return f"{text(self.campaign)}{energy}"
 
@@ -167,7 +171,7 @@ def new_figure(width: float, height: float, header: Header) -> Figure:
 
 
 def footnote(drawing: Drawing) -> Drawing:
-    """Say below a figure what the marks of its points mean, if they have some."""
+    """Say below a figure what the marks of its points mean, if there are any."""
     if text := marks.footnote(drawing.points):
         width, height = drawing.figure.get_size_inches()
         drawing.figure.text(0.12 / width, 0.03 / height, text, size=6, va="bottom")
@@ -180,7 +184,7 @@ def panel_title(ax: Axes, text: str) -> None:
 
 
 def stack(top: Axes, bottom: Axes) -> None:
-    """Make ``bottom`` the ratio panel of ``top``: one axis of x, with its numbers below."""
+    """Make ``bottom`` the ratio panel of ``top``, with a common x axis whose numbers stand below."""
     bottom.sharex(top)
     top.tick_params(axis="x", labelbottom=False)
 
@@ -197,7 +201,7 @@ def note(ax: Axes, text: str) -> None:
 
 
 def write(drawing: Drawing, svg: str | Path, png: str | Path, csv: str | Path) -> None:
-    """Write the figure twice, and its points, without dates or versions of matplotlib."""
+    """Write the figure as SVG and PNG, and its points as CSV, without dates or versions of matplotlib."""
     with styled():
         for path, kind, metadata in (
             (svg, "svg", {"Date": None, "Creator": None}),
@@ -205,7 +209,7 @@ def write(drawing: Drawing, svg: str | Path, png: str | Path, csv: str | Path) -
         ):
             buffer = io.BytesIO()
             drawing.figure.savefig(buffer, format=kind, metadata=metadata)
-            drawing.figure.set_layout_engine("none")  # laid out once: that takes as long as the drawing
+            drawing.figure.set_layout_engine("none")  # laid out once because a layout takes as long as a drawing
             with atomic(path) as temporary:
                 temporary.write_bytes(buffer.getvalue())
     write_text(csv, drawing.points.to_csv(index=False, float_format="%.6g"))

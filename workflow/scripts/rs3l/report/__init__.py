@@ -1,1 +1,1 @@
-"""The report of a campaign: one HTML file that works offline, and a Markdown summary."""
+"""The report of a campaign is one HTML file that works offline, with a Markdown summary."""

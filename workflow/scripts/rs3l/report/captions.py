@@ -1,6 +1,6 @@
-"""Captions of the figures: Jinja in reStructuredText, written for Snakemake's report and used here as well.
+"""Captions of the figures, in Jinja and reStructuredText, written for Snakemake's report and used here as well.
 
-Snakemake fills in the ``params`` and ``wildcards`` of the rule, and the whole configuration; here they come from
+Snakemake fills in the ``params`` and ``wildcards`` of the rule and the whole configuration; here they come from
 the configuration.
 """
 
@@ -19,7 +19,7 @@ from rs3l.config.campaign import Campaign
 from rs3l.figures.registry import QUOTES, kind_and_item
 
 FOLDER = Path(figures.__file__).parent / "captions"
-"""A file for each kind of figure."""
+"""This folder has a file for each kind of figure."""
 
 _DOCUTILS = {
     "raw_enabled": False,
@@ -32,7 +32,7 @@ _DOCUTILS = {
 
 
 def caption(config: Campaign, figure: str) -> Markup:
-    """Return the caption of a figure as HTML; empty if there is none."""
+    """Return the caption of a figure as HTML, or an empty text if there is none."""
     kind, item = kind_and_item(figure)
     if kind is None:
         return Markup("")
@@ -52,7 +52,7 @@ def plain(html: str) -> str:
 
 
 def _snakemake(config: Campaign, item: str) -> SimpleNamespace:
-    """Return what the captions ask of ``snakemake``."""
+    """Return the attributes that the captions read from ``snakemake``."""
     params = {name: of(config) for name, of in QUOTES.items()}
     wildcards = SimpleNamespace(task=item, process=item)
     return SimpleNamespace(params=SimpleNamespace(**params), wildcards=wildcards, config=config.model_dump())

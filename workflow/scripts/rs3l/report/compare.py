@@ -1,4 +1,4 @@
-"""Two campaigns side by side, from the files in their folders: settings, metrics, counts, run times."""
+"""Compare two campaigns by the files in their folders: settings, metrics, counts and run times."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SAME = (
 
 
 def compare(first: str | Path, second: str | Path) -> list[Table]:
-    """Return the tables of the comparison; those with nothing to say are left out.
+    """Return the tables of the comparison, without those that have nothing to say.
 
     Raises :class:`DataError` if a folder has no results of a campaign.
     """
@@ -52,7 +52,7 @@ def compare(first: str | Path, second: str | Path) -> list[Table]:
 
 
 def recorded_settings(paths: CampaignPaths) -> dict[str, str]:
-    """Return what the stages recorded of their configuration: dotted key, and value as text."""
+    """Return what the stages recorded of their configuration, as dotted keys with values as text."""
     found: dict[str, Any] = {}
     if Path(paths.merge_provenance).is_file():
         merge = read_json(paths.merge_provenance)
@@ -106,7 +106,7 @@ def metrics_table(a: CampaignPaths, b: CampaignPaths) -> pd.DataFrame:
     """Return AUC and headline rejection of every method that both campaigns have, with the difference B - A."""
     shown = ["auc", rejection_name(read_json(a.summary)["signal_efficiency"])]
     columns = [*_KEY, "value", "error", "lower_limit"]
-    known = [*columns, *SPREAD_COLUMNS, *SIGNS]  # older tables lack some
+    known = [*columns, *SPREAD_COLUMNS, *SIGNS]  # older tables lack some of these
     tables = (with_counts(read_table(paths.evaluation("metrics"), columns)) for paths in (a, b))
     first, second = (table.reindex(columns=known) for table in tables)
     both = first.merge(second, on=_KEY, suffixes=("_a", "_b"))
@@ -132,7 +132,10 @@ def _metric(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _significance(row: Mapping[Any, Any]) -> str:
-    """Return that of the difference of an AUC, or of the logarithms of a rejection; or what is unknown of it."""
+    """Return the significance of the difference of an AUC, or of the logarithms of a rejection.
+
+    If a term of an error is unknown, the text says so instead.
+    """
     names = ("value", "error", *SPREAD_COLUMNS)
     a, b = ({name: row[f"{name}_{side}"] for name in names} for side in "ab")
     if lacking := unknown(a, b):
@@ -169,7 +172,10 @@ def _counts(manifest: Manifest) -> dict[tuple[str, str], str]:
 
 
 def times_table(a: CampaignPaths, b: CampaignPaths) -> pd.DataFrame:
-    """Return mean time of a job, core time and peak memory of each rule; empty without benchmark files."""
+    """Return mean time of a job, core time and peak memory of each rule.
+
+    The table is empty without benchmark files.
+    """
     try:
         first, second = (resource_table(paths.benchmarks) for paths in (a, b))
     except DataError:

@@ -1,4 +1,4 @@
-"""What the report shows, collected from the files of a campaign; what is not there is left out."""
+"""Collect what the report shows from the files of a campaign, without what is not there."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from rs3l.report.captions import caption, plain
 from rs3l.report.seen import seen
 
 LARGEST_SVG = 300_000
-"""Bytes: of a figure that is larger as SVG, the PNG is shown."""
+"""The PNG is shown of a figure whose SVG has more bytes than this."""
 
 LARGEST_TABLE = 300
-"""Lines of a table that are shown, at most; the file has all."""
+"""At most this many lines of a table are shown; the file has all."""
 
 SECTIONS = {
     "simulation": "Simulation",
@@ -40,12 +40,15 @@ SECTIONS = {
     "ablations": "Ablations",
     "provenance": "Provenance",
 }
-"""Sections after the overview, in their order; one without contents is left out."""
+"""The sections after the overview, in their order; a section without contents is left out."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its picture and its points as data URIs, its caption, that in a sentence, what is seen."""
+    """A figure with its picture and points as data URIs, its caption (in full and as a sentence), and its text.
+
+    ``seen`` says in words what the figure shows.
+    """
 
     name: str
     title: str
@@ -58,7 +61,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its cells as text, and how many lines of the file they are."""
+    """A table with its cells as text, and the number of lines in the file."""
 
     name: str
     title: str
@@ -82,7 +85,10 @@ class Section:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Return a JSON file of the campaign; raise :class:`DataError` if it is missing or damaged."""
+    """Return a JSON file of the campaign.
+
+    Raises :class:`DataError` if it is missing or damaged.
+    """
     try:
         value = dict(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
@@ -92,7 +98,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def pictures(config: Campaign, paths: CampaignPaths) -> dict[str, list[Picture]]:
-    """Return the figures that the configuration defines by section, in the order of the registry."""
+    """Return the figures that the configuration defines, by section and in the order of the registry."""
     found: dict[str, list[Picture]] = {name: [] for name in SECTIONS}
     order = list(FIGURES.values())
     shown = sorted(known.kinds_of(config), key=lambda entry: (entry[1], order.index(entry[0])))
@@ -114,7 +120,7 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
 
 
 def data_uri(kind: str, path: str | Path) -> str:
-    """Return a file as a data URI; empty if it is missing."""
+    """Return a file as a data URI, or an empty text if it is missing."""
     try:
         data = Path(path).read_bytes()
     except OSError:
@@ -125,9 +131,10 @@ def data_uri(kind: str, path: str | Path) -> str:
 def tables(
     folder: Path, names: known.Known, about: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, list[Table]]:
-    """Return the tables of an evaluation in a folder by section; ``about``: what is said of some of them.
+    """Return the tables of an evaluation in a folder, by section.
 
-    Lines with other ``names`` than those of the configuration are left out.
+    ``about`` is the text that accompanies some of them. Lines with other ``names`` than those of the configuration
+    are left out.
     """
     found: dict[str, list[Table]] = {name: [] for name in SECTIONS}
     for path in sorted(folder / f"{name}.csv" for name in TABLES):
@@ -139,7 +146,7 @@ def tables(
 
 
 def frame_table(name: str, title: str, frame: pd.DataFrame, about: str = "", is_open: bool = False) -> Table:
-    """Return a frame as a table; numbers have four digits."""
+    """Return a frame as a table, whose numbers have four digits."""
     shown = frame.head(LARGEST_TABLE)
     rows = [[cell(value) for value in row] for row in shown.itertuples(index=False)]
     return Table(name, title, [str(column) for column in frame.columns], rows, len(frame), about, is_open)
@@ -158,7 +165,7 @@ def configuration(config: Campaign) -> str:
 
 
 def versions(provenances: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Return the versions and commits that the stages ran with, a column for each different set."""
+    """Return the versions and commits that the stages ran with, with a column per stage."""
     rows: dict[str, dict[str, str]] = {}
     for number, entry in enumerate(provenances):
         values = {**entry.get("versions", {}), "commit": entry.get("git") or "unknown"}

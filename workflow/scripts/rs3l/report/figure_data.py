@@ -1,4 +1,4 @@
-"""What the sentences on the figures are made from: the tables of a campaign, and names for people."""
+"""The tables of a campaign and the names for people, from which the sentences on the figures are made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUE = ["value", "error"]
 
 @dataclass(frozen=True)
 class FigureData:
-    """A figure's task or process (``item``; or nothing), the files of the campaign, and its configuration."""
+    """A figure's task or process (``item``, which may be empty), the campaign's files, and its configuration."""
 
     item: str
     paths: CampaignPaths
@@ -34,11 +34,14 @@ class FigureData:
         return read_table(self.paths.figure(figure, "csv"), columns)
 
     def table(self, name: str, *columns: str) -> pd.DataFrame:
-        """Return a table of the evaluation, without the lines of tasks and methods that there are no more."""
+        """Return a table of the evaluation, without the lines of tasks and methods that no longer exist."""
         return Known.of(self.config).rows(read_table(self.paths.evaluation(name), columns))
 
     def of_task(self, name: str, *columns: str) -> pd.DataFrame:
-        """Return the lines of this task in a table; raise :class:`DataError` if there are none."""
+        """Return the lines of this task in a table.
+
+        Raises :class:`DataError` if there are none.
+        """
         table = self.table(name, "task", *columns)
         found = table[table["task"] == self.item]
         if found.empty:
@@ -46,7 +49,7 @@ class FigureData:
         return found
 
     def if_any(self, name: str, *columns: str) -> pd.DataFrame:
-        """Return the lines of this task in a table; none if the table is missing or has none of it."""
+        """Return the lines of this task in a table, or an empty table if it is missing or has none of them."""
         try:
             return self.of_task(name, *columns)
         except DataError:
@@ -54,41 +57,41 @@ class FigureData:
 
     @property
     def subject(self) -> Method:
-        """The campaign's first method, frozen: what all others are compared with."""
+        """Return the campaign's first method, frozen, with which all others are compared."""
         return next(iter(methods.methods(self.config))), "probe_h"
 
     @property
     def peer(self) -> Method | None:
-        """The method that the subject is compared with, frozen."""
+        """Return the method that the subject is compared with, frozen."""
         other = peer_of(blocks.evaluate(self.config))
         return (other, "probe_h") if other else None
 
     def scratch(self, table: pd.DataFrame, column: str = "method") -> Method:
-        """Return the network from scratch: that with the networks of the subject, if it has its own."""
+        """Return the network from scratch, with the subject's own networks if there is such a baseline."""
         return baseline_of(self.subject[0], set(table[column])), "scratch"
 
     @property
     def efficiency(self) -> float:
-        """Signal efficiency of the headline numbers."""
+        """Return the signal efficiency of the headline numbers."""
         return headline_efficiency(self.config.evaluate.efficiencies)
 
     @property
     def rejection(self) -> str:
-        """Name of the rejection at that efficiency in the tables."""
+        """Return the name of the rejection at that efficiency in the tables."""
         return rejection_name(self.efficiency)
 
     def label(self, role: str, task: str = "") -> str:
-        """Return the label of the signal or the background of a task (this one)."""
+        """Return the label of the signal or the background of a ``task``, by default this one."""
         return self.process(str(getattr(self.config.tasks[task or self.item], role)))
 
     def process(self, name: str) -> str:
-        """Return the label of a process; its name if it has none."""
+        """Return the label of a process, or its name if it has none."""
         known = self.config.processes
         return str(known[name].label) if name in known else name
 
     @property
     def runs(self) -> dict[str, list[str]]:
-        """The pre-training runs of each method."""
+        """Return the pre-training runs of each method."""
         found: dict[str, list[str]] = {}
         for run in blocks.runs(self.config):
             found.setdefault(method_of(run), []).append(run)
@@ -106,6 +109,6 @@ def first_row(table: pd.DataFrame, method: Method | None = None, **cells: object
 
 
 def ends(table: pd.DataFrame) -> list[int]:
-    """Return the fewest and the most labels of a table: two numbers, one if they are the same, or none."""
+    """Return the fewest and the most labels of a table, which are one number if they are equal, or none."""
     counts = sorted(int(labels) for labels in table["labels"].unique())
     return sorted({counts[0], counts[-1]}) if counts else []

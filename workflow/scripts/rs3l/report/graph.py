@@ -1,4 +1,4 @@
-"""The graph of the rules as SVG; a test compares it with ``snakemake --rulegraph``. No graphviz is needed."""
+"""Draw the graph of the rules as SVG, without graphviz; a test compares it with ``snakemake --rulegraph``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 132, 30, 46, 16
 
 
 def rule_graph(config: Campaign) -> nx.DiGraph:
-    """Return the rules that a campaign needs and what each waits for; all that draw figures are one node."""
+    """Return the rules that a campaign needs and what each waits for; all rules that draw figures are one node."""
     processes = config.processes.values()
     simulated = ["resimulate"] if blocks.own_variants(config) else []
     simulated += ["resimulate_together"] if blocks.shared_variants(config) else []
@@ -27,7 +27,7 @@ def rule_graph(config: Campaign) -> nx.DiGraph:
 
 
 def layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
-    """Return the centre of each node: a column per generation, the nodes of a column around the middle."""
+    """Return the centre of each node, with a column per generation and the nodes centred in their column."""
     columns = list(nx.topological_generations(graph))
     highest = max((len(column) for column in columns), default=0)
     step = _HEIGHT + _GAP_Y

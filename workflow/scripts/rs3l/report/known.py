@@ -1,8 +1,8 @@
-"""What of the files of a campaign belongs to its configuration, and what is left from another one.
+"""Tell which files of a campaign belong to its configuration, and which are left from another one.
 
-Names change: a task is renamed, a process or a method removed. Files with the old names stay where they are until
-somebody deletes them. The report shows what the configuration of now defines; :mod:`rs3l.report.left_over` says
-what else lies there.
+Names change when a task is renamed, or a process or a method is removed. Files with the old names stay where they
+are until somebody deletes them. The report shows what the present configuration defines, and
+:mod:`rs3l.report.left_over` says what else lies there.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from rs3l.figures.registry import Figure, figure_names, figures_of
 from rs3l.paths import CampaignPaths
 
 TOGETHER = ("any two", "all")
-"""Rows of the matching figure that are no variant."""
+"""These rows of the matching figure are no variant."""
 
 ABLATIONS = "ablations"
-"""The figure of the ablations, and the folder of their tables."""
+"""The figure of the ablations, and the folder of their tables, have this name."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """The names that the cells of a table may hold, by column; a column that is not here may hold any."""
+    """The names that the cells of a table may hold, by column; a column that is not listed may hold any name."""
 
     cells: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(cls, config: Campaign, ablations: bool = False) -> Known:
-        """Return the names of a configuration: of its evaluation, or of that of its ablations."""
+        """Return the names of a configuration, either of its evaluation or of that of its ablations."""
         runs = (blocks.evaluate_ablations(config) if ablations else blocks.evaluate(config)).runs
         variants = frozenset(config.variants)
         methods = frozenset([*methods_of(runs), *baselines_of(runs)])
@@ -67,22 +67,22 @@ class Known:
 
 
 def figures(config: Campaign) -> list[str]:
-    """Return the names of the figures that the configuration defines, those of the ablations too."""
+    """Return the names of the figures that the configuration defines, including those of the ablations."""
     return figure_names(config.processes, config.tasks, ablations=bool(config.ablations))
 
 
 def kinds_of(config: Campaign) -> list[tuple[Figure, str]]:
-    """Return the same figures: the kind of each, and the process or task that it is of, or nothing."""
+    """Return the same figures, each as its kind and its process or task (an empty text if it has neither)."""
     return figures_of(config.processes, config.tasks, ablations=bool(config.ablations))
 
 
 def is_shown(config: Campaign, paths: CampaignPaths, figure: str) -> bool:
-    """Return whether a figure is one of the configuration, and its points name nothing else."""
+    """Return whether a figure belongs to the configuration and its points name nothing else."""
     return figure in figures(config) and not foreign_points(config, paths, figure)
 
 
 def foreign_points(config: Campaign, paths: CampaignPaths, figure: str) -> dict[str, list[str]]:
-    """Return what the points of a figure name that the configuration does not have; nothing without points."""
+    """Return the names in the points of a figure that the configuration lacks, or nothing if it has no points."""
     try:
         points = read_table(paths.figure(figure, "csv"))
     except DataError:
@@ -91,7 +91,7 @@ def foreign_points(config: Campaign, paths: CampaignPaths, figure: str) -> dict[
 
 
 def foreign_names(config: Campaign, figure: str, points: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the names in the points of a figure that the configuration does not have, by what they are of."""
+    """Return the names in the points of a figure that the configuration lacks, by what they name."""
     if figure == "matching" and "what" in points.columns:
         points = points[~points["what"].isin(TOGETHER)].rename(columns={"what": "variant"})
     if figure == "similarity" and "what" in points.columns:  # cosine_views:process, cosine_means:process:process

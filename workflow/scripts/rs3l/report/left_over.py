@@ -1,4 +1,4 @@
-"""What lies in the folder of a campaign and belongs to another configuration: the report names it, and why."""
+"""Name the files in the folder of a campaign that belong to another configuration, with the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rs3l.report.known import ABLATIONS, Known, figures, foreign_points, is_of
 
 
 def left_over(config: Campaign, paths: CampaignPaths) -> list[str]:
-    """Return what lies in the folder of the campaign and is not shown: each file with the reason."""
+    """Return what lies in the folder of the campaign and is not shown, each file with the reason."""
     return [
         *_figures(config, paths),
         *_tables(config, Path(paths.evaluation()).parent),

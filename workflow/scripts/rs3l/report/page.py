@@ -1,4 +1,4 @@
-"""The report as one HTML file, and its summary as Markdown."""
+"""Write the report as one HTML file, and its summary as Markdown."""
 
 from __future__ import annotations
 
@@ -32,14 +32,17 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def write_report(
     config: Campaign, root: str | Path, html: str | Path | None = None, summary: str | Path | None = None
 ) -> None:
-    """Write the report and the summary of the campaign in ``root``; where, is by default the campaign's names."""
+    """Write the report and the summary of the campaign in ``root``.
+
+    By default they go to the campaign's own paths.
+    """
     paths = CampaignPaths(str(root))
     write_text(html or paths.report, report(config, root))
     write_text(summary or paths.summary_text, markdown(config, root))
 
 
 def report(config: Campaign, root: str | Path) -> str:
-    """Return the report of the campaign in the folder ``root`` as HTML: one file, without external resources.
+    """Return the report of the campaign in the folder ``root`` as one HTML file without external resources.
 
     Raises :class:`~rs3l.errors.DataError` if the campaign has no summary yet.
     """
@@ -60,7 +63,7 @@ def report(config: Campaign, root: str | Path) -> str:
 
 
 def _page(template: str, **values: Any) -> str:
-    """Return a page from its template, with style and script in it; all values are escaped."""
+    """Return a page from its template, with style and script embedded; all values are escaped."""
     loader = jinja2.FileSystemLoader(_TEMPLATES)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -107,7 +110,7 @@ def _number(value: Mapping[str, Any] | None) -> str:
 
 
 def markdown(config: Campaign, root: str | Path) -> str:
-    """Return the summary of a campaign as Markdown: headline numbers, results, data set, provenance."""
+    """Return the summary of a campaign as Markdown, with headline numbers, results, data set and provenance."""
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
     counts = dataset_table(read_counts(paths.manifest), config)
@@ -143,13 +146,13 @@ def _main_results(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _not_shown(config: Campaign, paths: CampaignPaths) -> list[str]:
-    """Return a list of what lies in the folder and is not shown; nothing if there is none."""
+    """Return a list of what lies in the folder and is not shown, or nothing if all of it is shown."""
     lines = [f"- {escaped(text)}" for text in left_over(config, paths)]
     return ["## Not shown", "", *lines, ""] if lines else []
 
 
 def _what_is_seen(config: Campaign, paths: CampaignPaths) -> list[str]:
-    """Return a list of what is seen in the figures of the results; nothing if there is nothing to say."""
+    """Return a list of what is seen in the figures of the results, or nothing if there is nothing to say."""
     lines = [f"- **{heading}.** {escaped(text)}" for heading, text in headlines(paths, config)]
     return ["## What is seen", "", *lines, ""] if lines else []
 

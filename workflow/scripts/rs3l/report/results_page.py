@@ -1,4 +1,4 @@
-"""The tables of a page of results, from the tables of a campaign that lie beside it."""
+"""Make the tables of a page of results from the tables of a campaign that lie beside it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _END = "<!-- /table -->"
 def publish(campaign: str | Path, folder: str | Path) -> None:
     """Copy summary, tables and figures (PNG) of a campaign to ``folder``, and renew the tables of its README.md.
 
-    The tables of the ablations, too, if it has some.
+    The tables of the ablations are copied too if the campaign has some.
 
-    Raises :class:`DataError` if the campaign is not complete, a file was changed after it was written, or the page
-    has a table that is not known; nothing is copied then, but for the last.
+    Raises :class:`DataError` if the campaign is not complete, if a file was changed after it was written, or if
+    the page has an unknown table. In the first two cases nothing is copied.
     """
     paths, target = CampaignPaths(str(campaign)), Path(folder)
     summaries = [Path(paths.summary), Path(paths.summary_text)]
@@ -60,7 +60,7 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
 
 
 def _figures(paths: CampaignPaths) -> list[str]:
-    """Return the figures of the campaign as it was evaluated: others may lie beside them from before."""
+    """Return the figures of the campaign as it was evaluated, because older ones may lie beside them."""
     tasks = read_json(paths.summary)["provenance"]["block"]["tasks"]
     ablations = Path(paths.ablations_summary).is_file()
     return figure_names(read_manifest(paths.manifest).processes, tasks, ablations)
@@ -76,9 +76,9 @@ def _copy(files: Iterable[Path], folder: Path) -> None:
 def renewed(text: str, folder: str | Path) -> str:
     """Return a page with its tables made anew from the CSV files in ``folder``.
 
-    A table stands between ``<!-- table: kind task metric -->`` and ``<!-- /table -->``; the kinds are those of
+    A table stands between ``<!-- table: kind task metric -->`` and ``<!-- /table -->``. The kinds are those of
     :data:`KINDS`, and ``place/kind`` is made from the files in ``folder/place``. Raises :class:`DataError` if a
-    kind is not known, or a table not closed.
+    kind is not known or a table is not closed.
     """
     before, *rest = text.split(_BEGIN)
     parts = [before]
@@ -95,7 +95,10 @@ def renewed(text: str, folder: str | Path) -> str:
 
 
 def _read(folder: Path, name: str, **chosen: Any) -> pd.DataFrame:
-    """Return the lines of a table with the given values."""
+    """Return the lines of a table with the given values.
+
+    Raises :class:`DataError` if there are none.
+    """
     table = rows_where(read_table(folder / f"{name}.csv"), chosen)
     if table.empty:
         raise DataError(f"{folder}/{name}.csv: no line with {chosen}")
@@ -111,7 +114,7 @@ def _wide(rows: Iterable[tuple[str, str, str]], head: str) -> pd.DataFrame:
 
 
 def _records(folder: Path, table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the lines of a table in ``folder``, methods in the order of legends, the subject first."""
+    """Return the lines of a table in ``folder``, with methods in the order of legends and the subject first."""
     records = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     subject = read_table(folder / "differences.csv", ["method"])["method"].unique()
     names = [name if name == BASELINE else f"{name}_s0" for name in (*subject, *table["method"].unique())]
@@ -132,12 +135,12 @@ def _variant(row: Row, name: str = "variant") -> str:
 
 
 def _significant(text: str, row: Row) -> str:
-    """Return a difference or a ratio with its significance in brackets, or with what is unknown."""
+    """Return a difference or a ratio, and in brackets its significance or what is unknown of it."""
     return f"{text} ({sigma(row)})" if sigma(row) else text
 
 
 def metrics(folder: Path, task: str, metric: str) -> pd.DataFrame:
-    """Return a metric of all methods: a line per method, a column per number of labels."""
+    """Return a metric of all methods, with a line per method and a column per number of labels."""
     return _metrics(folder, _read(folder, "metrics", task=task, metric=metric))
 
 
@@ -146,7 +149,7 @@ def _metrics(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
-    """Return the ratio of a rejection over that of each reference, and in brackets its significance."""
+    """Return the ratio of a rejection over that of each reference, with its significance in brackets."""
     return _ratios(folder, _read(folder, "differences", task=task, metric=metric))
 
 
@@ -163,26 +166,26 @@ def _pair(row: Row, sign: str) -> str:
 
 
 def differences(folder: Path, task: str, metric: str) -> pd.DataFrame:
-    """Return the difference of a metric to each reference, and in brackets its significance."""
+    """Return the difference of a metric to each reference, with its significance in brackets."""
     rows = _records(folder, _read(folder, "differences", task=task, metric=metric))
     cells = [(_pair(row, "−"), _labels(row), _significant(difference(row), row)) for row in rows]
     return _wide(cells, "difference")
 
 
 def savings(folder: Path, task: str, metric: str) -> pd.DataFrame:
-    """Return how many labels the network from scratch needs per label of each method, for the same metric."""
+    """Return how many labels the network from scratch needs per label of each method to reach the same metric."""
     rows = _records(folder, _read(folder, "savings", task=task, metric=metric))
     return _wide([(_method(row), _labels(row), _saving(row)) for row in rows], "method")
 
 
 def pretrained(folder: Path, task: str, metric: str) -> pd.DataFrame:
-    """Return :func:`metrics` of what is pre-trained alone."""
+    """Return :func:`metrics` of the pre-trained methods alone."""
     table = _read(folder, "metrics", task=task, metric=metric)
     return _metrics(folder, table[~table["method"].map(is_baseline) & table["mode"].isin(SUBJECT_MODES)])
 
 
 def pretrained_ratios(folder: Path, task: str, metric: str) -> pd.DataFrame:
-    """Return :func:`ratios` over what is pre-trained alone."""
+    """Return :func:`ratios` over pre-trained methods alone."""
     table = _read(folder, "differences", task=task, metric=metric)
     return _ratios(folder, table[~table["reference_method"].map(is_baseline)])
 
@@ -194,7 +197,7 @@ def _saving(row: Row) -> str:
 
 
 def matched(folder: Path, task: str) -> pd.DataFrame:
-    """Return Wasserstein distances of the first method and of a supervised network that rejects as well."""
+    """Return the Wasserstein distances of the first method and of a supervised network that rejects as well."""
     return pd.DataFrame([_matched_row(row) for row in _records(folder, _read(folder, "matched", task=task))])
 
 
@@ -213,7 +216,7 @@ def _matched_row(row: Row) -> dict[str, str]:
 
 
 def correlations(folder: Path, task: str, side: str) -> pd.DataFrame:
-    """Return the rank correlation of the scores of one event under the nominal and each variant, and the AUC."""
+    """Return the rank correlation of the scores of one event under the nominal and each variant, with the AUC."""
     table = _read(folder, "stability", task=task, quantity="spearman", first="nominal", **{"class": side})
     cells = []
     for row in _records(folder, most_labels(table)):
@@ -232,4 +235,4 @@ KINDS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "matched": matched,
     "correlations": correlations,
 }
-"""Tables that a page may have, by name."""
+"""The tables that a page may have, by name."""

@@ -1,4 +1,4 @@
-"""The sections of the report, from the files of a campaign."""
+"""Make the sections of the report from the files of a campaign."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from rs3l.report.seen import seen
 from rs3l.report.words import sigma
 
 LACKING = "§"
-"""Stands beside a value whose error lacks the spread of pre-trainings, or of draws of the labels."""
+"""This sign stands beside a value whose error lacks the spread of pre-trainings, or of draws of the labels."""
 
 _SIGNIFICANT = (
     "Significance: standard deviations of a normal distribution that are as improbable as the difference, by "
@@ -56,7 +56,7 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
         "tasks": _results(config, paths),
         "provenance": _provenance(config, paths),
     }
-    calibrated = seen("calibration", "", paths, config)  # no figure shows it
+    calibrated = seen("calibration", "", paths, config)  # no figure shows this table
     about = {"calibration": f"Seen: {calibrated}" if calibrated else ""}
     found = tables(Path(paths.evaluation()).parent, Known.of(config), about)
     ablations = _ablations(config, paths)
@@ -81,13 +81,13 @@ def number(row: Mapping[str, Any], value: str = "value", error: str = "error") -
 
 
 def lacking(table: pd.DataFrame) -> str:
-    """Return what the mark in a table of texts says; nothing if it is not there."""
+    """Return what the sign in a table of texts means, or an empty text if the sign is not there."""
     marked = table.map(lambda cell: LACKING in str(cell)).to_numpy().any()
     return f"{LACKING} The error lacks a spread: {' or '.join(WORDS.values())}." if marked else ""
 
 
 def results_table(metrics: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
-    """Return one metric of a task with its errors: a line per method, a column per number of labels."""
+    """Return one metric of a task with its errors, with a line per method and a column per number of labels."""
     chosen = metrics[(metrics["task"] == task) & (metrics["metric"] == metric)]
     rows: dict[str, dict[str, str]] = {}
     for row in chosen.to_dict("records"):
@@ -119,7 +119,7 @@ def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.
 
 
 def dataset_table(manifest: Manifest, config: Campaign) -> Table:
-    """Return the counts of the data set, a line per process of the configuration."""
+    """Return the counts of the data set, with a line per process of the configuration."""
     rows = []
     for name, process in manifest.processes.items():
         if name not in config.processes:

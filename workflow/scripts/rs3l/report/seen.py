@@ -1,8 +1,9 @@
-"""What is seen in a figure, in a sentence or two, from the numbers of the campaign: its tables and points.
+"""Say what is seen in a figure in a sentence or two, from the tables and points of the campaign.
 
-Each kind of figure has a function, which the registry names. What has no table says nothing. The words of
-comparisons are in :mod:`rs3l.report.words`: within two standard deviations there is no difference. Paired errors
-are used where the tables have them; otherwise errors are added in quadrature, and the sentence says so.
+Each kind of figure has a function, which the registry names. A figure without a table has no text. The words of
+comparisons are in :mod:`rs3l.report.words`; a difference within two standard deviations is called no difference.
+Paired errors are used where the tables have them. Otherwise errors are added in quadrature, and the sentence says
+so.
 """
 
 from __future__ import annotations
@@ -23,30 +24,31 @@ from rs3l.report import seen_results
 from rs3l.report.figure_data import FigureData
 
 CALIBRATION = "calibration"
-"""A table of which something is said, though no figure shows it."""
+"""This table has a text, although no figure shows it."""
 
 HEADLINE = ("latent_quality", "stability", "calibration")
 HEADLINE_OF_TASK = ("roc", "label_efficiency", "robustness", "mistag_change")
-"""Kinds that the summary repeats, of the campaign and of each task."""
+"""The summary repeats the texts of these kinds, of the campaign and of each task."""
 
 
 def seen(kind: str, item: str, paths: CampaignPaths, config: Campaign) -> str:
-    """Return what is seen in a figure as plain text; empty if there is nothing to say, or no table to say it from.
+    """Return what is seen in a figure as plain text, or an empty text if nothing can be said.
 
-    ``kind``: name of the figure's kind. ``item``: the task or process that it is of. A schematic shows no data.
+    ``kind`` is the name of the figure's kind, and ``item`` is its task or process. Nothing can be said if there is
+    no table for it, nor of a schematic, which shows no data.
     """
     function = _function(kind)
     if function is None:
         return ""
     try:
         text = function(FigureData(item, paths, config)).strip()
-    except DataError:  # a table that is missing, or of another version
+    except DataError:  # a table is missing, or another version made it
         return ""
     return f"{text} {_marks(text, paths)}".strip() if text else ""
 
 
 def _function(kind: str) -> Callable[[FigureData], str] | None:
-    """Return what says in words what is seen in a kind of figure; the registry names it."""
+    """Return the function, named by the registry, that says in words what is seen in a kind of figure."""
     if kind == CALIBRATION:
         return seen_results.calibration
     if kind not in FIGURES or not FIGURES[kind].seen:
@@ -56,7 +58,7 @@ def _function(kind: str) -> Callable[[FigureData], str] | None:
 
 
 def _marks(text: str, paths: CampaignPaths) -> str:
-    """Return what a sentence must not leave unsaid: which of its methods collapsed, and what its signs mean."""
+    """Return the notes that a sentence needs: which of its methods collapsed, and what its signs mean."""
     found = [Path(path) for path in (paths.summary, paths.ablations_summary) if Path(path).is_file()]
     summaries = [json.loads(path.read_text(encoding="utf-8")) for path in found]
     collapsed = dict.fromkeys(method for summary in summaries for method in collapsed_methods(summary))
@@ -66,7 +68,7 @@ def _marks(text: str, paths: CampaignPaths) -> str:
 
 
 def headlines(paths: CampaignPaths, config: Campaign) -> list[tuple[str, str]]:
-    """Return what is seen in the results: title of the figure, and the sentences."""
+    """Return what is seen in the results, as titles of figures with their sentences."""
     items = [(kind, task) for task in config.tasks for kind in HEADLINE_OF_TASK]
     items += [(kind, "") for kind in HEADLINE]
     found = [(_heading(kind, item), seen(kind, item, paths, config)) for kind, item in items]

@@ -1,4 +1,4 @@
-"""What is seen in the figures of the data set, in distributions under the variants, and in those of the jobs."""
+"""Say what is seen in the figures of the data set, of distributions under the variants, and of the jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _SHAPE = ["variant", "low", "high", "fraction", "error", "ratio", "ratio_error",
 _MATCHING = ["process", "what", "efficiency", "error"]
 _SURVIVAL = ["process", "low", "high", "nominal_jet", "fraction", "error"]
 _LARGEST_ERROR = 0.2
-"""Relative error of a bin's content up to which it is compared: with few large weights, errors are no Gaussian."""
+"""A bin is compared if the relative error of its content is at most this.
+
+With a few large weights, errors are not Gaussian.
+"""
 
 _INDEPENDENT = (
     "χ² of the logarithm of the ratio to the nominal, bins with errors up to 20 % taken as independent; for n "
@@ -29,7 +32,7 @@ _INDEPENDENT = (
 
 @dataclass(frozen=True)
 class Distance:
-    """χ² of the logarithm of a variant's ratio to the nominal, over the bins with enough jets."""
+    """The χ² of the logarithm of a variant's ratio to the nominal, over the bins with enough jets."""
 
     variant: str
     chi2: float
@@ -37,7 +40,7 @@ class Distance:
 
     @property
     def excess(self) -> float:
-        """Standard deviations above what is expected without a difference."""
+        """Return by how many standard deviations it exceeds the expectation without a difference."""
         return (self.chi2 - self.bins) / math.sqrt(2.0 * self.bins)
 
     def __str__(self) -> str:
@@ -45,7 +48,7 @@ class Distance:
 
 
 def distances(points: pd.DataFrame) -> list[Distance]:
-    """Return how far each variant is from the nominal, the farthest first."""
+    """Return how far each variant is from the nominal, with the farthest first."""
     points = points.assign(relative=points["error"] / points["fraction"])
     nominal = points[points["variant"] == "nominal"].set_index("low")
     known = points[(points["variant"] != "nominal") & (points["ratio_error"] > 0.0) & (points["ratio"] > 0.0)]
@@ -65,7 +68,7 @@ def mean(points: pd.DataFrame, variant: str) -> tuple[float, float]:
     x = 0.5 * (bins["low"] + bins["high"])
     share = bins["fraction"] / bins["fraction"].sum()
     value = float((share * x).sum())
-    # variance of a fraction p of n jets: p (1 - p) / n; that of the mean: sum of p (x - mean)^2 / n
+    # The variance of a fraction p of n jets is p (1 - p) / n, and that of the mean is sum p (x - mean)^2 / n.
     part = bins["error"] ** 2 / (1.0 - bins["fraction"]).clip(lower=1e-9) * (x - value) ** 2
     return value, math.sqrt(float(part.sum())) / float(bins["fraction"].sum())
 
@@ -88,7 +91,7 @@ def differing(points: pd.DataFrame, unit: str = "", means: bool = True) -> str:
 
 
 def shapes(data: FigureData, figure: str, unit: str = "") -> str:
-    """Variants that differ from the nominal, for each process."""
+    """Say which variants differ from the nominal, for each process."""
     points = data.points(figure, "process", *_SHAPE)
     groups = dict(iter(points.groupby("process", sort=False)))
     parts = [(process, differing(bins, unit)) for process, bins in groups.items()]
@@ -113,7 +116,7 @@ def latent_feature(data: FigureData) -> str:
 
 
 def jet_variations(data: FigureData) -> str:
-    """Number of nominal jets, mean pT, and the quantity that a variant changes most."""
+    """Say how many nominal jets there are, their mean pT, and which quantity a variant changes most."""
     points = data.points(f"jet_variations_{data.item}", "quantity", *_SHAPE)
     by_quantity = {str(quantity): bins for quantity, bins in points.groupby("quantity", sort=False)}
     found = {quantity: each for quantity, bins in by_quantity.items() if (each := distances(bins))}
@@ -135,7 +138,7 @@ def _momentum(points: pd.DataFrame, variant: str) -> str:
 
 
 def jet_types(data: FigureData) -> str:
-    """Number of jets of each process and its types, and mean soft-drop mass of the most frequent type."""
+    """Give the numbers of jets of each type per process, and the mean soft-drop mass of the most frequent type."""
     points = data.points("jet_types", "process", "jet_type", "quantity", *_SHAPE)
     parts = [_types(data, str(process), jets) for process, jets in points.groupby("process", sort=False)]
     known = [part for part in parts if part]
@@ -157,7 +160,7 @@ def _types(data: FigureData, process: str, jets: pd.DataFrame) -> str:
 
 
 def tagger_output(data: FigureData) -> str:
-    """Variants under which the background's scores differ, of the first method and of scratch."""
+    """Say under which variants the background's scores differ, for the first method and for scratch."""
     points = data.points(f"tagger_output_{data.item}", "method", "mode", "class", *_SHAPE)
     parts = []
     for method in (data.subject, data.scratch(points)):
@@ -168,7 +171,7 @@ def tagger_output(data: FigureData) -> str:
 
 
 def event_views(data: FigureData) -> str:
-    """Number and summed pT of the candidates of each event in its views."""
+    """Say how many candidates each event has in its views, and the sum of their pT."""
     points = data.points("event_views", "process", "variant", "pt")
     parts = []
     for process, event in points.groupby("process", sort=False):
@@ -180,7 +183,7 @@ def event_views(data: FigureData) -> str:
 
 
 def matching(data: FigureData) -> str:
-    """Smallest and largest efficiency of the variants, and that of all together, for each process."""
+    """Give the lowest and the highest efficiency of the variants, and that of all together, for each process."""
     points = data.points("matching", *_MATCHING)
     parts = []
     for process, rows in points.groupby("process", sort=False):
@@ -198,7 +201,7 @@ def _fraction(row: Mapping[Any, Any]) -> str:
 
 
 def survival(data: FigureData) -> str:
-    """Fraction that remains in the lowest and the highest bin with enough jets, for each process."""
+    """Say which fraction remains in the lowest and the highest bin with enough jets, for each process."""
     points = data.points("survival", *_SURVIVAL)
     parts = []
     for process, bins in points[points["nominal_jet"] >= FEWEST_JETS].groupby("process", sort=False):
@@ -211,7 +214,7 @@ def survival(data: FigureData) -> str:
 
 
 def resources(data: FigureData) -> str:
-    """The rule with most core time and its share, and the one that needs most memory."""
+    """Say which rule took the most core time and its share, and which one needs the most memory."""
     points = data.points("resources", "rule", "jobs", "core_hours", "max_memory_mb")
     total = float(points["core_hours"].sum())
     if not total > 0.0:

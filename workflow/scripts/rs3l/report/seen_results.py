@@ -1,4 +1,4 @@
-"""What is seen in the figures of the classifiers."""
+"""Say what is seen in the figures of the classifiers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from rs3l.report.words import (
 _DIFFERENCE = ["method", "mode", "reference_method", "reference_mode", "labels", "metric", *VALUE]
 _CHANGE = ["method", "mode", "variant", "use", "class", "quantity", "efficiency", *VALUE, "auc", "auc_error"]
 _MOST_TASKS = 4
-"""Tasks that a sentence goes through, at most."""
+"""A sentence covers at most this many tasks."""
 
 
 def paired(differences: pd.DataFrame, subject: Method, other: Method, labels: int, metric: str) -> Row | None:
@@ -45,7 +45,7 @@ def paired(differences: pd.DataFrame, subject: Method, other: Method, labels: in
 
 
 def roc(data: FigureData) -> str:
-    """Rejection against scratch and the second method, at the fewest and the most labels."""
+    """Compare the rejection with that of scratch and of the second method, at the fewest and the most labels."""
     metrics = data.of_task("metrics", *KEY, "metric", *VALUE, "lower_limit", "background_passing")
     differences = data.if_any("differences", *_DIFFERENCE, "ratio", "ratio_error")
     texts = [_rejections(data, metrics, differences, labels) for labels in ends(metrics)]
@@ -72,7 +72,7 @@ def _rejections(data: FigureData, metrics: pd.DataFrame, differences: pd.DataFra
 
 
 def _rejection(row: Row, background: str, method: str = "") -> str:
-    """Return a rejection, and how many background jets pass where they are few."""
+    """Return a rejection, with the number of background jets that pass where they are few."""
     passing = float(row["background_passing"])
     few = f"only {passing:.1f} {background} jets pass" if passing < FEWEST_JETS else ""
     notes = [note for note in (method, "lower limit" if row["lower_limit"] else "", few) if note]
@@ -80,7 +80,7 @@ def _rejection(row: Row, background: str, method: str = "") -> str:
 
 
 def _ratio(subject: Row, other: Row, difference: Row | None) -> str:
-    """Return the paired ratio in words; nothing of limits."""
+    """Return the paired ratio in words, or a note if one side is a limit."""
     if subject["lower_limit"] or other["lower_limit"]:
         return "no ratio with a limit"
     if difference is None or not math.isfinite(difference["ratio"]):
@@ -89,7 +89,10 @@ def _ratio(subject: Row, other: Row, difference: Row | None) -> str:
 
 
 def label_efficiency(data: FigureData) -> str:
-    """AUC against scratch at the fewest and the most labels, the labels saved, and all other methods."""
+    """Compare the AUC with that of scratch and of all other methods, and say how many labels are saved.
+
+    The comparisons are made at the fewest and the most labels.
+    """
     metrics = data.of_task("metrics", *KEY, "metric", *VALUE)
     differences = data.if_any("differences", *_DIFFERENCE)
     metrics = metrics[metrics["metric"] == "auc"]
@@ -117,7 +120,7 @@ def _areas(data: FigureData, metrics: pd.DataFrame, differences: pd.DataFrame, l
 
 
 def _comparisons(data: FigureData, differences: pd.DataFrame, labels: int) -> pd.DataFrame:
-    """Return the lines of the AUC of the first method minus all others, at a number of labels."""
+    """Return the lines of the AUC of the first method minus each other one, at a number of labels."""
     method, mode = data.subject
     table = differences[(differences["method"] == method) & (differences["mode"] == mode)]
     return table[(table["labels"] == labels) & (table["metric"] == "auc")]
@@ -163,7 +166,10 @@ def _saved(data: FigureData) -> str:
 
 
 def stability(data: FigureData) -> str:
-    """Correlation of the scores of the same event under two variants, with the AUC; no significance is known."""
+    """Give the correlation of the scores of the same event under two variants, with the AUC.
+
+    No significance is known for it.
+    """
     first, second = data.config.evaluate.pair
     columns = ["class", "quantity", "first", "second", *VALUE, "auc", "auc_error"]
     table = data.table("stability", *KEY, *columns)
@@ -192,7 +198,10 @@ def _correlations(data: FigureData, table: pd.DataFrame, task: str) -> str:
 
 
 def robustness(data: FigureData) -> str:
-    """Distances of the score under the held-out variants (or all), first method against scratch, with the AUCs."""
+    """Compare how far the scores of the first method and of scratch move under the held-out variants (or all).
+
+    The AUCs of both are given too.
+    """
     table = data.of_task("robustness", *_CHANGE)
     table = table[table["quantity"] == "wasserstein"]
     held_out = table[table["use"] == "held_out"]
@@ -203,7 +212,7 @@ def robustness(data: FigureData) -> str:
 
 
 def mistag_change(data: FigureData) -> str:
-    """Change of the mistag rate under all variants, each at its own threshold, against scratch."""
+    """Compare the change of the mistag rate with that of scratch under all variants, each at its own threshold."""
     table = data.of_task("robustness", *_CHANGE, "background_passing")
     table = table[(table["quantity"] == "fpr_change_own") & (table["background_passing"] >= FEWEST_JETS)]
     signal, background = data.label("signal"), data.label("background")
@@ -215,9 +224,9 @@ def mistag_change(data: FigureData) -> str:
 
 
 def _moves(data: FigureData, table: pd.DataFrame, about: str, show: Callable[[float, float], str]) -> str:
-    """Return by how much the outputs of two methods move, and which moves less under what.
+    """Return by how much the outputs of two methods move, and which moves less under which variants.
 
-    The sizes of the two changes are compared, their errors in quadrature.
+    The sizes of the two changes are compared, with their errors in quadrature.
     """
     methods = (data.subject, data.scratch(table))
     pairs = _pairs(data, table, methods)
@@ -262,7 +271,7 @@ def _which(pairs: dict[str, tuple[Row, Row]]) -> str:
 
 
 def calibration(data: FigureData) -> str:
-    """Calibration error of the first method and of scratch, at the most labels of each task."""
+    """Compare the calibration errors of the first method and of scratch, at the most labels of each task."""
     table = data.table("calibration", *KEY, "quantity", *VALUE)
     table = table[table["quantity"] == "calibration_error"]
     tasks = [task for task in data.config.tasks if task in set(table["task"])][:_MOST_TASKS]
@@ -283,7 +292,7 @@ def _calibrated(data: FigureData, table: pd.DataFrame, task: str) -> str:
 
 
 def ablations(data: FigureData) -> str:
-    """The ablations with the highest and the lowest rejection, each with its paired ratio to the first method."""
+    """Name the ablations with the highest and the lowest rejection, and their ratios to the first method."""
     metrics = read_table(data.paths.ablations("metrics"), [*KEY, "metric", *VALUE, "lower_limit"])
     differences = read_table(data.paths.ablations("differences"), ["task", *_DIFFERENCE, "ratio", "ratio_error"])
     tasks = [task for task in data.config.tasks if task in set(metrics["task"])][:_MOST_TASKS]

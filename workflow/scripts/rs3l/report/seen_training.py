@@ -1,4 +1,4 @@
-"""What is seen in the figures of the pre-training and of the latents."""
+"""Say what is seen in the figures of the pre-training and of the latents."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LAST = {
     "uniformity": "uniformity",
     "top1": "top-1",
 }
-"""Columns of ``metrics.csv`` that are said of the last epoch."""
+"""The columns of ``metrics.csv`` whose last epoch is reported, and their names."""
 
 
 def training(data: FigureData) -> str:
-    """Metrics after the last epoch, of the runs of each method."""
+    """Give the metrics after the last epoch, for the runs of each method."""
     parts = []
     for method, rows in _last_epochs(data).items():
         values = [f"{title} {span(rows[column])}" for column, title in _LAST.items() if column in rows]
@@ -36,7 +36,7 @@ def training(data: FigureData) -> str:
 
 
 def similarity(data: FigureData) -> str:
-    """Cosines of views and of classes after the last epoch, of the runs of each method."""
+    """Give the cosines of views and of classes after the last epoch, for the runs of each method."""
     parts = []
     for method, rows in _last_epochs(data).items():
         found = {prefix: rows.filter(regex=f"^{prefix}") for prefix in (VIEWS, MEANS)}
@@ -65,13 +65,13 @@ def _last_epochs(data: FigureData) -> dict[str, pd.DataFrame]:
 
 
 def span(values: pd.Series | pd.DataFrame) -> str:
-    """Return the smallest and the largest of some values; one number if they look the same."""
+    """Return the smallest and the largest of some values, or one number if they look the same."""
     low, high = (f"{x:.3g}" for x in (np.nanmin(values.to_numpy(float)), np.nanmax(values.to_numpy(float))))
     return low if low == high else f"{low} to {high}"
 
 
 def latent(data: FigureData) -> str:
-    """How far apart the views of the joined events are in the plane, and the jets of a process."""
+    """Say how far apart the views of the joined events are in the plane, and the jets of a process."""
     points = data.points("latent", "run", "process", "event_id", "joined", "first", "second")
     parts = []
     for run, rows in points.groupby("run", sort=False):
@@ -100,7 +100,7 @@ def _radii(rows: pd.DataFrame, key: list[str]) -> pd.Series:
 
 
 def latent_corner(data: FigureData) -> str:
-    """The largest correlation of two features of each process, and the mean size of all."""
+    """Give the largest correlation of two features of each process, and the mean size of all."""
     points = data.points("latent_corner", "process", "first", "second", "pearson_r", "error", "jets")
     parts = []
     for process, pairs in points.dropna(subset=["pearson_r"]).groupby("process", sort=False):
@@ -115,7 +115,7 @@ def latent_corner(data: FigureData) -> str:
 
 
 def latent_quality(data: FigureData) -> str:
-    """What h of the first method knows best and worst, and its retrieval against the second's."""
+    """Say what h of the first method knows best and worst, and how its retrieval compares with the second's."""
     table = data.table("latents", "method", "space", "quantity", "subject", *VALUE)
     h = table[table["space"] == "h"].dropna(subset=["value"])
     method, other = data.subject[0], data.peer[0] if data.peer else ""

@@ -15,12 +15,12 @@ from rs3l.evaluate.spread import effective_dof, unknown
 from rs3l.evaluate.summary import format_number
 
 BEYOND = 2.0
-"""Standard deviations from which on a difference is called one."""
+"""A difference of more than this many standard deviations is called one."""
 
 NO_DIFFERENCE = "no difference beyond two standard deviations"
 
 _SEVERAL = 5
-"""Comparisons from which on it is said how many chance alone takes beyond two standard deviations."""
+"""From this many comparisons on, the text says how many chance alone takes beyond two standard deviations."""
 
 _BY_CHANCE = math.erfc(BEYOND / math.sqrt(2.0))
 
@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 
 
 def dof_of(row: Row, name: str = "dof") -> float:
-    """Return the degrees of freedom of an error; infinitely many in tables of before they were counted."""
+    """Return the degrees of freedom of an error, which are infinite in older tables that lack them."""
     value = float(row.get(name, math.inf))
     return math.inf if math.isnan(value) else value
 
@@ -39,21 +39,21 @@ def plain(value: float) -> str:
 
 
 def measured(value: float, error: float) -> str:
-    """Return ``value ± error`` with two digits of the error; the value alone if it has no error."""
+    """Return ``value ± error`` with two digits of the error, or the value alone if it has no error."""
     if not (math.isfinite(error) and error > 0.0):
         return plain(value)
     return format_number({"value": value, "error": error}).replace("+-", "±")
 
 
 def of_row(row: Row) -> str:
-    """Return value and error of a line of a table; of a lower limit ``> value``."""
+    """Return value and error of a line of a table, or ``> value`` for a lower limit."""
     if row.get("lower_limit"):
         return f"> {plain(row['value'])}{mark(row)}"
     return measured(float(row["value"]), float(row["error"])) + mark(row)
 
 
 def lacks(row: Row) -> str:
-    """Return in brackets what the error of a line lacks; nothing if it is complete."""
+    """Return in brackets what the error of a line lacks, or an empty text if it is complete."""
     lacking = unknown(row)
     return f" ({lacking})" if lacking else ""
 
@@ -64,9 +64,9 @@ def signed(value: float, error: float) -> str:
 
 
 def sigmas(value: float, error: float, dof: float = math.inf) -> float:
-    """Return how many standard deviations of a normal distribution are as improbable as a value, by Student's t.
+    """Return how many standard deviations of a normal distribution are as improbable as a value.
 
-    NaN without an error.
+    The probability is that of Student's t; the result is NaN without an error.
     """
     if not error > 0.0:
         return math.nan
@@ -74,7 +74,10 @@ def sigmas(value: float, error: float, dof: float = math.inf) -> float:
 
 
 def is_beyond(value: float, error: float, dof: float = math.inf) -> bool:
-    """Return whether a value differs from zero by more than two standard deviations; never without an error."""
+    """Return whether a value differs from zero by more than two standard deviations.
+
+    Without an error it never does.
+    """
     return sigmas(value, error, dof) > BEYOND
 
 
@@ -90,9 +93,9 @@ def verdict(
     lacking: str = "",
     words: tuple[str, str] = ("higher", "lower"),
 ) -> str:
-    """Return in words whether a difference is more or less than zero, or nothing that can be told from it.
+    """Return in words whether a difference is more or less than zero, or that nothing can be told from it.
 
-    ``lacking``: what the error lacks (:func:`rs3l.evaluate.spread.unknown`); nothing can be told then.
+    ``lacking`` is what the error lacks (:func:`rs3l.evaluate.spread.unknown`); nothing can be told then.
     """
     if lacking:
         return f"difference {signed(value, error)} ({lacking}, and nothing is said of significance)"
@@ -104,7 +107,7 @@ def verdict(
 
 
 def ratio_verdict(ratio: float, error: float, dof: float = math.inf, lacking: str = "") -> str:
-    """Return in words whether a ratio differs from 1, by the error of its logarithm; ``lacking`` as above."""
+    """Return in words whether a ratio differs from 1, by the error of its logarithm; ``lacking`` is as above."""
     logarithm, own = math.log(ratio), error / ratio
     text = f"paired ratio {measured(ratio, error)}"
     if lacking:
@@ -117,16 +120,16 @@ def ratio_verdict(ratio: float, error: float, dof: float = math.inf, lacking: st
 
 
 def apart(first: Row, second: Row) -> tuple[float, float, float]:
-    """Return the difference of two lines of a table, both errors in quadrature, and its degrees of freedom."""
+    """Return the difference of two lines of a table, its error (in quadrature), and its degrees of freedom."""
     errors = [float(row["error"]) for row in (first, second)]
     dof = effective_dof((error**2, dof_of(row)) for error, row in zip(errors, (first, second), strict=True))
     return float(first["value"] - second["value"]), math.hypot(*errors), dof
 
 
 def sigma(row: Row, value: str = "value", error: str = "error") -> str:
-    """Return the significance of a line of differences as ``+2.1 σ``; what is unknown in its place.
+    """Return the significance of a line of differences as ``+2.1 σ``, or the missing spread if that is unknown.
 
-    Tables of before Student's t have value / error in ``z``, or these two.
+    Tables that precede the use of Student's t have value / error in ``z``, or these two.
     """
     if lacking := unknown(row):
         return lacking
@@ -137,16 +140,16 @@ def sigma(row: Row, value: str = "value", error: str = "error") -> str:
 
 
 def by_chance(comparisons: int) -> str:
-    """Return how many of several comparisons chance alone takes beyond two standard deviations, as a sentence."""
+    """Return a sentence on how many of several comparisons chance alone takes beyond two standard deviations."""
     if comparisons < _SEVERAL:
         return ""
     return f" Of {comparisons} comparisons, chance alone takes about {_BY_CHANCE * comparisons:.1g} beyond that."
 
 
 def listed(names: Sequence[str], most: int = 4, comma: str = ", ") -> str:
-    """Return names as a list in words; ``none`` if there are none, the first ones if there are many.
+    """Return names as a list in words, ``none`` if there are none, or the first ones if there are many.
 
-    ``comma``: between them, for names that have commas themselves.
+    ``comma`` separates the names, for names that have commas themselves.
     """
     if not names:
         return "none"
