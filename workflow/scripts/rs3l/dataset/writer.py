@@ -70,7 +70,7 @@ class DatasetWriter:
     def close(self) -> list[dict[str, Any]]:
         """Write what waits, and return the entries of all files for the manifest."""
         for (split, process), stream in self._streams.items():
-            if stream.events_waiting:
+            while stream.events_waiting:
                 self._flush(split, process, stream)
             self._finish(stream)
         return sorted(self.files, key=lambda entry: str(entry["path"]))
