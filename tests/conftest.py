@@ -124,3 +124,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, tiny_values: dict[str,
     snakemake = Snakemake(tmp_path_factory.mktemp("undisturbed"), tiny_values)
     snakemake("evaluation")
     return snakemake
+
+
+@pytest.fixture
+def no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch the alarms off: a few steps on a toy do not spread the latents, and the alarms have tests of their own."""
+    from rs3l.pretrain import pretrain
+
+    monkeypatch.setattr(pretrain, "refuse_collapse", lambda *_: None)

@@ -28,6 +28,7 @@ def test_as_many_jobs_as_snakemake_plans(campaign: Campaign, test_values: dict[s
         "hard process": planned["hard_process"],
         "re-simulation": planned["resimulate"],
         "merge": planned["merge"],
+        "report": planned["report"],
         "pre-training": planned["pretrain"],
         "latents": planned["embed"],
         "fine-tuning": planned["finetune"],

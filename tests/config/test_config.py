@@ -139,7 +139,10 @@ def test_asking_for_what_is_not_configured_is_an_error(campaign: Campaign) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": {"kind": "edgconv"}}, "pretrain.encoder: kind must be deepsets, edgeconv or transformer"),
+        (
+            {"encoder": {"kind": "edgconv"}},
+            "pretrain.encoder: kind must be deepsets, edgeconv, transformer or package",
+        ),
         (
             {"encoder": {"kind": "edgeconv", "neigbours": 3}},
             r"neigbours: unknown key; did you mean `neighbours`\?",

@@ -121,7 +121,9 @@ def test_cells_of_lists_choices_and_blocks() -> None:
     assert row("pair", "evaluate")[1] == "2 entries: text" and Evaluate().pair == ("nominal", "seed")
     assert row("methods", "pretrain")[1] == "list of text or settings by name, not empty"
     assert "Keys: `pretrain.hand_made`." in row("hand_made", "pretrain")[-1]
-    kinds = [f"`pretrain.encoder ({kind})`" for kind in ("deepsets", "edgeconv", "transformer")]
+    kinds = [
+        f"`pretrain.encoder ({kind})`" for kind in ("deepsets", "edgeconv", "transformer", "package.module:Class")
+    ]
     assert f"Keys: {', '.join(kinds)}." in row("encoder", "pretrain")[-1]
     assert row("encoder", "pretrain")[3] == "see there" and Pretrain().encoder.kind == "deepsets"
     assert row("neighbours", "pretrain.encoder (edgeconv)")[3] == "`24`"

@@ -110,8 +110,14 @@ def test_every_process_makes_anchored_hard_events(test_values: Values, name: str
     if block.anchor_choice == "alternate" and name == "top_hadronic":
         assert found == {6, -6}
     for event in events:
-        decays = {abs(p[0]) for p in event.particles if p[2] and abs(event.particles[p[2] - 1][0]) == 25}
-        decays |= {abs(p[0]) for p in event.particles if p[2] and event.particles[p[2] - 1][0] == 23}
+        decays = {
+            abs(p.pdg_id)
+            for p in event.particles
+            if p.mother1 and abs(event.particles[p.mother1 - 1].pdg_id) == 25
+        }
+        decays |= {
+            abs(p.pdg_id) for p in event.particles if p.mother1 and event.particles[p.mother1 - 1].pdg_id == 23
+        }
         assert decays <= DECAYS.get(name, set()) | {12, 14, 16} or name not in DECAYS
     table = resimulate(block, events)
     assert table.num_rows == 12 and (table["status"].to_numpy() == 0).any()

@@ -32,7 +32,7 @@ from rs3l.dataset.checksum import (
     write_sealed,
 )
 from rs3l.dataset.features import FEATURES
-from rs3l.dataset.manifest import read_manifest
+from rs3l.dataset.manifest import Manifest, read_manifest
 from rs3l.errors import DataError
 from rs3l.evaluate.latent_table import _read
 from rs3l.evaluate.scores import load
@@ -101,7 +101,8 @@ def predictions(folder: Path) -> Kind:
     schema = predictions_schema()
     with SealedWriter(path, schema) as writer:
         for mode, labels in itertools.product(("probe_h", "probe_z", "tuned"), (20, 200)):
-            own = {"mode": [mode] * n, "labels": [labels] * n, "repeat": [0] * n, "score": rng.normal(size=n)}
+            own = {"task": [task] * n, "run": ["rs3l_s0"] * n, "mode": [mode] * n}
+            own |= {"labels": [labels] * n, "repeat": [0] * n, "score": rng.normal(size=n)}
             writer.write_table(pa.Table.from_pydict({**jets, **own}, schema))
 
     def read(path: Path) -> Any:
@@ -147,11 +148,16 @@ def state(folder: Path) -> Kind:
     return Kind(checkpoint.path, lambda path: checkpoint.load(), 150)
 
 
+def values_of(found: Any) -> dict[str, Any]:
+    """Return the entries of a JSON file as it was read."""
+    return dict(found.model_dump(by_alias=True) if isinstance(found, Manifest) else found)
+
+
 def of_json(path: Path, value: dict[str, Any], read: Callable[[Path], dict[str, Any]]) -> Kind:
     """Without the checksum, which under another name checks nothing, and all else is whole."""
     contents = sealed_json(value)
     write_json(path, contents)
-    return Kind(path, lambda path: [x for x in read(path).items() if x[1] != contents[JSON]], 50)
+    return Kind(path, lambda path: [x for x in values_of(read(path)).items() if x[1] != contents[JSON]], 50)
 
 
 def manifest(folder: Path) -> Kind:

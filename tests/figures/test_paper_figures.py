@@ -100,9 +100,9 @@ def test_the_score_is_squeezed_and_no_jet_is_lost(tmp_path: Path) -> None:
     assert len(sums) == 5 * 2 * 4
     np.testing.assert_allclose(sums, 1.0)
     assert set(points["method"]) == {"rs3l", "jetclr", "none"}
+    others, _ = write_predictions(campaign(), tmp_path / "others", runs=["other_s0"])
     with pytest.raises(DataError, match="no predictions of any method that is shown"):
-        others = [path.parent.with_name("other_s0") / path.name for path in paths]
-        draw("tagger_output", BLOCK, HEADER, given(predictions=others, task="h_vs_qcd"))
+        draw("tagger_output", BLOCK, HEADER, given(predictions=list(others), task="h_vs_qcd"))
     nominal = points[(points["variant"] == "nominal") & (points["mode"] == "probe_h")]
     signal, background = (nominal[nominal["class"] == kind] for kind in ("signal", "background"))
     assert (signal["fraction"] * signal["low"]).sum() > (background["fraction"] * background["low"]).sum() + 0.3

@@ -381,7 +381,7 @@ def test_jet_types_are_the_classes_of_a_task(tmp_path: Path, background: str) ->
     finetune(job.block.model_copy(update={"finetune": settings}), manifest, None, *outputs)
     table = pd.read_parquet(outputs[0])
     assert (table["process"] == np.where(table["is_signal"], "signal", background)).all()
-    assert load_scores([outputs[0]], {"t": task}, ["none"])["t"].is_signal.any()
+    assert load_scores([outputs[0]], {job.block.name: task}, ["none"])[job.block.name].is_signal.any()
 
 
 def test_a_type_without_jets_is_named(tmp_path: Path) -> None:

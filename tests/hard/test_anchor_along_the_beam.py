@@ -21,7 +21,7 @@ from rs3l.errors import DataError
 from rs3l.hard.anchor import find_anchor
 from rs3l.hard.external import external_shard, make_index
 from rs3l.hard.hard import generate_shard
-from rs3l.lhe.lhe import HardEvent, read_shard
+from rs3l.lhe.lhe import HardEvent, Particle, read_shard
 from rs3l.resim.external.alternative import Alternative
 from rs3l.resim.jets.matching import nearest
 from rs3l.resim.resim import jet_tables, resimulate, resimulate_shard
@@ -40,11 +40,11 @@ def leading_order(index: int, rapidity: float = 0.4) -> HardEvent:
     first, second = (energy + pz) / 2, (energy - pz) / 2
     bottom = (across, 0.0, pz / 2, energy / 2, BOTTOM, 0.0, 9.0)
     particles = [
-        (21, -1, 0, 0, 501, 502, 0.0, 0.0, first, first, 0.0, 0.0, 9.0),
-        (21, -1, 0, 0, 502, 501, 0.0, 0.0, -second, second, 0.0, 0.0, 9.0),
-        (25, 2, 1, 2, 0, 0, 0.0, 0.0, pz, energy, MASS, 0.0, 9.0),
-        (5, 1, 3, 3, 503, 0, *bottom),
-        changed((-5, 1, 3, 3, 0, 503, *bottom), px=-across),
+        Particle(21, -1, 0, 0, 501, 502, 0.0, 0.0, first, first, 0.0, 0.0, 9.0),
+        Particle(21, -1, 0, 0, 502, 501, 0.0, 0.0, -second, second, 0.0, 0.0, 9.0),
+        Particle(25, 2, 1, 2, 0, 0, 0.0, 0.0, pz, energy, MASS, 0.0, 9.0),
+        Particle(5, 1, 3, 3, 503, 0, *bottom),
+        changed(Particle(-5, 1, 3, 3, 0, 503, *bottom), px=-across),
     ]
     return HardEvent(index, 1.0, MASS, 0.0078, 0.118, particles)
 
@@ -65,7 +65,7 @@ def test_an_anchor_along_the_beam_has_no_direction(rapidity: float, eta: float) 
 
 def test_what_rounding_leaves_of_no_momentum_is_no_direction() -> None:
     event = leading_order(0)
-    particles = [changed(p, px=1e-8) if p[0] == 25 else p for p in event.particles]
+    particles = [changed(p, px=1e-8) if p.pdg_id == 25 else p for p in event.particles]
     anchor = find_anchor(replace(event, particles=particles), [25], "unique")
     assert math.isfinite(anchor.eta)
     assert not anchor.has_direction
@@ -112,8 +112,13 @@ def test_gluons_along_the_beam_are_not_looked_for(hard_events: Events, campaign:
     """The type of a gluon's jet needs a direction; without one it is g."""
     block = blocks.resim(campaign, "higgs_bb", "nominal").model_copy(update={"anchor": [21]})
     event = leading_order(0)
-    gluon = [changed(p, id=21, colour=501, anticolour=502) if p[0] == 25 else p for p in event.particles[:3]]
-    gluon = [*gluon, *(changed(p, colour=p[4] and 501, anticolour=p[5] and 502) for p in event.particles[3:])]
+    gluon = [
+        changed(p, pdg_id=21, colour=501, anticolour=502) if p.pdg_id == 25 else p for p in event.particles[:3]
+    ]
+    gluon = [
+        *gluon,
+        *(changed(p, colour=p.colour and 501, anticolour=p.anticolour and 502) for p in event.particles[3:]),
+    ]
     table = resimulate(block, [replace(event, particles=gluon)])
     assert table["jet_type"].to_pylist() == ["g"]
     assert table["status"].to_pylist()[0] != Status.OK

@@ -321,7 +321,7 @@ def undecayed(event: HardEvent) -> dict[str, Any]:
     """Return the event with the Z boson as it was before its decay."""
     return {
         "particles": [
-            put(p, status=1) if p[0] == 23 else p for p in event.particles if abs(p[0]) not in (12, 14, 16)
+            put(p, status=1) if p.pdg_id == 23 else p for p in event.particles if abs(p.pdg_id) not in (12, 14, 16)
         ]
     }
 
@@ -332,11 +332,11 @@ def undecayed(event: HardEvent) -> dict[str, Any]:
         (lambda e: {"scale": 0.0}, "SCALUP is 0"),
         (lambda e: {"weight": float("nan")}, "infinite or not a number"),
         (particles(lambda p: put(p, colour=0, anticolour=0)), "no complete colour flow"),
-        (particles(lambda p: put(p, colour=909) if p[4] and p[1] == 1 else put(p, anticolour=909) if p[5] and p[1] == 1 else p), "one end only"),
+        (particles(lambda p: put(p, colour=909) if p.colour and p.status == 1 else put(p, anticolour=909) if p.anticolour and p.status == 1 else p), "one end only"),
         (lambda e: {"particles": [p for i, p in enumerate(e.particles) if i]}, "1 incoming particles"),
-        (particles(lambda p: put(p, mother1=99) if p[1] == 1 else p), "mother of a particle"),
-        (particles(lambda p: put(p, px=p[6] + 5) if p[1] == 1 else p), "px changes by"),
-        (particles(lambda p: put(p, e=7000.0) if p[1] == -1 else p), "more energy"),
+        (particles(lambda p: put(p, mother1=99) if p.status == 1 else p), "mother of a particle"),
+        (particles(lambda p: put(p, px=p.px + 5) if p.status == 1 else p), "px changes by"),
+        (particles(lambda p: put(p, energy=7000.0) if p.status == -1 else p), "more energy"),
         (undecayed, "a resonance is not decayed: .* name its decays in `pythia` of the process"),
     ],
 )  # fmt: skip
@@ -379,10 +379,10 @@ def test_undecayed_resonances_are_decayed_once(
         assert (event.index, event.weight, event.scale) == (original.index, original.weight, original.scale)
         assert not is_undecayed(event)
         for p, q in zip(event.particles[:4], original.particles, strict=True):
-            assert p[0] == q[0]
-            assert p[6:10] == pytest.approx(q[6:10], rel=1e-5, abs=1e-4)
-        position = next(i for i, p in enumerate(event.particles, 1) if abs(p[0]) == boson)
-        assert {abs(p[0]) for p in event.particles if p[2] == position} <= products
+            assert p.pdg_id == q.pdg_id
+            assert p.momentum == pytest.approx(q.momentum, rel=1e-5, abs=1e-4)
+        position = next(i for i, p in enumerate(event.particles, 1) if abs(p.pdg_id) == boson)
+        assert {abs(p.pdg_id) for p in event.particles if p.mother1 == position} <= products
     resim = blocks.resim(parse_campaign(values), process, "nominal")
     resimulate_shard(resim, tmp_path / "out" / f"0_{N}.lhe.gz", tmp_path / "x.parquet", 0)
     table = pq.read_table(tmp_path / "x.parquet")

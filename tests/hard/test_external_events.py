@@ -18,7 +18,7 @@ from support.lhe_writers import changed, lhe_source, write_lhe
 Events = Callable[[str, int], list[HardEvent]]
 Change = Callable[[HardEvent], Sequence[Particle]]
 N = 6
-BEAM = (2212, -9, 0, 0, 0, 0, 0.0, 0.0, 6500.0, 6500.0, 0.0, 0.0, 9.0)
+BEAM = Particle(2212, -9, 0, 0, 0, 0, 0.0, 0.0, 6500.0, 6500.0, 0.0, 0.0, 9.0)
 
 
 def where(test: Callable[[int, Particle], bool], **values: float) -> Change:
@@ -29,7 +29,7 @@ def where(test: Callable[[int, Particle], bool], **values: float) -> Change:
 def with_beams(event: HardEvent) -> Sequence[Particle]:
     """Put the beams in front; mothers count them."""
     shifted = [
-        changed(p, mother1=p[2] + 2 if p[2] else i, mother2=p[3] + 2 if p[3] else 0)
+        changed(p, mother1=p.mother1 + 2 if p.mother1 else i, mother2=p.mother2 + 2 if p.mother2 else 0)
         for i, p in enumerate(event.particles, 1)
     ]
     return [BEAM, BEAM, *shifted]
@@ -42,7 +42,7 @@ def with_copy(status: int) -> Change:
 
 def incoming_last(event: HardEvent) -> Sequence[Particle]:
     place = {0: 0, 1: 5, 2: 6, 3: 1, 4: 2, 5: 3, 6: 4}
-    moved = [changed(p, mother1=place[p[2]], mother2=place[p[3]]) for p in event.particles]
+    moved = [changed(p, mother1=place[p.mother1], mother2=place[p.mother2]) for p in event.particles]
     return [*moved[2:], *moved[:2]]
 
 
@@ -59,19 +59,19 @@ def one_daughter(mother2: int) -> Change:
 
 
 def decay(i: int, p: Particle) -> bool:
-    return p[2] > 2
+    return p.mother1 > 2
 
 
 def from_collision(i: int, p: Particle) -> bool:
-    return p[2:4] == (1, 2)
+    return p.mothers == (1, 2)
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (where(lambda i, p: p[1] == 2, mother1=6, mother2=0), "particle 3 .* is its own ancestor"),
+        (where(lambda i, p: p.status == 2, mother1=6, mother2=0), "particle 3 .* is its own ancestor"),
         (where(lambda i, p: i == 3, mother1=3, mother2=3), "particle 3 .* is its own ancestor"),
-        (where(lambda i, p: p[1] == -1, mother1=1, mother2=2), "particle 1 .* is its own ancestor"),
+        (where(lambda i, p: p.status == -1, mother1=1, mother2=2), "particle 1 .* is its own ancestor"),
         (where(from_collision, mother2=0), "particle 3 .* mothers 1 and 0: write 1 and 2"),
         (where(from_collision, mother1=0, mother2=0), "particle 3 .* mothers 0 and 0: write 1 and 2"),
         (where(from_collision, mother1=2, mother2=2), "particle 3 .* mothers 2 and 2: write 1 and 2"),
@@ -85,17 +85,17 @@ def from_collision(i: int, p: Particle) -> bool:
         (with_copy(2), "particle 7 .* has the status 2, of one that decays, and nothing comes from it"),
         (with_copy(0), "particle 7 .* has the status 0: which means nothing here"),
         (with_copy(-2), "particle 7 .* has the status -2: a space-like"),
-        (where(lambda i, p: p[1] == 2, status=-2), "particle 3 .23. has the status -2: a space-like"),
+        (where(lambda i, p: p.status == 2, status=-2), "particle 3 .23. has the status -2: a space-like"),
         (incoming_last, "the two incoming particles are not the first two"),
         (one_daughter(1), "is all that particle 6 decays into, and names it twice: write the mothers 6 and 0"),
-        (where(lambda i, p: i == 6, id=9999999), "Pythia knows no particle 9999999; declare it in generator.pythia"),
-        (where(lambda i, p: i == 6, id=0), "Pythia knows no particle 0"),
-        (where(lambda i, p: p[0] == 23, id=-23), "Pythia knows no particle -23"),
-        (where(lambda i, p: i == 6, id=2**40), f"Pythia knows no particle {2**40}"),
-        (where(lambda i, p: p[4] > 0, colour=2**31), f"has the colours {2**31} and"),
-        (where(lambda i, p: i == 4, m=50.0), r"particle 4 .* a mass of 50 GeV: they do not agree"),
-        (where(lambda i, p: p[1] == 2, m=150.0), r"particle 3 .* a mass of 150 GeV: they do not agree"),
-        (lambda event: [p for p in event.particles for _ in range(1 + 600 * (p[2] > 2))], "particles; the Les Houches accord allows 500"),
+        (where(lambda i, p: i == 6, pdg_id=9999999), "Pythia knows no particle 9999999; declare it in generator.pythia"),
+        (where(lambda i, p: i == 6, pdg_id=0), "Pythia knows no particle 0"),
+        (where(lambda i, p: p.pdg_id == 23, pdg_id=-23), "Pythia knows no particle -23"),
+        (where(lambda i, p: i == 6, pdg_id=2**40), f"Pythia knows no particle {2**40}"),
+        (where(lambda i, p: p.colour > 0, colour=2**31), f"has the colours {2**31} and"),
+        (where(lambda i, p: i == 4, mass=50.0), r"particle 4 .* a mass of 50 GeV: they do not agree"),
+        (where(lambda i, p: p.status == 2, mass=150.0), r"particle 3 .* a mass of 150 GeV: they do not agree"),
+        (lambda event: [p for p in event.particles for _ in range(1 + 600 * (p.mother1 > 2))], "particles; the Les Houches accord allows 500"),
     ],
 )  # fmt: skip
 def test_events_that_pythia_cannot_take_are_named(
@@ -110,20 +110,20 @@ def test_events_that_pythia_cannot_take_are_named(
 
 
 def negative_colours(p: Particle) -> Particle:
-    return changed(p, colour=-p[4], anticolour=-p[5])
+    return changed(p, colour=-p.colour, anticolour=-p.anticolour)
 
 
 def one_line(p: Particle) -> Particle:
     """Give all colour lines one number."""
-    return changed(p, colour=501 if p[4] else 0, anticolour=501 if p[5] else 0)
+    return changed(p, colour=501 if p.colour else 0, anticolour=501 if p.anticolour else 0)
 
 
 def no_colour_of_tops(p: Particle) -> Particle:
-    return changed(p, colour=0, anticolour=0) if abs(p[0]) == 6 else p
+    return changed(p, colour=0, anticolour=0) if abs(p.pdg_id) == 6 else p
 
 
 def other_colour_of_tops(p: Particle) -> Particle:
-    return changed(p, colour=p[4] and 777, anticolour=p[5] and 778) if abs(p[0]) == 6 else p
+    return changed(p, colour=p.colour and 777, anticolour=p.anticolour and 778) if abs(p.pdg_id) == 6 else p
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def top_pair() -> HardEvent:
     energy, top, w = 300.0, 173.0, 80.0
     momentum = (energy**2 - top**2) ** 0.5
     particles: list[Particle] = [
-        (21, -1, 0, 0, 501, 502, 0.0, 0.0, energy, energy, 0.0, 0.0, 9.0),
-        (21, -1, 0, 0, 502, 503, 0.0, 0.0, -energy, energy, 0.0, 0.0, 9.0),
+        Particle(21, -1, 0, 0, 501, 502, 0.0, 0.0, energy, energy, 0.0, 0.0, 9.0),
+        Particle(21, -1, 0, 0, 502, 503, 0.0, 0.0, -energy, energy, 0.0, 0.0, 9.0),
     ]
     for sign in (1, -1):
         colours = (501, 0) if sign > 0 else (0, 503)
@@ -161,9 +161,11 @@ def top_pair() -> HardEvent:
         gamma, beta = energy / top, x / energy
         b_energy, w_energy = gamma * b, gamma * (top - b)  # decay across the direction of flight
         particles += [
-            (6 * sign, 2, 1, 2, *colours, x, 0.0, 0.0, energy, top, 0.0, 9.0),
-            (5 * sign, 1, 3 * (sign > 0) or 6, 0, *colours, beta * b_energy, b, 0.0, b_energy, 0.0, 0.0, 9.0),
-            (24 * sign, 1, 3 * (sign > 0) or 6, 0, 0, 0, beta * w_energy, -b, 0.0, w_energy, w, 0.0, 9.0),
+            Particle(6 * sign, 2, 1, 2, *colours, x, 0.0, 0.0, energy, top, 0.0, 9.0),
+            Particle(
+                5 * sign, 1, 3 * (sign > 0) or 6, 0, *colours, beta * b_energy, b, 0.0, b_energy, 0.0, 0.0, 9.0
+            ),
+            Particle(24 * sign, 1, 3 * (sign > 0) or 6, 0, 0, 0, beta * w_energy, -b, 0.0, w_energy, w, 0.0, 9.0),
         ]
     return HardEvent(0, 1.0, 173.0, 0.0078, 0.118, particles)
 
@@ -173,10 +175,10 @@ def top_pair() -> HardEvent:
     [
         where(from_collision, mother1=2, mother2=1),
         where(decay, mother2=3),
-        where(lambda i, p: p[1] == 2, status=3),
+        where(lambda i, p: p.status == 2, status=3),
         one_daughter(0),
-        where(lambda i, p: p[0] in (12, 14, 16), colour=601),
-        where(lambda i, p: p[1] == 1 and p[2] > 2, life=-1.0, spin=99.0),
+        where(lambda i, p: p.pdg_id in (12, 14, 16), colour=601),
+        where(lambda i, p: p.status == 1 and p.mother1 > 2, lifetime=-1.0, spin=99.0),
     ],
 )
 def test_what_pythia_takes_is_accepted(
@@ -191,7 +193,7 @@ def test_what_pythia_takes_is_accepted(
 
 def test_particles_that_the_settings_declare_are_known(hard_events: Events, tmp_path: Path) -> None:
     events = [
-        replace(event, particles=where(lambda i, p: p[0] == 23, id=5000001)(event))
+        replace(event, particles=where(lambda i, p: p.pdg_id == 23, pdg_id=5000001)(event))
         for event in hard_events("qcd", N)
     ]
     path = write_lhe(tmp_path / "a.lhe", events)
@@ -241,12 +243,12 @@ def test_a_soft_particle_of_negative_energy_is_rounding_and_a_hard_one_is_not(
     event = hard_events("qcd", 1)[0]
     *others, last = event.particles
     for energy, accepted in ((0.001, True), (50.0, False)):
-        soft = (22, 1, 1, 2, 0, 0, energy, 0.0, 0.0, -energy, 0.0, 0.0, 9.0)
+        soft = Particle(22, 1, 1, 2, 0, 0, energy, 0.0, 0.0, -energy, 0.0, 0.0, 9.0)
         parton = event.particles[3]
-        size = ((parton[6] - energy) ** 2 + parton[7] ** 2 + parton[8] ** 2 + parton[10] ** 2) ** 0.5
-        recoil = changed(parton, px=parton[6] - energy, e=size)
-        gain = (soft[9] + recoil[9] - parton[9]) / 2
-        incoming = [changed(p, pz=p[8] * (1 + gain / p[9]), e=p[9] + gain) for p in others[:2]]
+        size = ((parton.px - energy) ** 2 + parton.py**2 + parton.pz**2 + parton.mass**2) ** 0.5
+        recoil = changed(parton, px=parton.px - energy, energy=size)
+        gain = (soft.energy + recoil.energy - parton.energy) / 2
+        incoming = [changed(p, pz=p.pz * (1 + gain / p.energy), energy=p.energy + gain) for p in others[:2]]
         particles = [*incoming, others[2], recoil, *others[4:], last, soft]
         path = write_lhe(tmp_path / "a.lhe", [replace(event, particles=particles)])
         if accepted:

@@ -42,10 +42,10 @@ def test_resonances_decay_in_the_hard_process(
 ) -> None:
     _, events = read_shard(hard_shard(process, 0, 40))
     for event in events:
-        position = next(i for i, p in enumerate(event.particles, start=1) if abs(p[0]) == boson)
-        decay = [p for p in event.particles if p[1] == FINAL and p[2] == position]
+        position = next(i for i, p in enumerate(event.particles, start=1) if abs(p.pdg_id) == boson)
+        decay = [p for p in event.particles if p.status == FINAL and p.mother1 == position]
         assert len(decay) == 2
-        assert {abs(p[0]) for p in decay} <= products
+        assert {abs(p.pdg_id) for p in decay} <= products
 
 
 def test_weight_undoes_the_biased_sampling(hard_shard: Shard, campaign: Campaign) -> None:
@@ -53,7 +53,7 @@ def test_weight_undoes_the_biased_sampling(hard_shard: Shard, campaign: Campaign
     _, events = read_shard(hard_shard("higgs_bb", 0, 40))
     cut = campaign.processes["higgs_bb"].pt_hat
     for event in events:
-        higgs = next(p for p in event.particles if p[0] == 25)
+        higgs = next(p for p in event.particles if p.pdg_id == 25)
         pt = (higgs[6] ** 2 + higgs[7] ** 2) ** 0.5
         assert event.weight == pytest.approx((cut.min / pt) ** cut.bias_power, rel=1e-3)
         assert cut.max is not None
@@ -95,7 +95,7 @@ def test_conservation_is_checked(hard_shard: Shard) -> None:
     event = events[0]
     check_conservation(event)
     *others, last = event.particles
-    broken = HardEvent(**{**vars(event), "particles": [*others, (*last[:6], last[6] + 1.0, *last[7:])]})
+    broken = HardEvent(**{**vars(event), "particles": [*others, last._replace(px=last.px + 1.0)]})
     with pytest.raises(DataError, match="hard event 0: px changes by 1"):
         check_conservation(broken)
 

@@ -54,11 +54,11 @@ def test_the_fingerprint_is_that_of_the_particles(hard_events: Events) -> None:
     event = events[0]
     same = HardEvent(**{**vars(event), "index": 7, "weight": 2.0, "scale": 1.0})
     assert fingerprint(same) == fingerprint(event)
-    assert event.particles[0][6] == 0.0
-    minus = [(*event.particles[0][:6], -0.0, *event.particles[0][7:]), *event.particles[1:]]
+    assert event.particles[0].px == 0.0
+    minus = [event.particles[0]._replace(px=-0.0), *event.particles[1:]]
     assert fingerprint(HardEvent(**{**vars(event), "particles": minus})) == fingerprint(event)
     first, *others = event.particles
-    moved = (*first[:8], np.nextafter(first[8], 1.0), *first[9:])
+    moved = first._replace(pz=np.nextafter(first.pz, 1.0))
     assert fingerprint(HardEvent(**{**vars(event), "particles": [moved, *others]})) != fingerprint(event)
 
 

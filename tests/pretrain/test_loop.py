@@ -31,10 +31,10 @@ from rs3l.training.precision import check_precision, has_bf16
 from rs3l.training.preflight import Found, check, preflight
 from rs3l.types import Ints
 from support.forked import start
-from support.pretraining import block, no_alarm, train  # noqa: F401 (a fixture)
+from support.pretraining import block, train
+from support.ranks import FOLDER
 from support.workflow import HANGS
 
-FOLDER = Path(__file__).parent
 CPU = torch.device("cpu")
 EVENTS, NOMINAL = 104, 82
 """Events of the toy's train split with two views, and those of them with a nominal jet."""

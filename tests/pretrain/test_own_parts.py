@@ -24,7 +24,7 @@ from rs3l.pretrain.losses import Loss
 from rs3l.pretrain.view_source import ViewSource
 from support import own_parts
 from support.places import REPOSITORY
-from support.pretraining import VIEWS, block, no_alarm, train  # noqa: F401 (a fixture)
+from support.pretraining import VIEWS, block, train
 
 SUMS = {"kind": "support.own_parts:Sums", "representation": 12, "latent": 4, "options": {"width": 8}}
 DISTANCE = "support.own_parts:Distance"

@@ -39,7 +39,7 @@ Events = Callable[[str, int], list[HardEvent]]
 Shard = Callable[[str, int, int], Path]
 N = 16
 GENERATOR = REPOSITORY / "config" / "generators" / "pythia_hepmc.py"
-TAMPER = Path(__file__).with_name("tamper.py")
+TAMPER = REPOSITORY / "tests" / "support" / "tamper.py"
 PYTHON = f"'{sys.executable}'"
 
 
@@ -180,12 +180,12 @@ def test_events_can_be_assigned_by_their_hard_partons(campaign: Campaign, hard_e
 
 def test_partons_that_fit_two_events_or_none_assign_nothing(hard_events: Events) -> None:
     events = hard_events("qcd", 3)
-    moved = [p for p in events[1].particles if p[1] != -1]
+    moved = [p for p in events[1].particles if p.status != -1]
 
     def record(factor: float) -> Record:
-        momentum = factor * np.array([p[6:10] for p in moved])
+        momentum = factor * np.array([p.momentum for p in moved])
         empty = np.zeros((0, 4))
-        return Record(0, np.zeros(0, int), empty, empty, np.array([p[0] for p in moved]), momentum)
+        return Record(0, np.zeros(0, int), empty, empty, np.array([p.pdg_id for p in moved]), momentum)
 
     assert by_partons(events)(record(1.0)) == 1
     assert by_partons(events)(record(1.00002)) == 1
@@ -199,7 +199,7 @@ def test_an_event_that_the_generator_leaves_out_is_a_row_with_a_status(
     """Colours that make no sense fail in Pythia; the neighbours are as if the event were not there."""
     events = hard_events("higgs_bb", 6)
     whole = resimulate(exact(campaign, "higgs_bb"), events)
-    broken = [p[:4] + (901, 902) + p[6:] if p[0] == 5 else p for p in events[2].particles]
+    broken = [p._replace(colour=901, anticolour=902) if p.pdg_id == 5 else p for p in events[2].particles]
     events = [*events[:2], HardEvent(**{**vars(events[2]), "particles": broken}), *events[3:]]
     table = resimulate(exact(campaign, "higgs_bb"), events)
     assert table["status"][2].as_py() == Status.FAILED

@@ -17,7 +17,8 @@ def particle(
     pdg_id: int, status: int, mother: int, px: float = 30.0, py: float = 40.0, pz: float = 0.0
 ) -> Particle:
     energy = math.sqrt(px**2 + py**2 + pz**2)
-    return (pdg_id, status, mother, mother and 2 if mother == 1 else 0, 0, 0, px, py, pz, energy, 0.0, 0.0, 0.0)
+    second = 2 if mother == 1 else 0
+    return Particle(pdg_id, status, mother, second, 0, 0, px, py, pz, energy, 0.0, 0.0, 0.0)
 
 
 def event(*particles: Particle) -> HardEvent:

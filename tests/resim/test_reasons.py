@@ -38,7 +38,7 @@ def silent(capfd: pytest.CaptureFixture[str]) -> Any:
 def failing(events: list[HardEvent], *positions: int) -> list[HardEvent]:
     """Return events of H -> bb of which some have colours that go nowhere."""
     return [
-        HardEvent(**{**vars(event), "particles": [p[:4] + (901, 902) + p[6:] if p[0] == 5 else p for p in event.particles]})
+        HardEvent(**{**vars(event), "particles": [p._replace(colour=901, anticolour=902) if p.pdg_id == 5 else p for p in event.particles]})
         if i in positions
         else event
         for i, event in enumerate(events)
@@ -72,8 +72,8 @@ def test_events_that_fail_say_why(
 def test_decays_in_the_wrong_order_say_that_no_channel_is_open(campaign: Campaign, hard_events: Events) -> None:
     """`onMode` after `onIfAny` closes what was opened."""
     event = hard_events("higgs_bb", 1)[0]
-    higgs = next(i for i, p in enumerate(event.particles, start=1) if p[0] == 25)
-    kept = [p if p[0] != 25 else (p[0], 1, *p[2:]) for p in event.particles if p[2] != higgs]
+    higgs = next(i for i, p in enumerate(event.particles, start=1) if p.pdg_id == 25)
+    kept = [p if p.pdg_id != 25 else p._replace(status=1) for p in event.particles if p.mother1 != higgs]
     event = HardEvent(**{**vars(event), "particles": kept})
     source = blocks.LheSource(
         process="x", patterns=["x.lhe"], accept=[], undecayed=True, events=1, ecm=campaign.generator.ecm,

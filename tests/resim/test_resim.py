@@ -169,7 +169,7 @@ def test_an_event_that_pythia_cannot_complete_is_a_row_with_a_status(
     """An event whose colours make no sense fails in Pythia; its neighbours are as if it were not there."""
     events = hard_events("higgs_bb", 6)
     whole = resimulate(block(campaign, "nominal"), events)
-    broken = [p[:4] + (901, 902) + p[6:] if p[0] == 5 else p for p in events[2].particles]
+    broken = [p._replace(colour=901, anticolour=902) if p.pdg_id == 5 else p for p in events[2].particles]
     events = [*events[:2], HardEvent(**{**vars(events[2]), "particles": broken}), *events[3:]]
     table = resimulate(block(campaign, "nominal"), events)
     assert table["status"][2].as_py() == Status.FAILED

@@ -99,7 +99,7 @@ def test_an_event_that_fails_fails_in_every_view(test_values: dict[str, Any], ha
     together = views(sharing(test_values), "higgs_bb")
     events = hard_events("higgs_bb", 6)
     whole = [by_position(batches) for batches in SharedShower(together).shower(events)]
-    broken = [p[:4] + (901, 902) + p[6:] if p[0] == 5 else p for p in events[2].particles]
+    broken = [p._replace(colour=901, anticolour=902) if p.pdg_id == 5 else p for p in events[2].particles]
     events[2] = HardEvent(**{**vars(events[2]), "particles": broken})
     found = [by_position(batches) for batches in SharedShower(together).shower(events)]
     assert found == [{i: event for i, event in view.items() if i != 2} for view in whole]

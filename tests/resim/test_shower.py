@@ -42,7 +42,7 @@ def read_literally(batch: ak.Array) -> list[list[tuple[Any, ...]]]:
 
 def broken(event: HardEvent) -> HardEvent:
     """Return an event whose colours make no sense."""
-    particles = [p[:4] + (901, 902) + p[6:] if p[0] == 5 else p for p in event.particles]
+    particles = [p._replace(colour=901, anticolour=902) if p.pdg_id == 5 else p for p in event.particles]
     return HardEvent(**{**vars(event), "particles": particles})
 
 

@@ -58,7 +58,7 @@ def test_the_weighted_mean_is_that_of_the_plain_shower(campaign: Campaign, hard_
 def test_weights_reach_the_rows(campaign: Campaign, hard_events: Events) -> None:
     """Beside the weight of the hard event, which all variants have; 1 for an event that failed."""
     events = hard_events("higgs_bb", 12)
-    broken = [p[:4] + (901, 902) + p[6:] if p[0] == 5 else p for p in events[2].particles]
+    broken = [p._replace(colour=901, anticolour=902) if p.pdg_id == 5 else p for p in events[2].particles]
     events[2] = HardEvent(**{**vars(events[2]), "particles": broken})
     block = blocks.resim(campaign, "higgs_bb", "seed")
     enhanced = block.model_copy(update={"pythia": {**block.pythia, **ENHANCED}})

@@ -11,9 +11,6 @@ from rs3l.config.blocks import LheSource
 from rs3l.lhe.lhe import HardEvent, Particle
 
 ECM = 13000.0
-COLUMNS = (
-    "id", "status", "mother1", "mother2", "colour", "anticolour", "px", "py", "pz", "e", "m", "life", "spin",
-)  # fmt: skip
 RUN_CARD = """  {events} = nevents ! Number of unweighted events requested
   {ickkw}        = ickkw            ! 0 no matching, 1 MLM
   {ktdurham}     = ktdurham
@@ -143,12 +140,12 @@ def lhe_source(*patterns: Path | str, events: int, **changes: Any) -> LheSource:
 
 def changed(particle: Particle, **values: float) -> Particle:
     """Return a particle with new values of some of its columns."""
-    return tuple({**dict(zip(COLUMNS, particle, strict=True)), **values}.values())  # type: ignore[return-value]
+    return particle._replace(**values)  # type: ignore[arg-type]
 
 
 def before_decays(event: HardEvent) -> HardEvent:
     """Return an event of two outgoing particles before the decays of its resonances."""
-    kept = [changed(p, status=1) if p[1] == 2 else p for p in event.particles[:4]]
+    kept = [changed(p, status=1) if p.status == 2 else p for p in event.particles[:4]]
     return HardEvent(**{**vars(event), "particles": kept})
 
 
@@ -174,7 +171,7 @@ def write_lhe(
 
 def _line(p: Particle, decimals: int) -> str:
     integers = " ".join(f"{x:5d}" for x in p[:6])
-    return f"{integers} " + " ".join(f"{x:+.{decimals}e}" for x in p[6:11]) + f" {p[11]:.17g} {p[12]:.4e}"
+    return f"{integers} " + " ".join(f"{x:+.{decimals}e}" for x in p[6:11]) + f" {p.lifetime:.17g} {p.spin:.4e}"
 
 
 def _madgraph(event: HardEvent) -> list[str]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.detector import Detector
 from rs3l.config.encoders import DeepSets
 from rs3l.config.losses import VicReg
 from rs3l.config.pretrain import HandMadeViews
-from rs3l.pretrain import pretrain as module
 from rs3l.pretrain.pretrain import pretrain
 
 VIEWS = ["nominal", "seed", "fsr_hi"]
@@ -37,12 +34,6 @@ def block(method: str = "rs3l", **changes: object) -> PretrainBlock:
         "detector": Detector() if method == "jetclr" else None,
     }
     return PretrainBlock.model_validate({**values, **changes})
-
-
-@pytest.fixture
-def no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few steps on a toy do not spread the latents; the alarms are tested on their own."""
-    monkeypatch.setattr(module, "refuse_collapse", lambda *_: None)
 
 
 def train(folder: Path, manifest: Path, settings: PretrainBlock) -> list[Path]:

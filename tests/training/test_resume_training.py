@@ -22,7 +22,7 @@ from rs3l.training.distributed import Ranks
 from rs3l.training.live import EPOCHS, STEPS, NullMetrics
 from support.forked import start
 from support.places import SCRIPTS
-from support.pretraining import block, no_alarm, train  # noqa: F401 (a fixture)
+from support.pretraining import block, train
 from support.ranks import FOLDER, launch
 
 LOOPS: dict[str, dict[str, Any]] = {

@@ -127,7 +127,7 @@ def load(
     """
     found: dict[str, dict[str, Path]] = {task: {} for task in tasks}
     wanted = list(runs)
-    for path in map(Path, paths):
+    for path in map(intact_parquet, paths):
         task, run = map(str, owner(path))
         if task not in found or run not in wanted:
             raise DataError(f"{path}: the configuration has no task {task!r} with a run {run!r}")
@@ -168,7 +168,7 @@ def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters)
     classifiers: list[Classifier] = []
     blocks: list[NDArray[np.float32]] = []
     jets: pd.DataFrame | None = None
-    for path in map(intact_parquet, paths):
+    for path in paths:
         head, scores = _read(path, definition, filters)
         blocks += scores.values()
         classifiers += [Classifier(str(owner(path).run), *key) for key in scores]

@@ -35,7 +35,7 @@ def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> 
     """Return the scores of the classifiers with a panel that have the most labels; other files are not read."""
     panels = with_panels(block.runs)
     modes = sorted({mode for _, mode in panels})
-    shown = [path for path in map(Path, paths) if owner(path).run.method in dict(panels)]
+    shown = [path for path in map(intact_parquet, paths) if owner(path).run.method in dict(panels)]
     contents = {path: found for path in shown if len(found := _classifiers(path, modes))}
     if not contents:
         raise DataError(f"no predictions of any method that is shown: {', '.join(dict(panels))} with {modes}")
@@ -48,7 +48,7 @@ def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> 
 def _classifiers(path: Path, modes: Sequence[str]) -> pd.DataFrame:
     """Return mode and labels of those classifiers of a file that have one of these modes."""
     try:
-        table = pq.read_table(intact_parquet(path), columns=["mode", "labels"])
+        table = pq.read_table(path, columns=["mode", "labels"])
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of predictions: {error}") from None
     found: pd.DataFrame = table.group_by(["mode", "labels"]).aggregate([]).to_pandas()
