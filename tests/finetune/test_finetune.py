@@ -33,7 +33,7 @@ from rs3l.finetune.classifier import (
     supervised,
     tuned,
 )
-from rs3l.finetune.finetune import HISTORY, Draw, Frozen, Job, finetune, predictions_schema
+from rs3l.finetune.finetune import HISTORY, Draw, Frozen, TaskTraining, finetune, predictions_schema
 from rs3l.finetune.probe import C_GRID, balanced_loss, fit_probe
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, new_encoder, save_encoder
@@ -47,17 +47,17 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def job(manifest: Path) -> Job:
-    return Job(block(), manifest, 16)
+def job(manifest: Path) -> TaskTraining:
+    return TaskTraining(block(), manifest, 16)
 
 
 @pytest.fixture
-def encoder(job: Job) -> JetEncoder:
+def encoder(job: TaskTraining) -> JetEncoder:
     return job.fresh_encoder(job.train.rows(), "test")
 
 
 @pytest.fixture(scope="module")
-def model(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(job: TaskTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     save_encoder(job.fresh_encoder(job.train.rows(), "test"), path)
     return path
@@ -66,7 +66,7 @@ def model(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["edgeconv", "transformer"])
 def test_all_weights_of_other_encoders_are_tuned(manifest: Path, kind: str) -> None:
     config = TypeAdapter(Encoder).validate_python({"kind": kind, "hidden": 16, "latent": 4})
-    other = Job(block().model_copy(update={"encoder": config}), manifest, 16)
+    other = TaskTraining(block().model_copy(update={"encoder": config}), manifest, 16)
     encoder = other.fresh_encoder(other.train.rows(), "test")
     draw = next(other.draws())
     network = tuned(encoder, Frozen(other, encoder).probe_h(draw))
@@ -108,8 +108,8 @@ def test_classifiers_separate_the_toy_classes(tmp_path: Path, manifest: Path) ->
     assert min(auc) > 0.75
 
 
-def test_all_runs_and_modes_see_the_same_events(manifest: Path, job: Job) -> None:
-    other = Job(block("rs3l_s1"), manifest, 16)
+def test_all_runs_and_modes_see_the_same_events(manifest: Path, job: TaskTraining) -> None:
+    other = TaskTraining(block("rs3l_s1"), manifest, 16)
     for draw, again in zip(job.draws(), other.draws(), strict=True):
         assert (draw.event_id == again.event_id).all()
         nominal, views = job.labelled(draw, "nominal"), job.labelled(draw, None)
@@ -122,14 +122,14 @@ def test_all_runs_and_modes_see_the_same_events(manifest: Path, job: Job) -> Non
         ).all()
 
 
-def test_draws_differ_and_do_not_depend_on_the_grid(manifest: Path, job: Job) -> None:
+def test_draws_differ_and_do_not_depend_on_the_grid(manifest: Path, job: TaskTraining) -> None:
     first, second = job.draw_events(20, 0), job.draw_events(20, 1)
     assert set(first) != set(second)
-    alone = Job(block(settings=SETTINGS.model_copy(update={"labels": [20], "repeats": 1})), manifest, 16)
+    alone = TaskTraining(block(settings=SETTINGS.model_copy(update={"labels": [20], "repeats": 1})), manifest, 16)
     assert (next(alone.draws()).event_id == first).all()
 
 
-def test_labels_are_of_train_variants_and_the_train_split(manifest: Path, job: Job) -> None:
+def test_labels_are_of_train_variants_and_the_train_split(manifest: Path, job: TaskTraining) -> None:
     assert job.train.variant_names == ("nominal", "seed", "fsr_hi"), "held-out variants are never a label"
     assert job.val.variant_names == ("nominal",)
     assert job.test.variant_names == tuple(toy.VARIANTS)
@@ -137,7 +137,7 @@ def test_labels_are_of_train_variants_and_the_train_split(manifest: Path, job: J
 
 
 def test_too_few_events_name_the_key(manifest: Path) -> None:
-    job = Job(block(settings=SETTINGS.model_copy(update={"labels": [20, 500]})), manifest, 16)
+    job = TaskTraining(block(settings=SETTINGS.model_copy(update={"labels": [20, 500]})), manifest, 16)
     available = sum(e % 5 != 4 and e % 7 != 6 for e in range(60))
     with pytest.raises(ConfigError, match=rf"finetune\.labels: 500 .* than the {available} .* processes\.signal"):
         list(job.draws())
@@ -175,7 +175,7 @@ def test_a_probe_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPa
         fit_probe(x, y, x, y)
 
 
-def test_a_probe_at_the_edge_of_the_grid_is_noted(job: Job, encoder: JetEncoder) -> None:
+def test_a_probe_at_the_edge_of_the_grid_is_noted(job: TaskTraining, encoder: JetEncoder) -> None:
     frozen = Frozen(job, encoder)
     draw = Draw(20, 0, job.draw_events(20, 0))
     probe = frozen.probe_h(draw)
@@ -193,7 +193,7 @@ def test_balanced_loss_counts_both_classes_the_same() -> None:
     assert balanced_loss(np.array([1e4, -1e4]), np.array([0, 1])) == pytest.approx(1e4)
 
 
-def test_tuning_starts_at_the_probe_and_leaves_the_encoder_alone(job: Job, encoder: JetEncoder) -> None:
+def test_tuning_starts_at_the_probe_and_leaves_the_encoder_alone(job: TaskTraining, encoder: JetEncoder) -> None:
     draw = Draw(20, 0, job.draw_events(20, 0))
     probe = Frozen(job, encoder).probe_h(draw)
     network = tuned(encoder, probe)
@@ -205,11 +205,11 @@ def test_tuning_starts_at_the_probe_and_leaves_the_encoder_alone(job: Job, encod
     assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
 
 
-def test_a_fresh_network_knows_nothing(job: Job, encoder: JetEncoder) -> None:
+def test_a_fresh_network_knows_nothing(job: TaskTraining, encoder: JetEncoder) -> None:
     assert not job.validation.logits(supervised(encoder)).any()
 
 
-def test_the_best_epoch_is_kept_and_never_the_last(job: Job, encoder: JetEncoder) -> None:
+def test_the_best_epoch_is_kept_and_never_the_last(job: TaskTraining, encoder: JetEncoder) -> None:
     network = supervised(encoder)
     data = job.labelled(Draw(40, 0, job.draw_events(40, 0)), "nominal")
     fit = Training(network, data, SETTINGS, 1e-3, 5, "test").run(job.validation)
@@ -218,7 +218,7 @@ def test_the_best_epoch_is_kept_and_never_the_last(job: Job, encoder: JetEncoder
     assert job.validation.metrics(network) == (fit.val_loss, fit.val_auc)
 
 
-def test_training_is_reproducible(job: Job) -> None:
+def test_training_is_reproducible(job: TaskTraining) -> None:
     data = job.labelled(Draw(20, 0, job.draw_events(20, 0)), "nominal")
     networks = [supervised(job.fresh_encoder(job.train.rows(), "x")) for _ in range(2)]
     fits = [Training(network, data, SETTINGS, 1e-3, 5, "a").run(job.validation) for network in networks]
@@ -227,7 +227,7 @@ def test_training_is_reproducible(job: Job) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_training_cut_short_is_an_error(job: Job, encoder: JetEncoder) -> None:
+def test_a_training_cut_short_is_an_error(job: TaskTraining, encoder: JetEncoder) -> None:
     data = job.labelled(Draw(40, 0, job.draw_events(40, 0)), "nominal")
     short = SETTINGS.model_copy(update={"max_epochs": 3})
     with pytest.raises(TrainingError, match=r"after 3 epochs .* raise finetune\.max_epochs"):
@@ -235,7 +235,7 @@ def test_a_training_cut_short_is_an_error(job: Job, encoder: JetEncoder) -> None
 
 
 @torch.no_grad()
-def test_scores_of_many_networks_are_those_of_each(job: Job, encoder: JetEncoder) -> None:
+def test_scores_of_many_networks_are_those_of_each(job: TaskTraining, encoder: JetEncoder) -> None:
     torch.manual_seed(0)
     networks = [Classifier(encoder), Classifier(encoder)]
     rows = np.array([9, 2, 30, 4])
@@ -258,7 +258,7 @@ def test_latents_of_every_test_jet(tmp_path: Path, manifest: Path, model: Path) 
 
 @pytest.mark.parametrize("kind", ["deepsets", "edgeconv", "transformer"])
 @torch.no_grad()
-def test_a_blind_network_does_not_see_displacements(job: Job, kind: str) -> None:
+def test_a_blind_network_does_not_see_displacements(job: TaskTraining, kind: str) -> None:
     config = TypeAdapter(Encoder).validate_python({"kind": kind, "hidden": 16, "latent": 4})
     jets = job.test.batch(np.arange(12))
     moved = jets.candidates.clone()
@@ -287,7 +287,7 @@ def test_blindness_is_in_the_model_file_and_compared(tmp_path: Path, manifest: P
 def test_a_finished_model_brings_its_own_network(tmp_path: Path, manifest: Path) -> None:
     path, outputs = tmp_path / "model.safetensors", (tmp_path / "p.parquet", tmp_path / "h.csv")
     encoder = new_encoder(DeepSets(hidden=8, representation=8, latent=3), 7, 3)
-    train = Job(block(), manifest, 7).train
+    train = TaskTraining(block(), manifest, 7).train
     encoder.fit_norm(train, train.rows())
     save_encoder(encoder, path)
     settings = block("rs3l_s0").finetune.model_copy(update={"modes": ["probe_z"], "labels": [20], "repeats": 1})
@@ -296,7 +296,7 @@ def test_a_finished_model_brings_its_own_network(tmp_path: Path, manifest: Path)
     assert np.isfinite(pd.read_parquet(outputs[0])["score"]).all()
 
 
-def test_a_deep_head_has_five_layers_and_starts_at_zero(job: Job, encoder: JetEncoder) -> None:
+def test_a_deep_head_has_five_layers_and_starts_at_zero(job: TaskTraining, encoder: JetEncoder) -> None:
     draw = Draw(40, 0, job.draw_events(40, 0))
     frozen = Frozen(job, encoder)
     head = new_head(16, 1, "x")
@@ -311,7 +311,7 @@ def test_a_deep_head_has_five_layers_and_starts_at_zero(job: Job, encoder: JetEn
 
 @pytest.mark.parametrize(("mode", "frozen_mode"), [("tuned_z", "probe_z"), ("tuned_mlp", "mlp_h")])
 def test_each_tuning_starts_at_its_frozen_classifier(
-    job: Job, encoder: JetEncoder, mode: str, frozen_mode: str
+    job: TaskTraining, encoder: JetEncoder, mode: str, frozen_mode: str
 ) -> None:
     draw = Draw(20, 0, job.draw_events(20, 0))
     frozen = Frozen(job, encoder)
@@ -319,7 +319,9 @@ def test_each_tuning_starts_at_its_frozen_classifier(
     np.testing.assert_allclose(scores, frozen.classifier(frozen_mode, draw).scores, rtol=1e-3, atol=1e-3)
 
 
-def test_tuning_on_all_views_sees_them(job: Job, encoder: JetEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tuning_on_all_views_sees_them(
+    job: TaskTraining, encoder: JetEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = Draw(20, 0, job.draw_events(20, 0))
     seen: list[np.ndarray] = []
 
@@ -335,7 +337,7 @@ def test_tuning_on_all_views_sees_them(job: Job, encoder: JetEncoder, monkeypatc
     assert all(set(job.train.event_id[rows]) == set(draw.event_id) for rows in seen)
 
 
-def test_tuning_through_the_latent_trains_the_projection(job: Job, encoder: JetEncoder) -> None:
+def test_tuning_through_the_latent_trains_the_projection(job: TaskTraining, encoder: JetEncoder) -> None:
     draw = Draw(20, 0, job.draw_events(20, 0))
     network = Frozen(job, encoder).start("tuned_z", draw)
     before = copy.deepcopy(network.state_dict())
@@ -364,7 +366,7 @@ def test_jet_types_are_the_classes_of_a_task(tmp_path: Path, background: str) ->
     manifest = typed_dataset(tmp_path)
     types = {"signal_types": ["q"], "background_types": ["g", "g_bb"]}
     task = Task(signal="signal", background=background, **types)
-    job = Job(block().model_copy(update={"task": task}), manifest, 16)
+    job = TaskTraining(block().model_copy(update={"task": task}), manifest, 16)
     for store in (job.train, job.val, job.test):
         kind = np.array(["q", "g", "other"])[store.event_id % 2**40 % 3]
         assert (kind == np.where(job.is_signal(store), "q", "g")).all()
@@ -387,7 +389,7 @@ def test_jet_types_are_the_classes_of_a_task(tmp_path: Path, background: str) ->
 def test_a_type_without_jets_is_named(tmp_path: Path) -> None:
     task = Task(signal="signal", background="background", signal_types=["top"])
     with pytest.raises(DataError, match=r"no jet of the signal signal \(top\) .* types are g, other, q"):
-        Job(block().model_copy(update={"task": task}), typed_dataset(tmp_path), 16)
+        TaskTraining(block().model_copy(update={"task": task}), typed_dataset(tmp_path), 16)
 
 
 def test_equal_processes_need_disjoint_types() -> None:

@@ -14,7 +14,7 @@ from rs3l.config import Campaign, parse_campaign
 from rs3l.paths import CampaignPaths
 from rs3l.status import (
     SAMPLE,
-    Job,
+    PlannedJob,
     StageStatus,
     campaign_status,
     cause_of_failure,
@@ -34,7 +34,7 @@ def campaign_of_small_shards(test_values: dict[str, Any]) -> Campaign:
 
 
 @pytest.fixture
-def jobs(campaign: Campaign, tmp_path: Path) -> dict[str, list[Job]]:
+def jobs(campaign: Campaign, tmp_path: Path) -> dict[str, list[PlannedJob]]:
     return planned_jobs(campaign, CampaignPaths(str(tmp_path / campaign.root)))
 
 
@@ -43,7 +43,7 @@ def write(path: str, text: str = "") -> None:
     Path(path).write_text(text, encoding="utf-8")
 
 
-def finish(job: Job, seconds: float) -> None:
+def finish(job: PlannedJob, seconds: float) -> None:
     """Write what a finished job leaves."""
     write(job.log, "2026-01-01 00:00:00 INFO done\n")
     write(job.benchmark, json.dumps({"s": seconds, "cpu_time": 1.0}) + "\n")
@@ -77,7 +77,7 @@ def test_nothing_has_begun(campaign: Campaign, tmp_path: Path) -> None:
 
 
 def test_rates_and_time_left_are_means_of_what_was_measured(
-    campaign: Campaign, jobs: dict[str, list[Job]], tmp_path: Path
+    campaign: Campaign, jobs: dict[str, list[PlannedJob]], tmp_path: Path
 ) -> None:
     """180 events in shards of 60: three shards of 60; 120 in two. Hard jobs of 2 s and 4 s, 60 events each."""
     finish(jobs["hard process"][0], 2.0)
@@ -98,7 +98,7 @@ def test_a_short_last_shard_counts_its_own_events(campaign: Campaign, tmp_path: 
 
 
 def test_failed_running_and_finished_jobs_are_told_apart(
-    campaign: Campaign, jobs: dict[str, list[Job]], tmp_path: Path
+    campaign: Campaign, jobs: dict[str, list[PlannedJob]], tmp_path: Path
 ) -> None:
     done, running, refused, raised, again = jobs["re-simulation"][:5]
     finish(done, 1.0)
@@ -119,7 +119,7 @@ def test_failed_running_and_finished_jobs_are_told_apart(
 
 
 def test_a_job_with_part_of_its_outputs_is_not_done(
-    campaign: Campaign, jobs: dict[str, list[Job]], tmp_path: Path
+    campaign: Campaign, jobs: dict[str, list[PlannedJob]], tmp_path: Path
 ) -> None:
     write(jobs["pre-training"][0].outputs[0])
     assert stages(campaign, tmp_path)["pre-training"].done == 0
@@ -144,7 +144,7 @@ def test_cause(tmp_path: Path, text: str, cause: str | None) -> None:
 
 
 def test_damaged_and_missing_benchmarks_are_left_out(
-    campaign: Campaign, jobs: dict[str, list[Job]], tmp_path: Path
+    campaign: Campaign, jobs: dict[str, list[PlannedJob]], tmp_path: Path
 ) -> None:
     for job, text in zip(
         jobs["re-simulation"], ("", "{", "[]", '{"s": "-"}', '{"s": 3.0}\n{"s": 5.0}\n'), strict=False
@@ -169,7 +169,7 @@ def test_clock() -> None:
     assert [clock(s) for s in (0, 59.6, 3599, 3600, 360_000)] == ["0:00", "1:00", "59:59", "1:00:00", "100:00:00"]
 
 
-def test_the_command(campaign: Campaign, jobs: dict[str, list[Job]], tmp_path: Path) -> None:
+def test_the_command(campaign: Campaign, jobs: dict[str, list[PlannedJob]], tmp_path: Path) -> None:
     for stage in jobs.values():
         for job in stage:
             finish(job, 1.0)

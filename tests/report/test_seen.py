@@ -9,22 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from rs3l.config.campaign import Campaign
 from rs3l.config.variants import Variant
-from rs3l.figures.histograms import Accumulator
-from rs3l.figures.plot_data import shape_points
-from rs3l.figures.plot_resources import resource_table
 from rs3l.figures.registry import FIGURES
 from rs3l.paths import CampaignPaths
 from rs3l.report import words
 from rs3l.report.page import markdown, report
 from rs3l.report.seen import CALIBRATION, headlines, seen
-from rs3l.report.seen_data import distances, mean
-from support.toy_campaign import campaign, write_benchmarks, write_results, write_training
+from support.toy_campaign import campaign, write_results
 
 TASK = "h_vs_qcd"
 OWN, SCRATCH, PEER = ("rs3l", "probe_h"), ("none", "scratch"), ("jetclr", "probe_h")
@@ -265,152 +260,6 @@ def test_what_the_encoder_knows_best_and_worst(config: Campaign, paths: Campaign
     assert "R² of a linear fit 0.900 ± 0.020 (jet_mass) to 0.500 ± 0.020 (jet_n2)" in text
 
 
-def test_the_last_epoch_of_every_run(config: Campaign, paths: CampaignPaths) -> None:
-    for seed, epochs in enumerate((4, 8)):
-        write_training(Path(paths.model_metrics(f"rs3l_s{seed}")), epochs)
-    text = seen("training", "", paths, config)
-    assert text.startswith(
-        "rs3l, 2 runs, after epoch 4 to 8: validation loss 0.65 to 1.3, effective rank 7.5 to 7.75."
-    )
-    assert "jetclr" not in text  # was not trained
-    assert "two views of one event 0.85 to 0.938, mean latents of two classes 0.125 to 0.25" in seen(
-        "similarity", "", paths, config
-    )
-
-
-def histogram(shift: float, jets: int = 100, **cells: Any) -> list[dict[str, Any]]:
-    """Return four bins of the nominal, of one variant that is it, and of one whose ratio is ``shift`` off."""
-    ratios = {"nominal": [1.0] * 4, "seed": [1.1, 0.9, 1.1, 0.9], "fsr_hi": [1 - shift] * 2 + [1 + shift] * 2}
-    return [
-        {"variant": variant, "low": 10.0 * i, "high": 10.0 * (i + 1), "fraction": 0.25 * ratio, "error": 0.01,
-         "ratio": ratio, "ratio_error": 0.0 if variant == "nominal" else 0.1, "jets": jets, **cells}
-        for variant, values in ratios.items()
-        for i, ratio in enumerate(values)
-    ]  # fmt: skip
-
-
-def test_variants_that_differ_from_the_nominal(config: Campaign, paths: CampaignPaths) -> None:
-    rows = [*histogram(0.5, process="qcd"), *histogram(0.1, process="higgs_bb")]
-    write(paths.figure("jet_mass", "csv"), rows)
-    text = seen("jet_mass", "", paths, config)
-    qcd, higgs = text.split(" H: ")
-    assert qcd.startswith("QCD: most different from the nominal fsr_hi, χ²/bins = 98.0/4, mean 25.00 ± ")
-    assert "against 20.00 ± " in qcd and "beyond two standard deviations: fsr_hi; within: seed." in qcd
-    assert higgs.startswith(f"{NONE} for any variant (2)")
-
-
-def test_bins_with_few_jets_are_not_compared(config: Campaign, paths: CampaignPaths) -> None:
-    assert len(distances(pd.DataFrame(histogram(0.5)))) == 2
-    write(paths.figure("multiplicity", "csv"), histogram(0.5, jets=9, process="qcd"))
-    assert seen("multiplicity", "", paths, config) == ""
-
-
-def test_variants_without_a_difference_are_called_different_as_often_as_chance_does() -> None:
-    rng = np.random.default_rng(3)
-    excess: list[float] = []
-    for _ in range(150):
-        pt, hard = rng.uniform(240.0, 600.0, 1000), rng.normal(size=1000)
-        value = 0.1 * pt + 60.0 + 20.0 * (hard + rng.normal(size=(3, 1000)))
-        value[rng.uniform(size=value.shape) < 0.1] = np.nan  # no jet
-        sums = Accumulator(3, np.linspace(0.0, 240.0, 25))
-        sums.add(value, (pt / 240.0) ** -5)  # as of a sampling that prefers high pT
-        excess += [each.excess for each in distances(shape_points(sums.shapes(), ["nominal", "a", "b"]))]
-    assert len(excess) == 300
-    beyond = np.mean(np.array(excess) > words.BEYOND)
-    assert 0.01 < beyond < 0.09  # 0.05 expected, with an error of 0.013
-    assert abs(np.mean(excess)) < 0.3
-
-
-def test_mean_of_a_histogram_and_its_error() -> None:
-    x = np.random.default_rng(1).integers(0, 4, 400)
-    share = np.bincount(x, minlength=4) / len(x)
-    points = pd.DataFrame({"variant": "nominal", "low": np.arange(4) - 0.5, "high": np.arange(4) + 0.5})
-    points = points.assign(fraction=share, error=np.sqrt(share * (1 - share) / len(x)))
-    assert mean(points, "nominal") == pytest.approx((x.mean(), x.std() / 20.0))
-
-
-def test_the_quantity_that_changes_most(config: Campaign, paths: CampaignPaths) -> None:
-    write(
-        paths.figure("jet_variations_qcd", "csv"),
-        [*histogram(0.1, quantity="jet_pt"), *histogram(0.4, quantity="jet_n2")],
-    )
-    text = seen("jet_variations", "qcd", paths, config)
-    assert (
-        "changes most is jet_n2: most different from the nominal fsr_hi, χ²/bins = 63.2/4" in text
-    )  # 200 (0.6² ln² 0.6 + 1.4² ln² 1.4)
-    assert "400 nominal jets within the axis of the pT, mean 20.00 ± " in text
-
-
-def test_jets_by_type(config: Campaign, paths: CampaignPaths) -> None:
-    kinds = {"q": 200, "g": 50, "b": 2}
-    rows = [
-        {**row, "jet_type": kind, "quantity": quantity}
-        for kind, jets in kinds.items()
-        for quantity in ("jet_pt", "jet_msd")
-        for row in histogram(0.1, jets, process="qcd")
-        if row["variant"] == "nominal"
-    ]
-    write(paths.figure("jet_types", "csv"), rows)
-    assert "QCD: 800 q and 200 g; mean soft-drop mass of q jets 20.00 ± " in seen("jet_types", "", paths, config)
-
-
-def test_scores_that_differ_from_the_nominal(config: Campaign, paths: CampaignPaths) -> None:
-    rows = [
-        *histogram(0.5, **method(OWN), **{"class": "background"}),
-        *histogram(0.1, **method(SCRATCH), **{"class": "background"}),
-        *histogram(0.9, **method(SCRATCH), **{"class": "signal"}),
-    ]
-    write(paths.figure(f"tagger_output_{TASK}", "csv"), rows)
-    text = seen("tagger_output", TASK, paths, config)
-    assert "Scores of QCD. RS3L, frozen, linear on h: most different from the nominal fsr_hi" in text
-    assert f"from scratch: {NONE}" in text
-
-
-def test_matching_and_survival(config: Campaign, paths: CampaignPaths) -> None:
-    found = {"nominal": 0.8, "seed": 0.81, "fsr_hi": 0.7, "any two": 0.85, "all": 0.5}
-    rows = [{"process": "qcd", "what": what, "efficiency": value, "error": 0.01} for what, value in found.items()]
-    write(paths.figure("matching", "csv"), rows)
-    assert seen("matching", "", paths, config) == (
-        "QCD: lowest 0.700 ± 0.010 (fsr_hi), highest 0.810 ± 0.010 (seed), any two 0.850 ± 0.010, all 0.500 ± 0.010."
-    )
-    bins = [(300, 400, 90, 0.6), (400, 500, 20, 0.9), (500, 600, 9, 0.1)]
-    columns = ["low", "high", "nominal_jet", "fraction"]
-    rows = [dict(zip(columns, cells, strict=True), process="qcd", error=0.05) for cells in bins]
-    write(paths.figure("survival", "csv"), rows)
-    assert "QCD: 0.600 ± 0.050 at 300 to 400 GeV, 0.900 ± 0.050 at 400 to 500 GeV." in seen(
-        "survival", "", paths, config
-    )
-
-
-def test_candidates_of_the_views(config: Campaign, paths: CampaignPaths) -> None:
-    rows = [
-        {"process": "qcd", "variant": v, "pt": 50.0} for v, n in (("nominal", 4), ("seed", 6)) for _ in range(n)
-    ]
-    write(paths.figure("event_views", "csv"), rows)
-    text = seen("event_views", "", paths, config)
-    assert "QCD: 4 (nominal) to 6 (seed) candidates, sum of their pT 200 to 300 GeV." in text
-
-
-def test_latents(config: Campaign, paths: CampaignPaths) -> None:
-    pair = [("higgs_bb", 3, 4, -0.8), ("higgs_bb", 1, 2, 0.2)]
-    rows = [dict(zip(("process", "first", "second", "pearson_r"), cells, strict=True)) for cells in pair]
-    write(paths.figure("latent_corner", "csv"), rows, error=0.02, jets=1200)
-    text = seen("latent_corner", "", paths, config)
-    assert "H (1,200 jets): r = -0.800 ± 0.020 for z3 and z4, mean size of 2 pairs 0.50." in text
-    joined = [(1, 0.1), (1, -0.1), (2, 0.3), (2, -0.3)]
-    rows = [{"event_id": event, "joined": True, "first": x, "second": 1.0} for event, x in joined]
-    rows += [{"event_id": event, "joined": False, "first": x, "second": 0.0} for event, x in ((8, 2.0), (9, -2.0))]
-    write(paths.figure("latent", "csv"), rows, run="rs3l_s0", process="qcd")
-    assert "rs3l_s0: 0.20 ± 0.10 for 2 events, 2 for jets." in seen("latent", "", paths, config)
-
-
-def test_the_most_expensive_rule(config: Campaign, paths: CampaignPaths, tmp_path: Path) -> None:
-    table = resource_table(write_benchmarks(tmp_path / "benchmarks"))
-    table.assign(core_hours=[1.0, 3.0]).to_csv(paths.figure("resources", "csv"), index=False)
-    text = seen("resources", "", paths, config)
-    assert text == "resimulate took 75% of 4 core hours, in 3 jobs; most memory: resimulate, 315 MB."
-
-
 def test_best_and_worst_ablation(config: Campaign, paths: CampaignPaths) -> None:
     config = config.model_copy(update={"ablations": {"blind": {}, "half": {}, "odd": {}}})
     values = {"rs3l": 100.0, "blind": 40.0, "half": 104.0, "odd": 80.0}
@@ -440,19 +289,12 @@ def test_nothing_is_said_of_a_table_of_another_kind(config: Campaign, paths: Cam
     assert headlines(paths, config) == []
 
 
-def test_every_figure_of_data_has_its_sentence() -> None:
-    assert [name for name, kind in FIGURES.items() if not kind.seen] == ["schematic"]
-
-
 def test_page_and_summary_say_what_is_seen(config: Campaign, tmp_path: Path) -> None:
     root = write_results(config, tmp_path)
     paths = CampaignPaths(str(root))
-    sentence = seen("matching", "", paths, config)
     page = report(config, root)
-    figure = page.split('<figure id="figure-matching">')[1].split("</figure>")[0]
-    assert sentence and f'<p class="seen"><strong>Seen:</strong> {sentence}</p>' in figure
-    schematic = page.split('<figure id="figure-schematic">')[1].split("</figure>")[0]
-    assert "Seen:" not in schematic
+    for name in ("matching", "schematic"):
+        assert "Seen:" not in page.split(f'<figure id="figure-{name}">')[1].split("</figure>")[0]
     table = page.split('id="table-evaluation-calibration"')[1].split("</details>")[0]
     assert f"<p>Seen: {seen('calibration', '', paths, config)}</p>" in table
     summary = markdown(config, root)
@@ -467,6 +309,4 @@ def test_labels_of_the_configuration_are_escaped(config: Campaign, tmp_path: Pat
     root = write_results(config, tmp_path)
     qcd = config.processes["qcd"].model_copy(update={"label": bad})
     page = report(config.model_copy(update={"processes": {**config.processes, "qcd": qcd}}), root)
-    assert (
-        bad not in page and "Seen:</strong> H: " in page and "&lt;img src=x onerror=alert(1)&gt;: lowest" in page
-    )
+    assert bad not in page and "&lt;img src=x onerror=alert(1)&gt;" in page

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from rs3l.evaluate.scores import Classifier, TaskScores
+from rs3l.evaluate.scores import ClassifierKey, TaskScores
 from rs3l.evaluate.tables import TaskMetrics
 
 
 def metrics(auc: dict[tuple[str, str, int, int, int], float], replicas: int = 30) -> TaskMetrics:
     """Return metrics of classifiers (run, mode, labels, repeat, index of noise): the AUC and a rejection."""
     rng = np.random.default_rng(0)
-    classifiers = [Classifier(run, mode, labels, repeat) for run, mode, labels, repeat, _ in auc]
+    classifiers = [ClassifierKey(run, mode, labels, repeat) for run, mode, labels, repeat, _ in auc]
     values = np.array(list(auc.values()))[:, None, None] + np.zeros((1, replicas + 1, 2))
     values[:, 1:] += rng.normal(0, 0.005, (len(auc), replicas, 2))
     values[:, :, 1] = np.exp(values[:, :, 1])

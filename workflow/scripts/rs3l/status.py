@@ -27,7 +27,7 @@ _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b")
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedJob:
     """One job with its outputs, its log and benchmark, and the hard events that it works on."""
 
     outputs: tuple[str, ...]
@@ -77,7 +77,7 @@ def campaign_status(config: Campaign, folder: str | Path = ".") -> list[StageSta
     return [_stage(name, jobs) for name, jobs in planned_jobs(config, paths).items()]
 
 
-def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Job]]:
+def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[PlannedJob]]:
     """Return all jobs of the campaign by stage."""
     return {
         "hard process": _hard(config, paths),
@@ -103,11 +103,11 @@ def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Job]]
     }
 
 
-def _job(paths: CampaignPaths, outputs: tuple[str, ...], rule: str, *names: str, events: int = 0) -> Job:
-    return Job(outputs, paths.log(rule, *names), paths.benchmark(rule, *names), events)
+def _job(paths: CampaignPaths, outputs: tuple[str, ...], rule: str, *names: str, events: int = 0) -> PlannedJob:
+    return PlannedJob(outputs, paths.log(rule, *names), paths.benchmark(rule, *names), events)
 
 
-def _hard(config: Campaign, paths: CampaignPaths) -> list[Job]:
+def _hard(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
     return [
         _job(
             paths,
@@ -123,7 +123,7 @@ def _hard(config: Campaign, paths: CampaignPaths) -> list[Job]:
     ]
 
 
-def _resim(config: Campaign, paths: CampaignPaths) -> list[Job]:
+def _resim(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
     return [
         _job(
             paths, (paths.jets(process, variant, name),), "resimulate", process, variant, name,
@@ -136,7 +136,7 @@ def _resim(config: Campaign, paths: CampaignPaths) -> list[Job]:
     ] + _together(config, paths)  # fmt: skip
 
 
-def _together(config: Campaign, paths: CampaignPaths) -> list[Job]:
+def _together(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
     """Return the jobs that make the jets of several variants at once, with `share_shower`."""
     shared = blocks.shared_variants(config)
     return [
@@ -150,7 +150,7 @@ def _together(config: Campaign, paths: CampaignPaths) -> list[Job]:
     ]  # fmt: skip
 
 
-def _figures(config: Campaign, paths: CampaignPaths) -> list[Job]:
+def _figures(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
     return [
         _job(paths, (paths.figure("_".join(names)),), "plot", *names)
         for figure, item in figures_of(config.processes, config.tasks)
@@ -158,7 +158,7 @@ def _figures(config: Campaign, paths: CampaignPaths) -> list[Job]:
     ]
 
 
-def _stage(name: str, jobs: Sequence[Job]) -> StageStatus:
+def _stage(name: str, jobs: Sequence[PlannedJob]) -> StageStatus:
     done = [job for job in jobs if all(os.path.exists(path) for path in job.outputs)]  # noqa: PTH110 - many calls
     finished = set(done)
     begun = [job for job in jobs if job not in finished and os.path.exists(job.log)]  # noqa: PTH110
@@ -183,7 +183,7 @@ def cause_of_failure(log: str | Path) -> str | None:
     return next(iter([*named, *raised[-1:]]), None)
 
 
-def _measured(done: Sequence[Job]) -> tuple[float | None, float | None]:
+def _measured(done: Sequence[PlannedJob]) -> tuple[float | None, float | None]:
     """Return mean seconds per job, and events per second of one job, from a sample of the benchmarks."""
     step = -(-len(done) // SAMPLE) or 1
     measured = [(job.events, seconds) for job in done[::step] if (seconds := _seconds(job.benchmark)) is not None]

@@ -33,7 +33,7 @@ _JET = ["event_id", "variant"]
 
 
 @dataclass(frozen=True)
-class Classifier:
+class ClassifierKey:
     """One trained classifier."""
 
     run: str
@@ -69,7 +69,7 @@ class TaskScores:
     """
 
     task: str
-    classifiers: list[Classifier]
+    classifiers: list[ClassifierKey]
     scores: NDArray[np.float32]
     event: NDArray[np.intp]
     variant: NDArray[np.str_]
@@ -165,13 +165,13 @@ def owner(path: Path) -> Owner:
 
 
 def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters) -> TaskScores:
-    classifiers: list[Classifier] = []
+    classifiers: list[ClassifierKey] = []
     blocks: list[NDArray[np.float32]] = []
     jets: pd.DataFrame | None = None
     for path in paths:
         head, scores = _read(path, definition, filters)
         blocks += scores.values()
-        classifiers += [Classifier(str(owner(path).run), *key) for key in scores]
+        classifiers += [ClassifierKey(str(owner(path).run), *key) for key in scores]
         if jets is not None and not _same_jets(jets, head):
             raise DataError(f"{path}: not the test jets of {paths[0]}; make both from one data set")
         jets = head if jets is None else jets

@@ -85,57 +85,57 @@ _ALL = (
     ),
     Figure(
         "event_views", "plot_data.event_views", ("manifest",),
-        section="simulation", seen="seen_data.event_views", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="simulation", quotes=("jets",), memory_mb=2000, **_DATA,
     ),
     Figure(
         "matching", "plot_data.matching", ("manifest",),
-        section="simulation", seen="seen_data.matching", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="simulation", quotes=("jets",), memory_mb=2000, **_DATA,
     ),
     Figure(
         "survival", "plot_data.survival", ("manifest",),
-        section="simulation", seen="seen_data.survival", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="simulation", quotes=("jets",), memory_mb=2000, **_DATA,
     ),
     Figure(
         "jet_types", "plot_kinematics.jet_types", ("manifest",),
-        section="dataset", seen="seen_data.jet_types", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="dataset", quotes=("jets",), memory_mb=2000, **_DATA,
     ),
     Figure(
         "jet_mass", "plot_data.jet_mass", ("manifest",),
-        section="dataset", seen="seen_data.jet_mass", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="dataset", quotes=("jets",), memory_mb=2000, **_DATA,
     ),
     Figure(
         "multiplicity", "plot_data.multiplicity", ("manifest",),
-        section="dataset", seen="seen_data.multiplicity", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="dataset", quotes=("jets",), memory_mb=2000, **_DATA,
     ),
     Figure(
         "jet_variations", "plot_kinematics.jet_variations", ("manifest",),
-        section="dataset", seen="seen_data.jet_variations", of="process", quotes=("jets",), memory_mb=2000,
+        section="dataset", of="process", quotes=("jets",), memory_mb=2000,
         **_DATA,
     ),
     Figure(
         "training", "plot_results.training", ("training",),
-        subcategory="Training", seen="seen_training.training", quotes=("loss",), **_TRAINING,
+        subcategory="Training", quotes=("loss",), **_TRAINING,
     ),
     Figure(
         "similarity", "plot_latents.similarity", ("training",),
-        subcategory="Training", seen="seen_training.similarity", quotes=("loss",), **_TRAINING,
+        subcategory="Training", quotes=("loss",), **_TRAINING,
     ),
     Figure(
         "latent", "plot_results.latent", ("latents",),
-        subcategory="Latent space", seen="seen_training.latent", title="Latent space", memory_mb=2000, **_TRAINING,
+        subcategory="Latent space", title="Latent space", memory_mb=2000, **_TRAINING,
     ),
     Figure(
         "latent_feature", "plot_latents.latent_feature", ("first_latents",),
-        subcategory="Latent space", seen="seen_data.latent_feature", quotes=("run",), memory_mb=2000, **_TRAINING,
+        subcategory="Latent space", quotes=("run",), memory_mb=2000, **_TRAINING,
     ),
     Figure(
         "latent_corner", "plot_latents.latent_corner", ("first_latents",),
-        subcategory="Latent space", seen="seen_training.latent_corner", quotes=("run",), memory_mb=2000,
+        subcategory="Latent space", quotes=("run",), memory_mb=2000,
         **_TRAINING,
     ),
     Figure(
         "latent_quality", "plot_tables.latent_quality", ("latents_table",),
-        subcategory="Latent space", seen="seen_training.latent_quality", **_TRAINING,
+        subcategory="Latent space", seen="seen_latents.latent_quality", **_TRAINING,
     ),
     Figure(
         "roc", "plot_results.roc", ("roc_table",),
@@ -156,7 +156,7 @@ _ALL = (
     ),
     Figure(
         "tagger_output", "plot_scores.tagger_output", ("predictions",),
-        section="robustness", seen="seen_data.tagger_output", memory_mb=4000, **_TASK,
+        section="robustness", memory_mb=4000, **_TASK,
     ),
     Figure(
         "mistag_change", "plot_tables.mistag_change", ("robustness_table",),
@@ -169,7 +169,7 @@ _ALL = (
     ),
     Figure(
         "resources", "plot_resources.resources", (),
-        section="provenance", category="4. Provenance", subcategory="Jobs", seen="seen_data.resources",
+        section="provenance", category="4. Provenance", subcategory="Jobs",
         title="Time and memory", after=("summary",), folders=("benchmarks",),
     ),
 )  # fmt: skip

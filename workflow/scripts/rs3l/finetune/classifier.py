@@ -35,7 +35,7 @@ MIN_STEPS_PER_EPOCH = 10
 """An epoch of a small labelled set passes over it several times, so that validation costs little."""
 
 
-class Head(nn.Module):
+class DeepHead(nn.Module):
     """Five linear layers on a representation that is standardised by the jets seen in training."""
 
     mean: Tensor
@@ -89,11 +89,11 @@ class Classifier(nn.Module):
         return [*encoder, *self.head.parameters()]
 
 
-def new_head(width: int, seed: int, *words: str | int) -> Head:
+def new_head(width: int, seed: int, *words: str | int) -> DeepHead:
     """Return a five-layer head initialised by ``seed`` and ``words``, whose first logits are all zero."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_hash(seed, "head", *words) >> 1)
-        head = Head(width)
+        head = DeepHead(width)
     _zero(head.layers[-1])
     return head
 
@@ -104,7 +104,7 @@ def _zero(layer: nn.Module) -> None:
     nn.init.zeros_(layer.bias)
 
 
-def supervised(encoder: JetEncoder, head: Head | None = None) -> Classifier:
+def supervised(encoder: JetEncoder, head: DeepHead | None = None) -> Classifier:
     """Return a classifier on ``encoder`` with one linear layer or ``head``, whose first logits are all zero."""
     classifier = Classifier(encoder, head)
     if head is None:
@@ -270,7 +270,7 @@ class HeadTraining(Training):
 
     def __init__(
         self,
-        head: Head,
+        head: DeepHead,
         h: Floats32,
         data: Labelled,
         settings: Finetune,

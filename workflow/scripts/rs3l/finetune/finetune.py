@@ -33,9 +33,9 @@ from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic
 from rs3l.finetune.classifier import (
     Classifier,
+    DeepHead,
     Fit,
     FrozenValidation,
-    Head,
     HeadTraining,
     Labelled,
     Training,
@@ -125,7 +125,7 @@ def finetune(
         raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
     encoder = None if model is None else _checked(model, block)
     collapsed = "" if model is None else "; ".join(signs_in(model))
-    job = Job(block, manifest, _constituents(block, encoder))
+    job = TaskTraining(block, manifest, _constituents(block, encoder))
     results = list(job.baselines() if encoder is None else job.pretrained(encoder))
     with atomic(predictions) as temporary:
         _write_predictions(temporary, job, results, collapsed)
@@ -157,7 +157,7 @@ def _constituents(block: FinetuneBlock, encoder: JetEncoder | None) -> int:
     return block.constituents
 
 
-class Job:
+class TaskTraining:
     """The jets of one task, and the classifiers on them."""
 
     def __init__(self, block: FinetuneBlock, manifest: str | Path, constituents: int) -> None:
@@ -342,13 +342,13 @@ def log_fit(mode: str, draw: Draw, fit: Fit) -> None:
 class Frozen:
     """The embeddings of one frozen encoder, computed once, and classifiers on them."""
 
-    def __init__(self, job: Job, encoder: JetEncoder) -> None:
+    def __init__(self, job: TaskTraining, encoder: JetEncoder) -> None:
         self.job = job
         self.encoder = encoder
         self.val_h, self.val_z = embed(encoder, job.val, job.val_rows)
         self.test_h, self.test_z = embed(encoder, job.test, job.test.rows())
         self._probes: dict[tuple[str, int, int], Probe] = {}
-        self._heads: dict[tuple[str, int, int], tuple[Head, Fit]] = {}
+        self._heads: dict[tuple[str, int, int], tuple[DeepHead, Fit]] = {}
 
     def classifier(self, mode: str, draw: Draw) -> Result:
         """Return one classifier on the frozen encoder, either a probe or a five-layer head."""
@@ -384,14 +384,14 @@ class Frozen:
     def _embedded(self, space: str, data: Labelled) -> Floats32:
         return embed(self.encoder, data.store, data.rows)["hz".index(space)]
 
-    def head(self, mode: str, draw: Draw) -> tuple[Head, Fit]:
+    def head(self, mode: str, draw: Draw) -> tuple[DeepHead, Fit]:
         """Return the five-layer head ``mlp_h`` or ``mlp_z``, trained on the labels of ``draw``."""
         key = (mode, draw.labels, draw.repeat)
         if key not in self._heads:
             self._heads[key] = self._trained_head(mode, draw)
         return self._heads[key]
 
-    def _trained_head(self, mode: str, draw: Draw) -> tuple[Head, Fit]:
+    def _trained_head(self, mode: str, draw: Draw) -> tuple[DeepHead, Fit]:
         job, space = self.job, MODES[mode].space
         data = job.labelled(draw, "nominal")
         x = self._embedded(space, data)
@@ -427,7 +427,7 @@ def _history_line(block: FinetuneBlock, result: Result) -> list[str | int | floa
     return [*head, "" if fit.c is None else f"{fit.c:g}", fit.note, fit.converged]
 
 
-def _write_predictions(path: Path, job: Job, results: Sequence[Result], collapsed: str) -> None:
+def _write_predictions(path: Path, job: TaskTraining, results: Sequence[Result], collapsed: str) -> None:
     """Write one row group per classifier; the signs of a collapse of the encoder go to the file's metadata."""
     schema = predictions_schema()
     if collapsed:
@@ -437,7 +437,7 @@ def _write_predictions(path: Path, job: Job, results: Sequence[Result], collapse
             writer.write_table(_predictions(job, result, schema))
 
 
-def _predictions(job: Job, result: Result, schema: pa.Schema) -> pa.Table:
+def _predictions(job: TaskTraining, result: Result, schema: pa.Schema) -> pa.Table:
     test = job.test
     same = np.zeros_like(test.variant)
     columns: dict[str, Array | pa.Array] = {

@@ -27,17 +27,20 @@ def rule_graph(config: Campaign) -> nx.DiGraph:
 
 
 def layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
-    """Return the centre of each node, with a column per generation and the nodes centred in their column."""
-    columns = list(nx.topological_generations(graph))
-    highest = max((len(column) for column in columns), default=0)
-    step = _HEIGHT + _GAP_Y
+    """Return the centre of each node [px]. Each generation has a column, whose nodes stand around the middle."""
+    layers = nx.DiGraph()
+    for layer, names in enumerate(nx.topological_generations(graph)):
+        layers.add_nodes_from(sorted(names), layer=layer)
+    places = nx.multipartite_layout(layers, subset_key="layer")
+    left, top = (min(place[axis] for place in places.values()) for axis in (0, 1))
+    step = max((place[0] for place in places.values()), default=0.0) - left
+    unit = step / max(nx.get_node_attributes(layers, "layer").values()) or 1.0
     return {
         name: (
-            10 + _WIDTH / 2 + x * (_WIDTH + _GAP_X),
-            10 + _HEIGHT / 2 + step * (y + 0.5 * (highest - len(column))),
+            10 + _WIDTH / 2 + (x - left) / unit * (_WIDTH + _GAP_X),
+            10 + _HEIGHT / 2 + (y - top) / unit * (_HEIGHT + _GAP_Y),
         )
-        for x, column in enumerate(columns)
-        for y, name in enumerate(sorted(column))
+        for name, (x, y) in places.items()
     }
 
 
