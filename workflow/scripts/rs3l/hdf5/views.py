@@ -205,10 +205,10 @@ def _substitutes(
 ) -> dict[str, NDArray[Any]]:
     """Return the substitutes for columns that a file may lack (:data:`SUBSTITUTES`)."""
     nan = np.full(len(length), np.nan, np.float32)
-    absent = ("parton_pt", "parton_eta", "parton_phi", "parton_energy", "jet_msd", "jet_n2", "jet_tau21")
+    numbers = [name for name, kind in {**HARD_COLUMNS, **JET_COLUMNS}.items() if pa.types.is_floating(kind)]
     pt, eta, energy = (jet[name].astype(np.float64) for name in ("jet_pt", "jet_eta", "jet_energy"))
     return {
-        **dict.fromkeys((*absent, "jet_tau32"), nan),
+        **dict.fromkeys(numbers, nan),
         "weight": np.ones(len(length)),
         "parton_pdg_id": np.array([_anchor(name) for name in types], dtype=np.int32),
         "jet_mass": np.sqrt(np.maximum(energy**2 - (pt * np.cosh(eta)) ** 2, 0.0)).astype(np.float32),
