@@ -26,6 +26,9 @@ ON_A_CAMPAIGN = (
 )  # fmt: skip
 """Folders and files whose tests look at the finished campaign: one worker of pytest-xdist has them all."""
 
+LONG = ("training", "pretrain")
+"""Folders whose files would otherwise keep one worker busy when all others are done."""
+
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker whole files, and one of them all the tests on a finished campaign."""
@@ -40,8 +43,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests on a finished campaign, which take longest."""
-    items.sort(key=lambda item: not is_on_a_campaign(item.path))
+    """Begin with what takes longest: the tests on a finished campaign, then trainings and their signals."""
+    items.sort(key=lambda item: (not is_on_a_campaign(item.path), item.path.parent.name not in LONG))
     astray = {item.path for item in items if "finished" in getattr(item, "fixturenames", ())}
     assert all(map(is_on_a_campaign, astray)), f"for ON_A_CAMPAIGN: {astray}"
 
@@ -97,7 +100,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, test_values: dict[str, Any]) -> Snakemake:
     """Run the whole miniature campaign, once per test session; tests only look at it, or dry-run."""
-    snakemake = Snakemake(tmp_path_factory.mktemp("finished"), test_values)
+    snakemake = Snakemake(tmp_path_factory.mktemp("finished"), test_values, quick=True)
     snakemake()
     return snakemake
 

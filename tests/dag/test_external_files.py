@@ -34,7 +34,7 @@ def snakemake(tmp_path: Path, test_values: dict[str, Any], hard_events: Any) -> 
     events = hard_events("qcd", 24)
     write_lhe(tmp_path / "in put" / "a.lhe.gz", events[:11])
     write_lhe(tmp_path / "in put" / "b.lhe", events[11:])
-    return Snakemake(tmp_path, values)
+    return Snakemake(tmp_path, values, quick=True)
 
 
 def test_shards_are_made_from_files_and_remade_when_one_changes(snakemake: Snakemake, hard_events: Any) -> None:

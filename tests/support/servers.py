@@ -21,9 +21,10 @@ import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 _SNAKEMAKE = ("snakemake.cli", "snakemake.report", "smart_open", "pydantic", "pythia8mc")
-_SCRIPTS = (
+SCRIPTS = (
     "dask.dataframe", "fastjet", "matplotlib.pyplot", "pandas", "pyarrow.dataset", "pydantic", "pylhe", "pythia8mc",
     "sklearn.linear_model", "torch",
 )  # fmt: skip
@@ -60,7 +61,7 @@ def snakemake() -> Server:
 @cache
 def scripts() -> Server:
     """Return the server of this process that runs scripts."""
-    return Server(_SCRIPTS)
+    return Server(SCRIPTS)
 
 
 def _serve(modules: Sequence[str]) -> None:
@@ -79,10 +80,15 @@ def _serve(modules: Sequence[str]) -> None:
 
 
 def _run(what: str, arguments: Sequence[str], environment: Mapping[str, str], cwd: str, output: str) -> None:
-    """Be the command."""
+    """Be the command, with its output in files."""
     for descriptor, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(Path(output, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    become(what, arguments, environment, cwd)
+
+
+def become(what: str, arguments: Sequence[str], environment: Mapping[str, str], cwd: str) -> NoReturn:
+    """Be a command with the streams of this process."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
@@ -110,7 +116,7 @@ def _status(what: str) -> int:
     return 0
 
 
-def _end(status: int) -> None:
+def _end(status: int) -> NoReturn:
     """End as Python does, but for tearing down each module that was there before the fork, which takes two seconds."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()

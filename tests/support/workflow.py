@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from support import servers
+from support import quick_python, servers
 from support.places import REPOSITORY, SCRIPTS
 
 HANGS = 600
@@ -30,10 +30,16 @@ def wait_until(condition: Callable[[], object]) -> None:
 class Snakemake:
     """Snakemake on this workflow, in a folder of its own."""
 
-    def __init__(self, folder: Path, values: dict[str, Any], repository: Path = REPOSITORY) -> None:
-        """Work in ``folder`` with the configuration ``values`` on the workflow in ``repository``."""
+    def __init__(
+        self, folder: Path, values: dict[str, Any], repository: Path = REPOSITORY, quick: bool = False
+    ) -> None:
+        """Work in ``folder`` with the configuration ``values`` on the workflow in ``repository``.
+
+        ``quick``: jobs do not wait for the imports of their Python (:mod:`support.quick_python`).
+        """
         self.folder = folder
         self.repository = repository
+        self.quick = quick
         self.configure(values)
 
     def configure(self, values: dict[str, Any]) -> None:
@@ -50,7 +56,8 @@ class Snakemake:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the jobs: this interpreter first, one thread for the libraries."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        first = [str(quick_python.folder())] if self.quick else []
+        path = os.pathsep.join([*first, str(Path(sys.executable).parent), os.environ["PATH"]])
         return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
 
     def __call__(self, *arguments: str, cores: int = 2, check: bool = True) -> subprocess.CompletedProcess[str]:

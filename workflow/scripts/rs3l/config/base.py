@@ -92,7 +92,9 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 class Settings(BaseModel):
     """The base of every block, which is immutable and rejects keys that it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True
+    )
 
     @field_validator("*", mode="before")
     @classmethod
