@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from support.places import REPOSITORY
+from rs3l.errors import ConfigError
+from rs3l.provenance import check_package
+from support.places import REPOSITORY, SCRIPTS
 
 WITHOUT_SIMULATION = """
 import sys
@@ -86,3 +88,15 @@ def test_the_plugin_and_the_files_of_the_report_are_in_it(installed: Path) -> No
     )
     result = run(installed, "-c", code)
     assert result.returncode == 0, result.stderr
+
+
+def test_another_checkout_than_the_installed_one_is_refused(tmp_path: Path) -> None:
+    package = SCRIPTS / "rs3l"
+    check_package(package)
+    copy = tmp_path / "there" / "workflow" / "scripts" / "rs3l"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    check_package(copy)
+    with (copy / "seeds.py").open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    with pytest.raises(ConfigError, match=f"is not that of this workflow .*pip install {tmp_path}/there"):
+        check_package(copy)

@@ -27,11 +27,13 @@ from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES, QUOTES, figure_names, input_files
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
 from rs3l.paths import SPLITS, CampaignPaths, checksum_of, shard_name
+from rs3l.provenance import check_package
 from rs3l.pythia import check_settings
 from rs3l.runs import is_baseline
 
 try:
     if workflow.is_main_process:
+        check_package(SCRIPTS / "rs3l")
         check_files(workflow.configfiles)
     CAMPAIGN = parse_campaign(config)
     if workflow.is_main_process:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rs3l import __version__
+from rs3l.errors import ConfigError
 
 _PACKAGES = ("pythia8mc", "pythia8", "fastjet", "numpy", "pyarrow", "dask", "pandas", "torch")
 
@@ -33,6 +34,26 @@ def git_revision() -> str | None:
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def check_package(checkout: str | Path) -> None:
+    """Raise :class:`ConfigError` if this package is not that of the ``checkout`` whose scripts the jobs run.
+
+    ``checkout`` is its folder ``rs3l``. The files are compared, because a version number stays while code changes.
+    """
+    here = Path(__file__).parent
+    if here.resolve() == Path(checkout).resolve():
+        return
+    if _sources(here) != _sources(Path(checkout)):
+        raise ConfigError(
+            f"the package that is imported here ({here}) is not that of this workflow ({checkout}), whose scripts "
+            f"the jobs run: install it again (pip install {Path(checkout).parents[2]}, or make venv there)"
+        )
+
+
+def _sources(folder: Path) -> dict[str, bytes]:
+    """Return the contents of all modules of a package by their path in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.py")}
 
 
 def provenance(**extra: Any) -> dict[str, Any]:
