@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import cluster
+from rs3l.figures.registry import FIGURES
 from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, rule_of, small, visible_devices
 from support.places import REPOSITORY
 from support.workflow import Snakemake
@@ -107,7 +108,8 @@ def test_memory_time_and_cores_are_those_of_the_profile(jobs: dict[str, list[dic
     for rule in ("resimulate", "pretrain"):
         assert asked(rule) == {first_attempt(rule)}
     (memory, _, cores) = next(iter(asked("figures")))
-    assert (memory, cores) == ("2000M", "1")
+    largest = max(figure.memory_mb for figure in FIGURES.values())
+    assert (memory, cores) == (f"{largest}M", "1")
     assert {job["Account"] for found in jobs.values() for job in found} == {cluster.ACCOUNT}
 
 
@@ -123,7 +125,7 @@ def test_small_shards_can_be_one_job_each(local: dict[str, bytes], test_values: 
     clone = Clone(tmp_path, small(test_values))
 
     def chain_shards(profile: Values) -> None:
-        profile["groups"] |= {"hard_process": "shard", "resimulate": "shard"}
+        profile["groups"] = {"hard_process": "shard", "resimulate": "shard"}
         for rule in ("hard_process", "resimulate"):
             profile["set-resources"][rule]["serial"] = 1
 

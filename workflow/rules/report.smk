@@ -22,11 +22,14 @@ rule report:
         PATHS.benchmark("report")
     conda:
         "../../envs/report.yaml"
+    group:
+        "figures"
     threads: 1
     resources:
         mem_mb=more(2000),
-        runtime=more(30),
+        runtime=more(10),
         disk_mb=more(200),
+        serial=1,
     params:
         block=CAMPAIGN.as_json(),
         root=PATHS.root,
