@@ -95,6 +95,13 @@ def test_graphs(snakemake: Snakemake, option: str) -> None:
     assert "resimulate" in graph
 
 
+def test_a_package_that_is_not_installed_here_is_a_warning(snakemake: Snakemake) -> None:
+    values = yaml.safe_load((snakemake.folder / "config.yaml").read_text(encoding="utf-8"))
+    values["pretrain"]["encoder"] = {"kind": "no_such_package.nets:Net"}
+    snakemake.configure(values)
+    assert "no_such_package.nets:Net: its package is not installed here" in snakemake("--dry-run").stderr
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_picture_of_the_report_is_the_graph_of_the_rules(snakemake: Snakemake, shared: bool) -> None:
     values = yaml.safe_load((snakemake.folder / "config.yaml").read_text(encoding="utf-8")) | {

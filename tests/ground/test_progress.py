@@ -19,6 +19,16 @@ def test_counts_rates_and_time_left() -> None:
     assert not progress.complete
 
 
+def test_rules_of_a_module_are_those_of_their_stage() -> None:
+    progress = Progress()
+    progress.plan({"theirs_resimulate_together": 2, "theirs_plot_roc": 1, "theirs_evaluate": 1})
+    assert progress.plan_line() == "to do: 2 re-simulation of one shower, 1 evaluation, 1 figures and targets"
+    progress.announce(0, "theirs_evaluate", 0)
+    progress.start(0, 5.0)
+    progress.finish(0, 7.0)
+    assert "evaluation      1/1 jobs" in progress.line(7.0)
+
+
 def test_the_end_is_said() -> None:
     progress = Progress()
     progress.plan({"merge": 1})

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -21,8 +22,10 @@ from rs3l.networks.build import build
 from rs3l.networks.model_file import load_encoder
 from rs3l.plan import network_work
 from rs3l.pretrain.losses import Loss
+from rs3l.pretrain.pretrain import Trainer
 from rs3l.pretrain.view_source import ViewSource
-from support import own_parts
+from rs3l.pretrain.views import hand_made
+from support import own_parts, toy
 from support.places import REPOSITORY
 from support.pretraining import VIEWS, block, train
 
@@ -54,6 +57,12 @@ def test_a_block_without_own_parts_is_what_it_was() -> None:
         ({**SUMS, "kind": "support.own_parts:mirrored"}, "is no subclass of rs3l.networks.JetEncoder"),
         ({**SUMS, "kind": "support.own_parts:Leaks"}, "h depends on what is at padding"),
         ({**SUMS, "kind": "support.own_parts:Narrow"}, "z of 2 jets is [2, 3], not [2, 4]"),
+        ({**SUMS, "kind": "support.own_parts:Tied"}, "Some tensors share memory"),
+        ({**SUMS, "kind": "support.own_parts:FixedLength"}, "FixedLength: RuntimeError: "),
+        (
+            {**SUMS, "kind": "support.own_parts:Forgetful", "options": {}},
+            "KeyError: 'width'; the log has the traceback",
+        ),
     ],
 )
 def test_an_encoder_that_is_not_as_it_must_be(encoder: dict[str, Any], message: str) -> None:
@@ -61,10 +70,51 @@ def test_an_encoder_that_is_not_as_it_must_be(encoder: dict[str, Any], message: 
         build(OwnEncoder(**encoder), 16)
 
 
-def test_a_loss_must_be_a_scalar() -> None:
-    latents = torch.randn(4, 3)
-    with pytest.raises(ConfigError, match=re.escape("returns [4], not a scalar")):
-        Loss("support.own_parts:no_loss", 0.1)(latents, torch.arange(4))
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("support.own_parts:no_loss", {}, "returns no scalar tensor that depends on the latents"),
+        ("support.own_parts:per_event", {}, "TypeError: per_event() missing 2 required positional arguments"),
+        (DISTANCE, {}, "TypeError: Distance.__init__() missing 1 required positional argument: 'weight'"),
+        (DISTANCE, {"weight": "much"}, "TypeError: "),
+    ],
+)
+def test_a_loss_that_is_not_as_it_must_be(kind: str, options: dict[str, Any], message: str) -> None:
+    latents = torch.randn(4, 3, requires_grad=True)
+    with pytest.raises(ConfigError, match=re.escape(f"pretrain.loss: {kind}") + ".*" + re.escape(message)):
+        Loss(kind, 0.1, options=options)(latents, torch.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [("nothing", "does not return a JetBatch"), ("infinite", "makes candidates that are not finite")],
+)
+def test_an_augmentation_that_is_not_as_it_must_be(own: str, message: str) -> None:
+    jets = toy.store([3, 5]).batch(np.arange(2))
+    views = HandMadeViews(own=f"support.own_parts:{own}")
+    with pytest.raises(ConfigError, match=f"pretrain.hand_made.own: support.own_parts:{own} {message}"):
+        hand_made(jets, views, Detector(), torch.Generator().manual_seed(1))
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_dropout_goes_on_with_the_same_numbers(
+    tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = block(encoder={**SUMS, "kind": "support.own_parts:Forgetful"})
+    whole = train(tmp_path / "whole", manifest, settings)[0]
+    original = Trainer._step
+
+    def interrupted(self: Trainer, *arguments: Any) -> list[bool]:
+        if len(self.rows) == 1:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", manifest, settings)
+    monkeypatch.setattr(Trainer, "_step", original)
+    torch.manual_seed(1)  # whatever else has drawn numbers
+    assert train(tmp_path / "parts", manifest, settings)[0].read_bytes() == whole.read_bytes()
 
 
 def test_the_shares_of_the_ranks_add_up_to_the_loss() -> None:

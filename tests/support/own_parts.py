@@ -43,6 +43,36 @@ class Narrow(Sums):
         self.projector = nn.Linear(config.representation, config.latent - 1)
 
 
+class Tied(Sums):
+    """Has two layers with the same weights."""
+
+    def __init__(self, config: OwnEncoder, constituents: int) -> None:
+        super().__init__(config, constituents)
+        self.again = nn.Linear(config.options["width"], config.representation)
+        self.again.weight = self.jet.weight
+
+
+class FixedLength(Sums):
+    """Takes jets of one length alone."""
+
+    def __init__(self, config: OwnEncoder, constituents: int) -> None:
+        super().__init__(config, constituents)
+        self.all = nn.Linear(len(FEATURES) * constituents, config.representation)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return h [B, H]."""
+        found: Tensor = self.all((self.norm(x) * mask[..., None]).flatten(1))
+        return found
+
+
+class Forgetful(Sums):
+    """Drops some of what it knows while it trains."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return h [B, H]."""
+        return nn.functional.dropout(super().forward(x, mask), 0.3, self.training)
+
+
 class Distance:
     """Squared distance of the two views of an event, and a spread that it must keep."""
 
@@ -71,3 +101,12 @@ def mirrored(jets: JetBatch, generator: Generator) -> JetBatch:
     candidates = jets.candidates.clone()
     candidates[..., 2] *= sign
     return jets._replace(candidates=candidates)
+
+
+def nothing(jets: JetBatch, generator: Generator) -> None:
+    """Return no jets."""
+
+
+def infinite(jets: JetBatch, generator: Generator) -> JetBatch:
+    """Return jets without a finite number."""
+    return jets._replace(candidates=jets.candidates / 0.0)

@@ -25,6 +25,7 @@ from rs3l.config.yaml_file import check_files
 from rs3l.errors import CampaignError
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES, QUOTES, figure_names, input_files
+from rs3l.imported import not_found
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
 from rs3l.paths import SPLITS, CampaignPaths, checksum_of, shard_name
 from rs3l.provenance import check_package
@@ -42,6 +43,12 @@ try:
         check_settings(CAMPAIGN)
 except CampaignError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process:
+    for path in not_found(methods.own_parts(CAMPAIGN)):
+        logger.warning(
+            f"{path}: its package is not installed here; the trainings need it in their environment (docs/extend.md)"
+        )
 
 PATHS = CampaignPaths(CAMPAIGN.root)
 

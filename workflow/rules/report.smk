@@ -20,10 +20,10 @@ rule report:
         PATHS.log("report"),
     benchmark:
         PATHS.benchmark("report")
-    conda:
-        "../../envs/report.yaml"
     group:
         "figures"
+    conda:
+        "../../envs/report.yaml"
     threads: 1
     resources:
         mem_mb=more(2000),

@@ -34,6 +34,11 @@ GUESS = {
 _OTHER = 5.0
 
 
+def plain(rule: str) -> str:
+    """Return the name of a rule without the prefix that another workflow has given it (`use rule * from`)."""
+    return next((name for name in sorted(STAGES, key=len, reverse=True) if rule.endswith(f"_{name}")), rule)
+
+
 class Progress:
     """Counts jobs, events and seconds, and knows nothing of Snakemake."""
 
@@ -52,11 +57,13 @@ class Progress:
 
     def plan(self, jobs: Mapping[str, int]) -> None:
         """Set the number of jobs of each rule."""
-        self._planned = Counter(jobs)
+        self._planned = Counter()
+        for rule, count in jobs.items():
+            self._planned[plain(rule)] += count
 
     def announce(self, job: int, rule: str, events: int) -> None:
         """Name a job by its rule and the hard events that it works on."""
-        self._rule[job], self._events[job] = rule, events
+        self._rule[job], self._events[job] = plain(rule), events
 
     def start(self, job: int, now: float) -> None:
         """Note the start of a job, in seconds of any clock."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from types import ModuleType
 
 from rs3l import __version__, cli
 
@@ -39,9 +40,16 @@ def main() -> None:
         print(__version__)
     elif name in COMMANDS:
         sys.argv = [f"rs3l {name}", *sys.argv[2:]]
-        cli.run(lambda: importlib.import_module(f"rs3l.commands.{name.replace('-', '_')}").main())
+        cli.run(_imported(name).main)
     else:
         sys.exit(f"error: no command {name!r}; known: {', '.join(COMMANDS)}")
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"rs3l.commands.{name.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: rs3l {name} needs {error.name}; install the package with its extras (docs/api.md)")
 
 
 def _help() -> str:

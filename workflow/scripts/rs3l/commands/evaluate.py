@@ -22,11 +22,11 @@ def main() -> None:
         "--qualities", required=True, nargs="+", help="{run}/quality.parquet of every pre-trained run"
     )
     for table in TABLES:
-        parser.add_argument(f"--{table}", required=True, help=f"table to write ({table}.csv)")
+        parser.add_argument(f"--{table}", help=f"table to write ({table}.csv)")
     parser.add_argument("--summary", required=True, help="headline numbers to write (.json)")
     args = parser.parse_args()
     block = cli.block(args, blocks.EvaluateBlock, blocks.evaluate)
     result = evaluate(block, args.manifest, args.predictions, args.histories, args.qualities)
-    for table in TABLES:
+    for table in (table for table in TABLES if getattr(args, table)):
         write_checked(getattr(args, table), result.tables[table].to_csv(index=False, float_format="%.7g"))
     write_json(args.summary, sealed_json(result.summary))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rs3l.config.base import Overrides
 from rs3l.config.campaign import Campaign
 from rs3l.config.pretrain import Pretrain
+from rs3l.imported import is_path
 from rs3l.runs import BASELINE, is_baseline
 
 READY: dict[str, Overrides] = {"rs3l": {}, "jetclr": {"views": "hand_made"}, "supcon": {"loss": "sup_con"}}
@@ -51,6 +52,17 @@ def _replaced(old: Any, value: Any) -> Any:
     if not isinstance(old, Mapping) or not isinstance(value, Mapping):
         return value
     return _merged(old, value) if value.get("kind", old.get("kind")) == old.get("kind") else value
+
+
+def own_parts(config: Campaign) -> list[str]:
+    """Return the import paths of all encoders, losses and augmentations that come from other packages."""
+    found = [
+        path
+        for settings in (*methods(config).values(), *ablations(config).values())
+        if settings.model is None
+        for path in (settings.encoder.kind, settings.loss, settings.hand_made.own or "")
+    ]
+    return list(dict.fromkeys(path for path in found if is_path(path)))
 
 
 def variants(config: Campaign, settings: Pretrain) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rs3l.evaluate.names import baseline_of
 from rs3l.evaluate.scores import TaskScores
 from rs3l.evaluate.spread import MEASURED, UNKNOWN
 from rs3l.evaluate.tables import Row, TaskMetrics, group_columns
@@ -51,8 +52,7 @@ def _task_rows(result: TaskMetrics) -> Iterator[Row]:
     for group, members in groups.items():
         if is_baseline(group[0]):
             continue
-        own = f"none_{group[0]}"
-        baseline = own if any(method == own for method, _, _ in groups) else "none"
+        baseline = baseline_of(group[0], {method for method, _, _ in groups})
         reference = {labels: rows for (*name, labels), rows in groups.items() if name == [baseline, REFERENCE]}
         if len(reference) < 2:
             continue

@@ -168,7 +168,8 @@ def _rounded(number: Number) -> str:
     value, error = number["value"], number["error"]
     if number.get("lower_limit"):
         return f"> {value:.3g}"
-    digits = 3 if error <= 0 or not math.isfinite(error) else 1 - math.floor(math.log10(error))
+    exact = error <= 1e-9 * abs(value) or not math.isfinite(error)  # the rest is rounding
+    digits = 3 if exact else 1 - math.floor(math.log10(error))
     places = max(0, digits)
     return f"{round(value, digits):.{places}f} +- {round(error, digits):.{places}f}"
 

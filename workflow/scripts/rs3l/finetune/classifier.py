@@ -218,6 +218,7 @@ class Training:
         seed, *words = self.key
         generator = torch_generator(int(seed), *words, epoch)
         self.classifier.train()
+        torch.manual_seed(keyed_hash(int(seed), "noise", *words, epoch) >> 1)  # what dropout draws from
         n, batch = len(self.data.rows), self.settings.batch
         for index in epoch_batches(n, batch, self.steps_per_epoch, generator):
             self._step(index, generator)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import safetensors.torch
 import torch
 
 from rs3l.config.encoders import Encoder, OwnEncoder
 from rs3l.dataset.features import FEATURES
 from rs3l.errors import ConfigError
-from rs3l.imported import imported
+from rs3l.imported import guarded, imported
 from rs3l.networks.base import JetEncoder
 
 
@@ -19,9 +20,12 @@ def build(config: Encoder, constituents: int) -> JetEncoder:
     network = imported(config.network, "encoder.kind")
     if not (isinstance(network, type) and issubclass(network, JetEncoder)):
         raise ConfigError(f"encoder.kind: {config.network} is no subclass of rs3l.networks.JetEncoder")
-    encoder = network(config, constituents)
-    if isinstance(config, OwnEncoder):
+    if not isinstance(config, OwnEncoder):
+        return network(config, constituents)
+    with guarded(config.kind, "encoder.kind"):
+        encoder = network(config, constituents)
         _check(encoder, config, constituents)
+        safetensors.torch.save(encoder.state_dict())  # refuses weights that share memory, as the model file would
     return encoder
 
 
@@ -32,6 +36,7 @@ def _check(encoder: JetEncoder, config: OwnEncoder, constituents: int) -> None:
     mask[0, : max(1, constituents // 2)] = True
     x = torch.linspace(-1.0, 1.0, mask.numel() * len(FEATURES)).view(*mask.shape, -1)
     encoder.eval()
+    encoder(x[:, : constituents // 2 + 1], mask[:, : constituents // 2 + 1])  # jets come at any length
     h, other = encoder(x, mask), encoder(x.masked_fill(~mask[..., None], 7.0), mask)
     for name, found, wanted in (("h", h, config.representation), ("z", encoder.project(h), config.latent)):
         if found.shape != (2, wanted):

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, normalize, softplus
 
 from rs3l.config.losses import VicReg
 from rs3l.errors import ConfigError
-from rs3l.imported import imported, is_path
+from rs3l.imported import guarded, imported, is_path
 
 VARIANCE_EPSILON = 1e-4
 """This is added to a variance before its square root (arXiv:2105.04906, eq. 2)."""
@@ -119,7 +119,11 @@ class Loss:
         self.kind = kind
         self.temperature = temperature
         self.weights = weights
-        self.own = imported(kind, "pretrain.loss")(**(options or {})) if is_path(kind) else None
+        self.own = self._made(options or {}) if is_path(kind) else None
+
+    def _made(self, options: Mapping[str, Any]) -> Any:
+        with guarded(self.kind, "pretrain.loss"):
+            return imported(self.kind, "pretrain.loss")(**options)
 
     def __call__(self, latents: Tensor, groups: Tensor) -> Tensor:
         """Return the loss of a batch of ``latents`` [R, D] that one process has.
@@ -143,9 +147,10 @@ class Loss:
                 assert self.weights is not None, "a VICReg block holds its weights"
                 return vicreg(latents, self.weights) * (len(rows) / len(latents))
         assert self.own is not None, f"no loss {self.kind}: rs3l.config.losses has more than this function"
-        value: Tensor = self.own(latents, groups)
-        if value.shape != ():
-            raise ConfigError(f"pretrain.loss: {self.kind} returns {list(value.shape)}, not a scalar")
+        with guarded(self.kind, "pretrain.loss"):
+            value = self.own(latents, groups)
+        if not isinstance(value, Tensor) or value.shape != () or value.requires_grad != latents.requires_grad:
+            raise ConfigError(f"pretrain.loss: {self.kind} returns no scalar tensor that depends on the latents")
         return value * (len(rows) / len(latents))
 
 

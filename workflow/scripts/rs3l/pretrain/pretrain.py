@@ -36,6 +36,7 @@ from rs3l.pretrain.similarity import Similarities
 from rs3l.pretrain.view_source import ViewSource, codes, groups_of
 from rs3l.pretrain.views import torch_generator
 from rs3l.provenance import provenance
+from rs3l.seeds import keyed_hash
 from rs3l.training.checkpoint import Checkpoint
 from rs3l.training.distributed import Ranks
 from rs3l.training.live import Live, NullMetrics
@@ -248,6 +249,8 @@ class Trainer:
 
     def _step(self, batch: Batch, generator: Generator, flags: Sequence[bool]) -> list[bool]:
         """Take one step and note its loss; return which of ``flags`` any rank has set."""
+        # Of torch's own generator, which dropout draws from: each step and rank has numbers of its own.
+        torch.manual_seed(keyed_hash(self.block.seed, "noise", self.done, self.ranks.rank) >> 1)
         share = self._share(self._latents(batch.source, batch.rows, generator, batch.part), batch.codes)
         self.optimizer.zero_grad()
         # The loss is the sum of the ranks' shares; the network averages their gradients.

@@ -15,7 +15,8 @@ from torch import Generator, Tensor
 from rs3l.config.detector import Detector, Resolution
 from rs3l.config.pretrain import HandMadeViews
 from rs3l.dataset.store import RAW, EventViews, JetBatch
-from rs3l.imported import imported
+from rs3l.errors import ConfigError
+from rs3l.imported import guarded, imported
 from rs3l.seeds import keyed_hash
 from rs3l.types import Ints
 
@@ -130,9 +131,23 @@ def hand_made(jets: JetBatch, views: HandMadeViews, detector: Detector, generato
     raw = raw * mask[..., None]
     raw, mask = split_collinear(raw, mask, views.collinear_splits, generator)
     result = JetBatch(raw, mask, jets.jet_pt, jets.jet_energy)
-    if views.own is not None:
-        result = imported(views.own, "pretrain.hand_made.own")(result, generator)
-    return rotate(result, generator)
+    return rotate(result if views.own is None else _own(views.own, result, generator), generator)
+
+
+def _own(path: str, jets: JetBatch, generator: Generator) -> JetBatch:
+    """Return what an augmentation of another package makes of the jets, which must be jets again, all finite."""
+    key = "pretrain.hand_made.own"
+    with guarded(path, key):
+        found = imported(path, key)(jets, generator)
+    if (
+        not isinstance(found, JetBatch)
+        or found.candidates.shape[:2] != found.mask.shape
+        or len(found.mask) != len(jets.mask)
+    ):
+        raise ConfigError(f"{key}: {path} does not return a JetBatch of as many jets")
+    if not torch.isfinite(found.candidates[found.mask]).all():
+        raise ConfigError(f"{key}: {path} makes candidates that are not finite")
+    return found
 
 
 def _smear_angles(raw: Tensor, mask: Tensor, scale: float, generator: Generator) -> None:
