@@ -1,31 +1,23 @@
-"""Models outside the campaign: ONNX files compute what torch computes, and any file of jets gets its latents."""
+"""Models outside the campaign: ONNX files compute what torch computes."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from rs3l.config.encoders import DeepSets, EdgeConv, Encoder, Transformer
-from rs3l.dataset import foreign_jets
-from rs3l.dataset.checksum import COLLAPSED
-from rs3l.dataset.foreign_jets import NEEDED
-from rs3l.dataset.store import RAW, JetStore, load_views
-from rs3l.embed.latents import write_latents_of_file
-from rs3l.errors import ConfigError, DataError
-from rs3l.networks.base import JetEncoder
-from rs3l.networks.model_file import embed, load_encoder, new_encoder, save_encoder
+from rs3l.dataset.store import RAW, JetStore
+from rs3l.errors import ConfigError
+from rs3l.networks.model_file import embed
 from rs3l.networks.onnx_export import INPUTS, export_onnx
+from support.models import jets, saved
 from support.workflow import run_script
 
-PROCESSES, VARIANTS = ("signal", "background"), ("nominal", "seed")
 NETWORKS: list[Encoder] = [
     DeepSets(),
     EdgeConv(kind="edgeconv", hidden=16, neighbours=6),
@@ -34,17 +26,9 @@ NETWORKS: list[Encoder] = [
 ]
 
 
-def saved(path: Path, config: Encoder, store: JetStore) -> JetEncoder:
-    """Write a network with random weights and the normalisation of ``store``."""
-    encoder = new_encoder(config, 20, 3)
-    encoder.fit_norm(store, store.rows())
-    save_encoder(encoder, path)
-    return load_encoder(path)
-
-
 @pytest.fixture(scope="module")
 def store(manifest: Path) -> JetStore:
-    return load_views(manifest, "test", PROCESSES, VARIANTS, 20)
+    return jets(manifest)
 
 
 @pytest.mark.parametrize("config", NETWORKS, ids=lambda c: f"{c.kind}{getattr(c, 'candidate_pt_min', 0) or ''}")
@@ -75,92 +59,3 @@ def test_what_cannot_be_exported_says_so(tmp_path: Path, store: JetStore) -> Non
     result = run_script("export_onnx.py", "--model", str(tmp_path / "none"), "--onnx", str(tmp_path / "m.onnx"))
     assert result.returncode == 1 and "no such model" in result.stderr
     assert not (tmp_path / "m.onnx").exists()
-
-
-def frame(manifest: Path, shuffle: bool = False) -> pd.DataFrame:
-    """Return the needed columns of the test jets, as plain Python lists; with ``shuffle``, in another order."""
-    rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    for process in PROCESSES:
-        for part in (0, 1):
-            table = pq.read_table(manifest.parent / "test" / f"{process}-{part:04d}.parquet")
-            rows += [row for row in table.to_pylist() if row["variant"] in VARIANTS]
-    for row in rows:
-        order = rng.permutation(len(row["cand_pt"])) if shuffle else np.arange(len(row["cand_pt"]))
-        for name in NEEDED:
-            if name.startswith("cand_"):
-                row[name] = [row[name][i] for i in order]
-    return pd.DataFrame([{"my_number": 3 * i, **{n: row[n] for n in NEEDED}} for i, row in enumerate(rows)])
-
-
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_a_file_of_pandas_gets_its_latents(
-    tmp_path: Path, manifest: Path, store: JetStore, shuffle: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(foreign_jets, "JETS_AT_A_TIME", 17)
-    encoder = saved(tmp_path / "m.safetensors", DeepSets(), store)
-    frame(manifest, shuffle).to_parquet(tmp_path / "jets.parquet")
-    write_latents_of_file(tmp_path / "jets.parquet", tmp_path / "m.safetensors", tmp_path / "latents.parquet")
-    result = pd.read_parquet(tmp_path / "latents.parquet")
-    assert list(result["my_number"]) == [3 * i for i in range(len(store))]
-    assert not [name for name in result if str(name).startswith("cand_")]
-    for name, expected in zip(("h", "z"), embed(encoder, store, store.rows()), strict=True):
-        np.testing.assert_allclose(np.stack(result[name].to_numpy()), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_latents_of_a_file_say_that_the_model_collapsed(
-    tmp_path: Path, manifest: Path, store: JetStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    frame(manifest).to_parquet(tmp_path / "jets.parquet")
-    model, latents = tmp_path / "m.safetensors", tmp_path / "latents.parquet"
-    encoder = saved(model, DeepSets(), store)
-    for signs in ([], ["RankMe 1.0 < 2.0", "spread 0.1"]):
-        save_encoder(encoder, model, **({"collapsed": signs} if signs else {}))
-        write_latents_of_file(tmp_path / "jets.parquet", model, latents)
-        found = pq.read_metadata(latents).metadata
-        assert found.get(COLLAPSED.encode(), b"").decode() == "; ".join(signs)
-        assert ("m.safetensors: its pre-training collapsed: RankMe 1.0" in caplog.text) == bool(signs)
-
-
-def test_a_file_of_the_data_set_by_the_script(tmp_path: Path, manifest: Path, store: JetStore) -> None:
-    saved(tmp_path / "m.safetensors", DeepSets(), store)
-    path = manifest.parent / "test" / "signal-0000.parquet"
-    done = run_script(
-        "embed.py",
-        f"--jets={path}",
-        f"--model={tmp_path / 'm.safetensors'}",
-        f"--latents={tmp_path / 'l.parquet'}",
-    )
-    assert done.returncode == 0, done.stderr
-    table = pq.read_table(tmp_path / "l.parquet")
-    assert table.num_rows == pq.read_metadata(path).num_rows and "event_id" in table.column_names
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda f: f.drop(columns=["jet_eta", "cand_dz"]), r"no column jet_eta, cand_dz; needed are jet_pt,"),
-        (lambda f: f.assign(cand_pt=1.0), r"cand_pt: must be lists, one entry per candidate"),
-        (lambda f: f.assign(jet_pt=[np.nan, *f["jet_pt"][1:]]), r"jet_pt has 1 "),
-        (lambda f: f.assign(cand_d0=[None, *f["cand_d0"][1:]]), r"cand_d0 has 1 empty values"),
-        (lambda f: f.assign(cand_d0=[[0.0], *f["cand_d0"][1:]]), r"cand_d0 and cand_pt differ in length"),
-        (lambda f: f.assign(cand_pdg_id=[[0.5] * len(x) for x in f["cand_pt"]]), r"cand_pdg_id: .* type int32"),
-        (lambda f: f.assign(z=1.0), r"has a column h or z already"),
-        (lambda f: f.head(0), r"no jet|must be lists"),
-    ],
-)
-def test_files_that_cannot_be_used(
-    tmp_path: Path, manifest: Path, store: JetStore, change: Any, message: str
-) -> None:
-    saved(tmp_path / "m.safetensors", DeepSets(), store)
-    change(frame(manifest)).to_parquet(tmp_path / "jets.parquet")
-    with pytest.raises(DataError, match=r"jets\.parquet: " + message):
-        write_latents_of_file(tmp_path / "jets.parquet", tmp_path / "m.safetensors", tmp_path / "latents.parquet")
-    assert not (tmp_path / "latents.parquet").exists()
-
-
-def test_what_is_no_parquet_file(tmp_path: Path, store: JetStore) -> None:
-    saved(tmp_path / "m.safetensors", DeepSets(), store)
-    (tmp_path / "jets.parquet").write_text("jet_pt,jet_eta", encoding="utf-8")
-    with pytest.raises(DataError, match=r"jets\.parquet: cannot be read as Parquet"):
-        write_latents_of_file(tmp_path / "jets.parquet", tmp_path / "m.safetensors", tmp_path / "latents.parquet")

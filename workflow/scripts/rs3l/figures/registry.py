@@ -29,8 +29,9 @@ class Figure:
     rule cannot wait for them. ``of`` says whether each process or task has a figure of its own. ``section`` is the
     section of report.html, and ``category`` and ``subcategory`` belong to Snakemake's report. ``quotes`` are the
     names of :data:`QUOTES` that the caption takes from the configuration. ``seen`` names a module of
-    :mod:`rs3l.report` and the function that says in words what is seen. ``only_ablations`` says that the target
-    ``ablations`` alone makes the figure. ``memory_mb`` is the memory of its job.
+    :mod:`rs3l.report` and the function that says in words what is seen; with ``headline`` the summary repeats it.
+    ``only_ablations`` says that the target ``ablations`` alone makes it. ``memory_mb`` is the memory of its
+    job.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Figure:
     category: str
     subcategory: str
     seen: str = ""
+    headline: bool = False
     title: str = ""
     of: Literal["campaign", "process", "task"] = "campaign"
     quotes: tuple[str, ...] = ()
@@ -135,24 +137,25 @@ _ALL = (
     ),
     Figure(
         "latent_quality", "plot_tables.latent_quality", ("latents_table",),
-        subcategory="Latent space", seen="seen_latents.latent_quality", **_TRAINING,
+        subcategory="Latent space", seen="seen_latents.latent_quality", headline=True, **_TRAINING,
     ),
     Figure(
         "roc", "plot_results.roc", ("roc_table",),
-        section="tasks", seen="seen_results.roc", title="ROC", quotes=("evaluate",), **_TASK,
+        section="tasks", seen="seen_results.roc", headline=True, title="ROC", quotes=("evaluate",), **_TASK,
     ),
     Figure(
         "label_efficiency", "plot_results.label_efficiency", ("metrics_table",),
-        section="tasks", seen="seen_results.label_efficiency", quotes=("evaluate", "methods"), **_TASK,
+        section="tasks", seen="seen_results.label_efficiency", headline=True,
+        quotes=("evaluate", "methods"), **_TASK,
     ),
     Figure(
         "stability", "plot_results.stability", ("stability_table",),
         section="robustness", category="3. Results", subcategory="Stability", seen="seen_results.stability",
-        quotes=("evaluate",),
+        headline=True, quotes=("evaluate",),
     ),
     Figure(
         "robustness", "plot_tables.robustness", ("robustness_table",),
-        section="robustness", seen="seen_results.robustness", **_TASK,
+        section="robustness", seen="seen_results.robustness", headline=True, **_TASK,
     ),
     Figure(
         "tagger_output", "plot_scores.tagger_output", ("predictions",),
@@ -160,7 +163,7 @@ _ALL = (
     ),
     Figure(
         "mistag_change", "plot_tables.mistag_change", ("robustness_table",),
-        section="robustness", seen="seen_results.mistag_change", **_TASK,
+        section="robustness", seen="seen_results.mistag_change", headline=True, **_TASK,
     ),
     Figure(
         "ablations", "plot_tables.ablations", ("ablations_table",),

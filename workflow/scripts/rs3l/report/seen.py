@@ -26,10 +26,6 @@ from rs3l.report.figure_data import FigureData
 CALIBRATION = "calibration"
 """This table has a text, although no figure shows it."""
 
-HEADLINE = ("latent_quality", "stability", "calibration")
-HEADLINE_OF_TASK = ("roc", "label_efficiency", "robustness", "mistag_change")
-"""The summary repeats the texts of these kinds, of the campaign and of each task."""
-
 
 def seen(kind: str, item: str, paths: CampaignPaths, config: Campaign) -> str:
     """Return what is seen in a figure as plain text, or an empty text if nothing can be said.
@@ -69,8 +65,9 @@ def _marks(text: str, paths: CampaignPaths) -> str:
 
 def headlines(paths: CampaignPaths, config: Campaign) -> list[tuple[str, str]]:
     """Return what is seen in the results, as titles of figures with their sentences."""
-    items = [(kind, task) for task in config.tasks for kind in HEADLINE_OF_TASK]
-    items += [(kind, "") for kind in HEADLINE]
+    kinds = [figure for figure in FIGURES.values() if figure.headline]
+    items = [(figure.name, task) for task in config.tasks for figure in kinds if figure.of == "task"]
+    items += [*((figure.name, "") for figure in kinds if figure.of == "campaign"), (CALIBRATION, "")]
     found = [(_heading(kind, item), seen(kind, item, paths, config)) for kind, item in items]
     return [(heading, text) for heading, text in found if text]
 
