@@ -75,6 +75,7 @@ def test_few_jobs_and_all_of_them_well(jobs: dict[str, list[dict[str, str]]]) ->
         "embed": 2,
         "finetune": 3,
         "evaluate": 1,
+        "report": 1,
     }
     assert counts == expected
     assert {job["State"] for found in jobs.values() for job in found} == {"COMPLETED"}

@@ -2,6 +2,7 @@
 
 import gc
 import shlex
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -46,8 +47,9 @@ except CampaignError as error:
 
 if workflow.is_main_process:
     for path in not_found(methods.own_parts(CAMPAIGN)):
-        logger.warning(
-            f"{path}: its package is not installed here; the trainings need it in their environment (docs/extend.md)"
+        sys.stderr.write(
+            f"warning: {path}: its package is not installed here; the trainings need it in their environment "
+            "(docs/extend.md)\n"
         )
 
 PATHS = CampaignPaths(CAMPAIGN.root)

@@ -20,16 +20,13 @@ rule report:
         PATHS.log("report"),
     benchmark:
         PATHS.benchmark("report")
-    group:
-        "figures"
     conda:
         "../../envs/report.yaml"
     threads: 1
     resources:
         mem_mb=more(2000),
-        runtime=more(10),
+        runtime=more(30),
         disk_mb=more(200),
-        serial=1,
     params:
         block=CAMPAIGN.as_json(),
         root=PATHS.root,
