@@ -29,9 +29,8 @@ rule report:
         disk_mb=more(200),
     params:
         block=CAMPAIGN.as_json(),
-        root=PATHS.root,
     message:
         "report"
     shell:
-        "python {input.script:q} --block {params.block:q} --root {params.root:q} "
+        "python {input.script:q} --block {params.block:q} "
         "--html {output.html:q} --markdown {output.markdown:q} > {log:q} 2>&1"
