@@ -9,7 +9,7 @@ E is the number of events of the task with a nominal jet, J the number of jets (
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rs3l.config.tasks import Task
-from rs3l.dataset.observables import load_columns
 from rs3l.dataset.row_groups import RowGroup, row_groups
 from rs3l.dataset.schema import CANDIDATE_COLUMNS
-from rs3l.dataset.store import COLUMNS, JetStore, join_parts, load_views, part_arrays
+from rs3l.dataset.store import COLUMNS, JetStore, join_parts, part_arrays
 from rs3l.errors import DataError
 from rs3l.finetune.high_level import OBSERVABLES
 from rs3l.types import Ints
@@ -41,16 +40,25 @@ class Sample:
     observables: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
 class Wanted:
     """The events that are read: ``events`` under all variants of the index, ``nominal`` under the nominal alone."""
 
-    events: Ints
-    nominal: Ints
+    def __init__(self, events: Ints | None = None, nominal: Ints | None = None) -> None:
+        """Take the keys of events, in any order; one may be there twice."""
+        none = np.empty(0, dtype=np.int64)
+        self.events, self.nominal = (none if ids is None else np.unique(ids) for ids in (events, nominal))
 
     def mask(self, event_id: Ints, is_nominal: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return which rows with ``event_id`` [n] are wanted."""
-        return np.isin(event_id, self.events) | (is_nominal & np.isin(event_id, self.nominal))
+        return among(event_id, self.events) | (is_nominal & among(event_id, self.nominal))
+
+
+def among(values: Ints, keys: Ints) -> NDArray[np.bool_]:
+    """Return which of ``values`` [n] are among the sorted ``keys``."""
+    if not len(keys):
+        return np.zeros(len(values), dtype=bool)
+    found: NDArray[np.bool_] = keys[np.minimum(np.searchsorted(keys, values), len(keys) - 1)] == values
+    return found
 
 
 class Index:
@@ -106,7 +114,7 @@ class Index:
 
     def jets(self, events: Ints) -> int:
         """Return the number of jets of some events under all variants of the index."""
-        return int(self.views[np.isin(self.event_id, events)].sum(dtype=np.int64))
+        return int(self.views[among(self.event_id, np.unique(events))].sum(dtype=np.int64))
 
     def read(self, wanted: Wanted, constituents: int) -> Sample:
         """Return the wanted jets in the order of the data set, with their first ``constituents`` candidates."""
@@ -177,39 +185,6 @@ def _side(task: Task, process: str, jet_type: pa.ChunkedArray) -> Ints:
     return side
 
 
-def load_sample(
-    manifest: str | Path, split: str, task: Task, variants: Sequence[str], constituents: int
-) -> Sample:
-    """Read the jets of a task without those of a jet type that it does not name."""
-    processes = list(dict.fromkeys((task.signal, task.background)))
-    store = load_views(manifest, split, processes, variants, constituents)
-    columns = load_columns(manifest, split, store, ["jet_type", *OBSERVABLES])
-    side = _sides(task, store, columns["jet_type"])
-    rows = np.flatnonzero(side < len(SIDES))
-    for code, name in enumerate(SIDES):
-        if not (side == code).any():
-            raise DataError(
-                f"{manifest}: no jet of the {name} {_text(task, name)} in the split {split!r} under "
-                f"{', '.join(variants)}; its types are {', '.join(sorted(set(columns['jet_type'])))}; name other "
-                "types, or raise processes.<name>.events"
-            )
-    observables = np.column_stack([columns[name].astype(np.float64) for name in OBSERVABLES])
-    if len(rows) < len(store):
-        store, observables = store.take(rows), observables[rows]
-    return Sample(replace(store, process=side[rows], process_names=SIDES), observables)
-
-
 def _text(task: Task, side: str) -> str:
     types = getattr(task, f"{side}_types")
     return " ".join([getattr(task, side), *(f"({name})" for name in types or [])])
-
-
-def _sides(task: Task, store: JetStore, jet_type: NDArray[np.object_]) -> NDArray[np.int64]:
-    """Return 0 for signal, 1 for background and 2 for neither [J]."""
-    side = np.full(len(store), len(SIDES), dtype=np.int64)
-    for code, (process, types) in enumerate(
-        ((task.signal, task.signal_types), (task.background, task.background_types))
-    ):
-        chosen = store.process == store.process_names.index(process)
-        side[chosen if types is None else chosen & np.isin(jet_type, types)] = code
-    return side
