@@ -103,10 +103,11 @@ class JetsInFile:
         store = join_parts(self._arrays(blocks), SIDES, self.variants, self.constituents, room)
         return Labelled(store, store.rows(), (store.process == 0).astype(np.int64))
 
-    def observables(self) -> NDArray[np.float64]:
-        """Return the observables [n, 4] of all jets."""
-        table = pq.read_table(self.path, columns=list(OBSERVABLES))
-        return np.column_stack([table[name].to_numpy().astype(np.float64) for name in OBSERVABLES])
+    def observables(self) -> tuple[NDArray[np.float64], Ints]:
+        """Return the observables [n, 4] and the labels [n] of all jets."""
+        table = pq.read_table(self.path, columns=[*OBSERVABLES, SIDE])
+        values = np.column_stack([table[name].to_numpy().astype(np.float64) for name in OBSERVABLES])
+        return values, (table[SIDE].to_numpy() == 0).astype(np.int64)
 
     def _arrays(self, blocks: Ints) -> Iterator[dict[str, NDArray[Any]]]:
         try:
