@@ -1,4 +1,4 @@
-"""A network trained on labels, which is an encoder with a head, and its training loop.
+"""A network trained on labels, which is an encoder with a head.
 
 Shapes: B jets, N padded candidates, F = 15 features. Masks are True for real candidates.
 """
@@ -6,33 +6,18 @@ Shapes: B jets, N padded candidates, F = 15 features. Masks are True for real ca
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
-import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
-from torch import Generator, Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, normalize
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from rs3l.config.finetune import Finetune
-from rs3l.dataset.features import features
-from rs3l.dataset.store import JetStore
-from rs3l.errors import TrainingError
-from rs3l.finetune.probe import Probe, balanced_loss
-from rs3l.networks.base import JetEncoder, chunks
-from rs3l.pretrain.views import epoch_batches, rotate, torch_generator
+from rs3l.finetune.probe import Probe
+from rs3l.networks.base import JetEncoder
 from rs3l.seeds import keyed_hash
-from rs3l.types import Array, Floats32, Ints
 
 HEAD_LAYERS, HEAD_WIDTH = 5, 64
 """The deep head has this number of linear layers, with this width between them."""
-
-MIN_STEPS_PER_EPOCH = 10
-"""An epoch of a small labelled set passes over it several times, so that validation costs little."""
 
 
 class DeepHead(nn.Module):
@@ -55,10 +40,9 @@ class DeepHead(nn.Module):
         return logits
 
     @torch.no_grad()
-    def standardise(self, h: Floats32) -> None:
-        """Standardise by the representations ``h`` [n, H]; a constant dimension is only centred."""
-        std = torch.from_numpy(h.std(axis=0))
-        self.mean.copy_(torch.from_numpy(h.mean(axis=0)))
+    def standardise(self, mean: Tensor, std: Tensor) -> None:
+        """Standardise by the moments [H] of the representations; a constant dimension is only centred."""
+        self.mean.copy_(mean)
         self.std.copy_(torch.where(std > 1e-6 * std.max(), std, 1.0))
 
 

@@ -78,8 +78,12 @@ class DrawnJets:
 
     def let_go(self, draw: Draw) -> None:
         """Delete the files of a draw."""
-        for every_view in (False, True):
-            self._path(draw, every_view).unlink(missing_ok=True)
+        for path in self.folder.glob(f"{self.name(draw)}-*"):
+            path.unlink()
+
+    def name(self, draw: Draw) -> str:
+        """Return what the files of a draw begin with."""
+        return f"jets-{draw.labels}-{draw.repeat}"
 
     def _held(self, draw: Draw, every_view: bool) -> Labelled:
         rows = self.store.rows(variant=None if every_view else NOMINAL)
@@ -95,7 +99,7 @@ class DrawnJets:
         return JetsInFile(path, self.index.variants, self.constituents)
 
     def _path(self, draw: Draw, every_view: bool) -> Path:
-        return self.folder / f"jets-{draw.labels}-{draw.repeat}-{'all' if every_view else NOMINAL}.parquet"
+        return self.folder / f"{self.name(draw)}-{'all' if every_view else NOMINAL}.parquet"
 
 
 def _few(index: Index, draws: Sequence[Draw], held: int) -> list[Draw]:

@@ -33,10 +33,12 @@ from rs3l.files import sha256
 from rs3l.finetune.classifier import Classifier, DeepHead, new_head, supervised, tuned
 from rs3l.finetune.classifiers import Classifiers, LinearHead, OnFrozen, Trained, save
 from rs3l.finetune.draws import Draw, DrawnJets
+from rs3l.finetune.embedded import Embedded, embedded
 from rs3l.finetune.high_level import N2, fit_cut, fit_trees
 from rs3l.finetune.probe import Probe, fit_probe
+from rs3l.finetune.probe_in_pieces import fit_probe_in_pieces
 from rs3l.finetune.sample import SIDES, Index, Wanted
-from rs3l.finetune.sources import Embedded, Labelled, Source
+from rs3l.finetune.sources import Source
 from rs3l.finetune.state import Result, State, data_digest
 from rs3l.finetune.training import Fit, FrozenValidation, Running, Training, Validation
 from rs3l.finetune.trees import BoostedTrees
@@ -46,7 +48,7 @@ from rs3l.networks.model_file import embed, load_encoder, new_encoder, signs_in
 from rs3l.seeds import keyed_hash
 from rs3l.training.device import Placement
 from rs3l.training.stop import Timer
-from rs3l.types import Ints
+from rs3l.types import Array, Floats32, Ints
 
 HISTORY = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
@@ -377,16 +379,15 @@ class Frozen:
         key = (space, *draw.key)
         if key not in self._probes:
             data = self.embedded(draw)[space]
-            self._probes[key] = fit_probe(data.rows(slice(0, len(data))), data.y, self.val[space], self.job.val_y)
+            fit = fit_probe_in_pieces if isinstance(data.values, Path) else _fit_probe
+            self._probes[key] = fit(data, self.val[space], self.job.val_y)
         return self._probes[key]
 
     def embedded(self, draw: Draw) -> dict[str, Embedded]:
         """Return h and z of the nominal jets of a draw; those of the last one are kept."""
         if self._embedded is None or self._embedded[0] != draw.key:
-            jets = self.job.train.jets(draw, every_view=False).part(None)
-            assert isinstance(jets, Labelled)
-            found = embed(self.encoder, jets.store, jets.rows)
-            self._embedded = draw.key, {s: Embedded(x, jets.y) for s, x in zip("hz", found, strict=True)}
+            jets, folder = self.job.train.jets(draw, every_view=False), self.job.train.folder
+            self._embedded = draw.key, embedded(self.encoder, jets, folder, self.job.train.name(draw))
         return self._embedded[1]
 
     def head(self, mode: str, draw: Draw) -> Result:
@@ -396,9 +397,8 @@ class Frozen:
     def _trained_head(self, mode: str, draw: Draw) -> Result:
         job, space = self.job, MODES[mode].space
         data = self.embedded(draw)[space]
-        x = data.rows(slice(0, len(data)))
-        head = new_head(x.shape[1], job.block.seed, *job.training_words(mode, draw))
-        head.standardise(x)
+        head = new_head(data.width, job.block.seed, *job.training_words(mode, draw))
+        head.standardise(*data.moments())
         training = job.training(head, data, job.block.finetune.learning_rate, mode, draw)
         fit = training.run(FrozenValidation(self.val[space], job.val_y, job.watch.place))
         log_fit(mode, draw, fit)
@@ -410,6 +410,10 @@ class Frozen:
         fit = Fit(0, 0, probe.iterations, probe.val_loss, probe.val_auc, probe.c, note)
         head = LinearHead(probe.weight, probe.bias)
         return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, MODES[mode].space, self.stored))
+
+
+def _fit_probe(data: Embedded, x_val: Floats32, y_val: Array) -> Probe:
+    return fit_probe(data.rows(0, len(data)), data.y, x_val, y_val)
 
 
 def _history(block: FinetuneBlock, results: Sequence[Result], collapsed: str) -> str:

@@ -40,8 +40,12 @@ class Order:
     def __init__(self, n: int, batch: int, seed: int, *words: str | int) -> None:
         self.n, self.batch = n, min(batch, n)
         self.address = (seed, *words)
-        sizes = [n] if n <= POOL else [sum(self._sizes(blocks)) for blocks in self._shares(np.arange(-(-n // BLOCK)))]
-        self.steps = max(MIN_STEPS, -(-n // self.batch)) if n <= POOL else sum(size // self.batch for size in sizes)
+        sizes = (
+            [n] if n <= POOL else [sum(self._sizes(blocks)) for blocks in self._shares(np.arange(-(-n // BLOCK)))]
+        )
+        self.steps = (
+            max(MIN_STEPS, -(-n // self.batch)) if n <= POOL else sum(size // self.batch for size in sizes)
+        )
 
     def generator(self, number: int, *words: str | int) -> Generator:
         """Return the generator of the pass ``number``, which the first batches and all rotations are drawn from."""

@@ -1,7 +1,7 @@
-"""What a training learns from: labelled jets in memory or in a file, or what a frozen encoder made of them.
+"""What a training learns from: labelled jets in memory or in a file.
 
 A source hands out parts, each of which is in memory: all of it, or some of its blocks (:mod:`rs3l.finetune.order`).
-Shapes: n jets of a source, B jets of a batch, H dimensions of a representation.
+Shapes: n jets of a source, B jets of a batch, N padded candidates, F = 15 features.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rs3l.finetune.order import BLOCK, places
 from rs3l.finetune.sample import SIDES, Index, Wanted
 from rs3l.pretrain.views import angles, turn
 from rs3l.training.device import Placement
-from rs3l.types import Array, Floats32, Ints
+from rs3l.types import Array, Ints
 
 SIDE = "side"
 """Column of a file of labelled jets, 0 for signal and 1 for background."""
@@ -145,41 +145,3 @@ def _blocks(index: Index, wanted: Wanted, constituents: int) -> Iterator[pa.Tabl
             waiting = [joined.slice(rows // BLOCK * BLOCK)]
     if rest := sum(map(len, waiting)):
         yield pa.concat_tables(waiting).combine_chunks().slice(0, rest)
-
-
-class EmbeddedPart(NamedTuple):
-    """What a frozen encoder makes of labelled jets, ``x`` [n, H], with their labels [n]."""
-
-    x: Tensor
-    y: Array
-
-    def inputs(self, index: Ints, generator: Generator, place: Placement) -> tuple[Tensor, ...]:
-        """Return the representations [B, H] of jets."""
-        return (place.put(self.x[torch.from_numpy(index)]),)
-
-
-class Embedded:
-    """A source of representations, in memory or, with a file, in raw numbers that are read when asked for."""
-
-    def __init__(self, x: Floats32 | None, y: Array, path: Path | None = None, width: int = 0) -> None:
-        self.x, self.y, self.path, self.width = x, y, path, width
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def part(self, blocks: Ints | None) -> EmbeddedPart:
-        """Return the representations of some blocks, or all."""
-        if blocks is None:
-            return EmbeddedPart(torch.from_numpy(self.rows(slice(0, len(self)))), self.y)
-        pieces = [self.rows(slice(int(b) * BLOCK, min(int(b + 1) * BLOCK, len(self)))) for b in blocks]
-        return EmbeddedPart(torch.from_numpy(np.concatenate(pieces)), self.y[places(blocks, len(self))])
-
-    def rows(self, rows: slice) -> Floats32:
-        """Return the representations of consecutive jets."""
-        if self.x is not None:
-            return self.x[rows]
-        assert self.path is not None
-        with open(self.path, "rb") as stream:
-            stream.seek(rows.start * self.width * 4)
-            found = np.fromfile(stream, np.float32, (rows.stop - rows.start) * self.width)
-        return found.reshape(-1, self.width)

@@ -42,7 +42,9 @@ class State:
         self.folder = self.root / hashlib.sha256(text.encode()).hexdigest()[:16]
         for other in sorted(self.root.glob("*")):
             if other != self.folder:
-                logging.info("%s: the state of other settings or data, which is not used; it may be deleted", other)
+                logging.info(
+                    "%s: the state of other settings or data, which is not used; it may be deleted", other
+                )
 
     def path(self, mode: str, labels: int, repeat: int, suffix: str) -> Path:
         """Return the path of a file of one classifier."""
@@ -57,7 +59,10 @@ class State:
         name = result.mode, result.labels, result.repeat
         write_json(self.path(*name, "json"), sealed_json(asdict(result.fit)))
         trained = Trained(*name, result.model)
-        save(self.path(*name, "safetensors"), Classifiers(self.block.name, self.block.task, self.block.run, [trained]))
+        save(
+            self.path(*name, "safetensors"),
+            Classifiers(self.block.name, self.block.task, self.block.run, [trained]),
+        )
         self.path(*name, "pt").unlink(missing_ok=True)
 
     def finished(self, mode: str, labels: int, repeat: int) -> Result | None:
