@@ -26,6 +26,7 @@ from rs3l.config.yaml_file import check_files
 from rs3l.errors import CampaignError
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES, QUOTES, figure_names, input_files
+from rs3l.groups import prediction_files
 from rs3l.imported import not_found
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
 from rs3l.paths import SPLITS, CampaignPaths, checksum_of, shard_name
@@ -220,6 +221,12 @@ def model_file(run):
     return blocks.imported_model(CAMPAIGN, run) or PATHS.model(run)
 
 
+def parts_of_group(wildcards):
+    """Return the first part of a group and the end of it."""
+    parts = blocks.group_parts(CAMPAIGN, wildcards.process, int(wildcards.group))
+    return f"{parts.start} {parts.stop}"
+
+
 def finetune_model(wildcards):
     """Return the model that a task starts from, or nothing for the baselines."""
     return [] if is_baseline(wildcards.run) else model_file(wildcards.run)
@@ -228,6 +235,11 @@ def finetune_model(wildcards):
 def downstream(pattern, runs):
     """Return the files of all tasks and of some runs."""
     return [pattern(task, run) for task in CAMPAIGN.tasks for run in runs]
+
+
+def predictions(runs):
+    """Return the files of the scores of all tasks by the classifiers of some runs."""
+    return [path for task in CAMPAIGN.tasks for run in runs for path in prediction_files(CAMPAIGN, PATHS, task, run)]
 
 
 def qualities(runs):

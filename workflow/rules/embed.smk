@@ -1,11 +1,11 @@
-"""Latents of the test jets under the pre-trained encoders."""
+"""Latents of the test jets under the pre-trained encoders, and what the encoders know."""
 
 
 rule embed:
     """
-    Compute the latents of the test jets under a pre-trained encoder, and what they know.
+    Compute the latents of the test jets of a group of parts under a pre-trained encoder.
 
-    Wildcards: run.
+    Wildcards: run, process, group.
     """
     input:
         script=script("embed.py"),
@@ -13,11 +13,43 @@ rule embed:
         model=lambda wildcards: model_file(wildcards.run),
     output:
         latents=PATHS.latents(),
+    log:
+        PATHS.log("embed", "{run}", "{process}", "{group}"),
+    benchmark:
+        PATHS.benchmark("embed", "{run}", "{process}", "{group}")
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1500),
+        runtime=more(120),
+        disk_mb=more(500),
+    params:
+        parts=parts_of_group,
+        version=versions.LATENTS,
+    message:
+        "latents of {wildcards.process} {wildcards.group} under {wildcards.run}"
+    shell:
+        "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
+        "--process {wildcards.process} --parts {params.parts} --latents {output.latents:q} > {log:q} 2>&1"
+
+
+rule quality:
+    """
+    Measure what a pre-trained encoder knows of the test jets.
+
+    Wildcards: run.
+    """
+    input:
+        script=script("quality.py"),
+        manifest=PATHS.manifest,
+        model=lambda wildcards: model_file(wildcards.run),
+    output:
         quality=PATHS.latent_quality(),
     log:
-        PATHS.log("embed", "{run}"),
+        PATHS.log("quality", "{run}"),
     benchmark:
-        PATHS.benchmark("embed", "{run}")
+        PATHS.benchmark("quality", "{run}")
     conda:
         "../../envs/training.yaml"
     threads: 1
@@ -30,8 +62,7 @@ rule embed:
         bootstrap=CAMPAIGN.evaluate.bootstrap,
         version=versions.LATENTS,
     message:
-        "latents of {wildcards.run}"
+        "what {wildcards.run} knows"
     shell:
         "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
-        "--seed {params.seed} --bootstrap {params.bootstrap} "
-        "--latents {output.latents:q} --quality {output.quality:q} > {log:q} 2>&1"
+        "--seed {params.seed} --bootstrap {params.bootstrap} --quality {output.quality:q} > {log:q} 2>&1"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +23,11 @@ from rs3l.dataset.checksum import write_sealed
 from rs3l.dataset.manifest import read_manifest
 from rs3l.dataset.observables import load_columns
 from rs3l.dataset.store import JetStore, load_views
-from rs3l.embed.latents import EmbeddedJets, embed_test_jets, write_latents
 from rs3l.files import atomic
 from rs3l.networks.base import JetEncoder
-from rs3l.networks.model_file import embed, load_encoder, signs_in
+from rs3l.networks.model_file import embed, load_encoder
 from rs3l.seeds import keyed_hash
-from rs3l.types import Array, Floats64
+from rs3l.types import Array, Floats32, Floats64
 
 OBSERVABLES = ("jet_pt", "jet_mass", "jet_msd", "jet_n2", "jet_tau21", "jet_n_constituents")
 """The linear fits predict these; for pT they predict its logarithm."""
@@ -70,19 +70,26 @@ class Jets:
         return len(self.jet_type)
 
 
-def write_latents_and_quality(
-    manifest: str | Path, model: str | Path, latents: str | Path, path: str | Path | None, seed: int, replicas: int
-) -> None:
-    """Write the latents of the test jets to ``latents`` and, if asked for, what the encoder knows to ``path``.
+class EmbeddedJets(NamedTuple):
+    """Test jets of all processes and variants with their h and z; z is on the unit sphere, where the loss acts."""
 
-    The latter has one row per :class:`Line`, with the replicas as a list.
-    """
+    store: JetStore
+    h: Floats32
+    z: Floats32
+
+
+def embed_test_jets(manifest: str | Path, encoder: JetEncoder) -> EmbeddedJets:
+    """Return the test jets of a data set under an encoder."""
+    contents = read_manifest(manifest)
+    names = list(contents.processes), list(contents.variants)
+    store = load_views(manifest, "test", *names, encoder.constituents)
+    return EmbeddedJets(store, *embed(encoder, store, store.rows()))
+
+
+def write_quality(manifest: str | Path, model: str | Path, path: str | Path, seed: int, replicas: int) -> None:
+    """Write what an encoder knows, with one row per :class:`Line`, which has the replicas as a list."""
     encoder = load_encoder(model)
-    test = embed_test_jets(manifest, encoder)
-    write_latents(test, latents, signs_in(model))
-    if path is None:
-        return
-    lines = list(quality(manifest, encoder, test, seed, replicas))
+    lines = list(quality(manifest, encoder, embed_test_jets(manifest, encoder), seed, replicas))
     columns = {name: [getattr(line, name) for line in lines] for name in Line.__dataclass_fields__}
     with atomic(path) as temporary:
         write_sealed(temporary, pa.table(columns))
