@@ -78,6 +78,7 @@ wildcard_constraints:
     task="|".join(CAMPAIGN.tasks),
     run="|".join(blocks.every_run(CAMPAIGN)),
     shard=r"[0-9]+",
+    group=r"[0-9]+",
 
 
 def script(name):

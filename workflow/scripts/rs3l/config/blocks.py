@@ -264,6 +264,27 @@ def first_event(shard: int | None, shard_events: int | None) -> int | None:
     return None if shard is None or shard_events is None else shard * shard_events
 
 
+def n_parts(config: Campaign, process: str) -> int:
+    """Return the number of parts of a process in each split of the data set."""
+    return -(-config.processes[process].events // config.dataset.events_per_part)
+
+
+def groups(config: Campaign, process: str) -> range:
+    """Return the numbers of the groups of parts of a process, each of which one job embeds or scores."""
+    return range(-(-n_parts(config, process) // config.dataset.parts_per_job))
+
+
+def group_parts(config: Campaign, process: str, group: int) -> range:
+    """Return the numbers of the parts in a group, whose last one may have fewer parts than the others."""
+    size = config.dataset.parts_per_job
+    return range(n_parts(config, process))[group * size : (group + 1) * size]
+
+
+def task_processes(config: Campaign, task: str) -> list[str]:
+    """Return the processes of a task, the signal's first; both may be one."""
+    return list(dict.fromkeys((config.tasks[task].signal, config.tasks[task].background)))
+
+
 def train_variants(config: Campaign) -> list[str]:
     """Return the variants that pre-training and labels may use."""
     return [name for name, variant in config.variants.items() if variant.use == "train"]
