@@ -3,7 +3,7 @@
 
 rule embed:
     """
-    Compute the latents of the test jets under a pre-trained encoder, and what they know.
+    Compute the latents of the test jets under a pre-trained encoder.
 
     Wildcards: run.
     """
@@ -13,7 +13,6 @@ rule embed:
         model=lambda wildcards: model_file(wildcards.run),
     output:
         latents=PATHS.latents(),
-        quality=PATHS.latent_quality(),
     log:
         PATHS.log("embed", "{run}"),
     benchmark:
@@ -26,12 +25,45 @@ rule embed:
         runtime=more(60),
         disk_mb=more(500),
     params:
-        seed=CAMPAIGN.seed,
-        bootstrap=CAMPAIGN.evaluate.bootstrap,
         version=versions.LATENTS,
     message:
         "latents of {wildcards.run}"
     shell:
         "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
-        "--seed {params.seed} --bootstrap {params.bootstrap} "
-        "--latents {output.latents:q} --quality {output.quality:q} > {log:q} 2>&1"
+        "--latents {output.latents:q} > {log:q} 2>&1"
+
+
+rule quality:
+    """
+    Measure what a pre-trained encoder knows, on a bounded number of hard events.
+
+    Wildcards: run.
+    """
+    input:
+        script=script("quality.py"),
+        manifest=PATHS.manifest,
+        model=lambda wildcards: model_file(wildcards.run),
+    output:
+        PATHS.latent_quality(),
+    log:
+        PATHS.log("quality", "{run}"),
+    benchmark:
+        PATHS.benchmark("quality", "{run}")
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(2000),
+        runtime=more(60),
+        disk_mb=more(100),
+    params:
+        seed=CAMPAIGN.seed,
+        bootstrap=CAMPAIGN.evaluate.bootstrap,
+        events=CAMPAIGN.evaluate.quality_events,
+        version=versions.LATENTS,
+    message:
+        "quality of the latents of {wildcards.run}"
+    shell:
+        "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
+        "--seed {params.seed} --bootstrap {params.bootstrap} --events {params.events} "
+        "--quality {output:q} > {log:q} 2>&1"

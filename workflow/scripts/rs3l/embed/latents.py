@@ -64,6 +64,11 @@ def embed_test_jets(manifest: str | Path, encoder: JetEncoder) -> EmbeddedJets:
     return EmbeddedJets(store, *embed(encoder, store, store.rows()))
 
 
+def write_test_latents(manifest: str | Path, model: str | Path, path: str | Path) -> None:
+    """Write the latents of the test jets of a data set under the encoder in the file ``model``."""
+    write_latents(embed_test_jets(manifest, load_encoder(model)), path, signs_in(model))
+
+
 def write_latents(latents: EmbeddedJets, path: str | Path, signs: Sequence[str] = ()) -> None:
     """Write z of the test jets with what the figures need to know of them, and the ``signs`` of a collapse."""
     store, _, z = latents
