@@ -36,7 +36,7 @@ rule embed:
 
 rule quality:
     """
-    Measure what a pre-trained encoder knows of the test jets.
+    Measure what a pre-trained encoder knows, on a bounded number of hard events.
 
     Wildcards: run.
     """
@@ -45,7 +45,7 @@ rule quality:
         manifest=PATHS.manifest,
         model=lambda wildcards: model_file(wildcards.run),
     output:
-        quality=PATHS.latent_quality(),
+        PATHS.latent_quality(),
     log:
         PATHS.log("quality", "{run}"),
     benchmark:
@@ -54,15 +54,17 @@ rule quality:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=more(3000),
+        mem_mb=more(2000),
         runtime=more(60),
-        disk_mb=more(500),
+        disk_mb=more(100),
     params:
         seed=CAMPAIGN.seed,
         bootstrap=CAMPAIGN.evaluate.bootstrap,
+        events=CAMPAIGN.evaluate.quality_events,
         version=versions.LATENTS,
     message:
-        "what {wildcards.run} knows"
+        "quality of the latents of {wildcards.run}"
     shell:
         "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
-        "--seed {params.seed} --bootstrap {params.bootstrap} --quality {output.quality:q} > {log:q} 2>&1"
+        "--seed {params.seed} --bootstrap {params.bootstrap} --events {params.events} "
+        "--quality {output:q} > {log:q} 2>&1"

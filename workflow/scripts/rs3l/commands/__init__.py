@@ -19,7 +19,7 @@ COMMANDS = {
     "merge": "Merge the jets of all variants into the matched data set: Parquet files, manifest and card",
     "pretrain": "Pre-train one encoder on pairs of views (contrastive); resumes an interrupted run",
     "embed": "Write the latents of the test jets, or of any Parquet file of jets, under one encoder",
-    "quality": "Measure what one encoder knows of the test jets: retrieval, linear fits, effective rank",
+    "quality": "Measure what an encoder knows: retrieval of the same event, linear fits, effective rank",
     "finetune": "Train all classifiers of one task on one run (or `none`)",
     "score": "Score the test jets of a task with all its classifiers on one run (or `none`)",
     "evaluate": "Evaluate all classifiers on the test split: tables of metrics with errors, and the summary",
