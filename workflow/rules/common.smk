@@ -20,9 +20,10 @@ except ModuleNotFoundError as error:
         f"`pip install {SCRIPTS.parents[1]}` into an environment of your own"
     ) from None
 
-from rs3l.config import blocks, methods, parse_campaign
+from rs3l.config import blocks, methods, parse_campaign, reads
 from rs3l.config.capacity import check_capacity
 from rs3l.config.yaml_file import check_files
+from rs3l.dataset.digests import data_read
 from rs3l.errors import CampaignError
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES, QUOTES, figure_names, input_files
@@ -128,6 +129,29 @@ def on_collapse(wildcards, threads):
 def on_undertrained(wildcards, threads):
     """Return what an under-trained classifier does; a change re-runs nothing either."""
     return blocks.on_undertrained(CAMPAIGN, wildcards.run)
+
+
+def data_of(what):
+    """
+    Return the function of params for the data that a job reads, as a function of its wildcards (rs3l.config.reads).
+
+    Such a job takes `manifest=ancient(PATHS.manifest)`, so that a merge runs it again only if what it reads is
+    made with other settings, or has other contents. The function does not ask for the input: Snakemake would not
+    count it as a setting.
+    """
+    return lambda wildcards: data_read(CAMPAIGN, what(wildcards))
+
+
+def forget_params():
+    """
+    Let Snakemake compute anew, when a job has ended, the params that it records.
+
+    Otherwise it would record those of the plan, with the checksums of the data set before this run's merge, and
+    train once more the next time.
+    """
+    cached = getattr(workflow.persistence, "_params", None)
+    if hasattr(cached, "cache_clear"):
+        cached.cache_clear()
 
 
 def merge_workers(wildcards, threads, resources):

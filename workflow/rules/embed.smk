@@ -9,7 +9,7 @@ rule embed:
     """
     input:
         script=script("embed.py"),
-        manifest=PATHS.manifest,
+        manifest=ancient(PATHS.manifest),
         model=lambda wildcards: model_file(wildcards.run),
     output:
         latents=PATHS.latents(),
@@ -26,6 +26,7 @@ rule embed:
         runtime=more(60),
         disk_mb=more(500),
     params:
+        data=data_of(lambda wildcards: reads.of_test(CAMPAIGN)),
         seed=CAMPAIGN.seed,
         bootstrap=CAMPAIGN.evaluate.bootstrap,
         version=versions.LATENTS,
