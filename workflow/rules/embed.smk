@@ -9,7 +9,7 @@ rule embed:
     """
     input:
         script=script("embed.py"),
-        manifest=PATHS.manifest,
+        manifest=ancient(PATHS.manifest),
         model=lambda wildcards: model_file(wildcards.run),
     output:
         latents=PATHS.latents(),
@@ -25,6 +25,7 @@ rule embed:
         runtime=more(120),
         disk_mb=more(500),
     params:
+        data=data_of(group_data),
         parts=parts_of_group,
         version=versions.LATENTS,
     message:

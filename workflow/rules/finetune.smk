@@ -46,7 +46,7 @@ rule score:
     """
     input:
         script=script("score.py"),
-        manifest=PATHS.manifest,
+        manifest=ancient(PATHS.manifest),
         classifiers=PATHS.classifiers(),
         model=finetune_model,
     output:
@@ -63,6 +63,7 @@ rule score:
         runtime=more(240),
         disk_mb=more(500),
     params:
+        data=data_of(group_data),
         parts=parts_of_group,
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
         version=versions.SCORE,
