@@ -291,7 +291,16 @@ def ablation_tables(wildcards):
 
 def figure_inputs(figure):
     """Return the files that a kind of figure waits for, by the name of the input."""
-    return {name: input_files(name, CAMPAIGN, PATHS) for name in (*figure.inputs, *figure.after)}
+    names = (*figure.inputs, *figure.after)
+    return {
+        name: _of_task(name) if name == "predictions" else input_files(name, CAMPAIGN, PATHS)
+        for name in names
+    }
+
+
+def _of_task(name):
+    """Return the function of the wildcards for an input that belongs to a task."""
+    return lambda wildcards: input_files(name, CAMPAIGN, PATHS, wildcards.task)
 
 
 def figure_options(figure):
