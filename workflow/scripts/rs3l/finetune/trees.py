@@ -30,8 +30,8 @@ _LEFTMOST = np.array([LEAVES - max(left, 1).bit_length() for left in range(_ALL 
 class BoostedTrees:
     """A sum of trees.
 
-    ``feature``, ``threshold``, ``nan_left`` and ``keep`` [T, 7] describe the inner nodes. A jet goes to the left if
-    its observable is not above the threshold, or is NaN and ``nan_left`` is set; if it does not, the leaves in
+    ``feature``, ``threshold``, ``nan_left`` and ``keep`` [T, 7] describe the inner nodes. A jet goes to the left
+    if its observable is not above the threshold, or is NaN and ``nan_left`` is set; if it does not, the leaves in
     ``keep`` are left. Nodes that a tree does not have keep all leaves. ``leaf`` [T, 8] holds the values.
     """
 
