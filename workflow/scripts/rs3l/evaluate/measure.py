@@ -1,6 +1,7 @@
 """Measure all classifiers of one task and run on the test jets, one after the other.
 
-In the shapes, N counts the jets, P the hard events with a jet under two variants, and R the replicas and the sample.
+In the shapes, N counts the jets, P the hard events with a jet under two variants, and R the replicas and the
+sample.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rs3l.errors import DataError
 from rs3l.evaluate.calibration import calibration
 from rs3l.evaluate.histograms import histograms
 from rs3l.evaluate.measures import CLASSES, Key, Measured, Sample, count_name, write_measures
-from rs3l.evaluate.names import MATCHED_MODES, OUTPUT_MODES
+from rs3l.evaluate.names import OUTPUT_MODES, SUBJECT_MODES
 from rs3l.evaluate.ranking import Ranking, background_efficiency, roc
 from rs3l.evaluate.replicas import Weights, replica_weights
 from rs3l.evaluate.robustness import Falling, changes, wasserstein
@@ -82,9 +83,13 @@ class Measurer:
         """The jets [P], [P] of the same events under two variants, of each class."""
         return {
             (first, second, side): self.jets.pairs(first, second, side)
-            for first, second in {case[1:]: None for case in paired_cases(self.block)}
+            for first, second in {case[1:]: None for case in self._cases}
             for side in _SIDES
         }
+
+    @property
+    def _cases(self) -> list[tuple[str, str, str]]:
+        return paired_cases(self.block.variants, self.block.evaluate.pair)
 
     def sample(self) -> Sample:
         """Return the numbers of jets and events."""
@@ -108,7 +113,7 @@ class Measurer:
         found: Measured = dict(self._metrics(score, is_most or column.labels == min(labels)))
         found |= self._calibration(score)
         found |= dict(self._stability(score, is_most))
-        if is_most or column.mode in MATCHED_MODES:
+        if is_most or column.mode in SUBJECT_MODES:
             found |= dict(self._robustness(score, is_most))
         if is_most and column.mode in OUTPUT_MODES:
             found |= histograms(score, self.jets, self.block.variants)
@@ -134,7 +139,7 @@ class Measurer:
         return {Key(name): values[np.isfinite(values)] for name, values in found.items()}
 
     def _stability(self, score: Floats32, is_most: bool) -> Iterator[tuple[Key, Floats64]]:
-        for quantity, first, second in paired_cases(self.block):
+        for quantity, first, second in self._cases:
             if quantity == "rank_shift" or is_most or (first, second) == self.block.evaluate.pair:
                 for side, name in CLASSES.items():
                     one, other = self.pairs[first, second, side]
@@ -175,9 +180,9 @@ class Measurer:
         return Falling.of(score[jets], self.weights, self.jets.row[jets])
 
 
-def paired_cases(block: MeasureBlock) -> list[tuple[str, str, str]]:
+def paired_cases(variants: Sequence[str], pair: tuple[str, str]) -> list[tuple[str, str, str]]:
     """Return the quantity and the two variants of each paired measure, the configured pair first."""
-    variants = [name for name in block.variants if name != "nominal"]
-    cases = [("spearman", *block.evaluate.pair)]
+    variants = [name for name in variants if name != "nominal"]
+    cases = [("spearman", *pair)]
     cases += [(quantity, "nominal", name) for quantity in ("spearman", "rank_shift") for name in variants]
     return list(dict.fromkeys(cases))

@@ -1,8 +1,8 @@
 """The file of measures: what each classifier does on the test jets, under every replica.
 
-It has a line per classifier, quantity and subject. In the shapes, R counts the replicas; entry 0 of R + 1 values is
-the test sample itself. Replicas in which a sample of the quantity has no jet are left out, which is the same for all
-classifiers.
+It has a line per classifier, quantity and subject. In the shapes, R counts the replicas; entry 0 of R + 1 values
+is the test sample itself. Replicas in which a sample of the quantity has no jet are left out, which is the same
+for all classifiers.
 """
 
 from __future__ import annotations
@@ -152,17 +152,15 @@ def read_measures(path: str | Path) -> tuple[Sample, str, dict[Column, Measured]
 def load(paths: Iterable[str | Path], tasks: Iterable[str], runs: Iterable[str]) -> dict[str, TaskMeasures]:
     """Return the measures of every task from the files of one task and run each.
 
-    Raises :class:`DataError` if a file was damaged, if a task or run is missing or unknown, or if two runs were not
-    measured on the same jets.
+    Raises :class:`DataError` if a file was damaged, if a task or run is missing or unknown, or if two runs were
+    not measured on the same jets.
     """
     wanted = list(runs)
     found: dict[str, dict[str, tuple[Sample, str, dict[Column, Measured]]]] = {task: {} for task in tasks}
     for path in paths:
         each = read_measures(path)
         if each[0].task not in found or each[0].run not in wanted:
-            raise DataError(
-                f"{path}: the configuration has no task {each[0].task!r} with a run {each[0].run!r}"
-            )
+            raise DataError(f"{path}: the configuration has no task {each[0].task!r} with a run {each[0].run!r}")
         found[each[0].task][each[0].run] = each
     for task, files in found.items():
         if missing := [run for run in wanted if run not in files]:

@@ -1,7 +1,7 @@
 """Area under the ROC curve and background efficiencies, of all replicas at once.
 
-A replica gives each jet a weight, which says how often its hard event is in it, times the jet's own weight if asked
-for. The scores are sorted once; each replica then costs cumulative sums.
+A replica gives each jet a weight, which says how often its hard event is in it, times the jet's own weight if
+asked for. The scores are sorted once; each replica then costs cumulative sums.
 
 In the shapes, N counts the jets, R the replicas, and K the signal efficiencies.
 """
@@ -94,7 +94,9 @@ def _pairs(weights: Weights, signal: Rows, background: Rows, scale: Floats32 | N
     return result, before[0], before[1]
 
 
-def _within(weights: Weights, signal: Rows, background: Rows, scale: Floats32 | None) -> tuple[Array, Array, Array]:
+def _within(
+    weights: Weights, signal: Rows, background: Rows, scale: Floats32 | None
+) -> tuple[Array, Array, Array]:
     """Return, for blocks side by side, the weight of their pairs, of their signal and of their background."""
     small, large = (np.uint16, np.uint32) if scale is None else (np.float32, np.float32)
     shape = (signal.shape[1], weights.shape[1])
@@ -110,9 +112,7 @@ def _within(weights: Weights, signal: Rows, background: Rows, scale: Floats32 | 
     return pairs, above, below
 
 
-def _tied(
-    ranking: Ranking, weights: Weights, signal: Rows, background: Rows, scale: Floats32 | None
-) -> Floats64:
+def _tied(ranking: Ranking, weights: Weights, signal: Rows, background: Rows, scale: Floats32 | None) -> Floats64:
     """Return the weight of the pairs of the same score, [R]."""
     assert ranking.first is not None and ranking.last is not None
     result, carried = np.zeros(weights.shape[1]), np.zeros((2, weights.shape[1]))

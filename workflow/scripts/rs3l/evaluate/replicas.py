@@ -1,16 +1,16 @@
 """Weights of the hard events in the bootstrap replicas, addressed and not drawn.
 
-A replica gives each hard event a weight with the Poisson distribution of mean 1, which is the limit of drawing as many
-events as there are, with replacement (J. Hanley and B. MacGibbon, Comput. Methods Programs Biomed. 83 (2006) 57; N.
-Chamandy et al., Estimating Uncertainty for Massive Data Streams, Google, 2012). The weight comes from a hash of the
-campaign's seed, the task, the event and the number of the replica. It is therefore the same for all classifiers of
-all runs, in any order, for any files and whatever other events or runs there are, so that differences are those of
-paired samples.
+A replica gives each hard event a weight with the Poisson distribution of mean 1, which is the limit of drawing as
+many events as there are, with replacement (J. Hanley and B. MacGibbon, Comput. Methods Programs Biomed. 83 (2006)
+57; N. Chamandy et al., Estimating Uncertainty for Massive Data Streams, Google, 2012). The weight comes from a
+hash of the campaign's seed, the task, the event and the number of the replica. It is therefore the same for all
+classifiers of all runs, in any order, for any files and whatever other events or runs there are, so that
+differences are those of paired samples.
 
-Signal and background are not drawn separately (stratified). The numbers of events of each class then fluctuate, but
-all measures are made of rates that are normalised within their class in each replica, and the weights of two events
-are independent: the replicas of a rate of one class do not depend on how many events of the other there are, and
-those of its own number cancel in the ratio to first order.
+Signal and background are not drawn separately (stratified). The numbers of events of each class then fluctuate,
+but all measures are made of rates that are normalised within their class in each replica, and the weights of two
+events are independent: the replicas of a rate of one class do not depend on how many events of the other there
+are, and those of its own number cancel in the ratio to first order.
 """
 
 from __future__ import annotations

@@ -98,9 +98,7 @@ class _Jets(NamedTuple):
     weight: Floats32
 
 
-def read_jets(
-    paths: Sequence[str | Path], name: str, task: Task, run: str, variants: Sequence[str]
-) -> TestJets:
+def read_jets(paths: Sequence[str | Path], name: str, task: Task, run: str, variants: Sequence[str]) -> TestJets:
     """Return the test jets of the files ``{process}-{group}.parquet`` of a task ``name`` and a run.
 
     Raises :class:`DataError` if a file is missing, damaged, of another task or run, if the files have other

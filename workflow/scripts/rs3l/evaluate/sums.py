@@ -1,7 +1,7 @@
 """Sums of replica weights over ordered jets, of all replicas at once.
 
-The weights of the replicas of one event lie side by side, so that one look-up of a jet serves all of them. Sums up to
-every 64th jet are kept; what lies between is summed again where it is needed.
+The weights of the replicas of one event lie side by side, so that one look-up of a jet serves all of them. Sums up
+to every 64th jet are kept; what lies between is summed again where it is needed.
 
 In the shapes, N counts the jets, E the hard events, R the replicas, and K positions per replica.
 """
