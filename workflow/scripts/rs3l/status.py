@@ -88,9 +88,9 @@ def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Plann
             for run in blocks.runs(config)
             if blocks.imported_model(config, run) is None
         ],
-        "latents": [
-            _job(paths, (paths.latents(run), paths.latent_quality(run)), "embed", run)
-            for run in blocks.runs(config)
+        "latents": [_job(paths, (paths.latents(run),), "embed", run) for run in blocks.runs(config)],
+        "quality of latents": [
+            _job(paths, (paths.latent_quality(run),), "quality", run) for run in blocks.runs(config)
         ],
         "fine-tuning": [
             _job(paths, (paths.predictions(task, run), paths.histories(task, run)), "finetune", task, run)
