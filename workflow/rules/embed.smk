@@ -1,36 +1,38 @@
-"""Latents of the test jets under the pre-trained encoders."""
+"""Latents of the test jets under the pre-trained encoders, and what the encoders know."""
 
 
 rule embed:
     """
-    Compute the latents of the test jets under a pre-trained encoder.
+    Compute the latents of the test jets of a group of parts under a pre-trained encoder.
 
-    Wildcards: run.
+    Wildcards: run, process, group.
     """
     input:
         script=script("embed.py"),
-        manifest=PATHS.manifest,
+        manifest=ancient(PATHS.manifest),
         model=lambda wildcards: model_file(wildcards.run),
     output:
         latents=PATHS.latents(),
     log:
-        PATHS.log("embed", "{run}"),
+        PATHS.log("embed", "{run}", "{process}", "{group}"),
     benchmark:
-        PATHS.benchmark("embed", "{run}")
+        PATHS.benchmark("embed", "{run}", "{process}", "{group}")
     conda:
         "../../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=more(3000),
-        runtime=more(60),
+        mem_mb=more(1500),
+        runtime=more(120),
         disk_mb=more(500),
     params:
+        data=data_of(group_data),
+        parts=parts_of_group,
         version=versions.LATENTS,
     message:
-        "latents of {wildcards.run}"
+        "latents of {wildcards.process} {wildcards.group} under {wildcards.run}"
     shell:
         "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
-        "--latents {output.latents:q} > {log:q} 2>&1"
+        "--process {wildcards.process} --parts {params.parts} --latents {output.latents:q} > {log:q} 2>&1"
 
 
 rule quality:

@@ -5,10 +5,10 @@ In the shapes, M counts the classifiers, N the jets (of every variant), and E th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,7 @@ from rs3l.modes import MODES
 from rs3l.runs import Run, is_baseline
 from rs3l.types import Floats64
 
-COLUMNS = (
-    "event_id", "process", "variant", "is_signal", "weight", "mode", "labels", "repeat", "score",
-)  # fmt: skip
-_CLASSIFIER = ["mode", "labels", "repeat"]
+COLUMNS = ("event_id", "process", "variant", "is_signal", "weight", "task", "run")
 _JET = ["event_id", "variant"]
 
 
@@ -111,31 +108,38 @@ class TaskScores:
         return combine_all({group: (each, self.runs(groups[group])) for group, each in values.items()})
 
 
-Filters = Sequence[tuple[str, str, Any]]
+Key = tuple[str, int, int]
+"""Mode, labels and repeat of a classifier."""
+
+Chosen = Callable[[Key], bool]
 
 
 def load(
-    paths: Iterable[str | Path], tasks: Mapping[str, Task], runs: Iterable[str], filters: Filters = ()
+    paths: Iterable[str | Path],
+    tasks: Mapping[str, Task],
+    runs: Iterable[str],
+    chosen: Chosen = lambda key: True,
 ) -> dict[str, TaskScores]:
-    """Return the scores of every task from the files of predictions, one per task and run.
+    """Return the scores of every task from the files of predictions, any number per task and run.
 
-    ``filters`` choose classifiers in the form of pyarrow's, such as ``("labels", "==", 100)``. What they leave out
-    is not read.
+    ``chosen`` says of a classifier whether it is read.
 
-    Raises :class:`DataError` if a file was damaged, if a task or run is missing or unknown, if two classifiers
-    were not scored on the same jets, if a score is not finite, or if the classes do not fit the task.
+    Raises :class:`DataError` if a file was damaged, if a task or run is missing or unknown, if two runs were not
+    scored on the same jets, if a score is not finite, or if the classes do not fit the task.
     """
-    found: dict[str, dict[str, Path]] = {task: {} for task in tasks}
+    found: dict[str, dict[str, list[Path]]] = {task: {} for task in tasks}
     wanted = list(runs)
     for path in map(intact_parquet, paths):
-        task, run = map(str, owner(path))
+        if (own := owner(path)) is None:
+            continue
+        task, run = map(str, own)
         if task not in found or run not in wanted:
             raise DataError(f"{path}: the configuration has no task {task!r} with a run {run!r}")
-        found[task][run] = path
+        found[task].setdefault(run, []).append(path)
     for task, files in found.items():
         if missing := [run for run in wanted if run not in files]:
             raise DataError(f"no predictions of task {task} for {', '.join(missing)}: give their files too")
-    return {task: _load_task(task, tasks[task], [found[task][r] for r in wanted], filters) for task in tasks}
+    return {task: _load_task(task, tasks[task], {r: found[task][r] for r in wanted}, chosen) for task in tasks}
 
 
 class Owner(NamedTuple):
@@ -145,35 +149,30 @@ class Owner(NamedTuple):
     run: Run
 
 
-def owner(path: Path) -> Owner:
-    """Return the task and run that a file of predictions names.
-
-    Raises :class:`DataError` if it names none.
-    """
+def owner(path: Path) -> Owner | None:
+    """Return the task and run that a file of predictions names, or None if it has no jets."""
     try:
         with pq.ParquetFile(path) as file:
-            if missing := [name for name in Owner._fields if name not in file.schema_arrow.names]:
-                raise DataError(
-                    f"{path}: no column {', '.join(missing)}: of an older version; repeat the fine-tuning"
-                )
+            if missing := [name for name in COLUMNS if name not in file.schema_arrow.names]:
+                raise DataError(f"{path}: no column {', '.join(missing)}: of an older version; score again")
             first = next(file.iter_batches(batch_size=1, columns=list(Owner._fields)), None)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of predictions: {error}") from None
     if first is None or not len(first):
-        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
+        return None
     return Owner(str(first["task"][0]), Run.parse(str(first["run"][0])))
 
 
-def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters) -> TaskScores:
+def _load_task(task: str, definition: Task, files: Mapping[str, list[Path]], chosen: Chosen) -> TaskScores:
     classifiers: list[ClassifierKey] = []
     blocks: list[NDArray[np.float32]] = []
     jets: pd.DataFrame | None = None
-    for path in paths:
-        head, scores = _read(path, definition, filters)
+    for run, paths in files.items():
+        head, scores = _read(paths, definition, chosen)
         blocks += scores.values()
-        classifiers += [ClassifierKey(str(owner(path).run), *key) for key in scores]
+        classifiers += [ClassifierKey(run, *key) for key in scores]
         if jets is not None and not _same_jets(jets, head):
-            raise DataError(f"{path}: not the test jets of {paths[0]}; make both from one data set")
+            raise DataError(f"{paths[0]}: not the test jets of the other runs; make all from one data set")
         jets = head if jets is None else jets
     assert jets is not None
     return TaskScores(
@@ -187,64 +186,26 @@ def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters)
     )
 
 
-_NOT_SAME = (
-    "{path}: its classifiers were not scored on the same jets, once each, in one order; repeat the fine-tuning"
-)
-
-Key = tuple[str, int, int]
-"""Mode, labels and repeat of a classifier."""
+def keys_of(path: str | Path) -> list[Key]:
+    """Return the classifiers of a file of predictions."""
+    names = [name.split("/") for name in pq.read_schema(path).names if "/" in name]
+    return [(mode, int(labels), int(repeat)) for mode, labels, repeat in names]
 
 
-def _read(path: Path, task: Task, filters: Filters) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float32]]]:
-    """Return the jets of a file and the scores of each classifier, both sorted by event and variant.
-
-    The classifiers are read one after the other, and of all but the first only the scores are kept.
-    """
-    head: pd.DataFrame | None = None
-    scores: dict[Key, NDArray[np.float32]] = {}
-    for key, jets in _classifiers(path, filters):
-        if head is None:
-            head = _checked(path, jets, task)
-        if key in scores or not _same_jets(head, jets):
-            raise DataError(_NOT_SAME.format(path=path))
-        scores[key] = _finite(path, jets)
-    if head is None:
-        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
-    order = np.lexsort((head["variant"].astype(str), head["event_id"]))
-    return head.iloc[order], {key: scores[key][order] for key in sorted(scores)}
-
-
-def _classifiers(path: Path, filters: Filters) -> Iterator[tuple[Key, pd.DataFrame]]:
-    """Yield the rows of each classifier, which lie together in one row group or more."""
-    rest: dict[Key, list[pd.DataFrame]] = {}
-    for frame in _row_groups(path, filters):
-        for mode, labels, repeat in frame[_CLASSIFIER].drop_duplicates().itertuples(index=False):
-            key = (str(mode), int(labels), int(repeat))
-            if rest and key not in rest:
-                yield _joined(rest)
-            own = (frame["mode"] == mode) & (frame["labels"] == labels) & (frame["repeat"] == repeat)
-            rest.setdefault(key, []).append(frame[own])
-    if rest:
-        yield _joined(rest)
-
-
-def _joined(rest: dict[Key, list[pd.DataFrame]]) -> tuple[Key, pd.DataFrame]:
-    key, parts = rest.popitem()
-    return key, pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-
-
-def _row_groups(path: Path, filters: Filters) -> Iterator[pd.DataFrame]:
-    """Yield what the filters leave of each row group."""
-    condition = pq.filters_to_expression(list(filters)) if filters else None
+def _read(
+    paths: Sequence[Path], task: Task, chosen: Chosen
+) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float32]]]:
+    """Return the jets of the files of a run and the scores of each classifier, by event and variant."""
+    keys = sorted(filter(chosen, keys_of(paths[0])))
+    names = ["/".join(map(str, key)) for key in keys]
     try:
-        with pq.ParquetFile(path) as file:
-            for index in range(file.num_row_groups):
-                table = file.read_row_group(index, columns=list(COLUMNS))
-                table = table if condition is None else table.filter(condition)
-                if table.num_rows:
-                    yield table.to_pandas()
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of predictions: {error}") from None
+        table = pa.concat_tables(pq.read_table(path, columns=[*COLUMNS, *names]) for path in paths)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{paths[0]}: no table of predictions: {error}") from None
+    head = _checked(paths[0], table.select(COLUMNS).to_pandas(), task)
+    order = np.lexsort((head["variant"].astype(str), head["event_id"]))
+    scores = {key: _finite(paths[0], table[name])[order] for key, name in zip(keys, names, strict=True)}
+    return head.iloc[order], scores
 
 
 def _checked(path: Path, jets: pd.DataFrame, task: Task) -> pd.DataFrame:
@@ -253,12 +214,12 @@ def _checked(path: Path, jets: pd.DataFrame, task: Task) -> pd.DataFrame:
     if not (jets["process"] == processes).all():
         raise DataError(f"{path}: is_signal does not say signal {task.signal}, background {task.background}")
     if jets.duplicated(_JET).any():
-        raise DataError(_NOT_SAME.format(path=path))
+        raise DataError(f"{path}: a jet is there twice; score again")
     return jets
 
 
-def _finite(path: Path, jets: pd.DataFrame) -> NDArray[np.float32]:
-    scores = jets["score"].to_numpy(dtype=np.float32)
+def _finite(path: Path, column: pa.ChunkedArray) -> NDArray[np.float32]:
+    scores: NDArray[np.float32] = column.to_numpy()
     if not np.isfinite(scores).all():
         raise DataError(f"{path}: a score is not finite; a classifier diverged")
     return scores

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 
 from rs3l.config.blocks import FiguresBlock
@@ -18,7 +16,7 @@ from rs3l.errors import DataError
 from rs3l.evaluate.marks import mark
 from rs3l.evaluate.names import Method, method_label, with_panels
 from rs3l.evaluate.robustness import scaled
-from rs3l.evaluate.scores import TaskScores, load, owner
+from rs3l.evaluate.scores import TaskScores, keys_of, load, owner
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Accumulator, Shapes, add_views
@@ -35,24 +33,20 @@ def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> 
     """Return the scores of the classifiers with a panel that have the most labels; other files are not read."""
     panels = with_panels(block.runs)
     modes = sorted({mode for _, mode in panels})
-    shown = [path for path in map(intact_parquet, paths) if owner(path).run.method in dict(panels)]
-    contents = {path: found for path in shown if len(found := _classifiers(path, modes))}
+    owners = {path: own for path in map(intact_parquet, paths) if (own := owner(path)) is not None}
+    shown = [path for path, own in owners.items() if own.run.method in dict(panels)]
+    contents = {path: found for path in shown if (found := _labels(path, modes))}
     if not contents:
         raise DataError(f"no predictions of any method that is shown: {', '.join(dict(panels))} with {modes}")
-    labels = max(int(found["labels"].max()) for found in contents.values())
-    filters = [("labels", "==", labels), ("mode", "in", modes)]
-    runs = [str(owner(path).run) for path in contents]
-    return load(contents, {task: block.tasks[task]}, runs, filters)[task]
+    most = max(max(found) for found in contents.values())
+    runs = list(dict.fromkeys(str(owners[path].run) for path in contents))
+    scores = load(contents, {task: block.tasks[task]}, runs, lambda key: key[0] in modes and key[1] == most)
+    return scores[task]
 
 
-def _classifiers(path: Path, modes: Sequence[str]) -> pd.DataFrame:
-    """Return mode and labels of those classifiers of a file that have one of these modes."""
-    try:
-        table = pq.read_table(path, columns=["mode", "labels"])
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of predictions: {error}") from None
-    found: pd.DataFrame = table.group_by(["mode", "labels"]).aggregate([]).to_pandas()
-    return found[found["mode"].isin(modes)]
+def _labels(path: Path, modes: Sequence[str]) -> list[int]:
+    """Return the numbers of labels of those classifiers of a file that have one of these modes."""
+    return [labels for mode, labels, _ in keys_of(path) if mode in modes]
 
 
 def _methods(block: FiguresBlock, scores: TaskScores) -> dict[Method, list[int]]:
@@ -66,7 +60,7 @@ def tagger_output(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
     paths, task = inputs.all("predictions"), inputs.task
     scores = most_labels(block, paths, task)
     methods = _methods(block, scores)
-    collapsed = {str(owner(path).run) for path in paths if is_collapsed(path)}
+    collapsed = {str(own.run) for path in paths if is_collapsed(path) and (own := owner(path)) is not None}
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
     classes = [(block.labels[block.tasks[task].signal], True), (block.labels[block.tasks[task].background], False)]
     figure = style.new_figure(3.3 * len(methods) + 0.6, 8.6, header)
