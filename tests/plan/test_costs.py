@@ -17,7 +17,7 @@ from rs3l.dataset.features import FEATURES as FEATURE_NAMES
 from rs3l.errors import ConfigError, DataError
 from rs3l.networks.build import build
 from rs3l.networks.deepsets import DeepSetsEncoder
-from rs3l.plan import STAGES, Cost, CostTable, Scope, load_costs, measured, scaled, work_of
+from rs3l.plan import STAGES, Cost, CostTable, load_costs, measured, scaled, work_of
 from support.places import REPOSITORY
 
 TABLE = REPOSITORY / "benchmarks" / "costs.json"

@@ -13,7 +13,7 @@ rule evaluate:
     input:
         script=script("evaluate.py"),
         manifest=PATHS.manifest,
-        predictions=downstream(PATHS.predictions, EVALUATION.runs),
+        predictions=predictions(EVALUATION.runs),
         histories=downstream(PATHS.histories, EVALUATION.runs),
         qualities=qualities(EVALUATION.runs),
     output:
@@ -46,7 +46,7 @@ use rule evaluate as evaluate_ablations with:
     input:
         script=script("evaluate.py"),
         manifest=PATHS.manifest,
-        predictions=downstream(PATHS.predictions, ABLATIONS.runs),
+        predictions=predictions(ABLATIONS.runs),
         histories=downstream(PATHS.histories, ABLATIONS.runs),
         qualities=qualities(ABLATIONS.runs),
     output:

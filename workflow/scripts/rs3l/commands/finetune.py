@@ -1,4 +1,4 @@
-"""Train all classifiers of one task on one pre-training run (or `none`) and score the test jets."""
+"""Train all classifiers of one task on one pre-training run (or `none`)."""
 
 from rs3l import cli
 from rs3l.config import blocks
@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--manifest", required=True, help="manifest of the data set (.json)")
     parser.add_argument("--model", help="weights of the run (.safetensors); the run `none` has none")
     parser.add_argument("--threads", type=int, default=1, help="threads (default 1)")
-    parser.add_argument("--predictions", required=True, help="scores of the test jets to write (.parquet)")
+    parser.add_argument("--classifiers", required=True, help="trained classifiers to write (.safetensors)")
     parser.add_argument("--history", required=True, help="one line per classifier to write (.csv)")
     parser.add_argument(
         "--on-undertrained", choices=["stop", "warn"], help="default: the configuration's; else stop"
@@ -25,4 +25,4 @@ def main() -> None:
         settings = block.finetune.model_copy(update={"on_undertrained": args.on_undertrained})
         block = block.model_copy(update={"finetune": settings})
     limit_threads(args.threads)
-    finetune(block, args.manifest, args.model, args.predictions, args.history)
+    finetune(block, args.manifest, args.model, args.classifiers, args.history)

@@ -1,4 +1,4 @@
-"""Trains all classifiers of one task on one pre-training run, or without one, and scores the test jets with them.
+"""Trains all classifiers of one task on one pre-training run, or without one.
 
 ``finetune.modes`` says which ones. On a pre-trained encoder there are ``probe_h``, ``probe_z`` (frozen; linear on
 the representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``,
@@ -23,14 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from rs3l.config.blocks import FinetuneBlock
-from rs3l.dataset.checksum import COLLAPSED, SealedWriter, write_checked
-from rs3l.dataset.manifest import read_manifest
-from rs3l.dataset.store import JetStore, name_column
+from rs3l.dataset.checksum import write_checked
+from rs3l.dataset.store import JetStore
 from rs3l.errors import ConfigError, DataError
-from rs3l.files import atomic
+from rs3l.files import sha256
 from rs3l.finetune.classifier import (
     Classifier,
     DeepHead,
@@ -41,18 +39,19 @@ from rs3l.finetune.classifier import (
     Training,
     Validation,
     new_head,
-    score,
     supervised,
     tuned,
 )
+from rs3l.finetune.classifiers import Classifiers, LinearHead, Model, OnFrozen, Trained, save
 from rs3l.finetune.high_level import N2, fit_cut, fit_trees
 from rs3l.finetune.probe import Probe, fit_probe
 from rs3l.finetune.sample import SIDES, load_sample
+from rs3l.finetune.trees import BoostedTrees
 from rs3l.modes import MODES
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, new_encoder, signs_in
 from rs3l.seeds import keyed_hash
-from rs3l.types import Array, Floats32, Ints
+from rs3l.types import Floats32, Ints
 
 VALIDATION_JETS = 2000
 """Choices are made on this number of nominal validation jets at most, half of each class."""
@@ -68,36 +67,15 @@ Probes have no epochs, so that their steps are iterations, and ``c`` is their in
 """
 
 
-def predictions_schema() -> pa.Schema:
-    """Return the schema of the predictions, which have one row per classifier and test jet."""
-    kinds = {
-        "event_id": pa.int64(),
-        "process": pa.string(),
-        "variant": pa.string(),
-        "is_signal": pa.bool_(),
-        "weight": pa.float64(),
-        "task": pa.string(),
-        "run": pa.string(),
-        "mode": pa.string(),
-        "labels": pa.int32(),
-        "repeat": pa.int16(),
-        "score": pa.float32(),
-    }
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
-
-
 @dataclass(frozen=True)
 class Result:
-    """One classifier with its training and its scores [J] on the test jets.
-
-    The scores are logits, so that higher is more like the signal.
-    """
+    """One classifier with the way it was trained."""
 
     mode: str
     labels: int
     repeat: int
     fit: Fit
-    scores: Floats32
+    model: Model
 
 
 @dataclass(frozen=True)
@@ -113,10 +91,10 @@ def finetune(
     block: FinetuneBlock,
     manifest: str | Path,
     model: str | Path | None,
-    predictions: str | Path,
+    classifiers: str | Path,
     history: str | Path,
 ) -> None:
-    """Train all classifiers of ``block`` and write their test scores and their history.
+    """Train all classifiers of ``block`` and write them and their history.
 
     ``model`` is the run's pre-trained encoder, which the run ``none`` does not have. Raises :class:`ConfigError`
     if the train split has too few events, and passes on what the training raises.
@@ -124,12 +102,13 @@ def finetune(
     if (model is None) != block.baseline:
         raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
     encoder = None if model is None else _checked(model, block)
-    collapsed = "" if model is None else "; ".join(signs_in(model))
+    collapsed = [] if model is None else signs_in(model)
     job = TaskTraining(block, manifest, _constituents(block, encoder))
     results = list(job.baselines() if encoder is None else job.pretrained(encoder))
-    with atomic(predictions) as temporary:
-        _write_predictions(temporary, job, results, collapsed)
-    write_checked(history, _history(block, results, collapsed))
+    trained = [Trained(result.mode, result.labels, result.repeat, result.model) for result in results]
+    checksum = "" if model is None else sha256(model)
+    save(classifiers, Classifiers(block.name, block.task, block.run, trained, checksum, collapsed))
+    write_checked(history, _history(block, results, "; ".join(collapsed)))
 
 
 def _checked(path: str | Path, block: FinetuneBlock) -> JetEncoder:
@@ -165,12 +144,11 @@ class TaskTraining:
         self.constituents = constituents
         all_views = any(MODES[mode].views == "all" for mode in block.finetune.modes)
         train_variants = block.variants if all_views else ["nominal"]
-        every_variant = list(read_manifest(manifest).variants)
         self.samples = {
             split: load_sample(manifest, split, block.task, variants, constituents)
-            for split, variants in (("train", train_variants), ("val", ["nominal"]), ("test", every_variant))
+            for split, variants in (("train", train_variants), ("val", ["nominal"]))
         }
-        self.train, self.val, self.test = (sample.store for sample in self.samples.values())
+        self.train, self.val = (sample.store for sample in self.samples.values())
         self.val_rows = self._validation_rows()
         self.val_y = self.is_signal(self.val)[self.val_rows]
         self.validation = Validation(self.val, self.val_rows, self.val_y)
@@ -260,7 +238,8 @@ class TaskTraining:
     def random(self, draws: Sequence[Draw]) -> Iterator[Result]:
         """Yield the probes on random frozen encoders, one encoder per repeat."""
         for repeat in range(self.block.finetune.repeats):
-            frozen = Frozen(self, self.fresh_encoder(self.train.rows(variant="nominal"), "random", repeat))
+            encoder = self.fresh_encoder(self.train.rows(variant="nominal"), "random", repeat)
+            frozen = Frozen(self, encoder, of_run=False)
             yield from (frozen.classifier("random", draw) for draw in draws if draw.repeat == repeat)
 
     def untrained(self, mode: str, draw: Draw) -> Classifier:
@@ -277,7 +256,7 @@ class TaskTraining:
         x = {split: sample.observables for split, sample in self.samples.items()}
         trees = fit_trees(x["train"][data.rows], data.y, x["val"][self.val_rows], self.val_y, self.block.seed)
         fit = Fit(trees.best, trees.model.n_iter_, trees.model.n_iter_, trees.val_loss, trees.val_auc)
-        return Result("gbt", draw.labels, draw.repeat, fit, trees.logits(x["test"]))
+        return Result("gbt", draw.labels, draw.repeat, fit, BoostedTrees.of(trees.model, trees.best))
 
     def cut(self) -> Iterator[Result]:
         """Yield the cut on N2, which takes no labels and is the same at every number of them."""
@@ -285,7 +264,7 @@ class TaskTraining:
         cut = fit_cut(n2["val"][self.val_rows], self.val_y)
         fit = Fit(0, 0, 0, cut.val_loss, cut.val_auc)
         for labels in self.block.finetune.labels:
-            yield Result("n2", labels, 0, fit, cut.logits(n2["test"]))
+            yield Result("n2", labels, 0, fit, cut)
 
     def fresh_encoder(self, rows: Ints, *words: str | int) -> JetEncoder:
         """Return a random encoder, normalised on the train jets ``rows`` without using labels."""
@@ -302,10 +281,9 @@ class TaskTraining:
         return encoder
 
     def trained(self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier]) -> Iterator[Result]:
-        """Train one network per draw and yield their results, which are scored together."""
-        pairs = zip(draws, networks, strict=True)
-        fits = [self.train_network(mode, draw, network) for draw, network in pairs]
-        yield from self.results(mode, draws, networks, fits)
+        """Train one network per draw and yield them."""
+        for draw, network in zip(draws, networks, strict=True):
+            yield Result(mode, draw.labels, draw.repeat, self.train_network(mode, draw, network), network)
 
     def train_network(self, mode: str, draw: Draw, network: Classifier) -> Fit:
         """Train one network on the labels of ``draw``."""
@@ -322,14 +300,6 @@ class TaskTraining:
         """Return the words that the random numbers of one training belong to."""
         return mode, self.block.run, *self.words, draw.labels, draw.repeat
 
-    def results(
-        self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier], fits: Sequence[Fit]
-    ) -> Iterator[Result]:
-        """Yield the results of trained networks, scored together."""
-        scores = score(networks, self.test, self.test.rows())
-        for draw, fit, values in zip(draws, fits, scores, strict=True):
-            yield Result(mode, draw.labels, draw.repeat, fit, values)
-
 
 def log_fit(mode: str, draw: Draw, fit: Fit) -> None:
     """Log how a training went."""
@@ -340,24 +310,23 @@ def log_fit(mode: str, draw: Draw, fit: Fit) -> None:
 
 
 class Frozen:
-    """The embeddings of one frozen encoder, computed once, and classifiers on them."""
+    """The embeddings of one frozen encoder, of the run or another, computed once, and classifiers on them."""
 
-    def __init__(self, job: TaskTraining, encoder: JetEncoder) -> None:
+    def __init__(self, job: TaskTraining, encoder: JetEncoder, of_run: bool = True) -> None:
         self.job = job
         self.encoder = encoder
+        self.stored = None if of_run else encoder
         self.val_h, self.val_z = embed(encoder, job.val, job.val_rows)
-        self.test_h, self.test_z = embed(encoder, job.test, job.test.rows())
         self._probes: dict[tuple[str, int, int], Probe] = {}
         self._heads: dict[tuple[str, int, int], tuple[DeepHead, Fit]] = {}
 
     def classifier(self, mode: str, draw: Draw) -> Result:
         """Return one classifier on the frozen encoder, either a probe or a five-layer head."""
         space = MODES[mode].space
-        test = self.test_z if space == "z" else self.test_h
         if MODES[mode].head == "linear":
-            return self.result(mode, draw, self.probe_z(draw) if space == "z" else self.probe_h(draw), test)
+            return self.result(mode, draw, self.probe_z(draw) if space == "z" else self.probe_h(draw))
         head, fit = self.head(mode, draw)
-        return Result(mode, draw.labels, draw.repeat, fit, FrozenValidation(test, self.job.val_y).logits(head))
+        return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, space, self.stored))
 
     def start(self, mode: str, draw: Draw) -> Classifier:
         """Return a network that starts as a classifier on the frozen encoder."""
@@ -404,11 +373,12 @@ class Frozen:
         log_fit(mode, draw, fit)
         return head, fit
 
-    def result(self, mode: str, draw: Draw, probe: Probe, test: Floats32) -> Result:
-        """Return the probe's scores of the test jets with embedding ``test`` [J, D]."""
+    def result(self, mode: str, draw: Draw, probe: Probe) -> Result:
+        """Return the probe as a classifier on the encoder."""
         note = "best C at the edge of the grid" if probe.at_edge else ""
         fit = Fit(0, 0, probe.iterations, probe.val_loss, probe.val_auc, probe.c, note)
-        return Result(mode, draw.labels, draw.repeat, fit, probe.logits(test))
+        head = LinearHead(probe.weight, probe.bias)
+        return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, MODES[mode].space, self.stored))
 
 
 def _history(block: FinetuneBlock, results: Sequence[Result], collapsed: str) -> str:
@@ -425,32 +395,3 @@ def _history_line(block: FinetuneBlock, result: Result) -> list[str | int | floa
     head: list[str | int | float] = [block.name, block.run, result.mode, result.labels, result.repeat]
     head += [fit.best_epoch, fit.epochs, fit.steps, f"{fit.val_loss:.6g}", f"{fit.val_auc:.6g}"]
     return [*head, "" if fit.c is None else f"{fit.c:g}", fit.note, fit.converged]
-
-
-def _write_predictions(path: Path, job: TaskTraining, results: Sequence[Result], collapsed: str) -> None:
-    """Write one row group per classifier; the signs of a collapse of the encoder go to the file's metadata."""
-    schema = predictions_schema()
-    if collapsed:
-        schema = schema.with_metadata({COLLAPSED: collapsed})
-    with SealedWriter(path, schema) as writer:
-        for result in results:
-            writer.write_table(_predictions(job, result, schema))
-
-
-def _predictions(job: TaskTraining, result: Result, schema: pa.Schema) -> pa.Table:
-    test = job.test
-    same = np.zeros_like(test.variant)
-    columns: dict[str, Array | pa.Array] = {
-        "event_id": test.event_id,
-        "process": name_column(test.process, [job.process_of(side) for side in SIDES]),
-        "variant": name_column(test.variant, test.variant_names),
-        "is_signal": job.is_signal(test).astype(bool),
-        "weight": test.weight,
-        "task": name_column(same, [job.block.name]),
-        "run": name_column(same, [job.block.run]),
-        "mode": name_column(same, [result.mode]),
-        "labels": np.full(len(test), result.labels, dtype=np.int32),
-        "repeat": np.full(len(test), result.repeat, dtype=np.int16),
-        "score": result.scores,
-    }
-    return pa.table([pa.array(column) for column in columns.values()], schema=schema)

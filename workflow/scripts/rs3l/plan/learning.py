@@ -83,8 +83,9 @@ def embed(config: Campaign, scope: Scope) -> Work:
 
 def quality(config: Campaign, scope: Scope) -> Work:
     """Return the work of what the latents know, in jets times replicas."""
-    number = min(config.dataset.splits.test * events(config), getattr(config.evaluate, "quality_events", 20_000))
-    held = number * len(config.variants)
+    splits, most = config.dataset.splits, config.evaluate.quality_events
+    test, val = (min(fraction * events(config), most) for fraction in (splits.test, splits.val))
+    held = test * len(config.variants) + val
     units = held * (config.evaluate.bootstrap + 1)
     runs = scope.runs(config)
     return Work("quality", len(runs), units * len(runs), units, held=held, written=0)
