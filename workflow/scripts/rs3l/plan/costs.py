@@ -30,10 +30,11 @@ class Cost(Settings):
 
 
 class EncoderCost(Settings):
-    """Time per multiplication of a network, relative to the default DeepSets."""
+    """Time per multiplication of a network, relative to the default DeepSets, and memory of a step."""
 
     training: float = Field(gt=0, description="Forward and backward.")
     inference: float = Field(gt=0, description="Forward alone.")
+    step_kb: float = Field(0.0, ge=0, description="Memory per jet of a training step, with the default sizes.")
 
 
 Encoders = Mapping[str, EncoderCost]
@@ -71,6 +72,15 @@ def network_work(encoder: Encoder, constituents: int) -> float:
 def encoder_name(encoder: Encoder) -> str:
     """Return the name of an encoder in the table of costs."""
     return "transformer, pairwise" if isinstance(encoder, Transformer) and encoder.pairwise else encoder.kind
+
+
+def step_mb(settings: Pretrain, jets: int, encoders: Encoders) -> float:
+    """Return the memory [MB] of a training step on ``jets`` jets, which grows as width times candidates."""
+    encoder, usual = settings.encoder, Pretrain()
+    cost = encoders.get(encoder_name(encoder), encoders.get(encoder_name(DeepSets())))
+    field = type(encoder).model_fields.get("hidden")
+    width = getattr(encoder, "hidden", 1) / field.default if field else 1.0
+    return jets * (cost.step_kb if cost else 0.0) / 1000 * width * settings.constituents / usual.constituents
 
 
 def network_time(settings: Pretrain, encoders: Encoders, use: Literal["training", "inference"]) -> float:

@@ -8,7 +8,7 @@ from rs3l.config import blocks, methods
 from rs3l.config.campaign import Campaign
 from rs3l.config.pretrain import IN_MEMORY, Pretrain
 from rs3l.modes import Mode
-from rs3l.plan.costs import network_time
+from rs3l.plan.costs import network_time, step_mb
 from rs3l.plan.work import (
     Scope,
     Work,
@@ -26,6 +26,8 @@ POOLS = 2
 """Pools of row groups that a stream holds: the one in use, and the next, which is read ahead."""
 GROUPS_OF_POOL = 8
 """Row groups of a pool (:class:`rs3l.dataset.stream.Order`, whose module rules and plans do without)."""
+SIMILARITY_BYTES = 13.4
+"""Memory per pair of jets of a step in a contrastive loss: 0.9 GB for 8,192 (docs/pretrain.md)."""
 VALIDATION = 2_000
 """Jets of the validation split on which the choices of a classifier are made, at most."""
 
@@ -45,7 +47,18 @@ def pretrain(config: Campaign, scope: Scope) -> Work:
     train = config.dataset.splits.train * events(config, "pretrain")
     passes = [train * _epoch_work(config, block, scope) for block in settings]
     held = max((_held(config, block, scope) for block in settings), default=0.0)
-    return Work("pretrain", len(runs), sum(passes), max(passes, default=0.0), held=held, written=0)
+    step = max((_step_mb(config, block, scope) for block in settings), default=0.0)
+    return Work("pretrain", len(runs), sum(passes), max(passes, default=0.0), held, written=0, step_mb=step)
+
+
+def _step_mb(config: Campaign, settings: Pretrain, scope: Scope) -> float:
+    jets = settings.batch * _compared(config, settings)
+    return step_mb(settings, jets, scope.encoders) + SIMILARITY_BYTES * jets**2 / 1e6
+
+
+def _compared(config: Campaign, settings: Pretrain) -> int:
+    """Return the views of an event that are compared in a step."""
+    return len(methods.variants(config, settings)) if settings.views == "all" else 2
 
 
 def _held(config: Campaign, settings: Pretrain, scope: Scope) -> float:
@@ -58,8 +71,7 @@ def _held(config: Campaign, settings: Pretrain, scope: Scope) -> float:
 
 def _epoch_work(config: Campaign, settings: Pretrain, scope: Scope) -> float:
     """Return the views of an event that a run sees in all its epochs, times the size of its network."""
-    compared = len(methods.variants(config, settings)) if settings.views == "all" else 2
-    return compared * settings.epochs * network_time(settings, scope.encoders, "training")
+    return _compared(config, settings) * settings.epochs * network_time(settings, scope.encoders, "training")
 
 
 def _inference(config: Campaign, run: str, scope: Scope) -> float:
@@ -100,7 +112,8 @@ def finetune(config: Campaign, scope: Scope) -> Work:
         for task, run in jobs
     ]
     held = max(_labelled_jets(config, task, run) for task, run in jobs)
-    return Work("finetune", len(jobs), sum(units), max(units), held=held, written=0)
+    step = max(step_mb(blocks.run_settings(config, run), config.finetune.batch, scope.encoders) for _, run in jobs)
+    return Work("finetune", len(jobs), sum(units), max(units), held, written=0, step_mb=step)
 
 
 def _trained_jets(config: Campaign, task: str, run: str) -> float:

@@ -103,7 +103,7 @@ def _line(work: Work, rules: Sequence[str], cost: Cost, machines: Machines) -> L
         rules=rules,
         core_hours=seconds / 3600,
         job_hours=job_seconds / 3600,
-        memory_mb=(cost.memory_mb + work.held * cost.held_kb / 1000) * processes,
+        memory_mb=work.memory_mb(cost) * processes,
         disk_gb=work.written * cost.written_bytes / 1e9,
         threads=cost.threads * processes,
         gpus=machines.gpus.get(work.stage, 0) if machines.has_gpu(work.stage) else 0,

@@ -69,7 +69,7 @@ def _measured_stage(root: Path, work: Work, cost: Cost) -> Cost:
         update={
             "unit_s": digits(rest / work.units),
             "unit_s_range": (digits(min(each)), digits(max(each))),
-            "memory_mb": round(max(peak_memory(root, work.stage) - work.held * cost.held_kb / 1000, 0.0)),
+            "memory_mb": round(max(peak_memory(root, work.stage) - work.rows_mb(cost), 0.0)),
             "written_bytes": digits(written),
             "jobs": len(seconds),
         }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rs3l.config import blocks
 from rs3l.config.campaign import Campaign
 from rs3l.modes import MODES, Mode
-from rs3l.plan.costs import NO_ENCODERS, Encoders
+from rs3l.plan.costs import NO_ENCODERS, Cost, Encoders
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Work:
     """Work of one stage, with all its jobs and the largest of them.
 
     ``units`` are those of all jobs and ``largest`` those of one; ``held`` counts the rows in the memory of the
-    largest job, and ``written`` those of all files.
+    largest job, and ``written`` those of all files. ``step_mb`` is the memory of a step of its training.
     """
 
     stage: str
@@ -25,6 +25,15 @@ class Work:
     largest: float
     held: float
     written: float
+    step_mb: float = 0.0
+
+    def memory_mb(self, cost: Cost) -> float:
+        """Return the memory of the largest job [MB]."""
+        return cost.memory_mb + self.rows_mb(cost)
+
+    def rows_mb(self, cost: Cost) -> float:
+        """Return the part of it that a job takes for what it holds."""
+        return self.held * cost.held_kb / 1000 + self.step_mb
 
 
 @dataclass(frozen=True)
