@@ -62,10 +62,14 @@ class Roc(NamedTuple):
     auc: Floats64
 
 
-def roc(ranking: Ranking, weights: Weights, rows: Rows, scale: Floats64 | None = None) -> Roc:
+def roc(ranking: Ranking, weights: Weights, rows: Rows, scale: Floats32 | None = None) -> Roc:
     """Return the ROC curves of jets with these ``rows`` of the weights and, if given, weights ``scale`` [N]."""
     rows, nobody = rows[ranking.order], len(weights) - 1
-    own = None if scale is None else padded((scale / scale.mean()).astype(np.float32)[ranking.order], 0.0)
+    own = (
+        None
+        if scale is None
+        else padded((scale / scale.mean(dtype=np.float64)).astype(np.float32)[ranking.order], 0.0)
+    )
     signal = padded(np.where(ranking.is_signal, rows, nobody).astype(np.int32), nobody)
     background = padded(np.where(ranking.is_signal, nobody, rows).astype(np.int32), nobody)
     pairs, *before = _pairs(weights, signal, background, own)
@@ -130,7 +134,7 @@ def _tied(ranking: Ranking, weights: Weights, signal: Rows, background: Rows, sc
             result += carried[0] * carried[1]
         result += np.einsum("gr,gr->r", sums[0][:-1], sums[1][:-1])
         carried = np.stack([sums[0][-1], sums[1][-1]])
-    return result + carried[0] * carried[1]
+    return np.asarray(result + carried[0] * carried[1])
 
 
 def background_efficiency(ranking: Ranking, curves: Roc, efficiency: Floats64) -> Floats64:
@@ -143,7 +147,7 @@ def background_efficiency(ranking: Ranking, curves: Roc, efficiency: Floats64) -
         place = curves.signal.crossing(efficiency)
         whole = curves.background.total[:, None]
         if ranking.first is None or ranking.last is None:
-            return curves.background.at(place) / whole
+            return np.asarray(curves.background.at(place) / whole)
         place = np.minimum(place, len(ranking.order) - 1)
         ends = (ranking.first[place], ranking.last[place])
         signal = [curves.signal.at(end) / curves.signal.total[:, None] for end in ends]
