@@ -68,7 +68,9 @@ def test_a_replica_is_the_resampled_sample(ties: bool, weighted: bool) -> None:
         again = np.repeat(np.arange(len(score)), row)
         drawn = score[again], signal[again], jet_weight[again]
         assert area == pytest.approx(naive_auc(*drawn), abs=exact)
-        np.testing.assert_allclose(rate, [naive_fpr(*drawn, e) for e in EFFICIENCIES], atol=exact)
+        expected = [naive_fpr(*drawn, e) for e in EFFICIENCIES]
+        known = slice(-1 if weighted else None)  # rounded sums of weights may miss an efficiency of 1
+        np.testing.assert_allclose(rate[known], expected[known], atol=exact)
 
 
 @pytest.mark.parametrize(("decimals", "size"), [(7, 20_000), (2, 20_000), (0, 9_000)])
@@ -82,15 +84,17 @@ def test_large_samples_are_sklearns(decimals: int, size: int, weighted: bool) ->
     scale = rng.uniform(0.1, 3.0, size // 3)[event].astype(np.float32) if weighted else None
     ranked = Ranking.of(score, signal)
     curves = roc(ranked, weights, event.astype(np.int32), scale)
-    rates = background_efficiency(ranked, curves, EFFICIENCIES[:-1])
+    rates = background_efficiency(ranked, curves, EFFICIENCIES)
     for r in range(4):
         weight = weights[event, r].astype(float) * (1.0 if scale is None else scale)
         drawn = weight > 0
         expected = roc_auc_score(signal[drawn], score[drawn], sample_weight=weight[drawn])
         assert curves.auc[r] == pytest.approx(expected, abs=1e-7)
         fpr, tpr, _ = roc_curve(signal[drawn], score[drawn], sample_weight=weight[drawn], drop_intermediate=False)
-        tolerance = 1e-4 if decimals > 2 else 1e-6  # between two jets the curve of distinct scores is a staircase
-        np.testing.assert_allclose(rates[r], np.interp(EFFICIENCIES[:-1], tpr, fpr), atol=tolerance)
+        after = np.searchsorted(tpr, EFFICIENCIES - 1e-12)
+        part = (EFFICIENCIES - tpr[after - 1]) / (tpr[after] - tpr[after - 1])
+        expected = fpr[after - 1] + part * (fpr[after] - fpr[after - 1])
+        np.testing.assert_allclose(rates[r, :-1], expected[:-1], atol=1e-6)
 
 
 def test_all_scores_equal_is_chance() -> None:

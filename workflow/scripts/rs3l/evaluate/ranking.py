@@ -141,16 +141,17 @@ def background_efficiency(ranking: Ranking, curves: Roc, efficiency: Floats64) -
     """Return the false-positive rate [R, K] at each signal ``efficiency`` [K] (0 < efficiency <= 1).
 
     The rate is taken at the highest threshold that reaches the efficiency, and by linear interpolation inside a
-    tie. It is NaN in replicas without a jet of one class.
+    tie. It is NaN in replicas without a jet of one class. The sums of weighted jets are of single precision in each
+    block of 64, so that an efficiency of 1 may be missed by the last jet.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        place = curves.signal.crossing(efficiency)
-        whole = curves.background.total[:, None]
-        if ranking.first is None or ranking.last is None:
-            return np.asarray(curves.background.at(place) / whole)
-        place = np.minimum(place, len(ranking.order) - 1)
-        ends = (ranking.first[place], ranking.last[place])
-        signal = [curves.signal.at(end) / curves.signal.total[:, None] for end in ends]
-        background = [curves.background.at(end) / whole for end in ends]
-        part = np.clip((efficiency - signal[0]) / (signal[1] - signal[0]), 0.0, 1.0)
-        return np.asarray(background[0] + part * (background[1] - background[0]))
+        place = np.minimum(curves.signal.crossing(efficiency), len(ranking.order) - 1)
+        first = place if ranking.first is None else ranking.first[place]
+        rates = curves.background.at(first) / curves.background.total[:, None]
+        if ranking.last is not None:
+            last = ranking.last[place]
+            low, high = (curves.signal.at(end) / curves.signal.total[:, None] for end in (first, last))
+            part = np.clip((efficiency - low) / (high - low), 0.0, 1.0)
+            rates += part * (curves.background.at(last) / curves.background.total[:, None] - rates)
+    rates[np.isnan(curves.auc)] = np.nan
+    return rates
