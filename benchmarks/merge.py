@@ -49,9 +49,8 @@ def simulated(config: Campaign, folder: Path, events: int) -> dict[str, Path]:
 def write_shards(source: Path, config: Campaign, paths: CampaignPaths, variant: str) -> None:
     """Write all shards of a variant from the rows of ``source``, over and over."""
     table = pq.read_table(source)
-    entries = {
-        k.decode(): v.decode() for k, v in table.schema.metadata.items() if k.decode() not in (VALUES, HEADER)
-    }
+    entries = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    entries = {key: value for key, value in entries.items() if key not in (VALUES, HEADER)}
     table = table.replace_schema_metadata(None)
     for number in blocks.shards(config, PROCESS):
         first, events = number * config.events_per_shard, blocks.shard_events(config, PROCESS, number)
@@ -67,7 +66,7 @@ def repeated(table: pa.Table, first: int, events: int) -> pa.Table:
     """Return the first ``events`` rows as the hard events from ``first`` on."""
     rows = table.slice(0, events)
     keys = np.array([seeds.event_id(PROCESS, event) for event in range(first, first + events)])
-    prints = rows[FINGERPRINT].to_numpy() + np.uint64(first) * np.uint64(ANOTHER)
+    prints = rows[FINGERPRINT].to_numpy() + np.uint64(first * ANOTHER % 2**64)
     for name, values in (("event_id", keys), (FINGERPRINT, prints)):
         index = rows.schema.get_field_index(name)
         rows = rows.set_column(index, rows.schema.field(index), pa.array(values))
@@ -89,10 +88,10 @@ def resized(config: Campaign, events: int, shard: int, part: int, variants: int)
     )
 
 
-def measure(config: Campaign, root: Path, workers: int) -> tuple[float, float]:
+def measure(config: Campaign, root: Path, workers: int, script: str) -> tuple[float, float]:
     """Return CPU seconds and peak memory [MB] of a merge, which leaves no data set."""
     block = blocks.merge(config).model_dump_json()
-    used = usage([str(SCRIPT), "--block", block, "--root", str(root), "--workers", str(workers)])
+    used = usage([script, "--block", block, "--root", str(root), "--workers", str(workers)])
     shutil.rmtree(root / "dataset")
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
@@ -107,6 +106,7 @@ def main() -> None:
     parser.add_argument("--parts", type=int, nargs="+", default=[20_000, 2_000], help="events per part")
     parser.add_argument("--variants", type=int, default=2)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--script", default=str(SCRIPT), help="merge.py, perhaps of another checkout")
     args = parser.parse_args()
     base, peaks = load_campaign(args.config), []
     first = 0.0
@@ -120,7 +120,7 @@ def main() -> None:
                 write_shards(path, own, CampaignPaths(str(root)), variant)
             for part in args.parts:
                 own = resized(base, args.events, shard, part, args.variants)
-                cpu, peak = measure(own, root, args.workers)
+                cpu, peak = measure(own, root, args.workers, args.script)
                 first, peaks = first or cpu, [*peaks, peak]
                 line: dict[str, Any] = {
                     "benchmark": "merge",

@@ -6,7 +6,16 @@ import numpy as np
 
 from rs3l.evaluate.classifiers import ClassifierKey
 from rs3l.evaluate.measures import TaskMeasures
+from rs3l.evaluate.replicas import Weights
+from rs3l.evaluate.sums import Rows
 from rs3l.evaluate.tables import TaskMetrics
+from rs3l.types import Counts
+
+
+def weights_of(counts: Counts) -> tuple[Weights, Rows]:
+    """Return the ``counts`` [R, N] of jets as weights of as many events, and their rows."""
+    rows = np.arange(counts.shape[1], dtype=np.int32)
+    return np.concatenate([counts.T, np.zeros((1, len(counts)), int)]).astype(np.uint8), rows
 
 
 def metrics(auc: dict[tuple[str, str, int, int, int], float], replicas: int = 30) -> TaskMetrics:

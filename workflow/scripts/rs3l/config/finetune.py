@@ -38,14 +38,14 @@ class Finetune(Settings):
     validation: int = Field(
         20_000,
         ge=2,
-        description="Validation jets at most, half of each class, by which the best epoch and the regularisation are "
-        "chosen. Their labels are not counted.",
+        description="Validation jets at most, half of each class, by which the best epoch and the regularisation "
+        "are chosen. Their labels are not counted.",
     )
     validate_every: int = Field(
         5_000,
         ge=1,
-        description="Steps of an epoch at most. An epoch ends with a look at the validation jets; it is a pass over "
-        "the labelled jets if that has fewer steps.",
+        description="Steps of an epoch at most. An epoch ends with a look at the validation jets; it is a pass "
+        "over the labelled jets if that has fewer steps.",
     )
     patience: int = Field(10, ge=1, description="Epochs without a better validation loss before a training stops.")
     min_steps: int = Field(100, ge=0, description="Optimiser steps before a training may stop.")

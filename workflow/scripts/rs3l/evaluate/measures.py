@@ -135,7 +135,7 @@ def read_measures(path: str | Path) -> tuple[Sample, str, dict[Column, Measured]
     Raises :class:`DataError` if it is missing or damaged, or holds no measures.
     """
     table = pq.read_table(intact_parquet(path))
-    entries = table.schema.metadata or {}
+    entries = pq.read_metadata(path).metadata or {}
     if SAMPLE.encode() not in entries or table.schema.names != schema({}).names:
         raise DataError(f"{path}: no table of measures; run the step that makes it")
     fields: dict[str, Any] = json.loads(entries[SAMPLE.encode()])

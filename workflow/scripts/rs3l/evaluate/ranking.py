@@ -62,10 +62,14 @@ class Roc(NamedTuple):
     auc: Floats64
 
 
-def roc(ranking: Ranking, weights: Weights, rows: Rows, scale: Floats64 | None = None) -> Roc:
+def roc(ranking: Ranking, weights: Weights, rows: Rows, scale: Floats32 | None = None) -> Roc:
     """Return the ROC curves of jets with these ``rows`` of the weights and, if given, weights ``scale`` [N]."""
     rows, nobody = rows[ranking.order], len(weights) - 1
-    own = None if scale is None else padded((scale / scale.mean()).astype(np.float32)[ranking.order], 0.0)
+    own = (
+        None
+        if scale is None
+        else padded((scale / scale.mean(dtype=np.float64)).astype(np.float32)[ranking.order], 0.0)
+    )
     signal = padded(np.where(ranking.is_signal, rows, nobody).astype(np.int32), nobody)
     background = padded(np.where(ranking.is_signal, nobody, rows).astype(np.int32), nobody)
     pairs, *before = _pairs(weights, signal, background, own)
@@ -130,23 +134,24 @@ def _tied(ranking: Ranking, weights: Weights, signal: Rows, background: Rows, sc
             result += carried[0] * carried[1]
         result += np.einsum("gr,gr->r", sums[0][:-1], sums[1][:-1])
         carried = np.stack([sums[0][-1], sums[1][-1]])
-    return result + carried[0] * carried[1]
+    return np.asarray(result + carried[0] * carried[1])
 
 
 def background_efficiency(ranking: Ranking, curves: Roc, efficiency: Floats64) -> Floats64:
     """Return the false-positive rate [R, K] at each signal ``efficiency`` [K] (0 < efficiency <= 1).
 
     The rate is taken at the highest threshold that reaches the efficiency, and by linear interpolation inside a
-    tie. It is NaN in replicas without a jet of one class.
+    tie. It is NaN in replicas without a jet of one class. The sums of weighted jets are of single precision in each
+    block of 64, so that an efficiency of 1 may be missed by the last jet.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        place = curves.signal.crossing(efficiency)
-        whole = curves.background.total[:, None]
-        if ranking.first is None or ranking.last is None:
-            return curves.background.at(place) / whole
-        place = np.minimum(place, len(ranking.order) - 1)
-        ends = (ranking.first[place], ranking.last[place])
-        signal = [curves.signal.at(end) / curves.signal.total[:, None] for end in ends]
-        background = [curves.background.at(end) / whole for end in ends]
-        part = np.clip((efficiency - signal[0]) / (signal[1] - signal[0]), 0.0, 1.0)
-        return np.asarray(background[0] + part * (background[1] - background[0]))
+        place = np.minimum(curves.signal.crossing(efficiency), len(ranking.order) - 1)
+        first = place if ranking.first is None else ranking.first[place]
+        rates = curves.background.at(first) / curves.background.total[:, None]
+        if ranking.last is not None:
+            last = ranking.last[place]
+            low, high = (curves.signal.at(end) / curves.signal.total[:, None] for end in (first, last))
+            part = np.clip((efficiency - low) / (high - low), 0.0, 1.0)
+            rates += part * (curves.background.at(last) / curves.background.total[:, None] - rates)
+    rates[np.isnan(curves.auc)] = np.nan
+    return rates

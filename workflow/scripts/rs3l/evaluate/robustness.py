@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from rs3l.types import Array, Floats32, Floats64
 
 _SIDE_BY_SIDE = 32
 """Blocks of 64 jets whose distances are summed together, so that they stay in the cache."""
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 class Changes(NamedTuple):
@@ -56,11 +57,11 @@ class Falling:
 
     def above(self, threshold: Array) -> tuple[Floats64, Floats64]:
         """Return the fractions [R, K] above the thresholds [R, K], and at and above them."""
-        ends = [np.searchsorted(-self.score, -threshold, side=side) for side in ("left", "right")]  # type: ignore[call-overload]
-        strict = self.sums.at(ends[0]) / self.sums.total[:, None]
-        if np.array_equal(*ends):
+        first, last = (np.searchsorted(-self.score, -threshold, side=side) for side in _SIDES)
+        strict = self.sums.at(first) / self.sums.total[:, None]
+        if np.array_equal(first, last):
             return strict, strict
-        return strict, self.sums.at(ends[1]) / self.sums.total[:, None]
+        return strict, self.sums.at(last) / self.sums.total[:, None]
 
 
 class Cut(NamedTuple):

@@ -68,9 +68,9 @@ class TestJets:
 
     def pairs(self, first: str, second: str, is_signal: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the jets [P], [P] of the hard events of one class with a jet under both variants."""
-        jets = [self.where([name], is_signal) for name in (first, second)]
-        both = np.intersect1d(*(self.row[each] for each in jets), assume_unique=True, return_indices=True)
-        return jets[0][both[1]], jets[1][both[2]]
+        one, other = (self.where([name], is_signal) for name in (first, second))
+        _, a, b = np.intersect1d(self.row[one], self.row[other], assume_unique=True, return_indices=True)
+        return one[a], other[b]
 
     def scores(self, column: Column) -> Floats32:
         """Return the scores [N] of a classifier.
@@ -170,7 +170,7 @@ def _read(path: Path, name: str, task: Task, run: str, variants: list[str], dige
         raise DataError(f"{path}: a jet is there twice; {_AGAIN}")
     weight = table["weight"].to_numpy()
     for values in (table["event_id"].to_numpy(), variant, is_signal, weight):
-        digest.update(np.ascontiguousarray(values))
+        digest.update(np.ascontiguousarray(values).tobytes())
     return _Jets(event_id, row.astype(np.int32), variant, is_signal, weight.astype(np.float32))
 
 

@@ -46,7 +46,7 @@ def steps(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values.reshape(-1, BLOCK).T)
 
 
-def looked_up(weights: Weights, rows: Array, out: Array | None = None) -> Array:
+def looked_up(weights: Array, rows: Array, out: Array | None = None) -> Array:
     """Return the weights [n, R] of the jets ``rows`` [n]."""
     return np.take(weights, rows, axis=0, out=out, mode="clip")
 
@@ -78,14 +78,14 @@ class Sums:
     @property
     def total(self) -> Floats64:
         """Return the sum over all jets, [R]."""
-        return self.before[-1].astype(np.float64)
+        return np.asarray(self.before[-1], dtype=np.float64)
 
     def at(self, position: Array) -> Floats64:
         """Return the sums over the jets before the positions [R, K]."""
         block = np.minimum(position // BLOCK, len(self.before) - 2)
         inside = self._of_blocks(block)
         inside *= np.arange(BLOCK) < (position - block * BLOCK)[..., None]
-        return self._before(block) + inside.sum(axis=2)
+        return np.asarray(self._before(block) + inside.sum(axis=2))
 
     def crossing(self, fraction: Floats64) -> Array:
         """Return the first jets with which the sums reach each ``fraction`` [K] of the total, [R, K]."""
@@ -99,7 +99,7 @@ class Sums:
         return np.asarray(block * BLOCK + inside)
 
     def _before(self, block: Array) -> Floats64:
-        return np.take_along_axis(self.before, block.T, axis=0).T.astype(np.float64)
+        return np.asarray(np.take_along_axis(self.before, block.T, axis=0).T, dtype=np.float64)
 
     def _of_blocks(self, block: Array) -> Floats64:
         """Return the weights of the jets of the blocks [R, K], [R, K, 64]."""

@@ -79,12 +79,13 @@ def finetune(
     classifiers: str | Path,
     history: str | Path,
     state: str | Path | None = None,
-    running: Watch = WATCH,
+    watch: Watch = WATCH,
 ) -> None:
     """Train all classifiers of ``block`` and write them and their history.
 
-    ``model`` is the run's pre-trained encoder, which the run ``none`` does not have. ``state`` is a folder for what
-    is finished and for the place of the last training, which is deleted in the end; without one, nothing is kept.
+    ``model`` is the run's pre-trained encoder, which the run ``none`` does not have. ``state`` is a folder for
+    what is finished and for the place of the last training, which is deleted in the end; without one, nothing is
+    kept.
     Raises :class:`ConfigError` if the train split has too few events, and :class:`StoppedError` after SIGTERM or
     SIGINT within a training, after which the same call goes on and has the result of an uninterrupted one. Passes
     on what the training raises.
@@ -96,7 +97,7 @@ def finetune(
     checksum = "" if model is None else sha256(model)
     with tempfile.TemporaryDirectory() as temporary:
         kept = State(state or temporary, block, data_digest(manifest, block), checksum)
-        job = TaskTraining(block, manifest, _constituents(block, encoder), kept, running)
+        job = TaskTraining(block, manifest, _constituents(block, encoder), kept, watch)
         results = job.baselines() if encoder is None else job.pretrained(encoder)
         trained = [Trained(result.mode, result.labels, result.repeat, result.model) for result in results]
         save(classifiers, Classifiers(block.name, block.task, block.run, trained, checksum, collapsed))
@@ -154,7 +155,7 @@ class TaskTraining:
         self._judge: tuple[int, Validation] | None = None
 
     def _read_validation(self, index: Index) -> None:
-        """Read the nominal validation jets, at most ``finetune.validation``, half of each class, addressed by task."""
+        """Read at most ``finetune.validation`` nominal validation jets, half of each class, addressed by task."""
         rng, half = self._rng("validation"), self.block.finetune.validation // 2
         chosen = [rng.permutation(index.positions(side))[:half] for side in SIDES]
         places, rank = np.concatenate(chosen), np.concatenate([np.arange(len(each)) for each in chosen])

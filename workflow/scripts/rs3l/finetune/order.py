@@ -35,41 +35,40 @@ class Pool(NamedTuple):
 
 
 class Order:
-    """The batches of ``n`` jets, whose random numbers belong to ``seed`` and ``words``."""
+    """The batches of ``n`` jets; the random numbers belong to the ``address``: the seed, then words."""
 
-    def __init__(self, n: int, batch: int, seed: int, *words: str | int) -> None:
+    def __init__(self, n: int, batch: int, *address: str | int) -> None:
         self.n, self.batch = n, min(batch, n)
-        self.address = (seed, *words)
-        sizes = (
-            [n] if n <= POOL else [sum(self._sizes(blocks)) for blocks in self._shares(np.arange(-(-n // BLOCK)))]
-        )
-        self.steps = (
-            max(MIN_STEPS, -(-n // self.batch)) if n <= POOL else sum(size // self.batch for size in sizes)
-        )
+        self.address = address
+        if n <= POOL:
+            self.steps = max(MIN_STEPS, -(-n // self.batch))
+        else:
+            shares = self._shares(np.arange(-(-n // BLOCK)))
+            self.steps = sum(self._size(blocks) // self.batch for blocks in shares)
 
     def generator(self, number: int, *words: str | int) -> Generator:
-        """Return the generator of the pass ``number``, which the first batches and all rotations are drawn from."""
+        """Return the generator of a pass, for its rotations, and its order if there is one pool."""
         seed, *own = self.address
         return torch_generator(int(seed), *own, number, *words)
 
     def pools(self, number: int, generator: Generator) -> Iterator[Pool]:
-        """Yield the pools of a pass, with full batches alone; no pass has a jet twice, unless it is a short one."""
+        """Yield the pools of a pass, with full batches alone; only a pass of few jets has one twice."""
         if self.n <= POOL:
             yield Pool(None, epoch_batches(self.n, self.batch, self.steps, generator))
             return
         full = self.n // BLOCK
         blocks = torch.randperm(full, generator=self.generator(number, "blocks")).numpy()
         for pool, own in enumerate(self._shares(np.append(blocks, np.arange(full, -(-self.n // BLOCK))))):
-            size = sum(self._sizes(own))
-            steps = size // self.batch
-            yield Pool(own, epoch_batches(size, self.batch, steps, self.generator(number, "pool", pool)))
+            size = self._size(own)
+            generator = self.generator(number, "pool", pool)
+            yield Pool(own, epoch_batches(size, self.batch, size // self.batch, generator))
 
     def _shares(self, blocks: Ints) -> list[Ints]:
-        """Return the blocks of each pool, in which the last block, which may be smaller, is that of the last pool."""
+        """Return the blocks of each pool; the last one, which may be smaller, is in the last pool."""
         return np.array_split(blocks, -(-len(blocks) * BLOCK // POOL))
 
-    def _sizes(self, blocks: Ints) -> list[int]:
-        return [min(BLOCK, self.n - int(block) * BLOCK) for block in blocks]
+    def _size(self, blocks: Ints) -> int:
+        return sum(min(BLOCK, self.n - int(block) * BLOCK) for block in blocks)
 
 
 def places(blocks: Ints, n: int) -> Ints:

@@ -38,7 +38,10 @@ class Sums(NamedTuple):
 
 
 def fit_probe_in_pieces(data: Embedded, x_val: Floats32, y_val: Array) -> Probe:
-    """Return the probe that is best on the validation jets; raises :class:`TrainingError` if one does not converge."""
+    """Return the probe that is best on the validation jets.
+
+    Raises :class:`TrainingError` if a fit does not converge.
+    """
     mean, std = (moment.numpy().astype(np.float64) for moment in data.moments())
     std = np.where(std < 1e-6 * max(float(std.max()), 1e-30), 1.0, std)
     weight = np.zeros(data.width + 1)
@@ -69,9 +72,7 @@ def _newton(data: Embedded, mean: Vector, std: Vector, c: float, weight: Vector)
             weight, sums, scale = trial, found, min(1.0, 2 * scale)
         else:
             scale /= 2
-    raise TrainingError(
-        f"the linear probe with C = {c:g} on {len(data)} jets did not converge in {MAX_STEPS} passes"
-    )
+    raise TrainingError(f"the linear probe with C = {c:g} on {len(data)} jets did not converge")
 
 
 def _sums(data: Embedded, mean: Vector, std: Vector, c: float, weight: Vector) -> Sums:

@@ -41,7 +41,7 @@ class Sample:
 
 
 class Wanted:
-    """The events that are read: ``events`` under all variants of the index, ``nominal`` under the nominal alone."""
+    """The events to read, ``events`` under all variants of the index and ``nominal`` under the nominal alone."""
 
     def __init__(self, events: Ints | None = None, nominal: Ints | None = None) -> None:
         """Take the keys of events, in any order; one may be there twice."""
@@ -147,7 +147,8 @@ class Index:
     def _sides(self, number: int, table: pa.Table) -> Ints:
         own = slice(*np.searchsorted(self.group, [number, number + 1]))
         place = np.searchsorted(self.event_id[own], table["event_id"].to_numpy())
-        return self.side[own][place].astype(np.int64)
+        sides: Ints = self.side[own][place].astype(np.int64)
+        return sides
 
 
 def _entries(event_id: Ints, side: NDArray[Any], group: int, views: NDArray[Any]) -> dict[str, NDArray[Any]]:

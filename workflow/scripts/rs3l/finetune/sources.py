@@ -1,6 +1,6 @@
 """What a training learns from: labelled jets in memory or in a file.
 
-A source hands out parts, each of which is in memory: all of it, or some of its blocks (:mod:`rs3l.finetune.order`).
+A source hands out parts, each of which is in memory: all of it, or some blocks (:mod:`rs3l.finetune.order`).
 Shapes: n jets of a source, B jets of a batch, N padded candidates, F = 15 features.
 """
 
@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
@@ -63,7 +62,7 @@ class Labelled(NamedTuple):
     y: Array
 
     def inputs(self, index: Ints, generator: Generator, place: Placement) -> tuple[Tensor, ...]:
-        """Return features [B, N, F] and mask [B, N] of jets, each rotated about its axis by an angle of its own."""
+        """Return features [B, N, F] and mask [B, N] of jets, each rotated by an angle of its own."""
         jets, angle = place.put((self.store.batch(self.rows[index]), angles(len(index), generator)))
         return features(turn(jets, angle)), jets.mask
 

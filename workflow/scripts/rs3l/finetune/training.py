@@ -119,10 +119,10 @@ class Judge(Protocol):
 
 
 class Batch(NamedTuple):
-    """The jets ``index`` [B] of a part, with the generator of their rotations."""
+    """The jets ``rows`` [B] of a part, with the generator of their rotations."""
 
     part: Part
-    index: Ints
+    rows: Ints
     generator: Generator
 
 
@@ -139,8 +139,8 @@ class Training:
 
     An epoch ends with a look at the validation jets. It is a pass over the labelled jets, of at least
     :data:`rs3l.finetune.order.MIN_STEPS` steps, or ``validate_every`` steps if a pass has more. It uses binary
-    cross-entropy, AdamW at a constant rate, and a random rotation of each jet about its axis. The random numbers of
-    each pass and step belong to ``seed`` and ``words``.
+    cross-entropy, AdamW at a constant rate, and a random rotation of each jet about its axis. The random numbers
+    of each pass and step belong to ``seed`` and ``words``.
     """
 
     def __init__(
@@ -234,11 +234,11 @@ class Training:
 
     def _take_step(self, batch: Batch) -> None:
         _seed_noise(keyed_hash(int(self.key[0]), "noise", *self.key[1:], self.step) >> 1, self.running.place)
-        inputs = batch.part.inputs(batch.index, batch.generator, self.running.place)
+        inputs = batch.part.inputs(batch.rows, batch.generator, self.running.place)
         with self.running.place.autocast():
             logits = self.classifier(*inputs)
         logits = logits.float().reshape(-1)
-        target = self.running.place.put(torch.from_numpy(batch.part.y[batch.index])).to(logits.dtype)
+        target = self.running.place.put(torch.from_numpy(batch.part.y[batch.rows])).to(logits.dtype)
         loss = binary_cross_entropy_with_logits(logits, target)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -257,8 +257,7 @@ class Training:
                 if self._place is not None:
                     generator.set_state(self._place)
                     self._place = None
-                for index in batches:
-                    yield Batch(part, index, generator)
+                yield from (Batch(part, rows, generator) for rows in batches)
             number, done = number + 1, 0
 
     def _save(self) -> None:
@@ -329,7 +328,10 @@ def _seed_noise(seed: int, place: Placement) -> None:
 
 
 def _parts(data: Source, pools: Iterator[Pool], done: int) -> Iterator[tuple[Part, Ints]]:
-    """Yield the part of each pool with its batches after the first ``done``, each part read while the last is used."""
+    """Yield the part of each pool with its batches after the first ``done``.
+
+    A part is read while the one before is used.
+    """
     waiting: tuple[Future[Part], Ints] | None = None
     reader = ThreadPoolExecutor(1)
     try:
