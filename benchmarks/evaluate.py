@@ -101,9 +101,7 @@ def plain(measurer: Measurer, column: Column, replicas: int) -> float:
     for r in range(1, replicas + 1):
         count = measurer.weights[jets.row, r]
         start = time.process_time()
-        drawn = {
-            key: np.repeat(index, count[index]) for key, index in measurer.classes.items()
-        }
+        drawn = {key: np.repeat(index, count[index]) for key, index in measurer.classes.items()}
         chosen = np.repeat(measurer.chosen, count[measurer.chosen])
         for weight in (None, jets.weight[chosen]):
             roc_auc_score(jets.is_signal[chosen], score[chosen], sample_weight=weight)
@@ -160,9 +158,7 @@ def main() -> None:
     config = load_campaign(REPOSITORY / "config" / "config.yaml")
     task, run = next(iter(config.tasks)), blocks.runs(config)[0]
     block = blocks.measure(config, task, run)
-    block = block.model_copy(
-        update={"evaluate": block.evaluate.model_copy(update={"bootstrap": args.replicas})}
-    )
+    block = block.model_copy(update={"evaluate": block.evaluate.model_copy(update={"bootstrap": args.replicas})})
     print(json.dumps({"imports_mb": round(memory(block, [])[1])}))
     for events in args.events:
         with tempfile.TemporaryDirectory() as folder:
