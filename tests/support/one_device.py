@@ -48,24 +48,31 @@ class OneDevice(TorchDispatchMode):
         name, options = str(func).split(".")[1], dict(kwargs or {})
         tensors = [each for each in tree_leaves((args, options)) if isinstance(each, Tensor)]
         if any(each.device == META for each in tensors):
-            self._check(name, tensors)
-        result = func(*args, **options)
+            self._check(name, tensors, args)
         if name in COPIES:
-            self._check_copy(name, tensors, result, options)
-        return result
+            self._check_copy(name, tensors, args, options)
+        return func(*args, **options)
 
-    def _check(self, name: str, tensors: Sequence[Tensor]) -> None:
-        flags = [each for each in tensors if each.dtype == torch.bool and each.dim()]
-        if name in WAITING or (name in ("index", "index_put", "index_put_") and flags):
+    def _check(self, name: str, tensors: Sequence[Tensor], args: Sequence[Any]) -> None:
+        by_mask = name.startswith("index") and any(each.dtype == torch.bool for each in _indices(args))
+        if name in WAITING or by_mask:
             raise MisplacedError(f"{name} makes the host wait for the device")
         if name not in COPIES and any(each.device != META and each.dim() for each in tensors):
             raise MisplacedError(f"{name} takes tensors of the host beside those of the device")
 
     def _check_copy(
-        self, name: str, tensors: Sequence[Tensor], result: Tensor, options: Mapping[str, Any]
+        self, name: str, tensors: Sequence[Tensor], args: Sequence[Any], options: Mapping[str, Any]
     ) -> None:
-        source = tensors[-1]
-        if source.device == META and result.device != META:
+        source = tensors[-1].device
+        target = tensors[0].device if name == "copy_" else torch.device(options.get("device") or source)
+        waits = not (options.get("non_blocking") or (name == "copy_" and args[2:] == (True,)))
+        if source == META and target != META:
             raise MisplacedError(f"{name} brings a tensor back to the host")
-        if source.device != META and result.device == META and not options.get("non_blocking"):
+        if source != META and target == META and waits:
             raise MisplacedError(f"{name} copies to the device and waits")
+
+
+def _indices(args: Sequence[Any]) -> list[Tensor]:
+    """Return the tensors in brackets of ``x[...]``."""
+    lists = [each for each in args[1:2] if isinstance(each, (list, tuple))]
+    return [each for index in lists for each in index if isinstance(each, Tensor)]
