@@ -128,6 +128,8 @@ class JetStore:
     def flat(self, rows: Ints) -> FlatJets:
         """Return the jets ``rows`` [B] without padding; :func:`pad` makes of them what :meth:`batch` returns."""
         own = self.take(rows)
+        if not len(own.candidates):  # a slot of padding, for there is nothing that it could be gathered from
+            own = replace(own, candidates=np.zeros((1, len(RAW)), dtype=np.float32))
         candidates, start, length, jet_pt, jet_energy = map(
             torch.from_numpy, (own.candidates, own.start, own.count, own.jet_pt, own.jet_energy)
         )
@@ -170,7 +172,7 @@ def pad(jets: FlatJets) -> JetBatch:
     """Return the jets padded with zeros, on the device where they are."""
     slot = torch.arange(jets.slots, device=jets.length.device)
     mask = slot < jets.length[:, None]
-    index = (jets.start[:, None] + slot).clamp(max=max(len(jets.candidates) - 1, 0))
+    index = (jets.start[:, None] + slot).clamp(max=len(jets.candidates) - 1)
     padded = jets.candidates.index_select(0, index.flatten()).view(*mask.shape, len(RAW))
     return JetBatch(padded.masked_fill(~mask[..., None], 0.0), mask, jets.jet_pt, jets.jet_energy)
 

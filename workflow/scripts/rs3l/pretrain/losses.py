@@ -96,7 +96,8 @@ def _variance(x: Tensor) -> Tensor:
 
 def _covariance(x: Tensor) -> Tensor:
     """Return the squares of the covariances of different dimensions, divided by D (arXiv:2105.04906, eq. 4)."""
-    covariance = x.T.cov()
+    centred = x.T - x.T.sum(dim=1, keepdim=True) / len(x)
+    covariance = centred @ centred.T / (len(x) - 1)  # torch's own looks at a number on the device
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / x.shape[1]
 
 
