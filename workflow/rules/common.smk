@@ -267,14 +267,9 @@ def downstream(pattern, runs):
     return [pattern(task, run) for task in CAMPAIGN.tasks for run in runs]
 
 
-def predictions(runs):
-    """Return the files of the scores of all tasks by the classifiers of some runs."""
-    return [
-        path
-        for task in CAMPAIGN.tasks
-        for run in runs
-        for path in prediction_files(CAMPAIGN, PATHS, task, run)
-    ]
+def predictions(wildcards):
+    """Return the files of the scores of a task by the classifiers of a run."""
+    return prediction_files(CAMPAIGN, PATHS, wildcards.task, wildcards.run)
 
 
 def qualities(runs):

@@ -212,6 +212,18 @@ class FinetuneBlock(Settings):
         return is_baseline(self.run)
 
 
+class MeasureBlock(Settings):
+    """The measures of all classifiers of one task on one pre-training run, or without one."""
+
+    version: int = versions.MEASURE
+    seed: int
+    name: str
+    task: Task
+    run: str
+    variants: list[str]
+    evaluate: Evaluate
+
+
 class EvaluateBlock(Settings):
     """The tables and the summary."""
 
@@ -565,6 +577,20 @@ def _has_mode(run: str, mode: Mode) -> bool:
 def every_run(config: Campaign) -> list[str]:
     """Return the runs of all methods and ablations, and those without pre-training."""
     return [*runs(config), *ablation_runs(config), *baselines(config), *ablation_baselines(config)]
+
+
+def measure(config: Campaign, task: str, run: str) -> MeasureBlock:
+    """Return the block of the measures of one task on one run (``none``, ``none_<method>_s0`` among them)."""
+    _known("task", task, config.tasks)
+    _known("run", run, every_run(config))
+    return MeasureBlock(
+        seed=config.seed,
+        name=task,
+        task=config.tasks[task],
+        run=run,
+        variants=list(config.variants),
+        evaluate=config.evaluate,
+    )
 
 
 def evaluate(config: Campaign) -> EvaluateBlock:

@@ -33,8 +33,7 @@ _CORNER_JETS = 400
 
 def latent_feature(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw the feature of z that varies most, of each process under every variant, with ratios to the nominal."""
-    path = inputs.one("first_latents")
-    jets, z = read_latents(path)
+    jets, z = read_latents(inputs.all("first_latents"))
     feature = int(z.std(axis=0).argmax())
     low, high = (float(x) for x in np.quantile(z[:, feature], (0.002, 0.998)))
     edges = np.linspace(low, high, 26)
@@ -62,8 +61,7 @@ def latent_feature(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
 
 def latent_corner(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw all features of z against each other, for nominal test jets, with Pearson's r of each process."""
-    path = inputs.one("first_latents")
-    jets, z = read_latents(path)
+    jets, z = read_latents(inputs.all("first_latents"))
     nominal = (jets["variant"] == "nominal").to_numpy()
     found = {p: z[nominal & (jets["process"] == p).to_numpy()] for p in block.labels}
     found = {p: values for p, values in found.items() if len(values) > 3}

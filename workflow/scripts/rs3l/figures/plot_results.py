@@ -44,12 +44,13 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     return table
 
 
-def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
-    """Return event_id, process and variant of the test jets, and z on the unit sphere [N, D]."""
+def read_latents(paths: Sequence[str | Path]) -> tuple[pd.DataFrame, Floats64]:
+    """Return event_id, process and variant of the test jets of one run, and z on the unit sphere [N, D]."""
+    columns = ["event_id", "process", "variant", "z"]
     try:
-        table = pq.read_table(intact_parquet(path), columns=["event_id", "process", "variant", "z"])
+        table = pa.concat_tables(pq.read_table(intact_parquet(path), columns=columns) for path in paths)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of latents: {error}") from None
+        raise DataError(f"{paths[0]}: no table of latents: {error}") from None
     z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)
     z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
     return table.drop_columns(["z"]).to_pandas(), z
@@ -85,18 +86,17 @@ def _epochs(path: str | Path, columns: list[str]) -> pd.DataFrame:
 
 def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw the first two principal components of z (on the unit sphere) of test jets, with a panel per run."""
-    paths = inputs.all("latents")
+    paths = by_run(inputs.all("latents"))
     figure = style.new_figure(4.2 * len(paths) + 0.4, 4.6, header)
     axes = figure.subplots(1, len(paths), squeeze=False)[0]
     points = []
-    for path, ax in zip(paths, axes, strict=True):
-        table, fractions = _components(path)
+    for (run, files), ax in zip(paths.items(), axes, strict=True):
+        table, fractions = _components(files)
         table = _latent_sample(table, list(block.labels))
         _draw_latent(ax, table, block.labels)
         ax.set_xlabel(f"Component 1 ({fractions[0]:.0%} of the variance)")
         ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
-        run = str(Run.of_file(path))
-        table = table.assign(run=run, **({"collapsed": 1} if is_collapsed(path) else {}))
+        table = table.assign(run=run, **({"collapsed": 1} if is_collapsed(files[0]) else {}))
         ax.locator_params(nbins=5)
         style.panel_title(ax, style.text(run) + mark_of(table))
         points.append(table)
@@ -104,14 +104,22 @@ def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
+def by_run(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return the files ``{run}/latents/...`` of each run."""
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        found.setdefault(path.parent.parent.name, []).append(path)
+    return found
+
+
 def is_collapsed(path: str | Path) -> bool:
     """Return whether a file of latents or predictions is marked because its pre-training collapsed."""
     return COLLAPSED.encode() in (pq.read_metadata(path).metadata or {})
 
 
-def _components(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
+def _components(paths: Sequence[Path]) -> tuple[pd.DataFrame, Floats64]:
     """Return event, process, variant and two principal components of each jet, and the variance fractions."""
-    jets, z = read_latents(path)
+    jets, z = read_latents(paths)
     z -= z.mean(axis=0)
     variance, axes = np.linalg.eigh(z.T @ z)
     order = np.argsort(-variance)[:2]
