@@ -10,17 +10,20 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rs3l.config.load import load_campaign
+from rs3l.config.load import load_campaign, parse_campaign
+from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import DataError
 from rs3l.plan.costs import Cost, CostTable, load_costs
 from rs3l.plan.lines import Line, plan, scaled
-from rs3l.plan.profile import asked_rules, load_profile
+from rs3l.plan.profile import Limits, asked_rules, load_profile, misfits
 from rs3l.plan.text import gigabytes, hours, text
 
 CORES = 200
 """Cores of the plans in the documents."""
 JETS = 1e8
 """Jets of the large plan in docs/scale.md."""
+NODE_MB = 64_000
+"""Memory of the nodes in the documents [MB]."""
 LARGE_SHARDS = 100_000
 """Hard events per shard of the large plan."""
 
@@ -36,6 +39,7 @@ def documents(repository: Path) -> dict[Path, str]:
         "costs": _markdown_costs(costs),
         "plan": _code(text(lines, CORES)),
         "plan 1e8": _code(text(plan(large, costs), CORES)),
+        "misfits": _code("\n".join(_example(paper, costs, profile))),
     }
     entries = (profile / "config.yaml").read_text(encoding="utf-8")
     shown = plan(load_campaign(laptop), costs)
@@ -44,6 +48,14 @@ def documents(repository: Path) -> dict[Path, str]:
         paper: _replaced_all(paper, {"plan": _comment(text(lines, CORES))}, "# <{}>"),
         profile / "config.yaml": with_memory(entries, _memory_of_rules(shown, lines, profile)),
     }
+
+
+def _example(paper: Path, costs: CostTable, profile: Path) -> list[str]:
+    """Return what a plan says of a campaign of the paper's size with a million labels, and no stream."""
+    values = read_mapping(paper)
+    values["pretrain"]["loop"] = {"stream": False}
+    values["finetune"]["labels"] = [1_000_000]
+    return misfits(plan(parse_campaign(values), costs), load_profile(profile), Limits(node_mb=NODE_MB))
 
 
 def _replaced_all(path: Path, blocks: Mapping[str, str], marker: str) -> str:
@@ -117,11 +129,8 @@ def _short(line: Line) -> str:
 
 
 def with_memory(profile: str, found: Mapping[str, str]) -> str:
-    """Return the text of a profile with new numbers in the brackets of the comments right above its rules."""
-    lines = profile.split("\n")
+    """Return the text of a profile with new numbers where a line of brackets begins the comment of a rule."""
     for rule, numbers in found.items():
-        number = next((i for i, line in enumerate(lines) if line.startswith(f"  {rule}:")), 0)
-        while number > 0 and lines[number - 1].startswith("  #"):
-            number -= 1
-            lines[number] = re.sub(r"\[[^\]]*\]", numbers, lines[number], count=1)
-    return "\n".join(lines)
+        above = rf"(?m)^  # \[[^\]]*\]\n((?:  # .*\n)*  {re.escape(rule)}:)"
+        profile = re.sub(above, rf"  # {numbers}\n\1", profile)
+    return profile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
+from rs3l.figures.registry import FIGURES
 from rs3l.plan.lines import Line, Machines
 from rs3l.plan.stages import STAGES
 
@@ -30,6 +32,7 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Pow: operator.pow,
 }
+_SIGNS = ",:{}[]#&!|>'\"%@`"
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {"min": min, "max": max}
 
 
@@ -136,15 +139,31 @@ def misfits(lines: Sequence[Line], profile: Profile, limits: Limits) -> list[str
 
 
 def _misfits(line: Line, profile: Profile, limits: Limits) -> Iterator[str]:
+    yield from _node(line, limits)
+    if line.stage == "figures":
+        yield from _figures(line)
+    for rule in asked_rules(line, profile):
+        ask = profile.ask(rule)
+        yield from _memory(line, ask, profile, limits)
+        yield from _time(line, ask, profile, limits)
+
+
+def _node(line: Line, limits: Limits) -> Iterator[str]:
     if limits.node_mb is not None and needed_mb(line) > limits.node_mb:
         yield (
             f"{line.stage} needs {_gb(needed_mb(line))}: it does not fit a node of {_gb(limits.node_mb)} "
             f"({REMEDIES.get(line.stage, 'smaller shards or parts')})"
         )
-    for rule in asked_rules(line, profile):
-        ask = profile.ask(rule)
-        yield from _memory(line, ask, profile, limits)
-        yield from _time(line, ask, profile, limits)
+
+
+def _figures(line: Line) -> Iterator[str]:
+    """Yield whether the figures of the data set need more than their rules say, which no profile lists."""
+    asked = max(figure.memory_mb for figure in FIGURES.values() if "manifest" in figure.inputs)
+    if needed_mb(line) > asked:
+        yield (
+            f"figures need {_gb(needed_mb(line))} at attempt 1: their rules ask {_gb(asked)}; give the profile "
+            f"lines like `plot_jet_mass: {{mem_mb: {_up(MARGIN * needed_mb(line), 500)} * attempt}}`"
+        )
 
 
 REMEDIES: Mapping[str, str] = {
@@ -153,7 +172,6 @@ REMEDIES: Mapping[str, str] = {
     "finetune": "fewer finetune.labels, or no mode that learns from all views",
     "quality": "lower evaluate.quality_events",
     "measure": "a smaller dataset.splits.test",
-    "figures": "fewer events, or more memory",
 }
 """The key that makes a stage's jobs smaller."""
 
@@ -190,21 +208,36 @@ def _time(line: Line, ask: Ask, profile: Profile, limits: Limits) -> Iterator[st
 def set_resources(lines: Sequence[Line], profile: Profile, limits: Limits) -> str:
     """Return the block ``set-resources`` of a profile that fits the plan.
 
-    Entries of rules that have no jobs, and resources other than memory and time, are as they are.
+    Entries of rules that have no jobs, and resources other than memory and time, are as they are. What no node can
+    hold is named in a comment.
     """
     planned = {rule: line for line in lines for rule in asked_rules(line, profile)}
     entries = [
         f"  {rule}: {{{', '.join(_entry(planned.get(rule), profile, rule, limits))}}}" for rule in profile.rules
     ]
-    return "\n".join(["set-resources:", *entries])
+    too_large = [f"  # {text}" for line in lines for text in _node(line, limits)]
+    return "\n".join(["set-resources:", *too_large, *entries])
 
 
 def _entry(line: Line | None, profile: Profile, rule: str, limits: Limits) -> list[str]:
     values = dict(profile.rules[rule])
     if line is not None:
-        values["mem_mb"] = f"{_up(MARGIN * needed_mb(line), 500)} * attempt"
+        values["mem_mb"] = _memory_of_attempts(_up(MARGIN * needed_mb(line), 500), profile.attempts, limits)
         values["runtime"] = f"{_minutes(line, profile, limits)} * attempt"
-    return [f"{key}: {value}" for key, value in values.items()]
+    return [f"{key}: {_yaml(value)}" for key, value in values.items()]
+
+
+def _yaml(value: object) -> str:
+    """Return a value inside the braces of a mapping, in quotes where it has signs of YAML."""
+    quoted = isinstance(value, str) and not set(value).isdisjoint(_SIGNS)
+    return json.dumps(value) if quoted else str(value)
+
+
+def _memory_of_attempts(first: int, attempts: int, limits: Limits) -> str:
+    """Return an expression of ``attempt`` that ends at the memory of a node."""
+    growing = f"{first} * attempt"
+    fits = limits.node_mb is None or first * attempts <= limits.node_mb
+    return growing if fits else f"min({growing}, {limits.node_mb:.0f})"
 
 
 def _minutes(line: Line, profile: Profile, limits: Limits) -> int:
