@@ -39,7 +39,7 @@ def test_weights_are_those_of_a_slow_reference() -> None:
 
 def test_thresholds_are_those_of_poissons_distribution() -> None:
     expected = [2**32 * poisson.cdf(k, 1) for k in range(len(THRESHOLDS))]
-    assert THRESHOLDS == pytest.approx(expected, abs=1.0)
+    assert pytest.approx(expected, abs=1.0) == THRESHOLDS
     assert 2**32 * poisson.sf(len(THRESHOLDS), 1) < 1.0, "what is left out has no place in 32 bits"
 
 
