@@ -27,9 +27,10 @@ from rs3l.evaluate.tables import HISTORY_COLUMNS
 from rs3l.figures import style
 from rs3l.figures.draw import draw
 from rs3l.finetune.score import predictions_schema
-from rs3l.paths import CampaignPaths
+from rs3l.paths import CampaignPaths, shard_name
 from rs3l.runs import is_baseline
 from rs3l.seeds import event_id
+from rs3l.types import Floats32
 from support.drawing import given
 
 ROOT = Path(__file__).parents[2]
@@ -242,19 +243,27 @@ def _write_results(
     return root
 
 
-def write_latents(config: Campaign, path: Path, events: int = 40) -> Path:
-    """Write latents of the test jets of one run."""
+def write_latents(config: Campaign, root: Path, run: str, events: int = 40) -> list[Path]:
+    """Write latents of the test jets of one run, in two groups of each process; return their paths in order."""
     rng = np.random.default_rng(0)
-    frame = pd.concat([jets(config, process, events) for process in config.processes], ignore_index=True)
+    written = []
+    for process in config.processes:
+        frame = jets(config, process, events)
+        for group in range(2):
+            own = frame[(frame["event"] >= events // 2) == bool(group)]
+            path = Path(CampaignPaths(str(root)).latents(run, process, shard_name(group)))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_sealed(path, _latents_table(own, rng.normal(size=(len(own), 8)).astype(np.float32)), 7)
+            written.append(path)
+    return written
+
+
+def _latents_table(frame: pd.DataFrame, z: Floats32) -> pa.Table:
     columns = {name: frame[name] for name in ("event_id", "process", "variant")}
-    z = rng.normal(size=(len(frame), 8)).astype(np.float32)
     mass = np.full(len(frame), 100.0, dtype=np.float32)
-    table = pa.table(
+    return pa.table(
         {**columns, "z": pa.array(list(z), pa.list_(pa.float32(), 8)), "jet_mass": mass, "jet_pt": mass}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_sealed(path, table)
-    return path
 
 
 def write_qualities(config: Campaign, root: Path, replicas: int = 20) -> list[Path]:

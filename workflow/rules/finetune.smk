@@ -5,7 +5,8 @@ rule finetune:
     """
     Train all classifiers of one task on one pre-training run, or without one.
 
-    Wildcards: task, run (`none` trains from scratch, and on a random frozen encoder).
+    Wildcards: task, run (`none` trains from scratch, and on a random frozen encoder). What is finished lies in a
+    folder that is no output of this rule, so that a failed or cancelled job goes on from there.
     """
     input:
         script=script("finetune.py"),
@@ -29,12 +30,13 @@ rule finetune:
     params:
         block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).as_json(),
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
+        state=PATHS.finetune_state(),
         on_undertrained=on_undertrained,
     message:
         "classifiers of {wildcards.task} on {wildcards.run}"
     shell:
         "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} {params.model} "
-        "--threads {threads} --classifiers {output.classifiers:q} --history {output.history:q} "
+        "--state {params.state:q} --threads {threads} --classifiers {output.classifiers:q} --history {output.history:q} "
         "--on-undertrained {params.on_undertrained:q} > {log:q} 2>&1"
 
 

@@ -14,5 +14,5 @@ FINETUNE = 5
 SCORE = 1
 MEASURE = 1
 EVALUATE = 4
-FIGURES = 3
+FIGURES = 4
 LHE = 2  # the index of external files

@@ -204,7 +204,7 @@ class FinetuneBlock(Settings):
 
     @field_serializer("finetune", mode="wrap")
     def _what_results_depend_on(self, value: Finetune, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: entry for key, entry in handler(value).items() if key != "on_undertrained"}
+        return {key: entry for key, entry in handler(value).items() if key not in ("on_undertrained", "held_jets")}
 
     @property
     def baseline(self) -> bool:

@@ -124,7 +124,7 @@ _ALL = (
         subcategory="Training", quotes=("loss",), **_TRAINING,
     ),
     Figure(
-        "latent", "plot_results.latent", ("latents",),
+        "latent", "plot_latents.latent", ("latents",),
         subcategory="Latent space", title="Latent space", memory_mb=2000, **_TRAINING,
     ),
     Figure(
