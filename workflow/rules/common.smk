@@ -128,6 +128,11 @@ def on_collapse(wildcards, threads):
     return blocks.on_collapse(CAMPAIGN, wildcards.run)
 
 
+def check_every(wildcards, threads):
+    """Return after how many steps a pre-training looks at its losses; a change re-runs nothing either."""
+    return blocks.check_every(CAMPAIGN, wildcards.run)
+
+
 def on_undertrained(wildcards, threads):
     """Return what an under-trained classifier does; a change re-runs nothing either."""
     return blocks.on_undertrained(CAMPAIGN, wildcards.run)
@@ -267,14 +272,9 @@ def downstream(pattern, runs):
     return [pattern(task, run) for task in CAMPAIGN.tasks for run in runs]
 
 
-def predictions(runs):
-    """Return the files of the scores of all tasks by the classifiers of some runs."""
-    return [
-        path
-        for task in CAMPAIGN.tasks
-        for run in runs
-        for path in prediction_files(CAMPAIGN, PATHS, task, run)
-    ]
+def predictions(wildcards):
+    """Return the files of the scores of a task by the classifiers of a run."""
+    return prediction_files(CAMPAIGN, PATHS, wildcards.task, wildcards.run)
 
 
 def qualities(runs):
@@ -291,16 +291,7 @@ def ablation_tables(wildcards):
 
 def figure_inputs(figure):
     """Return the files that a kind of figure waits for, by the name of the input."""
-    names = (*figure.inputs, *figure.after)
-    return {
-        name: _of_task(name) if name == "predictions" else input_files(name, CAMPAIGN, PATHS)
-        for name in names
-    }
-
-
-def _of_task(name):
-    """Return the function of the wildcards for an input that belongs to a task."""
-    return lambda wildcards: input_files(name, CAMPAIGN, PATHS, wildcards.task)
+    return {name: input_files(name, CAMPAIGN, PATHS) for name in (*figure.inputs, *figure.after)}
 
 
 def figure_options(figure):

@@ -43,7 +43,7 @@ rule quality:
     """
     input:
         script=script("quality.py"),
-        manifest=PATHS.manifest,
+        manifest=ancient(PATHS.manifest),
         model=lambda wildcards: model_file(wildcards.run),
     output:
         PATHS.latent_quality(),
@@ -59,6 +59,7 @@ rule quality:
         runtime=more(60),
         disk_mb=more(100),
     params:
+        data=data_of(lambda wildcards: reads.of_quality(CAMPAIGN)),
         seed=CAMPAIGN.seed,
         bootstrap=CAMPAIGN.evaluate.bootstrap,
         events=CAMPAIGN.evaluate.quality_events,

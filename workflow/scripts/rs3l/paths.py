@@ -113,6 +113,10 @@ class CampaignPaths:
         """Return the file of the scores of the test jets of a group of parts, a column per classifier."""
         return f"{self.root}/downstream/{task}/{run}/predictions/{process}-{group}.parquet"
 
+    def measures(self, task: str = "{task}", run: str = "{run}") -> str:
+        """Return the file of the measures of the classifiers of one task and run, under every replica."""
+        return f"{self.root}/downstream/{task}/{run}/measures.parquet"
+
     def finetune_state(self, task: str = "{task}", run: str = "{run}") -> str:
         """Return the folder of the classifiers that a fine-tuning has finished; never an output of a rule."""
         return f"{self.root}/state/finetune/{task}/{run}"

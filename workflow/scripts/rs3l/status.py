@@ -97,6 +97,11 @@ def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Plann
             for run in [*blocks.runs(config), *blocks.baselines(config)]
         ],
         "scores": _scores(config, paths),
+        "measures": [
+            _job(paths, (paths.measures(task, run),), "measure", task, run)
+            for task in config.tasks
+            for run in [*blocks.runs(config), *blocks.baselines(config)]
+        ],
         "evaluation": [_job(paths, (paths.summary,), "evaluate")],
         "figures": _figures(config, paths),
         "report": [_job(paths, (paths.report,), "report")],

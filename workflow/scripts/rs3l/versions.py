@@ -8,10 +8,11 @@ and what depends on it.
 HARD = 3
 RESIM = 5
 MERGE = 2
-PRETRAIN = 3
+PRETRAIN = 4
 LATENTS = 3
 FINETUNE = 5
 SCORE = 1
-EVALUATE = 3
-FIGURES = 3
+MEASURE = 1
+EVALUATE = 4
+FIGURES = 4
 LHE = 2  # the index of external files

@@ -186,6 +186,7 @@ class PretrainBlock(Settings):
     displacement: bool = True
     loop: Loop = Loop()
     on_collapse: Verdict = Field("stop", exclude=True, description="No result depends on it: it is not dumped.")
+    check_every: int = Field(50, exclude=True, description="Nor on this.")
 
 
 class FinetuneBlock(Settings):
@@ -210,6 +211,18 @@ class FinetuneBlock(Settings):
     def baseline(self) -> bool:
         """Whether the classifiers are those without pre-training."""
         return is_baseline(self.run)
+
+
+class MeasureBlock(Settings):
+    """The measures of all classifiers of one task on one pre-training run, or without one."""
+
+    version: int = versions.MEASURE
+    seed: int
+    name: str
+    task: Task
+    run: str
+    variants: list[str]
+    evaluate: Evaluate
 
 
 class EvaluateBlock(Settings):
@@ -514,7 +527,13 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         displacement=block.displacement,
         loop=block.loop,
         on_collapse=on_collapse(config, run),
+        check_every=check_every(config, run),
     )
+
+
+def check_every(config: Campaign, run: str) -> int:
+    """Return after how many steps a run looks at its losses."""
+    return run_settings(config, run).check_every
 
 
 def on_collapse(config: Campaign, run: str) -> Verdict:
@@ -565,6 +584,20 @@ def _has_mode(run: str, mode: Mode) -> bool:
 def every_run(config: Campaign) -> list[str]:
     """Return the runs of all methods and ablations, and those without pre-training."""
     return [*runs(config), *ablation_runs(config), *baselines(config), *ablation_baselines(config)]
+
+
+def measure(config: Campaign, task: str, run: str) -> MeasureBlock:
+    """Return the block of the measures of one task on one run (``none``, ``none_<method>_s0`` among them)."""
+    _known("task", task, config.tasks)
+    _known("run", run, every_run(config))
+    return MeasureBlock(
+        seed=config.seed,
+        name=task,
+        task=config.tasks[task],
+        run=run,
+        variants=list(config.variants),
+        evaluate=config.evaluate,
+    )
 
 
 def evaluate(config: Campaign) -> EvaluateBlock:

@@ -12,18 +12,20 @@ import pyarrow.parquet as pq
 from rs3l.errors import DataError
 
 ROWS = 65_536
-"""A table has at most this number of rows, and those of one event that it would cut."""
+"""So many rows are read at a time."""
 
 
-def whole_events(paths: Iterable[str | Path], columns: Sequence[str], rows: int = ROWS) -> Iterator[pa.Table]:
+def whole_events(
+    paths: Iterable[str | Path], columns: Sequence[str], rows: int | None = None
+) -> Iterator[pa.Table]:
     """Yield ``columns`` (``event_id`` among them) of files, in order, in tables of whole events.
 
-    The views of an event are adjacent rows of one file. Raises :class:`DataError` if a file is missing, is no
-    Parquet file or lacks a column.
+    A table has about ``rows`` rows, by default :data:`ROWS`. The views of an event are adjacent rows of one file.
+    Raises :class:`DataError` if a file is missing, is no Parquet file or lacks a column.
     """
     for path in paths:
         rest: list[pa.Table] = []
-        for piece in _pieces(path, columns, rows):
+        for piece in _pieces(path, columns, rows or ROWS):
             table = pa.concat_tables([*rest, piece])
             cut = _last_event(table)
             if cut:
