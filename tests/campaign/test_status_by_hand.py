@@ -31,6 +31,7 @@ def test_as_many_jobs_as_snakemake_plans(campaign: Campaign, test_values: dict[s
         "report": planned["report"],
         "pre-training": planned["pretrain"],
         "latents": planned["embed"],
+        "quality": planned["quality"],
         "fine-tuning": planned["finetune"],
         "evaluation": planned["evaluate"],
         "figures": sum(jobs for rule, jobs in planned.items() if rule.startswith("plot_")),

@@ -52,7 +52,7 @@ def test_every_stage_appears_with_the_expected_number_of_jobs(snakemake: Snakema
         (
             "evaluation",
             {"hard_process": HARD_JOBS, "resimulate": RESIM_JOBS, "merge": 1}
-            | {"pretrain": 2, "embed": 2, "finetune": 6, "evaluate": 1},
+            | {"pretrain": 2, "quality": 2, "finetune": 6, "evaluate": 1},
         ),
         ("results/test/jets/qcd/seed/0001.parquet", {"hard_process": 1, "resimulate": 1}),
     ],

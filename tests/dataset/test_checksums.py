@@ -37,7 +37,9 @@ from rs3l.errors import DataError
 from rs3l.evaluate.latent_table import _read
 from rs3l.evaluate.scores import load
 from rs3l.evaluate.tables import training_table
-from rs3l.figures.plot_results import read_latents, read_table
+from rs3l.figures.latents import intact_latents
+from rs3l.figures.latents import latents as latents_in
+from rs3l.figures.plot_results import read_table
 from rs3l.figures.plot_scores import most_labels
 from rs3l.files import write_json
 from rs3l.finetune.finetune import HISTORY, predictions_schema
@@ -119,8 +121,8 @@ def predictions_of_a_figure(folder: Path) -> Kind:
 
 
 def latents(folder: Path) -> Kind:
-    path = toy_campaign.write_latents(toy_campaign.campaign(), folder / "latents.parquet", events=5)
-    return Kind(path, read_latents, 50)
+    path = toy_campaign.write_latents(toy_campaign.campaign(), folder, "rs3l_s0", events=5)[0]
+    return Kind(path, lambda path: next(latents_in(intact_latents([path]))), 50)
 
 
 def quality(folder: Path) -> Kind:

@@ -148,7 +148,7 @@ def inputs(spoiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     training = [write_training(folder / run / "metrics.csv") for run in ("rs3l_s1", "jetclr_s0")]
     rows = pd.read_csv(training[0]).assign(collapsed=[3, 2, 1, 1])
     rows.to_csv(training[0], index=False)
-    latents = [write_latents(campaign(), folder / run / "latents.parquet") for run in ("rs3l_s1", "jetclr_s0")]
+    latents = [path for run in ("rs3l_s1", "jetclr_s0") for path in write_latents(campaign(), folder, run)]
     predictions = [Path(paths.predictions("h_vs_qcd", run)) for run in ("rs3l_s1", "none")]
     for path in (latents[0], predictions[0]):
         sign(path)

@@ -14,14 +14,13 @@ from sklearn.metrics import balanced_accuracy_score, brier_score_loss, r2_score
 
 from rs3l.config import blocks
 from rs3l.config.encoders import DeepSets
-from rs3l.embed.latents import embed_test_jets
 from rs3l.embed.quality import (
     balanced_accuracy,
     effective_rank,
     nearest,
     quality,
     r_squared,
-    write_latents_and_quality,
+    write_quality,
 )
 from rs3l.errors import DataError
 from rs3l.evaluate.bootstrap import combine
@@ -159,10 +158,7 @@ def test_the_nearest_is_the_nearest() -> None:
 def test_quality_of_an_encoder(tmp_path: Path) -> None:
     manifest = toy.write_dataset(tmp_path)
     encoder = new_encoder(DeepSets(hidden=16, representation=16, latent=4), 16, 1)
-    lines = {
-        (line.space, line.quantity, line.subject): line
-        for line in quality(manifest, encoder, embed_test_jets(manifest, encoder), 3, 5)
-    }
+    lines = {(line.space, line.quantity, line.subject): line for line in quality(manifest, encoder, 3, 5, 100)}
     assert all(line.values.shape == (6,) and np.isfinite(line.values).all() for line in lines.values())
     files = [
         entry["path"]
@@ -189,19 +185,19 @@ def test_identical_views_are_always_retrieved(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(toy, "rows_of", copies)
     encoder = new_encoder(DeepSets(hidden=16, representation=16, latent=4), 16, 1)
     manifest = toy.write_dataset(tmp_path)
-    lines = quality(manifest, encoder, embed_test_jets(manifest, encoder), 3, 2)
+    lines = quality(manifest, encoder, 3, 2, 100)
     found = [line for line in lines if line.quantity == "retrieval"]
     assert len(found) == 2 * 3 and all((line.values == 1).all() for line in found)
 
 
-def test_embed_writes_the_quality(tmp_path: Path) -> None:
+def test_the_command_writes_the_quality(tmp_path: Path) -> None:
     manifest, model = toy.write_dataset(tmp_path), tmp_path / "m.safetensors"
     encoder = new_encoder(DeepSets(hidden=8, representation=8, latent=3), 16, 1)
     save_encoder(encoder, model)
-    write_latents_and_quality(manifest, model, tmp_path / "zz.parquet", tmp_path / "direct.parquet", 3, 4)
-    arguments = ["--manifest", str(manifest), "--model", str(model), "--latents", str(tmp_path / "z.parquet")]
+    write_quality(manifest, model, tmp_path / "direct.parquet", 3, 4, 30)
     made = run_script(
-        "embed.py", *arguments, "--quality", str(tmp_path / "q.parquet"), "--seed", "3", "--bootstrap", "4"
-    )
+        "quality.py", "--manifest", str(manifest), "--model", str(model), "--quality", str(tmp_path / "q.parquet"),
+        "--seed", "3", "--bootstrap", "4", "--events", "30",
+    )  # fmt: skip
     assert made.returncode == 0, made.stderr
     assert pq.read_table(tmp_path / "q.parquet").equals(pq.read_table(tmp_path / "direct.parquet"))

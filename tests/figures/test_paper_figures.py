@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import pearsonr
@@ -70,9 +71,9 @@ def test_jets_of_each_type_and_variant_are_those_of_the_data_set(tmp_path: Path)
 
 
 def test_correlations_are_those_of_the_nominal_jets(tmp_path: Path) -> None:
-    path = write_latents(campaign(), tmp_path / "latents.parquet")
-    points = draw("latent_corner", BLOCK, HEADER, given(first_latents=path)).points
-    table = pq.read_table(path).to_pandas()
+    paths = write_latents(campaign(), tmp_path, "rs3l_s0")
+    points = draw("latent_corner", BLOCK, HEADER, given(first_latents=paths)).points
+    table = pa.concat_tables(map(pq.read_table, paths)).to_pandas()
     chosen = table[(table["process"] == "qcd") & (table["variant"] == "nominal")]
     z = np.stack(chosen["z"].to_list()).astype(float)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
@@ -83,9 +84,9 @@ def test_correlations_are_those_of_the_nominal_jets(tmp_path: Path) -> None:
 
 
 def test_the_feature_with_the_largest_spread_is_shown(tmp_path: Path) -> None:
-    path = write_latents(campaign(), tmp_path / "latents.parquet")
-    points = draw("latent_feature", BLOCK, HEADER, given(first_latents=path)).points
-    z = np.stack(pq.read_table(path)["z"].to_numpy(zero_copy_only=False)).astype(float)
+    paths = write_latents(campaign(), tmp_path, "rs3l_s0")
+    points = draw("latent_feature", BLOCK, HEADER, given(first_latents=paths)).points
+    z = np.stack(pa.concat_tables(map(pq.read_table, paths))["z"].to_numpy(zero_copy_only=False)).astype(float)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     assert set(points["feature"]) == {int(z.std(axis=0).argmax()) + 1}
     inside = points.groupby(["process", "variant"])["fraction"].sum()

@@ -19,7 +19,8 @@ from rs3l.config.blocks import FinetuneBlock, PretrainBlock
 from rs3l.config.encoders import DeepSets
 from rs3l.config.finetune import Finetune
 from rs3l.config.tasks import Task
-from rs3l.embed.quality import write_latents_and_quality
+from rs3l.embed.latents import write_test_latents
+from rs3l.embed.quality import write_quality
 from rs3l.errors import ConfigError, TrainingError
 from rs3l.evaluate.evaluate import Evaluation, evaluate
 from rs3l.finetune.finetune import finetune
@@ -182,7 +183,8 @@ def test_a_dead_encoder_is_embedded_and_tested(tmp_path: Path, manifest: Path) -
     model = tmp_path / "model.safetensors"
     save_encoder(encoder, model, collapsed=["RankMe 1.00 < 1.50"])
     latents, quality = tmp_path / "latents.parquet", tmp_path / "quality.parquet"
-    write_latents_and_quality(manifest, model, latents, quality, 1, 5)
+    write_test_latents(manifest, model, latents)
+    write_quality(manifest, model, quality, 1, 5, 100)
     lines = history_of(tmp_path, manifest, model, settings)
     assert {line["collapsed"] for line in lines} == {"RankMe 1.00 < 1.50"}
     for path in (latents, tmp_path / "predictions.parquet"):
@@ -233,7 +235,7 @@ def campaign_of(config: Campaign, manifest: Path, root: Path, settings: blocks.E
             pretrain(settled.model_copy(update=judged), manifest, root / run / "state", *outputs)
             model = outputs[0]
             qualities.append(root / run / "quality.parquet")
-            write_latents_and_quality(manifest, model, root / run / "latents.parquet", qualities[-1], 1, 5)
+            write_quality(manifest, model, qualities[-1], 1, 5, 100)
         folder = root / "toy_task" / run
         folder.mkdir(parents=True)
         history_of(folder, manifest, model, blocks.finetune(config, "toy_task", run))

@@ -201,7 +201,7 @@ def test_a_gpu_that_is_not_there() -> None:
     assert choose_device(None, 0).type == choose_device("cpu", 0).type == "cpu"
     with pytest.raises(ConfigError, match="--device cuda: .* sees no GPU"):
         choose_device("cuda", 0)
-    with pytest.raises(ConfigError, match=r"resource gpu=2 of the rule pretrain: torch .* sees 0 GPUs on .*gpu=0"):
+    with pytest.raises(ConfigError, match=r"resource gpu=2 of the rule: torch .* sees 0 GPUs on .*gpu=0"):
         choose_device(None, 0, 2, 2)
     assert choose_device("cpu", 0, 2, 2).type == "cpu", "on purpose"
 
@@ -220,7 +220,7 @@ def test_the_script_refuses_gpus_that_are_not_there(tmp_path: Path, manifest: Pa
     arguments = [f"--block={block(epochs=4).model_dump_json()}", f"--manifest={manifest}", "--on-collapse=warn"]
     script = SCRIPTS / "pretrain.py"
     result = launch(1, script, *arguments, *outputs, "--gpus=1")
-    assert result.returncode == 1 and "error: resource gpu=1 of the rule pretrain" in result.stderr
+    assert result.returncode == 1 and "error: resource gpu=1 of the rule" in result.stderr
     assert list(tmp_path.iterdir()) == []
     result = launch(1, script, *arguments, *outputs, "--gpus=1", "--device=cpu")
     assert result.returncode == 0, result.stderr[-4000:]

@@ -27,6 +27,7 @@ from rs3l.dataset.digests import data_read
 from rs3l.errors import CampaignError
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES, QUOTES, figure_names, input_files
+from rs3l.groups import prediction_files
 from rs3l.imported import not_found
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
 from rs3l.paths import SPLITS, CampaignPaths, checksum_of, shard_name
@@ -79,6 +80,7 @@ wildcard_constraints:
     task="|".join(CAMPAIGN.tasks),
     run="|".join(blocks.every_run(CAMPAIGN)),
     shard=r"[0-9]+",
+    group=r"[0-9]+",
 
 
 def script(name):
@@ -243,6 +245,18 @@ def model_file(run):
     return blocks.imported_model(CAMPAIGN, run) or PATHS.model(run)
 
 
+def parts_of_group(wildcards):
+    """Return the first part of a group and the end of it."""
+    parts = blocks.group_parts(CAMPAIGN, wildcards.process, int(wildcards.group))
+    return f"{parts.start} {parts.stop}"
+
+
+def group_data(wildcards):
+    """Return what a job reads that takes the test jets of a group of parts."""
+    parts = blocks.group_parts(CAMPAIGN, wildcards.process, int(wildcards.group))
+    return reads.of_test(CAMPAIGN, wildcards.process, parts)
+
+
 def finetune_model(wildcards):
     """Return the model that a task starts from, or nothing for the baselines."""
     return [] if is_baseline(wildcards.run) else model_file(wildcards.run)
@@ -251,6 +265,11 @@ def finetune_model(wildcards):
 def downstream(pattern, runs):
     """Return the files of all tasks and of some runs."""
     return [pattern(task, run) for task in CAMPAIGN.tasks for run in runs]
+
+
+def predictions(wildcards):
+    """Return the files of the scores of a task by the classifiers of a run."""
+    return prediction_files(CAMPAIGN, PATHS, wildcards.task, wildcards.run)
 
 
 def qualities(runs):

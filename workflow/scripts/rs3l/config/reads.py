@@ -57,13 +57,18 @@ def of_test(config: Campaign, process: str | None = None, parts: range | None = 
     )
 
 
+def of_quality(config: Campaign) -> Reads:
+    """Return what the quality of latents is measured on: the validation and the test jets of all processes."""
+    return Reads(splits=["val", "test"], processes=list(config.processes), variants=list(config.variants))
+
+
 def made_with(config: Campaign, reads: Reads) -> dict[str, Any]:
     """Return the settings that the rows of ``reads`` depend on, settings of one simulation as a checksum."""
     variants = [name for name in config.variants if name in _variants(config, reads)]
     return {
         "version": versions.MERGE,
         "seed": config.seed,
-        "dataset": config.dataset.model_dump(),
+        "dataset": config.dataset.model_dump(exclude={"parts_per_job"}),
         "processes": {
             process: {
                 "events": _events(config, process, reads),

@@ -15,7 +15,6 @@ import contextlib
 import gc
 import importlib
 import os
-import platform
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rs3l.errors import ConfigError, StoppedError
+from rs3l.training.device import CPU, choose_device
 from rs3l.types import Ints
 
 PORTS = range(15000, 30000)
@@ -37,8 +37,6 @@ PORTS = range(15000, 30000)
 
 They are below those that Linux hands out itself.
 """
-
-CPU = torch.device("cpu")
 
 
 class _Gather(torch.autograd.Function):
@@ -171,32 +169,6 @@ def find_place(environment: Mapping[str, str]) -> Place:
     if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
         return Place(number("SLURM_PROCID"), number("SLURM_STEP_NUM_TASKS"), number("SLURM_LOCALID"), 1)
     return Place(0, 1, 0, 1)
-
-
-def choose_device(name: str | None, local: int, gpus: int = 0, sharing: int = 1) -> torch.device:
-    """Return the device ``name`` (cpu, cuda) of this rank, or by default a GPU if it has one.
-
-    ``gpus`` is how many the job asked for, and ``sharing`` is the number of ranks beside each other that need one
-    each. Raises :class:`ConfigError` if GPUs are asked for and fewer are visible, unless ``name`` says that the
-    CPU is meant.
-    """
-    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if gpus and name != "cpu" and visible < sharing:
-        raise ConfigError(
-            f"resource gpu={gpus} of the rule pretrain: torch {torch.__version__} sees {visible} GPUs on "
-            f"{platform.node()}, and {sharing} are needed there; ask for GPUs that exist, with a CUDA build of "
-            "torch; or set gpu=0 (ranks on the CPU: tasks=N); or device=cpu beside it, to use the CPU all the same"
-        )
-    if name == "cpu" or (name is None and not torch.cuda.is_available()):
-        return CPU
-    if not torch.cuda.is_available():
-        raise ConfigError(
-            f"--device {name}: torch {torch.__version__} sees no GPU on this node; ask for one "
-            "(resource gpu of the rule) and install a CUDA build of torch, or use --device cpu"
-        )
-    device = torch.device("cuda", local % torch.cuda.device_count())
-    torch.cuda.set_device(device)
-    return device
 
 
 @contextlib.contextmanager
