@@ -6,8 +6,8 @@ line per size of the batch, with two ratios:
 
 - ``ratio`` is of pairs per second by the clock. It needs as many idle cores as ranks; with other work on the
   machine it says how busy that is.
-- ``ratio_of_cpu_time`` is of the CPU time per step of the one rank over that of the busiest of several. What a rank
-  spends waiting is not in it, so that it is what idle cores would reach if messages took no time.
+- ``ratio_of_cpu_time`` is of the CPU time per step of the one rank over that of the busiest of several. What a
+  rank spends waiting is not in it, so that it is what idle cores would reach if messages took no time.
 """
 
 from __future__ import annotations
