@@ -243,7 +243,7 @@ def _particle(line: bytes) -> Particle:
     fields = line.split()
     if len(fields) != len(Particle._fields):
         raise ValueError(f"a particle has {len(fields)} numbers")
-    return Particle(*map(int, fields[:_INTEGERS]), *map(float, fields[_INTEGERS:]))
+    return Particle._make([*map(int, fields[:_INTEGERS]), *map(float, fields[_INTEGERS:])])
 
 
 def fingerprint(event: HardEvent) -> int:
