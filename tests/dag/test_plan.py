@@ -38,6 +38,8 @@ def test_every_stage_appears_with_the_expected_number_of_jobs(snakemake: Snakema
     assert planned["merge"] == 1
     assert planned["pretrain"] == runs
     assert planned["finetune"] == 2 * (runs + 1)
+    assert planned["score"] == 2 * planned["finetune"], "a group per process"
+    assert planned["measure"] == planned["finetune"]
     assert planned["evaluate"] == 1
     assert planned["all"] == 1
 
@@ -52,7 +54,7 @@ def test_every_stage_appears_with_the_expected_number_of_jobs(snakemake: Snakema
         (
             "evaluation",
             {"hard_process": HARD_JOBS, "resimulate": RESIM_JOBS, "merge": 1}
-            | {"pretrain": 2, "quality": 2, "finetune": 6, "evaluate": 1},
+            | {"pretrain": 2, "quality": 2, "finetune": 6, "score": 12, "measure": 6, "evaluate": 1},
         ),
         ("results/test/jets/qcd/seed/0001.parquet", {"hard_process": 1, "resimulate": 1}),
     ],

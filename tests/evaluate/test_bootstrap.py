@@ -66,6 +66,7 @@ def test_spearman_is_scipys_on_the_resampled_events(
     decimals: int, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stability, "_AT_ONCE", 3 * size)
+    monkeypatch.setattr(stability, "_NARROWEST", 1)
     rng = np.random.default_rng(2)
     x = rng.normal(size=size).round(decimals)
     y = (x + rng.normal(size=size)).round(decimals)

@@ -24,14 +24,15 @@ from rs3l.embed.quality import (
 )
 from rs3l.errors import DataError
 from rs3l.evaluate.bootstrap import combine
-from rs3l.evaluate.calibration import BINS, balanced, brier, calibration_error
+from rs3l.evaluate.calibration import BINS, calibration
 from rs3l.evaluate.latent_table import latents_table
+from rs3l.evaluate.robustness import scaled
 from rs3l.evaluate.savings import log_factor, savings_table
 from rs3l.evaluate.spread import Runs
 from rs3l.networks.model_file import new_encoder, save_encoder
 from support import toy
 from support.toy_campaign import campaign, write_qualities
-from support.toy_metrics import metrics
+from support.toy_metrics import metrics, weights_of
 from support.workflow import run_script
 
 COUNTS = np.array([10, 100, 1000])
@@ -93,13 +94,14 @@ def test_a_method_with_other_networks_has_its_own_reference() -> None:
 def test_calibration_is_that_of_resampled_jets_of_equal_classes() -> None:
     rng = np.random.default_rng(0)
     signal = rng.uniform(size=200) < 0.3
-    output = np.clip(0.3 + 0.4 * signal + rng.normal(0, 0.2, 200), 0, 1)
+    output = np.clip(0.3 + 0.4 * signal + rng.normal(0, 0.2, 200), 1e-3, 1 - 1e-3)
     counts = np.concatenate([np.ones((1, 200), dtype=int), rng.multinomial(200, np.full(200, 1 / 200), 4)])
-    weight = balanced(counts, signal)
+    logit = np.log(output / (1 - output)).astype(np.float32)
+    output, found = scaled(logit), calibration(logit, signal, *weights_of(counts))
     for r in range(len(counts)):
         y, p = np.repeat(signal, counts[r]), np.repeat(output, counts[r])
         w = np.where(y, 0.5 / y.sum(), 0.5 / (~y).sum())
-        assert brier(output, signal, weight)[r] == pytest.approx(brier_score_loss(y, p, sample_weight=w))
+        assert found["brier"][r] == pytest.approx(brier_score_loss(y, p, sample_weight=w))
         expected = 0.0
         for low in np.arange(BINS) / BINS:
             chosen = (p >= low) & ((p < low + 1 / BINS) | (low + 1 / BINS > 0.999))
@@ -108,7 +110,7 @@ def test_calibration_is_that_of_resampled_jets_of_equal_classes() -> None:
                 expected += share * abs(
                     np.average(y[chosen], weights=w[chosen]) - np.average(p[chosen], weights=w[chosen])
                 )
-        assert calibration_error(output, signal, weight)[r] == pytest.approx(expected)
+        assert found["calibration_error"][r] == pytest.approx(expected)
 
 
 def test_the_latent_table_averages_over_runs(tmp_path: Path) -> None:

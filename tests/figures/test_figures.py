@@ -34,7 +34,7 @@ from support.toy_campaign import (
     write_dataset,
     write_latent_quality,
     write_latents,
-    write_predictions,
+    write_measures,
     write_robustness,
     write_training,
 )
@@ -47,8 +47,8 @@ HEADER = Header("toy", 13000.0)
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     root = tmp_path_factory.mktemp("toy")
     manifest = write_dataset(campaign(), root)
-    predictions, histories = write_predictions(campaign(), root)
-    result = evaluate(blocks.evaluate(campaign()), manifest, predictions, histories)
+    measures, histories = write_measures(campaign(), root)
+    result = evaluate(blocks.evaluate(campaign()), manifest, measures, histories)
     for name, table in result.tables.items():
         table.to_csv(root / f"{name}.csv", index=False)
     runs = ("rs3l_s0", "jetclr_s0")
@@ -57,7 +57,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
         manifest=manifest,
         latents=[path for paths in latents for path in paths],
         first_latents=latents[0],
-        predictions=[path for path in predictions if path.parent.parent.name == "h_vs_qcd"],
+        measures=[path for path in measures if path.parent.parent.name == "h_vs_qcd"],
         training=[write_training(root / run / "metrics.csv") for run in runs],
         metrics_table=root / "metrics.csv",
         roc_table=root / "roc.csv",

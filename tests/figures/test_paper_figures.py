@@ -23,7 +23,7 @@ from support.toy_campaign import (
     campaign,
     write_dataset,
     write_latents,
-    write_predictions,
+    write_measures,
     write_robustness,
     write_training,
 )
@@ -94,16 +94,15 @@ def test_the_feature_with_the_largest_spread_is_shown(tmp_path: Path) -> None:
 
 
 def test_the_score_is_squeezed_and_no_jet_is_lost(tmp_path: Path) -> None:
-    predictions, _ = write_predictions(campaign(), tmp_path)
-    paths = [path for path in predictions if path.parent.parent.name == "h_vs_qcd"]
-    points = draw("tagger_output", BLOCK, HEADER, given(predictions=paths, task="h_vs_qcd")).points
+    measures, _ = write_measures(campaign(), tmp_path)
+    paths = [path for path in measures if path.parent.parent.name == "h_vs_qcd"]
+    points = draw("tagger_output", BLOCK, HEADER, given(measures=paths, task="h_vs_qcd")).points
     sums = points.groupby(["method", "mode", "class", "variant"])["fraction"].sum()
     assert len(sums) == 5 * 2 * 4
     np.testing.assert_allclose(sums, 1.0)
     assert set(points["method"]) == {"rs3l", "jetclr", "none"}
-    others, _ = write_predictions(campaign(), tmp_path / "others", runs=["other_s0"])
-    with pytest.raises(DataError, match="no predictions of any method that is shown"):
-        draw("tagger_output", BLOCK, HEADER, given(predictions=list(others), task="h_vs_qcd"))
+    with pytest.raises(DataError, match="no measures of task h_vs_qcd for none"):
+        draw("tagger_output", BLOCK, HEADER, given(measures=paths[:-1], task="h_vs_qcd"))
     nominal = points[(points["variant"] == "nominal") & (points["mode"] == "probe_h")]
     signal, background = (nominal[nominal["class"] == kind] for kind in ("signal", "background"))
     assert (signal["fraction"] * signal["low"]).sum() > (background["fraction"] * background["low"]).sum() + 0.3

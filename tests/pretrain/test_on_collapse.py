@@ -23,7 +23,9 @@ from rs3l.embed.latents import write_test_latents
 from rs3l.embed.quality import write_quality
 from rs3l.errors import ConfigError, TrainingError
 from rs3l.evaluate.evaluate import Evaluation, evaluate
+from rs3l.evaluate.measure import measure
 from rs3l.finetune.finetune import finetune
+from rs3l.finetune.score import score
 from rs3l.networks.model_file import new_encoder, save_encoder, signs_in
 from rs3l.pretrain.pretrain import Trainer, pretrain
 from rs3l.runs import is_baseline
@@ -156,7 +158,8 @@ def job(run: str, **settings: Any) -> FinetuneBlock:
 
 def history_of(folder: Path, manifest: Path, model: Path | None, settings: FinetuneBlock) -> list[dict[str, str]]:
     """Train the classifiers; return the lines of the history."""
-    finetune(settings, manifest, model, folder / "predictions.parquet", folder / "history.csv")
+    finetune(settings, manifest, model, folder / "classifiers.safetensors", folder / "history.csv")
+    score(folder / "classifiers.safetensors", model, manifest, None, None, folder / "predictions.parquet")
     return list(csv.DictReader((folder / "history.csv").open(encoding="utf-8")))
 
 
@@ -224,7 +227,7 @@ def toy_campaign(test_values: Values, manifest: Path, changes: Values) -> tuple[
 
 def campaign_of(config: Campaign, manifest: Path, root: Path, settings: blocks.EvaluateBlock) -> Evaluation:
     """Run stages 4 to 6 as the rules do: blocks as JSON, and what happens as an option beside them."""
-    predictions, histories, qualities = [], [], []
+    measures, histories, qualities = [], [], []
     for run in settings.runs:
         model = None
         if not is_baseline(run):
@@ -239,9 +242,10 @@ def campaign_of(config: Campaign, manifest: Path, root: Path, settings: blocks.E
         folder = root / "toy_task" / run
         folder.mkdir(parents=True)
         history_of(folder, manifest, model, blocks.finetune(config, "toy_task", run))
-        predictions.append(folder / "predictions.parquet")
+        measures.append(folder / "measures.parquet")
+        measure(blocks.measure(config, "toy_task", run), [folder / "predictions.parquet"], measures[-1])
         histories.append(folder / "history.csv")
-    return evaluate(settings, manifest, predictions, histories, qualities)
+    return evaluate(settings, manifest, measures, histories, qualities)
 
 
 def test_the_smoke_run_of_the_documentation_reaches_the_summary(

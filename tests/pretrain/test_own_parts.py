@@ -102,17 +102,17 @@ def test_dropout_goes_on_with_the_same_numbers(
 ) -> None:
     settings = block(encoder={**SUMS, "kind": "support.own_parts:Forgetful"})
     whole = train(tmp_path / "whole", manifest, settings)[0]
-    original = Trainer._step
+    original = Trainer.step
 
-    def interrupted(self: Trainer, *arguments: Any) -> list[bool]:
+    def interrupted(self: Trainer, *arguments: Any) -> None:
         if len(self.rows) == 1:
             raise KeyboardInterrupt
-        return original(self, *arguments)
+        original(self, *arguments)
 
-    monkeypatch.setattr(Trainer, "_step", interrupted)
+    monkeypatch.setattr(Trainer, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "parts", manifest, settings)
-    monkeypatch.setattr(Trainer, "_step", original)
+    monkeypatch.setattr(Trainer, "step", original)
     torch.manual_seed(1)  # whatever else has drawn numbers
     assert train(tmp_path / "parts", manifest, settings)[0].read_bytes() == whole.read_bytes()
 

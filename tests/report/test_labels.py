@@ -67,7 +67,7 @@ def inputs(results: CampaignPaths, config: Campaign) -> Inputs:
         latents=latents,
         first_latents=latents,
         training=[write_training(Path(results.model_metrics("rs3l_s0")))],
-        predictions=[results.predictions(TASK, run) for run in blocks.evaluate(config).runs],
+        measures=[results.measures(TASK, run) for run in blocks.evaluate(config).runs],
         ablations_table=results.evaluation("metrics"),
         task=TASK,
         process="qcd",

@@ -75,6 +75,8 @@ def test_few_jobs_and_all_of_them_well(jobs: dict[str, list[dict[str, str]]]) ->
         "embed": 2,
         "quality": 2,
         "finetune": 3,
+        "score": 6,
+        "measure": 3,
         "evaluate": 1,
         "report": 1,
     }

@@ -128,6 +128,11 @@ def on_collapse(wildcards, threads):
     return blocks.on_collapse(CAMPAIGN, wildcards.run)
 
 
+def check_every(wildcards, threads):
+    """Return after how many steps a pre-training looks at its losses; a change re-runs nothing either."""
+    return blocks.check_every(CAMPAIGN, wildcards.run)
+
+
 def on_undertrained(wildcards, threads):
     """Return what an under-trained classifier does; a change re-runs nothing either."""
     return blocks.on_undertrained(CAMPAIGN, wildcards.run)

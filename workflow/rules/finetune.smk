@@ -10,7 +10,7 @@ rule finetune:
     """
     input:
         script=script("finetune.py"),
-        manifest=PATHS.manifest,
+        manifest=ancient(PATHS.manifest),
         model=finetune_model,
     output:
         classifiers=PATHS.classifiers(),
@@ -28,6 +28,7 @@ rule finetune:
         runtime=more(240),
         disk_mb=more(500),
     params:
+        data=data_of(lambda wildcards: reads.of_task(CAMPAIGN, wildcards.task)),
         block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).as_json(),
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
         state=PATHS.finetune_state(),

@@ -35,9 +35,11 @@ rule pretrain:
         launcher=launcher,
         devices=devices,
         on_collapse=on_collapse,
+        check_every=check_every,
     message:
         "pre-train {wildcards.run}"
     shell:
         "{params.launcher} {input.script:q} --block {params.block:q} {params.devices}--manifest {input.manifest:q} --state {params.state:q} "
         "--live {params.live:q} --threads {threads} --model {output.model:q} --metrics {output.metrics:q} "
-        "--provenance {output.provenance:q} --on-collapse {params.on_collapse:q} > {log:q} 2>&1"
+        "--provenance {output.provenance:q} --on-collapse {params.on_collapse:q} "
+        "--check-every {params.check_every} > {log:q} 2>&1"

@@ -33,6 +33,7 @@ def main() -> None:
         "--checkpoint-minutes", type=float, default=10.0, help="between two states within an epoch (default 10)"
     )
     parser.add_argument("--on-collapse", choices=["stop", "warn"], help="default: the configuration's; else stop")
+    parser.add_argument("--check-every", type=int, help="steps between two looks at the losses; default: likewise")
     args = parser.parse_args()
     live = Folder(args.live, args.tensorboard) if args.live else NullMetrics()
     block = cli.block(
@@ -40,6 +41,8 @@ def main() -> None:
     )
     if args.on_collapse:
         block = block.model_copy(update={"on_collapse": args.on_collapse})
+    if args.check_every:
+        block = block.model_copy(update={"check_every": args.check_every})
     with join(args.device, args.gpus) as ranks:
         limit_threads(max(1, args.threads // ranks.sharing))
         if not ranks.first:

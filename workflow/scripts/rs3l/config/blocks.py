@@ -186,6 +186,7 @@ class PretrainBlock(Settings):
     displacement: bool = True
     loop: Loop = Loop()
     on_collapse: Verdict = Field("stop", exclude=True, description="No result depends on it: it is not dumped.")
+    check_every: int = Field(50, exclude=True, description="Nor on this.")
 
 
 class FinetuneBlock(Settings):
@@ -526,7 +527,13 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         displacement=block.displacement,
         loop=block.loop,
         on_collapse=on_collapse(config, run),
+        check_every=check_every(config, run),
     )
+
+
+def check_every(config: Campaign, run: str) -> int:
+    """Return after how many steps a run looks at its losses."""
+    return run_settings(config, run).check_every
 
 
 def on_collapse(config: Campaign, run: str) -> Verdict:

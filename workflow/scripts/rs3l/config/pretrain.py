@@ -35,12 +35,16 @@ class Loop(Settings):
     clip: float | None = Field(
         None, gt=0, description="Largest norm of the gradient; longer ones are scaled down."
     )
-    precision: Literal["float32", "bf16"] = Field(
-        "float32",
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto",
         description="bf16: the network in bfloat16 where that is safe (autocast), weights and loss in float32. "
-        "Only for hardware that has it: elsewhere it is many times slower.",
+        "Only for hardware that has it: elsewhere it is many times slower. auto: bf16 on a GPU that has it.",
     )
-    compile: bool = Field(False, description="torch.compile. On CPUs it takes minutes and gains little.")
+    compile: Literal["auto"] | bool = Field(
+        "auto",
+        description="torch.compile. On CPUs it takes minutes and gains little. auto: on a GPU, for trainings of "
+        "5,000 steps or more.",
+    )
     bucket_pool: int = Field(
         0,
         ge=0,
@@ -126,6 +130,13 @@ class Pretrain(Settings):
         description="What a collapse does (docs/pretrain.md). stop: the run ends with an error. warn: it goes on, "
         "marked wherever its numbers appear. Ablations always warn. A loss that is not finite always stops. "
         "A change re-runs nothing.",
+    )
+
+    check_every: int = Field(
+        50,
+        ge=1,
+        description="Steps between two looks at the losses where looking waits for others (a GPU, several ranks); "
+        "an error comes that much later. One process on a CPU looks after each step. A change re-runs nothing.",
     )
 
     @model_validator(mode="after")

@@ -50,6 +50,21 @@ class JetBatch(NamedTuple):
     jet_energy: Tensor
 
 
+class FlatJets(NamedTuple):
+    """Jets one after the other, as they are sent to a device: candidates [T, 8], and per jet [B] the rest.
+
+    The candidates of jet b are ``candidates[start[b]:start[b] + length[b]]``, and ``slots`` is the largest length
+    (at least one), which the host knows.
+    """
+
+    candidates: Tensor
+    start: Tensor
+    length: Tensor
+    jet_pt: Tensor
+    jet_energy: Tensor
+    slots: int
+
+
 @dataclass(frozen=True)
 class EventViews:
     """Rows of each event, where the views of event e are rows ``start[e] ... start[e] + count[e] - 1``."""
@@ -110,6 +125,17 @@ class JetStore:
             candidates, mask, torch.from_numpy(self.jet_pt[rows]), torch.from_numpy(self.jet_energy[rows])
         )
 
+    def flat(self, rows: Ints) -> FlatJets:
+        """Return the jets ``rows`` [B] without padding; :func:`pad` makes of them what :meth:`batch` returns."""
+        own = self.take(rows)
+        if not len(own.candidates):  # a slot of padding, for there is nothing that it could be gathered from
+            own = replace(own, candidates=np.zeros((1, len(RAW)), dtype=np.float32))
+        candidates, start, length, jet_pt, jet_energy = map(
+            torch.from_numpy, (own.candidates, own.start, own.count, own.jet_pt, own.jet_energy)
+        )
+        slots = max(int(own.count.max(initial=1)), 1)
+        return FlatJets(candidates, start, length, jet_pt, jet_energy, slots)
+
     def select(self, rows: Ints) -> JetStore:
         """Return a store of the jets ``rows`` [B] alone, which shares all candidates with this one."""
         per_jet: dict[str, Any] = {name: getattr(self, name)[rows] for name in ("start", "count", *PER_JET)}
@@ -140,6 +166,15 @@ class JetStore:
         if len(np.unique(self.event_id)) != len(start):
             raise DataError("the views of an event are not adjacent rows: merge the data set again")
         return EventViews(self.event_id[start], start, np.diff(start, append=len(self)))
+
+
+def pad(jets: FlatJets) -> JetBatch:
+    """Return the jets padded with zeros, on the device where they are."""
+    slot = torch.arange(jets.slots, device=jets.length.device)
+    mask = slot < jets.length[:, None]
+    index = (jets.start[:, None] + slot).clamp(max=len(jets.candidates) - 1)
+    padded = jets.candidates.index_select(0, index.flatten()).view(*mask.shape, len(RAW))
+    return JetBatch(padded.masked_fill(~mask[..., None], 0.0), mask, jets.jet_pt, jets.jet_energy)
 
 
 def load_views(

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from rs3l.dataset.checksum import COLLAPSED, SealedWriter
 from rs3l.dataset.foreign_jets import read_jets
 from rs3l.dataset.manifest import read_manifest
+from rs3l.dataset.parquet import scores_options
 from rs3l.dataset.parts import Reader
 from rs3l.dataset.store import JetStore, name_column
 from rs3l.errors import DataError
@@ -58,7 +59,7 @@ def write_latents(
     schema = _schema(encoder.config.latent)
     if signs:
         schema = schema.with_metadata({COLLAPSED: "; ".join(signs)})
-    with atomic(path) as temporary, SealedWriter(temporary, schema) as writer:
+    with atomic(path) as temporary, SealedWriter(temporary, schema, **scores_options(schema)) as writer:
         for one in [process] if process else read_manifest(manifest).processes:
             for jets in Reader(manifest, one, parts, constituents=encoder.constituents):
                 writer.write_table(_table(encoder, jets.store, schema))

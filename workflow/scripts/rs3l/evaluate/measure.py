@@ -91,6 +91,10 @@ class Measurer:
     def _cases(self) -> list[tuple[str, str, str]]:
         return paired_cases(self.block.variants, self.block.evaluate.pair)
 
+    @cached_property
+    def _nominal(self) -> Rows:
+        return self.jets.where(["nominal"])
+
     def sample(self) -> Sample:
         """Return the numbers of jets and events."""
         jets = [self.chosen[self.jets.is_signal[self.chosen] == side] for side in _SIDES]
@@ -116,7 +120,7 @@ class Measurer:
         if is_most or column.mode in SUBJECT_MODES:
             found |= dict(self._robustness(score, is_most))
         if is_most and column.mode in OUTPUT_MODES:
-            found |= histograms(score, self.jets, self.block.variants)
+            found |= histograms(score, self.classes, self.pairs)
         return found
 
     def _metrics(self, score: Floats32, with_curve: bool) -> Iterator[tuple[Key, Floats64]]:
@@ -134,7 +138,7 @@ class Measurer:
                 yield from ((Key(prefix + name, efficiency=e), r) for e, r in zip(each, rates.T, strict=True))
 
     def _calibration(self, score: Floats32) -> Measured:
-        jets = self.jets.where(["nominal"])
+        jets = self._nominal
         found = calibration(score[jets], self.jets.is_signal[jets], self.weights, self.jets.row[jets])
         return {Key(name): values[np.isfinite(values)] for name, values in found.items()}
 

@@ -141,8 +141,8 @@ def background_efficiency(ranking: Ranking, curves: Roc, efficiency: Floats64) -
     """Return the false-positive rate [R, K] at each signal ``efficiency`` [K] (0 < efficiency <= 1).
 
     The rate is taken at the highest threshold that reaches the efficiency, and by linear interpolation inside a
-    tie. It is NaN in replicas without a jet of one class. The sums of weighted jets are of single precision in each
-    block of 64, so that an efficiency of 1 may be missed by the last jet.
+    tie. It is NaN in replicas without a jet of one class. The sums of weighted jets are of single precision in
+    each block of 64, so that an efficiency of 1 may be missed by the last jet.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         place = np.minimum(curves.signal.crossing(efficiency), len(ranking.order) - 1)

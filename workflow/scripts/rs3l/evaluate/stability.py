@@ -19,9 +19,12 @@ from rs3l.evaluate.replicas import Weights
 from rs3l.evaluate.sums import BLOCK, Rows, looked_up, weighted_sums
 from rs3l.types import Array, Floats64
 
-_AT_ONCE = 1 << 23
-"""Ranks (events x replicas) in memory at a time."""
-_ROWS = BLOCK * 128
+_AT_ONCE = 1 << 21
+"""Ranks (events x replicas) that are worked on at a time."""
+_NARROWEST = 16
+"""Fewest replicas that are worked on at a time: fewer would not pay for the look-up of an event."""
+_ROWS = 128
+"""Events whose products are summed in single precision, and which stay in the cache."""
 
 
 def spearman(x: NDArray[np.floating], y: NDArray[np.floating], weights: Weights, rows: Rows) -> Floats64:
@@ -36,63 +39,54 @@ def spearman(x: NDArray[np.floating], y: NDArray[np.floating], weights: Weights,
 
 def _blocks(weights: Weights, rows: Rows) -> Iterator[Array]:
     """Yield the weights [P, some] of the events, a few replicas at a time."""
-    width = max(1, _AT_ONCE // max(1, len(rows)))
+    width = max(_NARROWEST, _AT_ONCE // max(1, len(rows)))
     for first in range(0, weights.shape[1], width):
         yield looked_up(np.ascontiguousarray(weights[:, first : first + width]), rows)
 
 
 def _spearman(first: _Sorted, second: _Sorted, copies: Array) -> Floats64:
     """Return the correlation from the ``copies`` [P, R] of the events, in the order of the first score."""
-    a, size_a = first.centred_ranks(copies)
     place = np.empty_like(first.order)
     place[first.order] = np.arange(len(place))
-    b, size_b = second.centred_ranks(looked_up(copies, place[second.order]))
-    covariance = _product(copies, a, b, first.group, second.group_of[first.order])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(covariance / np.sqrt(_product(size_a, a, a) * _product(size_b, b, b)))
-
-
-def _product(
-    size: Array, a: Array, b: Array, of_a: NDArray[np.intp] | None = None, of_b: NDArray[np.intp] | None = None
-) -> Floats64:
-    """Return the sums [R] over n jets of size times a times b, where ``of_a`` and ``of_b`` are rows of a and b."""
-    result = np.zeros(size.shape[1])
-    for begin in range(0, len(size), _ROWS):
+    ranks = [first.centred_ranks(copies), second.centred_ranks(looked_up(copies, place[second.order]))]
+    place[second.order] = np.arange(len(place))
+    sums = np.zeros((3, copies.shape[1]))
+    for begin in range(0, len(copies), _ROWS):
         now = slice(begin, begin + _ROWS)
-        product = (a[now] if of_a is None else looked_up(a, of_a[now])).astype(np.float64)
-        product *= b[now] if of_b is None else looked_up(b, of_b[now])
-        product *= size[now]
-        result += product.sum(axis=0)
-    return result
+        a, b = ranks[0][now], looked_up(ranks[1], place[first.order[now]])
+        own, other = a * copies[now], b * copies[now]
+        for each, pair in zip(sums, ((own, b), (own, a), (other, b)), strict=True):
+            each += np.einsum("pr,pr->r", *pair)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(sums[0] / np.sqrt(sums[1] * sums[2]))
 
 
 @dataclass(frozen=True)
 class _Sorted:
     """Events [P] by rising score.
 
-    ``order`` sorts the events. ``starts`` says where in this order each distinct score begins, or is None if all
-    differ. ``group`` is the index of the distinct score of each event in this order (None likewise), and
-    ``group_of`` that of each event.
+    ``order`` sorts the events. ``tied`` are the places in this order whose score is there several times; each such
+    score begins at the place ``first`` and ends before ``last``.
     """
 
     order: NDArray[np.intp]
-    starts: NDArray[np.intp] | None
-    group: NDArray[np.intp] | None
-    group_of: NDArray[np.intp]
+    tied: NDArray[np.intp]
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
 
-    def centred_ranks(self, copies: Array) -> tuple[Array, Array]:
-        """Return the mean rank of the copies of each distinct score minus that of all, and their number.
+    def centred_ranks(self, copies: Array) -> Array:
+        """Return the mean rank of the copies of each event minus that of all, [P, R].
 
-        ``copies`` [P, R] are in the order of the score.
+        ``copies`` and the result are in the order of the score.
         """
-        size: Array = copies
-        if self.starts is not None:
-            size = np.add.reduceat(copies, self.starts, axis=0, dtype=np.uint32)
-        middle = running(size)
-        total = middle[-1].copy()
-        middle -= 0.5 * size.astype(np.float32)
-        middle -= np.float32(0.5) * total
-        return middle, size
+        middle = running(copies)
+        whole, ends, starts = 0.5 * middle[-1], middle[self.last - 1], middle[self.first - 1]
+        starts[self.first == 0] = 0.0
+        for begin in range(0, len(middle), _ROWS):
+            now = slice(begin, begin + _ROWS)
+            middle[now] -= 0.5 * copies[now].astype(np.float32) + whole
+        middle[self.tied] = 0.5 * (starts + ends) - whole
+        return middle
 
 
 def running(size: NDArray[Any]) -> Array:
@@ -113,12 +107,11 @@ def running(size: NDArray[Any]) -> Array:
 def _sort(values: NDArray[np.floating]) -> _Sorted:
     order = np.argsort(values, kind="stable")
     new = np.append(True, np.diff(values[order]) > 0)
-    group_of = np.empty_like(order)
-    group = np.cumsum(new) - 1
-    group_of[order] = group
-    if new.all():
-        return _Sorted(order, None, None, group_of)
-    return _Sorted(order, np.flatnonzero(new), group, group_of)
+    starts = np.append(np.flatnonzero(new), len(order))
+    size = np.diff(starts)
+    group = np.repeat(np.flatnonzero(size > 1), size[size > 1])
+    tied = np.flatnonzero(np.repeat(size > 1, size))
+    return _Sorted(order, tied, starts[group], starts[group + 1])
 
 
 def ranks(score: NDArray[np.floating], reference: NDArray[np.floating]) -> Floats64:

@@ -104,8 +104,8 @@ class Sums:
     def _of_blocks(self, block: Array) -> Floats64:
         """Return the weights of the jets of the blocks [R, K], [R, K, 64]."""
         place = block[..., None] * BLOCK + np.arange(BLOCK)
-        replica = np.arange(len(block))[:, None, None]
-        found = self.weights[self.rows[place], replica].astype(np.float64)
+        flat = self.rows[place] * np.int64(len(block)) + np.arange(len(block))[:, None, None]
+        found = np.take(self.weights.reshape(-1), flat, mode="clip").astype(np.float64)
         return found if self.scale is None else found * self.scale[place]
 
 

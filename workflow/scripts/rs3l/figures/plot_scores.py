@@ -69,12 +69,11 @@ def _titles(top: Axes, bottom: Axes, column: int, title: str) -> None:
 def _shapes(measures: TaskMeasures, row: int, side: str, variants: Sequence[str]) -> Shapes:
     """Return the histograms of one classifier's output in 0 ... 1, for one class."""
 
-    def counts(name: str, first: str) -> Floats64:
-        keys = [Key(name, first, variant, side) for variant in variants]
+    def counts(name: str) -> Floats64:
+        keys = [Key(f"histogram{name}", "nominal", variant, side) for variant in variants]
         return np.concatenate([measures.of([row], key) for key in keys])
 
-    own = counts("histogram", "")
-    varied, nominal, both = (counts(f"histogram_{name}", "nominal") for name in ("varied", "nominal", "both"))
+    own, varied, nominal, both = map(counts, ("", "_varied", "_nominal", "_both"))
     sums = Accumulator(len(variants), EDGES)
     sums.weight, sums.in_bin, sums.jets = own.sum(axis=1), own, own.astype(np.int64)
     sums.both = np.stack([own.sum(axis=1), varied.sum(axis=1)])

@@ -87,7 +87,8 @@ def embedded(encoder: JetEncoder, jets: Source, folder: Path, name: str) -> dict
     paths = [folder / f"{name}-{space}.f32" for space in SPACES]
     with atomic(paths[0]) as first, atomic(paths[1]) as second, open(first, "wb") as h, open(second, "wb") as z:
         labels = []
-        for blocks in np.split(np.arange(-(-len(jets) // BLOCK)), np.arange(64, -(-len(jets) // BLOCK), 64)):
+        blocks_of_all = np.arange(-(-len(jets) // BLOCK))
+        for blocks in np.array_split(blocks_of_all, -(-len(jets) // POOL)):
             found, y = _embed(encoder, jets, blocks)
             labels.append(y.astype(np.int8))
             for stream, x in zip((h, z), found, strict=True):

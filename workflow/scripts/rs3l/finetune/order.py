@@ -28,7 +28,7 @@ MIN_STEPS = 10
 
 
 class Pool(NamedTuple):
-    """Some blocks of jets (None: all jets), and the batches [steps, B] of places among the jets of these blocks."""
+    """Some blocks of jets (None: all), and batches [steps, B] of places among the jets of these blocks."""
 
     blocks: Ints | None
     batches: Ints
@@ -43,8 +43,9 @@ class Order:
         if n <= POOL:
             self.steps = max(MIN_STEPS, -(-n // self.batch))
         else:
-            shares = self._shares(np.arange(-(-n // BLOCK)))
-            self.steps = sum(self._size(blocks) // self.batch for blocks in shares)
+            sizes = [self._size(blocks) for blocks in self._shares(np.arange(-(-n // BLOCK)))]
+            self.batch = min(self.batch, *sizes)
+            self.steps = sum(size // self.batch for size in sizes)
 
     def generator(self, number: int, *words: str | int) -> Generator:
         """Return the generator of a pass, for its rotations, and its order if there is one pool."""

@@ -22,6 +22,7 @@ from torch.nn.functional import normalize
 from rs3l.config.tasks import Task
 from rs3l.dataset.checksum import COLLAPSED, SealedWriter
 from rs3l.dataset.features import features
+from rs3l.dataset.parquet import scores_options
 from rs3l.dataset.parts import Jets, Reader
 from rs3l.dataset.store import name_column
 from rs3l.errors import ConfigError, DataError, TrainingError
@@ -73,7 +74,7 @@ def score(
     schema = predictions_schema([trained.name for trained in found.trained])
     if found.collapsed:
         schema = schema.with_metadata({COLLAPSED: "; ".join(found.collapsed)})
-    with atomic(path) as temporary, SealedWriter(temporary, schema, **_options(schema)) as writer:
+    with atomic(path) as temporary, SealedWriter(temporary, schema, **scores_options(schema)) as writer:
         for one in _processes(classifiers, found.task, process):
             for jets in _reader(manifest, found.task, one, parts, scorer):
                 writer.write_table(_table(found, one, jets, scorer.scores(jets), schema))
@@ -139,15 +140,6 @@ def _table(classifiers: Classifiers, process: str, jets: Jets, scores: Floats32,
         *scores,
     ]
     return pa.table([pa.array(column) for column in columns], schema=schema)
-
-
-def _options(schema: pa.Schema) -> dict[str, object]:
-    """Return the options of the Parquet writer: names by dictionary, numbers by what compresses them."""
-    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
-    return {
-        "use_dictionary": [field.name for field in schema if pa.types.is_string(field.type)],
-        "column_encoding": {**dict.fromkeys(floats, "BYTE_STREAM_SPLIT"), "event_id": "DELTA_BINARY_PACKED"},
-    }
 
 
 class _Head(NamedTuple):

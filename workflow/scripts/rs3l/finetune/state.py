@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rs3l.config.blocks import FinetuneBlock
+from rs3l.config.reads import Reads
 from rs3l.dataset.checksum import check_json, sealed_json
+from rs3l.dataset.digests import contents
 from rs3l.errors import DataError
 from rs3l.files import sha256, write_json
 from rs3l.finetune.classifiers import Classifiers, Model, Trained, load, save
+from rs3l.finetune.sample import NOMINAL
 from rs3l.finetune.training import Fit
 from rs3l.training.checkpoint import Checkpoint
 
@@ -92,7 +95,10 @@ def _fit(path: Path) -> Fit:
 
 
 def data_digest(manifest: str | Path, block: FinetuneBlock) -> str:
-    """Return a digest of the data set, which the manifest has the checksums of."""
+    """Return the checksums of what is read of the data set, or that of the manifest, if it does not have them."""
     if not Path(manifest).is_file():
         raise DataError(f"{manifest}: no such manifest; make the data set first (rule merge)")
-    return sha256(manifest)
+    processes = list(dict.fromkeys((block.task.signal, block.task.background)))
+    variants = list(dict.fromkeys([NOMINAL, *block.variants]))
+    found = contents(manifest, Reads(splits=["train", "val"], processes=processes, variants=variants))
+    return sha256(manifest) if found is None else json.dumps(found)

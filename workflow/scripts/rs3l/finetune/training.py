@@ -339,6 +339,9 @@ def _parts(data: Source, pools: Iterator[Pool], done: int) -> Iterator[tuple[Par
             rest, done = batches[done:], max(0, done - len(batches))
             if not len(rest):
                 continue
+            if blocks is None:
+                yield data.part(None), rest
+                continue
             following = reader.submit(data.part, blocks), rest
             if waiting is not None:
                 yield waiting[0].result(), waiting[1]

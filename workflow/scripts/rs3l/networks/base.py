@@ -81,20 +81,32 @@ class InputNorm(nn.Module):
 
     mean: Tensor
     std: Tensor
+    bad: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(len(FEATURES)))
         self.register_buffer("std", torch.ones(len(FEATURES)))
+        self.register_buffer("bad", torch.zeros(len(FEATURES), dtype=torch.bool), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` [..., F] standardised; raises :class:`DataError` that names the non-finite inputs.
 
-        An exported graph does not check its inputs, because it cannot raise.
+        A GPU would have to be waited for, so that it only notes them for :meth:`check`. An exported graph does not
+        look at its inputs, because it cannot raise.
         """
-        if not torch.compiler.is_exporting() and not torch.isfinite(x.detach().sum()):
-            _refuse_non_finite(x)
+        if torch.compiler.is_exporting():
+            pass
+        elif x.device.type != "cpu":
+            self.bad.logical_or_(~torch.isfinite(x.detach().flatten(end_dim=-2).sum(dim=0)))
+        elif not torch.isfinite(x.detach().sum()):
+            _refuse(~torch.isfinite(x).flatten(end_dim=-2).all(dim=0))
         return (x - self.mean) / self.std
+
+    def check(self) -> None:
+        """Raise :class:`DataError` if an input was not finite since the network was made; waits for the device."""
+        if self.bad.any():
+            _refuse(self.bad)
 
     def hide(self, names: Sequence[str]) -> None:
         """Hide the features ``names``, which a later :meth:`fit` leaves hidden."""
@@ -111,7 +123,7 @@ class InputNorm(nn.Module):
         for _, jets in chunks(store, rows):
             values = features(jets)[jets.mask].double()
             if not torch.isfinite(values).all():
-                _refuse_non_finite(values)
+                _refuse(~torch.isfinite(values).all(dim=0))
             count += len(values)
             total += values.sum(dim=0)
             square += values.square().sum(dim=0)
@@ -124,8 +136,7 @@ class InputNorm(nn.Module):
         self.std.copy_(std)
 
 
-def _refuse_non_finite(x: Tensor) -> None:
-    bad = ~torch.isfinite(x).flatten(end_dim=-2).all(dim=0)
+def _refuse(bad: Tensor) -> None:
     names = [name for name, is_bad in zip(FEATURES, bad.tolist(), strict=True) if is_bad]
     raise DataError(
         f"inputs of the network are NaN or infinite: {', '.join(names)}; check these columns of the data set"
@@ -137,8 +148,29 @@ def real_slots(mask: Tensor) -> Tensor:
     return mask.flatten().nonzero().squeeze(1)
 
 
+def packs(mask: Tensor) -> bool:
+    """Return whether networks take only the real candidates of ``mask`` [B, N], as they do on a CPU.
+
+    On a GPU their number would have to be waited for and would be another for each batch, so that padding is
+    computed, too, and left out of the result.
+    """
+    return mask.device.type == "cpu"
+
+
+def slots_of(mask: Tensor) -> Tensor:
+    """Return the places [M] in the flattened ``mask`` [B, N] that a network computes (:func:`packs`)."""
+    return real_slots(mask) if packs(mask) else torch.arange(mask.numel(), device=mask.device)
+
+
+def packed(x: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
+    """Return the candidates [M, W] of ``x`` [B, N, W] at ``slots`` [M], in which padding is zero."""
+    return x.flatten(end_dim=1)[slots] if packs(mask) else x.masked_fill(~mask[..., None], 0.0).flatten(end_dim=1)
+
+
 def padded(x: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
-    """Return [B, N, W] with the real candidates ``x`` [M, W] at their ``slots`` [M] and zeros elsewhere."""
+    """Return [B, N, W] with the candidates ``x`` [M, W] at their ``slots`` [M] and zeros at padding."""
+    if not packs(mask):
+        return x.view(*mask.shape, -1).masked_fill(~mask[..., None], 0.0)
     return x.new_zeros(mask.numel(), x.shape[1]).index_copy(0, slots, x).view(*mask.shape, -1)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rs3l.config.encoders import DeepSets
 from rs3l.dataset.features import FEATURES
-from rs3l.networks.base import JetEncoder, padded, real_slots
+from rs3l.networks.base import JetEncoder, packed, padded, slots_of
 
 SUM_SCALE = 1 / 32
 """The sum in the pooling is scaled by this factor, so that it is of the size of the mean and the maximum."""
@@ -35,10 +35,10 @@ class DeepSetsEncoder(JetEncoder):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the representation h [B, H] of features ``x`` [B, N, F] with ``mask`` [B, N].
 
-        Padding is taken out before the network per candidate, so that it costs nothing and cannot matter.
+        On a CPU, padding is taken out before the network per candidate, so that it costs nothing.
         """
-        slots = real_slots(mask)
-        candidates = self.phi(self.norm(x.flatten(end_dim=1)[slots]))
+        slots = slots_of(mask)
+        candidates = self.phi(self.norm(packed(x, slots, mask)))
         h: Tensor = self.rho(pool(candidates, slots, mask))
         return h
 
@@ -46,9 +46,8 @@ class DeepSetsEncoder(JetEncoder):
 def pool(x: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
     """Return mean, scaled sum and maximum [B, 3 W] over the real candidates of each jet.
 
-    ``x`` [M, W] holds the real candidates of all jets, and ``slots`` [M] their places in the flattened ``mask``
-    [B, N]. ``x`` must not be negative (it comes from a ReLU). An empty jet gives zeros; for a single candidate,
-    mean and maximum are the candidate.
+    ``x`` [M, W] holds the candidates at ``slots`` [M] of the flattened ``mask`` [B, N]. ``x`` must not be negative
+    (it comes from a ReLU). An empty jet gives zeros; for a single candidate, mean and maximum are the candidate.
     """
     candidates = padded(x, slots, mask)
     total = candidates.sum(dim=1)

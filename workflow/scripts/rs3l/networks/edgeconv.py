@@ -17,6 +17,7 @@ D = 8 latent dimensions (defaults). Masks are True for real candidates.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from itertools import pairwise
 
@@ -27,7 +28,7 @@ from torch.nn.functional import elu, embedding_bag, linear
 from rs3l.config.encoders import EdgeConv
 from rs3l.dataset.features import FEATURES
 from rs3l.dataset.store import JetStore
-from rs3l.networks.base import JetEncoder, padded, real_slots
+from rs3l.networks.base import JetEncoder, packed, packs, padded, slots_of
 from rs3l.types import Ints
 
 LOG_PT = FEATURES.index("log pt")
@@ -55,8 +56,8 @@ class EdgeConvEncoder(JetEncoder):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the representation h [B, W] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
         mask = mask & (x[..., LOG_PT] >= self.log_pt_min)
-        slots = real_slots(mask)
-        nodes = self.candidate(self.norm(x.flatten(end_dim=1)[slots]))
+        slots = slots_of(mask)
+        nodes = self.candidate(self.norm(packed(x, slots, mask)))
         for convolution in self.convolutions:
             nodes = convolution(nodes, nearest(nodes, slots, mask, self.neighbours))
         return padded(nodes, slots, mask).sum(dim=1)
@@ -105,18 +106,23 @@ class EdgeConvolution(nn.Module):
 def nearest(x: Tensor, slots: Tensor, mask: Tensor, k: int) -> Tensor:
     """Return the rows [M, min(k, N)] of the nearest candidates of the same jet, in no order.
 
-    ``x`` [M, W] holds the real candidates of all jets, and ``slots`` [M] their places in the flattened ``mask``
-    [B, N]. A candidate is its own neighbour. One with fewer than k others has itself in the rest of its slots,
-    which changes no maximum.
+    ``x`` [M, W] holds the candidates at ``slots`` [M] of the flattened ``mask`` [B, N]. A candidate is its own
+    neighbour. One with fewer than k others has itself in the rest of its slots, which changes no maximum.
+    Distances are in single precision even if the network is not: bfloat16 would confuse near neighbours.
     """
     points = padded(x, slots, mask)
-    square = points.square().sum(dim=2)
-    # |x_i - x_j|^2 without |x_i|^2, because that term is the same for all neighbours of i
-    distance = torch.baddbmm(square[:, None, :], points, points.transpose(1, 2), alpha=-2)
+    with torch.autocast(x.device.type, enabled=False) if x.dtype == torch.bfloat16 else contextlib.nullcontext():
+        distance = _distances(points.float() if x.dtype == torch.bfloat16 else points)
     distance = distance.masked_fill_(~mask[:, None, :], torch.inf)
     distance = distance.masked_fill_(torch.eye(mask.shape[1], dtype=torch.bool, device=x.device), -torch.inf)
     order = distance.flatten(end_dim=1)[slots].topk(min(k, mask.shape[1]), largest=False, sorted=False).indices
     place = order + (slots // mask.shape[1] * mask.shape[1])[:, None]
-    row = mask.flatten().cumsum(0) - 1
+    row = mask.flatten().cumsum(0) - 1 if packs(mask) else slots
     itself = torch.arange(len(slots), device=slots.device)[:, None]
     return torch.where(mask.flatten()[place], row[place], itself)
+
+
+def _distances(points: Tensor) -> Tensor:
+    """Return |x_i - x_j|^2 - |x_i|^2 [B, N, N] of ``points`` [B, N, W], which sorts the neighbours of each i."""
+    square = points.square().sum(dim=2)
+    return torch.baddbmm(square[:, None, :], points, points.transpose(1, 2), alpha=-2)

@@ -20,6 +20,7 @@ import numpy as np
 from torch import Generator
 
 from rs3l.config.blocks import PretrainBlock
+from rs3l.config.losses import loss_kind
 from rs3l.config.pretrain import IN_MEMORY
 from rs3l.dataset.manifest import read_manifest
 from rs3l.dataset.store import JetStore, load_views
@@ -38,13 +39,15 @@ NewSource = Callable[..., ViewSource]
 class Batch(NamedTuple):
     """One rank's part of a global batch, which is the events ``part`` of ``rows`` [K, b or B], rows of ``source``.
 
-    ``codes`` [K, B] has the process of each view of the global batch, with -1 in an empty slot.
+    ``codes`` [K, B] has the process of each view of the global batch, with -1 in an empty slot. ``place`` is that
+    of the feed after this batch.
     """
 
     source: ViewSource
     rows: Ints
     part: slice
     codes: Ints
+    place: dict[str, Any]
 
 
 class Feed(Protocol):
@@ -90,7 +93,7 @@ class MemoryFeed:
         return (self._batch(views[:, events]) for events in batches[done:])
 
     def _batch(self, rows: Ints) -> Batch:
-        return Batch(self.source, rows, self.ranks.part(rows.shape[1]), codes(self.source.store, rows))
+        return Batch(self.source, rows, self.ranks.part(rows.shape[1]), codes(self.source.store, rows), {})
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing, because an epoch and the number of its steps say where a feed is."""
@@ -130,10 +133,16 @@ class StreamFeed:
         return (self._batch(*each) for each in islice(self._batches, self.steps - done))
 
     def _batch(self, source: ViewSource, rows: Ints) -> Batch:
+        return Batch(source, rows, slice(None), self._codes(source, rows), self.state_dict())
+
+    def _codes(self, source: ViewSource, rows: Ints) -> Ints:
+        """Return the processes of the views of the global batch; what all ranks know is not sent around."""
+        if self.block.views != "all" and loss_kind(self.block.loss).compares != "processes":
+            return np.zeros((2, self.batch), dtype=np.int64)
         own = np.full((len(self.block.variants), rows.shape[1]), -1)
         own[: len(rows)] = codes(source.store, rows)
         together = self.ranks.together(own, self.batch)
-        return Batch(source, rows, slice(None), together[(together >= 0).any(axis=1)])
+        return together[(together >= 0).any(axis=1)]
 
     def _endless(self) -> Iterator[tuple[ViewSource, Ints]]:
         """Yield the batches of the stream's epochs one after the other, beginning at the current place."""
@@ -206,11 +215,19 @@ class Data(NamedTuple):
 
 
 def open_data(
-    block: PretrainBlock, manifest: str | Path, source: NewSource, ranks: Ranks, validation: int
+    block: PretrainBlock,
+    manifest: str | Path,
+    source: NewSource,
+    ranks: Ranks,
+    validation: int,
+    threads: int = 1,
 ) -> Data:
-    """Return what a training reads; from a stream, validation is a sample of ``validation`` events."""
+    """Return what a training reads; from a stream, validation is a sample of ``validation`` events.
+
+    ``threads`` read a stream ahead.
+    """
     if streams(block, manifest):
-        return _open_stream(block, manifest, source, ranks, validation)
+        return _open_stream(block, manifest, source, ranks, validation, threads)
     train, val = (
         load_views(manifest, split, block.processes, block.variants, block.constituents)
         for split in ("train", "val")
@@ -219,7 +236,7 @@ def open_data(
 
 
 def _open_stream(
-    block: PretrainBlock, manifest: str | Path, source: NewSource, ranks: Ranks, validation: int
+    block: PretrainBlock, manifest: str | Path, source: NewSource, ranks: Ranks, validation: int, threads: int
 ) -> Data:
     needs_nominal = block.hand_made is not None or block.views == "nominal_and_one"
     all_events = Order(seed=block.seed, min_views=2)
@@ -235,6 +252,7 @@ def _open_stream(
     own = len(range(min(block.batch, total))[ranks.part(min(block.batch, total))])
     pool = max(2, own * max(1, block.loop.bucket_pool))
     train = stream("train", replace(order, batch=pool, rank=ranks.rank, ranks=ranks.size))
+    train.threads = max(1, threads)
     logging.info("streaming: %d row groups of the train split", len(train.groups))
     return Data(
         StreamFeed(block, train, total, source, ranks),

@@ -3,6 +3,8 @@
 Shapes: B events, R views of them in one global batch, r of which a rank has computed, D latent dimensions. With
 two views of each event (R = 2B), those of event b are rows b and B + b.
 
+No loss needs to know a number that only the device knows, so that a GPU is never waited for.
+
 A ``share`` is what one rank adds to the loss of the global batch. The shares of all ranks add up to this loss,
 and their gradients to its gradients. Memory is O(r R), never O(r R D).
 """
@@ -56,13 +58,10 @@ def multi_view_share(own: Tensor, rows: Tensor, latents: Tensor, events: Tensor,
     """
     similarity = normalize(own, dim=1) @ normalize(latents, dim=1).T / temperature
     same = events[rows][:, None] == events
-    negatives = similarity.masked_fill(same, -torch.inf).logsumexp(dim=1)
-    view, other = same.nonzero(as_tuple=True)
-    positive = rows[view] != other
-    view, other = view[positive], other[positive]
-    terms = softplus(negatives[view] - similarity[view, other])
-    count = torch.bincount(view, minlength=len(own))
-    return (terms / count[view]).sum() / len(latents)
+    negatives = similarity.masked_fill(same, -torch.inf).logsumexp(dim=1, keepdim=True)
+    positive = same & (rows[:, None] != torch.arange(len(latents), device=rows.device))
+    terms = softplus(negatives - similarity).masked_fill(~positive, 0.0)
+    return (terms.sum(dim=1) / positive.sum(dim=1).clamp(min=1)).sum() / len(latents)
 
 
 def sup_con_share(own: Tensor, rows: Tensor, latents: Tensor, labels: Tensor, temperature: float) -> Tensor:
@@ -76,7 +75,7 @@ def sup_con_share(own: Tensor, rows: Tensor, latents: Tensor, labels: Tensor, te
     positive = (labels[rows][:, None] == labels) & (similarity > -torch.inf)
     count = positive.sum(dim=1)
     mean = similarity.masked_fill(~positive, 0.0).sum(dim=1) / count.clamp(min=1)
-    return (similarity.logsumexp(dim=1) - mean)[count > 0].sum() / len(latents)
+    return (similarity.logsumexp(dim=1) - mean).masked_fill(count == 0, 0.0).sum() / len(latents)
 
 
 def vicreg(latents: Tensor, weights: VicReg) -> Tensor:
@@ -97,7 +96,8 @@ def _variance(x: Tensor) -> Tensor:
 
 def _covariance(x: Tensor) -> Tensor:
     """Return the squares of the covariances of different dimensions, divided by D (arXiv:2105.04906, eq. 4)."""
-    covariance = x.T.cov()
+    centred = x.T - x.T.sum(dim=1, keepdim=True) / len(x)
+    covariance = centred @ centred.T / (len(x) - 1)  # torch's own looks at a number on the device
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / x.shape[1]
 
 

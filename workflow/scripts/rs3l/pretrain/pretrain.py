@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,23 +25,23 @@ from rs3l.config.blocks import PretrainBlock
 from rs3l.config.losses import loss_kind
 from rs3l.dataset.checksum import sealed_json, write_checked
 from rs3l.dataset.features import features
-from rs3l.dataset.store import JetBatch
 from rs3l.errors import DataError, StoppedError, TrainingError
 from rs3l.files import sha256, write_json
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import new_encoder, save_encoder
 from rs3l.pretrain.feed import Batch, open_data
+from rs3l.pretrain.loader import loaded
 from rs3l.pretrain.losses import Loss, diagnose
 from rs3l.pretrain.similarity import Similarities
-from rs3l.pretrain.view_source import ViewSource, codes, groups_of
+from rs3l.pretrain.view_source import Jets, ViewSource, codes, groups_of
 from rs3l.pretrain.views import torch_generator
 from rs3l.provenance import provenance
 from rs3l.seeds import keyed_hash
 from rs3l.training.checkpoint import Checkpoint
-from rs3l.training.distributed import Ranks
+from rs3l.training.device import place
+from rs3l.training.distributed import Ranks, Votes
 from rs3l.training.live import Live, NullMetrics
 from rs3l.training.optimizer import new_optimizer, new_schedule
-from rs3l.training.precision import check_precision
 from rs3l.training.preflight import preflight
 from rs3l.training.stop import StopRequest, Timer
 from rs3l.types import Ints
@@ -165,24 +165,28 @@ class Trainer:
         self.checkpoint = checkpoint
         self.ranks = ranks
         self.live: Live = running.live if ranks.first else NullMetrics()
-        check_precision(block.loop.precision, ranks.device)
-        data = open_data(block, manifest, partial(ViewSource, block), ranks, VALIDATION_PAIRS)
+        self.votes = Votes(ranks)
+        self.check_every = 1 if ranks.size == 1 and ranks.device.type == "cpu" else block.check_every
+        threads = torch.get_num_threads()
+        data = open_data(block, manifest, partial(ViewSource, block), ranks, VALIDATION_PAIRS, threads)
         self.train, self.val = data.train, data.val
         self.batch, self.steps = self.train.batch, self.train.steps
+        self.place = place(
+            ranks.device, block.loop.precision, block.loop.compile, block.epochs * self.steps, threads
+        )
         self.encoder = new_encoder(
             block.encoder, block.constituents, block.seed, "pretrain", displacement=block.displacement
         )
         self.encoder.fit_norm(data.statistics, data.statistics.rows())
         self.encoder.to(ranks.device)
-        projection: nn.Module = Projection(self.encoder)
-        if block.loop.compile:
-            projection = torch.compile(projection, dynamic=True)  # type: ignore[assignment]
-        self.network = ranks.averaging(projection)
+        self.network = ranks.averaging(self.place.compile(Projection(self.encoder)))
         self.optimizer = new_optimizer(block, self.encoder.parameters())
         self.schedule = new_schedule(block, self.optimizer, self.steps)
         self.loss = Loss(block.loss, block.temperature, block.vicreg, block.loss_options)
         self.rows: list[Row] = []
         self.losses: list[float] = []
+        self.waiting: list[Waiting] = []
+        self._feed: dict[str, Any] | None = None
         self._generator: Tensor | None = None
         self._save_due, self._report_due = Timer(60 * running.checkpoint_minutes), Timer(REPORT_SECONDS)
         self._check_batch()
@@ -192,7 +196,7 @@ class Trainer:
     @property
     def done(self) -> int:
         """The number of steps taken."""
-        return len(self.rows) * self.steps + len(self.losses)
+        return len(self.rows) * self.steps + len(self.losses) + len(self.waiting)
 
     def run(self) -> None:
         """Train what remains; save the state by the clock, after each epoch, and on a signal to stop.
@@ -214,6 +218,7 @@ class Trainer:
                 self._report()
                 if self.block.on_collapse == "stop" and self._collapsed():
                     refuse_collapse(self.block, self.rows[-1], self.batch)
+        self.votes.finish()
 
     def _epoch(self, epoch: int, stop: StopRequest) -> Row:
         """Train one epoch, or the rest of it; every random number belongs to (seed, epoch)."""
@@ -222,16 +227,19 @@ class Trainer:
         if self._generator is not None:
             generator.set_state(self._generator)
         self.encoder.train()
-        for batch in batches:
-            flags = self._step(
-                batch, generator, [stop.name is not None, self.ranks.first and self._save_due.due()]
-            )
-            if any(flags):
+        for batch, jets in loaded(batches, self.place):
+            self.step(batch, jets, generator)
+            stops, saves = self.votes.cast(stop.name is not None, self.ranks.first and self._save_due.due())
+            if stops or saves or len(self.waiting) >= self.check_every:
+                self.check()
+            if stops or saves:
                 self._generator = generator.get_state()
                 self._save()
-            if flags[0]:
+            if stops:
+                self.votes.finish()
                 self.ranks.wait()
                 raise StoppedError(self._stopped(epoch, stop.name))
+        self.check()
         rate = self.optimizer.param_groups[0]["lr"]
         steps = (epoch + 1) * self.steps
         return {"steps": steps, "learning_rate": rate, "train_loss": float(np.mean(self.losses))}
@@ -247,11 +255,11 @@ class Trainer:
             f"of {self.steps}; the state is saved: start the same command again, and it goes on there"
         )
 
-    def _step(self, batch: Batch, generator: Generator, flags: Sequence[bool]) -> list[bool]:
-        """Take one step and note its loss; return which of ``flags`` any rank has set."""
+    def step(self, batch: Batch, jets: Jets, generator: Generator) -> None:
+        """Take one step and note its loss, without waiting for the device."""
         # Of torch's own generator, which dropout draws from: each step and rank has numbers of its own.
         torch.manual_seed(keyed_hash(self.block.seed, "noise", self.done, self.ranks.rank) >> 1)
-        share = self._share(self._latents(batch.source, batch.rows, generator, batch.part), batch.codes)
+        share = self._share(self._latents(batch.source, jets, batch.rows, generator, batch.part), batch.codes)
         self.optimizer.zero_grad()
         # The loss is the sum of the ranks' shares; the network averages their gradients.
         (share * self.ranks.size).backward()  # type: ignore[no-untyped-call]
@@ -260,37 +268,46 @@ class Trainer:
         self.optimizer.step()
         rate = self.optimizer.param_groups[0]["lr"]
         self.schedule.step()
-        loss, flags = self.ranks.totals(share, *flags)
-        self.losses.append(loss)
-        if not math.isfinite(loss):
-            step = f"epoch {len(self.rows) + 1}, step {len(self.losses)}"
-            raise TrainingError(_not_finite(f"the loss is {loss} in {step}"))
-        self.live.step(self.done, {"loss": loss, "learning_rate": rate})
-        self._progress(loss)
-        return flags
+        self._feed = batch.place
+        self.waiting.append(Waiting(share.detach(), rate))
 
-    def _latents(self, source: ViewSource, rows: Ints, generator: Generator, part: slice) -> Tensor:
+    def check(self) -> None:
+        """Look at the losses of the steps since the last check, for which the device is waited for.
+
+        Raises :class:`TrainingError` or :class:`DataError` if a loss or an input of the network is not finite.
+        """
+        if not self.waiting:
+            return
+        first, waiting, self.waiting = self.done - len(self.waiting), self.waiting, []
+        for loss, (_, rate) in zip(self.ranks.totals([each.share for each in waiting]), waiting, strict=True):
+            self.losses.append(loss)
+            if not math.isfinite(loss):
+                self.encoder.norm.check()
+                step = f"epoch {len(self.rows) + 1}, step {len(self.losses)}"
+                raise TrainingError(_not_finite(f"the loss is {loss} in {step}"))
+            first += 1
+            self.live.step(first, {"loss": loss, "learning_rate": rate})
+        self._progress(self.losses[-1])
+
+    def _latents(self, source: ViewSource, jets: Jets, rows: Ints, generator: Generator, part: slice) -> Tensor:
         """Return the latents [r, D] of the events ``part`` of ``rows`` [K, B], in one forward pass."""
-        jets = source.views(rows, generator, part)
-        jets = JetBatch(*(values.to(self.ranks.device) for values in jets))
-        if self.block.loop.precision == "float32":
-            latents: Tensor = self.network(features(jets), jets.mask)
-            return latents
-        with torch.autocast(self.ranks.device.type, dtype=torch.bfloat16):
-            latents = self.network(features(jets), jets.mask)
-        return latents.float()
+        views = source.augment(jets, rows, generator, part, self.place)
+        x = features(views)
+        with self.place.autocast():
+            latents: Tensor = self.network(x, views.mask)
+        return latents.float() if latents.dtype == torch.bfloat16 else latents
 
     def _share(self, own: Tensor, codes: Ints) -> Tensor:
         """Return this rank's share of the loss of the global batch from its latents ``own`` [r, D]."""
         groups = self._groups(codes)
         if self.ranks.size == 1:
             return self.loss(own, groups)
-        numbers = self.ranks.rows(codes >= 0)
+        numbers = self.place.put(self.ranks.rows(codes >= 0))
         return self.loss.share(own, numbers, self.ranks.gather(own, numbers, len(groups)), groups)
 
     def _groups(self, codes: Ints) -> Tensor:
         """Return what the loss compares [R] of views with ``codes`` [K, B]: event, or process for SupCon."""
-        return groups_of(codes, self.block.loss).to(self.ranks.device)
+        return self.place.put(groups_of(codes, self.block.loss))
 
     @torch.no_grad()
     def _validate(self) -> Row:
@@ -304,8 +321,9 @@ class Trainer:
         similarities = Similarities(self.val.store.process_names, self.block.encoder.latent)
         for start in range(0, pairs.shape[1] - size + 1, size):
             rows = pairs[:, start : start + size]
-            own = self._latents(self.val, rows, generator, self.ranks.part(size))
-            latents = self.ranks.gather(own, self.ranks.rows(rows >= 0), rows.size)
+            jets = self.val.load(rows, self.ranks.part(size), self.place)
+            own = self._latents(self.val, jets, rows, generator, self.ranks.part(size))
+            latents = self.ranks.gather(own, self.place.put(self.ranks.rows(rows >= 0)), rows.size)
             losses.append(self._finite(self.loss(latents, self._groups(codes(self.val.store, rows))).item()))
             values.append(diagnose(latents)._asdict())
             similarities.add(latents.double().cpu().numpy(), self.val.store.process[rows[0]])
@@ -335,7 +353,8 @@ class Trainer:
         A rank's place consists of its random numbers and the place of its feed.
         """
         self._save_due.restart()
-        places = self.ranks.collect({"generator": self._generator, "feed": self.train.state_dict()})
+        feed = self.train.state_dict() if self._feed is None else self._feed
+        places = self.ranks.collect({"generator": self._generator, "feed": feed})
         if not self.ranks.first:
             return
         self.checkpoint.save(
@@ -417,6 +436,13 @@ class Trainer:
             return "no step since it was resumed"
         left = (self.block.epochs * self.steps - self.done) / rate
         return f"{rate * self.batch:.0f} events/s, {left:.0f} s left"
+
+
+class Waiting(NamedTuple):
+    """A step whose loss nobody has looked at: this rank's share of it, on the device, and the learning rate."""
+
+    share: Tensor
+    rate: float
 
 
 class Rate:

@@ -12,13 +12,18 @@ from torch import Generator, Tensor
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.losses import loss_kind
-from rs3l.dataset.store import JetBatch, JetStore
+from rs3l.dataset.store import FlatJets, JetBatch, JetStore, pad
 from rs3l.errors import DataError
 from rs3l.pretrain.subset import subset
 from rs3l.pretrain.views import all_views, angles, choose_pairs, hand_made, nominal_and_one, turn
+from rs3l.training.device import Placement
 from rs3l.types import Ints
 
 ALL = slice(None)
+HERE = Placement()
+
+Jets = JetBatch | FlatJets
+"""What is loaded: padded for a CPU, without padding for a device that pads by itself."""
 
 
 class ViewSource:
@@ -64,14 +69,27 @@ class ViewSource:
 
         The random numbers are drawn for all slots, so that those of a view do not depend on ``part``.
         """
+        return self.augment(self.load(rows, part), rows, generator, part)
+
+    def load(self, rows: Ints, part: slice = ALL, placement: Placement = HERE) -> Jets:
+        """Return the jets that the views with ``rows`` [K, B] are made of, pinned; any thread may call this."""
+        own = rows.reshape(-1) if self.block.hand_made is not None else rows[:, part][rows[:, part] >= 0]
+        return self.store.batch(own) if placement.device.type == "cpu" else placement.pin(self.store.flat(own))
+
+    def augment(
+        self, jets: Jets, rows: Ints, generator: Generator, part: slice = ALL, placement: Placement = HERE
+    ) -> JetBatch:
+        """Return the views on the device of ``placement``, of ``jets`` that :meth:`load` returned."""
+        jets = placement.put(jets)
+        if isinstance(jets, FlatJets):
+            jets = pad(jets)
         if self.block.hand_made is None:
-            present = rows[:, part] >= 0
-            angle = angles(rows.size, generator).view(len(rows), -1)[:, part][torch.from_numpy(present)]
-            return turn(self.store.batch(rows[:, part][present]), angle[:, None])
+            angle = angles(rows.size, generator).view(len(rows), -1)
+            own = angle[:, part][torch.from_numpy(rows[:, part] >= 0)]
+            return turn(jets, placement.put(own)[:, None])
         assert self.block.detector is not None, "a jetclr block holds the detector"
-        jets = self.store.batch(rows.reshape(-1))
-        views = hand_made(jets, self.block.hand_made, self.block.detector, generator)
-        chosen = torch.arange(rows.size).view(2, -1)[:, part].flatten()
+        views = hand_made(jets, self.block.hand_made, self.block.detector, placement.generator(generator))
+        chosen = torch.arange(rows.size, device=placement.device).view(2, -1)[:, part].flatten()
         return JetBatch(*(values[chosen] for values in views))
 
     def groups(self, rows: Ints) -> Tensor:

@@ -1,7 +1,7 @@
 """Makes the views to compare, as re-simulations of a hard event or two hand-made augmentations of its nominal jet.
 
 Shapes: E events, B jets, N padded candidates. Masks are True for real candidates and may have holes. Every
-function draws from the generator that it is given, vectorised over jets.
+function draws from the generator that it is given, vectorised over jets, on the device of the jets.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def rotate(jets: JetBatch, generator: Generator) -> JetBatch:
     All showers of a hard event share the jet's orientation, e.g. that of the b-quark pair, which would be a
     shortcut to tell events apart if views were not rotated independently.
     """
-    return turn(jets, angles(len(jets.mask), generator))
+    return turn(jets, angles(len(jets.mask), generator, jets.mask.device))
 
 
-def angles(n: int, generator: Generator) -> Tensor:
+def angles(n: int, generator: Generator, device: torch.device | None = None) -> Tensor:
     """Return angles [n, 1] that are uniform in the circle."""
-    return 2 * math.pi * torch.rand(n, 1, generator=generator)
+    return 2 * math.pi * torch.rand(n, 1, generator=generator, device=device)
 
 
 def turn(jets: JetBatch, angle: Tensor) -> JetBatch:
@@ -126,7 +126,7 @@ def hand_made(jets: JetBatch, views: HandMadeViews, detector: Detector, generato
         _smear_displacement(raw, _DZ, detector.dz, generator)
     _jitter_pt(raw, views.pt_jitter, generator)
     if views.charge_flip:
-        raw[..., _CHARGE] *= 1 - 2 * torch.randint(2, (len(raw), 1), generator=generator)
+        raw[..., _CHARGE] *= 1 - 2 * torch.randint(2, (len(raw), 1), generator=generator, device=raw.device)
     mask = drop(mask, views.drop, generator)
     raw = raw * mask[..., None]
     raw, mask = split_collinear(raw, mask, views.collinear_splits, generator)
@@ -135,7 +135,10 @@ def hand_made(jets: JetBatch, views: HandMadeViews, detector: Detector, generato
 
 
 def _own(path: str, jets: JetBatch, generator: Generator) -> JetBatch:
-    """Return what an augmentation of another package makes of the jets, which must be jets again, all finite."""
+    """Return what an augmentation of another package makes of the jets, which must be jets again, all finite.
+
+    On a GPU, the network notes what is not finite.
+    """
     key = "pretrain.hand_made.own"
     with guarded(path, key):
         found = imported(path, key)(jets, generator)
@@ -145,7 +148,7 @@ def _own(path: str, jets: JetBatch, generator: Generator) -> JetBatch:
         or len(found.mask) != len(jets.mask)
     ):
         raise ConfigError(f"{key}: {path} does not return a JetBatch of as many jets")
-    if not torch.isfinite(found.candidates[found.mask]).all():
+    if found.mask.device.type == "cpu" and not torch.isfinite(found.candidates[found.mask]).all():
         raise ConfigError(f"{key}: {path} makes candidates that are not finite")
     return found
 
@@ -153,7 +156,7 @@ def _own(path: str, jets: JetBatch, generator: Generator) -> JetBatch:
 def _smear_angles(raw: Tensor, mask: Tensor, scale: float, generator: Generator) -> None:
     """Smear the angles by sigma = scale / pT (arXiv:2108.04253)."""
     sigma = scale / torch.where(mask, raw[..., _PT], torch.inf)
-    noise = torch.randn(2, *mask.shape, generator=generator)
+    noise = torch.randn(2, *mask.shape, generator=generator, device=mask.device)
     raw[..., _DETA] += sigma * noise[0]
     raw[..., _DPHI] += sigma * noise[1]
 
@@ -163,12 +166,12 @@ def _smear_displacement(raw: Tensor, column: int, resolution: Resolution, genera
     charged = raw[..., _CHARGE] != 0
     pt = torch.where(charged, raw[..., _PT], torch.inf)
     sigma = torch.hypot(torch.full_like(pt, resolution.constant), resolution.slope / pt**resolution.pt_power)
-    raw[..., column] += sigma * charged * torch.randn(pt.shape, generator=generator)
+    raw[..., column] += sigma * charged * torch.randn(pt.shape, generator=generator, device=pt.device)
 
 
 def _jitter_pt(raw: Tensor, width: float, generator: Generator) -> None:
     """Scale pT and energy of each candidate by the same Gaussian factor about 1."""
-    factor = 1 + width * torch.randn(raw.shape[:-1], generator=generator)
+    factor = 1 + width * torch.randn(raw.shape[:-1], generator=generator, device=raw.device)
     factor.clamp_(min=JITTER_FLOOR)
     raw[..., _PT] *= factor
     raw[..., _ENERGY] *= factor
@@ -176,7 +179,7 @@ def _jitter_pt(raw: Tensor, width: float, generator: Generator) -> None:
 
 def drop(mask: Tensor, probability: float, generator: Generator) -> Tensor:
     """Return ``mask`` [B, N] with candidates dropped, where a jet that would lose all keeps its hardest."""
-    kept = mask & (torch.rand(mask.shape, generator=generator) >= probability)
+    kept = mask & (torch.rand(mask.shape, generator=generator, device=mask.device) >= probability)
     hardest = mask & (mask.cumsum(dim=1) == 1)
     return kept | (hardest & ~kept.any(dim=1, keepdim=True))
 
@@ -187,16 +190,16 @@ def split_collinear(raw: Tensor, mask: Tensor, splits: int, generator: Generator
     The halves share direction and kind, and their pT and energy add up to the parent's. All candidates of a jet
     with fewer are split.
     """
-    order = torch.rand(mask.shape, generator=generator).masked_fill_(~mask, -1.0)
+    order = torch.rand(mask.shape, generator=generator, device=mask.device).masked_fill_(~mask, -1.0)
     chosen = order.topk(min(splits, mask.shape[1]), dim=1).indices
     real = mask.gather(1, chosen)
     low, high = SPLIT_RANGE
-    fraction = low + (high - low) * torch.rand(chosen.shape, generator=generator)
+    fraction = low + (high - low) * torch.rand(chosen.shape, generator=generator, device=mask.device)
     fraction = torch.where(real, fraction, 1.0)[..., None]
     index = chosen[..., None].expand(-1, -1, raw.shape[-1])
     parent = raw.gather(1, index)
-    energetic = torch.zeros(raw.shape[-1])
-    energetic[[_PT, _ENERGY]] = 1.0
+    energetic = torch.zeros(raw.shape[-1], device=raw.device)
+    energetic[_PT] = energetic[_ENERGY] = 1.0
     daughter = parent * (1 - energetic * fraction)
     rest = raw.scatter(1, index, parent * (1 - energetic * (1 - fraction)))
     return torch.cat([rest, daughter * real[..., None]], dim=1), torch.cat([mask, real], dim=1)

@@ -17,7 +17,7 @@ import importlib
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -81,10 +81,10 @@ class Ranks:
         return slice(events * self.rank // self.size, events * (self.rank + 1) // self.size)
 
     def rows(self, present: NDArray[np.bool_]) -> Tensor:
-        """Return the rows [r] of this rank's views among those that are ``present`` [K, B]."""
+        """Return, on the CPU, the rows [r] of this rank's views among those that are ``present`` [K, B]."""
         number = np.cumsum(present).reshape(present.shape) - 1
         part = self.part(present.shape[1])
-        return torch.from_numpy(number[:, part][present[:, part]]).to(self.device)
+        return torch.from_numpy(number[:, part][present[:, part]])
 
     def gather(self, own: Tensor, rows: Tensor, total: int) -> Tensor:
         """Return the latents [R, D] of all ranks, from ``own`` [r, D] and their ``rows`` [r] of the ``total`` R.
@@ -96,23 +96,22 @@ class Ranks:
         full: Tensor = _Gather.apply(own, rows, total)  # type: ignore[no-untyped-call]
         return full
 
-    def totals(self, value: Tensor, *flags: bool) -> tuple[float, list[bool]]:
-        """Return the sum of a scalar over the ranks, and which of ``flags`` any rank has set."""
-        if self.size == 1:
-            return value.item(), list(flags)
-        together = torch.stack([value.detach(), *(value.new_tensor(float(flag)) for flag in flags)])
-        dist.all_reduce(together)
-        total, *counts = together.tolist()
-        return total, [count > 0 for count in counts]
+    def totals(self, values: Sequence[Tensor]) -> list[float]:
+        """Return the sum of each of some scalars over the ranks, after waiting for the device."""
+        together = torch.stack([value.detach() for value in values])
+        if self.size > 1:
+            dist.all_reduce(together)
+        totals: list[float] = together.tolist()
+        return totals
 
     def together(self, own: Ints, events: int) -> Ints:
         """Return the columns [K, B] of all ranks from this rank's ``own`` [K, b] of ``events`` B."""
         if self.size == 1:
             return own
-        full = torch.zeros(len(own), events, dtype=torch.int64, device=self.device)
-        full[:, self.part(events)] = torch.from_numpy(own).to(self.device)
+        full = torch.zeros(len(own), events, dtype=torch.int64)  # on the CPU: no GPU is waited for
+        full[:, self.part(events)] = torch.from_numpy(own)
         dist.all_reduce(full)
-        result: Ints = full.cpu().numpy()
+        result: Ints = full.numpy()
         return result
 
     def collect(self, own: Any) -> list[Any]:
@@ -129,8 +128,13 @@ class Ranks:
             dist.barrier()
 
     def averaging(self, network: nn.Module) -> nn.Module:
-        """Return ``network`` wrapped so that its backward pass averages the gradients over the ranks."""
-        return network if self.size == 1 else DistributedDataParallel(network, forward_sync_buffers=False)
+        """Return ``network`` wrapped so that its backward pass averages the gradients over the ranks.
+
+        They are sent in buckets while earlier layers still compute theirs.
+        """
+        if self.size == 1:
+            return network
+        return DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
     def agree(self, value: int) -> bool:
         """Return whether ``value`` is the same on all ranks."""
@@ -139,6 +143,36 @@ class Ranks:
         ends = torch.tensor([value, -value], device=self.device)
         dist.all_reduce(ends, dist.ReduceOp.MAX)
         return ends.sum().item() == 0
+
+
+class Votes:
+    """Flags that any rank may raise, and that all ranks learn of after the same step.
+
+    With several ranks this is the step after the one in which a flag was raised: the counts travel between the
+    CPUs while that step computes, and nobody waits for them.
+    """
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self._sent: tuple[Tensor, Any] | None = None
+
+    def cast(self, *flags: bool) -> list[bool]:
+        """Raise this rank's ``flags`` and return which are known to be raised."""
+        if self.ranks.size == 1:
+            return list(flags)
+        known = self.finish() or [False] * len(flags)
+        counts = torch.tensor(flags, dtype=torch.int64)
+        self._sent = counts, dist.all_reduce(counts, async_op=True)
+        return known
+
+    def finish(self) -> list[bool]:
+        """Return what was on its way, or nothing."""
+        if self._sent is None:
+            return []
+        counts, work = self._sent
+        self._sent = None
+        work.wait()
+        return [count > 0 for count in counts.tolist()]
 
 
 class Place(NamedTuple):
@@ -189,7 +223,7 @@ def join(device: str | None = None, gpus: int = 0) -> Iterator[Ranks]:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # on a single node, nothing but loopback is used
     # Its functions take the group at the time of import as a default argument, and would keep it for ever.
     importlib.import_module("torch.distributed.nn.functional")
-    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, rank=place.rank, world_size=place.size)
     try:
         yield Ranks(place.rank, place.size, chosen, place.sharing)

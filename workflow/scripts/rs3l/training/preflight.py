@@ -62,7 +62,7 @@ def preflight(ranks: Ranks) -> None:
     for rank, each in enumerate(found):
         logging.info("rank %d of %d: %s, %s, %s", rank, len(found), each.host, each.device, each.text)
     check(found)
-    answers, _ = ranks.totals(torch.ones((), device=ranks.device))
+    [answers] = ranks.totals([torch.ones((), device=ranks.device)])
     if answers != ranks.size:
         raise ConfigError(f"{ranks.size} ranks add up to {answers:g}: the network between them is faulty")
 
