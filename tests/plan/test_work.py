@@ -115,7 +115,7 @@ def test_a_training_takes_the_steps_of_its_settings(test_values: Values) -> None
     assert many == pytest.approx(10 * few, rel=0.02)  # ten passes over 100 labels are an epoch
     assert very_many == pytest.approx(50 * many, rel=0.02)  # an epoch has at most 5,000 steps
     assert very_many / 100 < jets(1_000_000, validate_every=50) < very_many / 20  # the labels are embedded once
-    assert jets(10_000, max_epochs=6) == pytest.approx(many / 10, rel=0.02)
+    assert jets(10_000, max_epochs=6) == pytest.approx(many / 10, rel=0.1)
 
 
 def test_what_is_repeated_here_is_what_the_training_does() -> None:
