@@ -26,7 +26,7 @@ GPU_CHECK ?=
 # `make test-processor`: default, avx2 or avx512, of which torch takes the best by itself.
 PROCESSOR ?= default
 
-.PHONY: bench chromium gpu-check compare publish replay plan envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: gpu-check bench chromium compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -72,8 +72,11 @@ chromium: venv  ## the browser that the tests of the report need (root, Debian: 
 test-report: venv  ## the report of the miniature campaign in headless Chromium (root, Debian: installs it)
 	@$(RUN) tests/report/browser.py -- "$(BIN)/python" -m pytest tests/report $(PYTEST)
 
-plan: venv  ## what a campaign will cost, before it starts: make plan CONFIG=my.yaml PLAN="--cores 200 --jets 1e8"
+plan: venv  ## what a campaign will cost, and what will not fit: make plan CONFIG=my.yaml PLAN="--cores 200 --node-memory 64"
 	@$(RUN) tools/plan.py --config "$(CONFIG)" $(PLAN)
+
+plan-docs: venv  ## the tables of costs and plans in the documents, from benchmarks/costs.json
+	@$(RUN) tools/plan.py --docs
 
 compare: venv  ## two campaigns side by side, as Markdown: make compare A=results/one B=results/two HTML=compare.html
 	@$(RUN) tools/compare.py "$(A)" "$(B)" $(if $(HTML),--html "$(HTML)")

@@ -2,9 +2,11 @@
 
 The start is measured here, with short jobs one after another: ten hard events for the generators, the imports of
 the other steps. The work is that of a finished campaign, from its benchmark files and the sizes of its files. The
-memory per row is the difference between this campaign and a small one (config/test.yaml):
+memory per row is the difference between two campaigns that differ in nothing but their number of events, where one
+of them is given, and that between this campaign and the miniature one otherwise:
 
     python benchmarks/costs.py results/demo --config config/config.yaml --small results/test
+    python benchmarks/costs.py results/demo --config config/config.yaml --small results/tenth --small-config t.yaml
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from usage import usage
 
 from rs3l.config import Campaign, blocks, load_campaign
 from rs3l.files import write_text
-from rs3l.plan import STAGES, Cost, CostTable, load_costs, measured, peak_memory
+from rs3l.plan import STAGES, Cost, CostTable, held_kb, load_costs, measured
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -32,12 +34,15 @@ UNITS = {
     "merge": "shower",
     "pretrain": "jet seen by the default network",
     "embed": "jet of the test split under one variant",
+    "quality": "jet in one replica",
     "finetune": "jet seen by a classifier on the default network",
-    "evaluate": "score in one replica",
+    "score": "jet of the test split through the default network",
+    "measure": "score in one replica",
+    "evaluate": "value in one replica",
     "figures": "shower",
+    "report": "figure",
 }
-HELP = {"merge": "merge", "pretrain": "pretrain", "embed": "embed", "finetune": "finetune",
-        "evaluate": "evaluate", "figures": "figure"}  # fmt: skip
+IMPORTS = [stage for stage in UNITS if stage not in ("hard_process", "resimulate")]
 """The start of these scripts is the time of their imports."""
 THREADS = {"merge": 2}
 EVENTS = 10
@@ -73,19 +78,13 @@ def starts(config: Campaign, repeats: int) -> dict[str, Start]:
             "hard_process": ["hard.py", "--block", hard_block, "--out", hard],
             "resimulate": ["resim.py", "--block", resim_block, "--hard", hard, "--out", jets],
         }
-        jobs = generators | {stage: [f"{script}.py", "--help"] for stage, script in HELP.items()}
+        jobs = generators | {stage: [f"{stage}.py", "--help"] for stage in IMPORTS}
         return {stage: start(repeats, str(SCRIPTS / name), *rest) for stage, (name, *rest) in jobs.items()}
-
-
-def held_kb(stage: str, large: tuple[Campaign, Path], small: tuple[Campaign, Path]) -> float:
-    """Return the memory per row [kB] from two campaigns, which is 0 for a stage that holds no rows."""
-    rows = [STAGES[stage](config).held for config, _ in (large, small)]
-    memory = [peak_memory(root, stage) for _, root in (large, small)]
-    return max(1000 * (memory[0] - memory[1]) / (rows[0] - rows[1]), 0.0) if rows[0] else 0.0
 
 
 def table(found: dict[str, Start], large: tuple[Campaign, Path], small: tuple[Campaign, Path]) -> CostTable:
     """Return the table without its heading, with starts measured here and work as the large campaign took it."""
+    sizes = {root: config for config, root in (large, small)}
     stages = {
         stage: Cost(
             unit=UNITS[stage],
@@ -93,7 +92,7 @@ def table(found: dict[str, Start], large: tuple[Campaign, Path], small: tuple[Ca
             unit_s=0.0,
             unit_s_range=(0.0, 0.0),
             memory_mb=0.0,
-            held_kb=float(f"{held_kb(stage, large, small):.3g}"),
+            held_kb=held_kb(stage, sizes),
             written_bytes=0.0,
             threads=THREADS.get(stage, 1),
             jobs=1,
@@ -116,12 +115,13 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="folder of a finished campaign on this machine")
     parser.add_argument("--config", required=True, help="its configuration")
     parser.add_argument(
-        "--small", type=Path, required=True, help="folder of a finished campaign of config/test.yaml"
+        "--small", type=Path, required=True, help="folder of a smaller finished campaign, for the memory per row"
     )
+    parser.add_argument("--small-config", default=REPOSITORY / "config" / "test.yaml", help="its configuration")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "benchmarks" / "costs.json")
     args = parser.parse_args()
-    config, small = load_campaign(args.config), load_campaign(REPOSITORY / "config" / "test.yaml")
+    config, small = load_campaign(args.config), load_campaign(args.small_config)
     found = starts(config, args.repeats)
     heading: dict[str, Any] = {
         "machine": machine(),

@@ -2,7 +2,8 @@
 
 The time of a training step and of a forward pass over multiplications (`rs3l.plan.network_work`), relative to the
 default DeepSets on the same random jets. Networks alternate, so that a busy machine disturbs all alike; times are
-CPU times on one thread, and the median over rounds is taken.
+CPU times on one thread, and the median over rounds is taken. The memory per jet of a step is the difference of the
+peaks of processes with steps of two sizes.
 
     python benchmarks/encoder_costs.py                # prints
     python benchmarks/encoder_costs.py --write        # renews the block of benchmarks/costs.json
@@ -19,6 +20,7 @@ from pathlib import Path
 import torch
 from costs import machine
 from encoders import OTHERS, Batch, own_step, random_batch, timed
+from usage import usage
 
 from rs3l.config.encoders import EdgeConv, Encoder
 from rs3l.config.pretrain import Pretrain
@@ -31,6 +33,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 TABLE = REPOSITORY / "benchmarks" / "costs.json"
 ENCODERS: list[Encoder] = [*OTHERS.values(), EdgeConv(kind="edgeconv")]
+STEPS = (256, 1024)
+"""Jets of the steps whose memory is compared."""
 
 
 @torch.no_grad()
@@ -56,9 +60,24 @@ def measure(jets: int, rounds: int, constituents: int) -> dict[str, EncoderCost]
         encoder_name(config): EncoderCost(
             training=relative([row[i][0] / row[0][0] for row in seconds[1:]], config, constituents),
             inference=relative([row[i][1] / row[0][1] for row in seconds[1:]], config, constituents),
+            step_kb=step_kb(i, constituents),
         )
         for i, config in enumerate(ENCODERS)
     }
+
+
+def step_kb(network: int, constituents: int) -> float:
+    """Return the memory per jet of a training step [kB]."""
+    words = [__file__, "--constituents", str(constituents), "--steps-of", str(network), "--jets"]
+    few, many = (usage([*words, str(jets)]).ru_maxrss for jets in STEPS)
+    return float(f"{1.024 * (many - few) / (STEPS[1] - STEPS[0]):.3g}")
+
+
+def some_steps(network: int, jets: int, constituents: int) -> None:
+    """Train a network for a few steps, for its peak memory."""
+    step = own_step(new_encoder(ENCODERS[network], constituents, 1))
+    for seed in range(3):
+        step(random_batch(jets, constituents, torch.Generator().manual_seed(seed)))
 
 
 def relative(ratios: list[float], config: Encoder, constituents: int) -> float:
@@ -74,8 +93,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="rounds, after one that warms up (default 15)")
     parser.add_argument("--constituents", type=int, default=Pretrain().constituents)
     parser.add_argument("--write", action="store_true", help="renew the block in benchmarks/costs.json")
+    parser.add_argument("--steps-of", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.steps_of is not None:
+        some_steps(args.steps_of, args.jets, args.constituents)
+        return
     found = measure(args.jets, args.rounds, args.constituents)
     print(json.dumps({name: cost.model_dump() for name, cost in found.items()}, indent=2))
     if args.write:

@@ -1,4 +1,4 @@
-"""Print what a campaign will cost: jobs, core hours, memory, disk and time of each stage.
+"""Print what a campaign will cost: jobs, core hours, memory, disk and time of each stage, and what will not fit.
 
 Without --measured, the costs are those of benchmarks/costs.json, and its machine is named. Nothing is run.
 """
@@ -9,9 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from rs3l.config import load_campaign
+from rs3l.config import Campaign, load_campaign
 from rs3l.errors import CampaignError
-from rs3l.plan import CostTable, load_costs, measured, plan, scaled, text
+from rs3l.files import write_text, written
+from rs3l.plan import CostTable, Line, Machines, load_costs, measured, plan, scaled, text
+from rs3l.plan.docs import documents
+from rs3l.plan.profile import Limits, Profile, load_profile, machines_of, misfits, set_resources
 from rs3l.streams import speak_any_locale
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -24,9 +27,24 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=1, help="cores at work at the same time")
     parser.add_argument("--events-per-shard", type=int, help="in place of the configuration's")
     parser.add_argument("--jets", type=float, help="as many hard events as give this many jets, e.g. 1e8")
-    parser.add_argument("--costs", default=REPOSITORY / "benchmarks" / "costs.json", help="table of costs")
-    parser.add_argument("--measured", help="folder of a finished campaign: its costs replace the table's")
-    parser.add_argument("--measured-config", help="the configuration of that campaign; default: --config")
+    parser.add_argument("--ablations", action="store_true", help="with the target `ablations`")
+    costs = parser.add_argument_group("costs")
+    costs.add_argument("--costs", default=REPOSITORY / "benchmarks" / "costs.json", help="table of costs")
+    costs.add_argument("--measured", help="folder of a finished campaign: its costs replace the table's")
+    costs.add_argument("--measured-config", help="the configuration of that campaign; default: --config")
+    jobs = parser.add_argument_group("what jobs get")
+    jobs.add_argument("--profile", default=REPOSITORY / "profiles" / "slurm", help="folder of a profile")
+    jobs.add_argument("--node-memory", type=float, help="memory of the largest node [GB]")
+    jobs.add_argument("--time-limit", type=float, help="longest job of the partition [hours]")
+    jobs.add_argument(
+        "--gpu-speed", type=float,
+        help="a GPU is taken to be so many times faster than a core, where the profile asks for one; not measured",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--ranks", type=int, default=1, help="processes of a pre-training, if its profile names none"
+    )
+    jobs.add_argument("--set-resources", action="store_true", help="print the lines of the profile that would fit")
+    parser.add_argument("--docs", action="store_true", help="renew the tables of the documents; nothing else")
     return parser.parse_args()
 
 
@@ -38,21 +56,65 @@ def costs_of(args: argparse.Namespace) -> CostTable:
     return measured(load_campaign(args.measured_config or args.config), args.measured, table)
 
 
-def main() -> None:
-    """Print the plan."""
-    speak_any_locale()
-    args = arguments()
-    config, costs = load_campaign(args.config), costs_of(args)
+def campaign_of(args: argparse.Namespace, costs: CostTable) -> Campaign:
+    """Return the campaign that is planned."""
+    config = load_campaign(args.config)
     if args.jets is not None:
         config = scaled(config, args.jets, costs)
     if args.events_per_shard is not None:
         config = config.model_copy(update={"events_per_shard": args.events_per_shard})
+    return config
+
+
+def limits_of(args: argparse.Namespace) -> Limits:
+    """Return the limits of nodes and partition."""
+    return Limits(None if args.node_memory is None else 1000 * args.node_memory, args.time_limit)
+
+
+def notes(costs: CostTable, machines: Machines) -> list[str]:
+    """Return where the numbers come from, and what is assumed."""
     per_event = costs.stages["resimulate"].unit_s
-    print(text(plan(config, costs), args.cores))
-    print(f"\n10^6 showers per hour keep {1e6 * per_event / 3600:.1f} cores busy ({1000 * per_event:.1f} ms each)")
-    print(f"costs: {costs.how}; {costs.machine}, {costs.date}")
-    if costs.encoders_how:
-        print(f"networks, relative to each other: {costs.encoders_how}")
+    estimates = [stage for stage, cost in costs.stages.items() if not cost.jobs]
+    return [
+        f"10^6 showers per hour keep {1e6 * per_event / 3600:.1f} cores busy ({1000 * per_event:.1f} ms each)",
+        f"costs: {costs.how}; {costs.machine}, {costs.date}",
+        *([f"estimates, not measured: {', '.join(estimates)}"] if estimates else []),
+        *([f"networks, relative to each other: {costs.encoders_how}"] if costs.encoders_how else []),
+        *machines.assumptions(),
+    ]
+
+
+def fit_text(lines: list[Line], profile: Profile, limits: Limits) -> str:
+    """Return what does not fit, or that everything does."""
+    found = misfits(lines, profile, limits)
+    node = "" if limits.node_mb is None else f" and on nodes of {limits.node_mb / 1000:g} GB"
+    if not found:
+        return f"{profile.path}: every job fits what it asks{node}"
+    return "\n".join([f"{profile.path}:", *(f"  {problem}" for problem in found)])
+
+
+def renew() -> None:
+    """Write the tables of all documents."""
+    for path, content in documents(REPOSITORY).items():
+        write_text(path, content)
+    print("\n".join(written()))
+
+
+def main() -> None:
+    """Print the plan, or renew the documents."""
+    speak_any_locale()
+    args = arguments()
+    if args.docs:
+        renew()
+        return
+    costs, profile, limits = costs_of(args), load_profile(args.profile), limits_of(args)
+    machines = machines_of(profile, args.gpu_speed, args.ranks)
+    lines = plan(campaign_of(args, costs), costs, args.ablations, machines)
+    if args.set_resources:
+        print(set_resources(lines, profile, limits))
+        return
+    print(text(lines, args.cores), "", *notes(costs, machines), "", sep="\n")
+    print(fit_text(lines, profile, limits))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ def test_as_many_jobs_as_snakemake_plans(campaign: Campaign, test_values: dict[s
         "report": planned["report"],
         "pre-training": planned["pretrain"],
         "latents": planned["embed"],
+        "quality": planned["quality"],
         "fine-tuning": planned["finetune"],
+        "scores": planned["score"],
+        "measures": planned["measure"],
         "evaluation": planned["evaluate"],
         "figures": sum(jobs for rule, jobs in planned.items() if rule.startswith("plot_")),
     }

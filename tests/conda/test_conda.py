@@ -87,11 +87,26 @@ def test_every_rule_ran_in_an_environment_of_its_step(campaign_in_conda: Conda) 
     assert (campaign_in_conda.folder / "results" / "test" / "summary.json").is_file()
     used = {
         rule: pythons(campaign_in_conda, rule)
-        for rule in ("hard_process", "resimulate", "merge", "pretrain", "embed", "finetune", "evaluate", "plot")
+        for rule in (
+            "hard_process",
+            "resimulate",
+            "merge",
+            "pretrain",
+            "embed",
+            "quality",
+            "finetune",
+            "evaluate",
+            "plot",
+        )
     }
     assert all(len(found) == 1 for found in used.values()), used
     assert all(campaign_in_conda.prefix in python.parents for (python,) in used.values())
-    steps = [("hard_process", "resimulate"), ("merge",), ("pretrain", "embed", "finetune"), ("evaluate", "plot")]
+    steps = [
+        ("hard_process", "resimulate"),
+        ("merge",),
+        ("pretrain", "embed", "quality", "finetune"),
+        ("evaluate", "plot"),
+    ]
     assert len(set().union(*used.values())) == len(steps)
     for rules in steps:
         assert len(set().union(*(used[rule] for rule in rules))) == 1, rules

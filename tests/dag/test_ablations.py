@@ -26,7 +26,11 @@ def with_ablations(values: Values, **more: Any) -> Values:
 
 
 def training_jobs(planned: dict[str, int]) -> dict[str, int]:
-    return {rule: n for rule, n in planned.items() if not rule.startswith(FIGURES)}
+    """Return the jobs, without figures and without the scores and measures that each fine-tuning has."""
+    jobs = {rule: n for rule, n in planned.items() if not rule.startswith(FIGURES)}
+    assert jobs.pop("measure") == jobs["finetune"]
+    assert jobs.pop("score") == 2 * jobs["finetune"], "a group per process"
+    return jobs
 
 
 def test_they_are_not_part_of_the_campaign(tmp_path: Path, test_values: Values) -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
-from rs3l.plan import STAGES
+from rs3l.plan import STAGES, work_of
 from rs3l.report.graph import rule_graph
 from support.places import REPOSITORY
 from support.rules import jobs
@@ -38,6 +38,8 @@ def test_every_stage_appears_with_the_expected_number_of_jobs(snakemake: Snakema
     assert planned["merge"] == 1
     assert planned["pretrain"] == runs
     assert planned["finetune"] == 2 * (runs + 1)
+    assert planned["score"] == 2 * planned["finetune"], "a group per process"
+    assert planned["measure"] == planned["finetune"]
     assert planned["evaluate"] == 1
     assert planned["all"] == 1
 
@@ -52,7 +54,7 @@ def test_every_stage_appears_with_the_expected_number_of_jobs(snakemake: Snakema
         (
             "evaluation",
             {"hard_process": HARD_JOBS, "resimulate": RESIM_JOBS, "merge": 1}
-            | {"pretrain": 2, "embed": 2, "finetune": 6, "evaluate": 1},
+            | {"pretrain": 2, "quality": 2, "finetune": 6, "score": 12, "measure": 6, "evaluate": 1},
         ),
         ("results/test/jets/qcd/seed/0001.parquet", {"hard_process": 1, "resimulate": 1}),
     ],
@@ -69,9 +71,9 @@ def test_variants_that_share_a_shower_are_one_job(snakemake: Snakemake, test_val
     assert (planned["resimulate"], planned["resimulate_together"]) == (2 * HARD_JOBS, HARD_JOBS)
     for target, rule in (("seed", "resimulate"), ("rehadron", "resimulate_together")):
         assert snakemake.planned(f"results/test/jets/qcd/{target}/0001.parquet") == {"hard_process": 1, rule: 1}
-    works = {stage: work(parse_campaign({**test_values, "share_shower": True})) for stage, work in STAGES.items()}
-    assert works["resimulate"].jobs == 3 * HARD_JOBS
-    assert works["resimulate"].units < STAGES["resimulate"](parse_campaign(test_values)).units
+    shared = work_of("resimulate", parse_campaign({**test_values, "share_shower": True}))
+    assert shared.jobs == 3 * HARD_JOBS
+    assert shared.units < work_of("resimulate", parse_campaign(test_values)).units
 
 
 def test_a_variant_is_added_by_one_line(snakemake: Snakemake, test_values: Values) -> None:
@@ -179,7 +181,7 @@ def test_paths_escape_neither_folder_nor_shell(snakemake: Snakemake, test_values
 
 def test_the_plan_of_costs_counts_the_jobs_of_the_dry_run(snakemake: Snakemake, campaign: Campaign) -> None:
     planned = snakemake.planned()
-    counted = {stage: work(campaign).jobs for stage, work in STAGES.items()}
+    counted = {stage: work_of(stage, campaign).jobs for stage in STAGES}
     counted_figures = counted.pop("figures")
     assert {stage: planned[stage] for stage in counted} == counted
     assert sum(n for rule, n in planned.items() if rule.startswith("plot_")) == counted_figures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -35,12 +34,14 @@ from rs3l.dataset.features import FEATURES
 from rs3l.dataset.manifest import Manifest, read_manifest
 from rs3l.errors import DataError
 from rs3l.evaluate.latent_table import _read
-from rs3l.evaluate.scores import load
+from rs3l.evaluate.measures import read_measures
+from rs3l.evaluate.scores import read_jets
 from rs3l.evaluate.tables import training_table
-from rs3l.figures.plot_results import read_latents, read_table
-from rs3l.figures.plot_scores import most_labels
+from rs3l.figures.latents import intact_latents
+from rs3l.figures.latents import latents as latents_in
+from rs3l.figures.plot_results import read_table
 from rs3l.files import write_json
-from rs3l.finetune.finetune import HISTORY, predictions_schema
+from rs3l.finetune.finetune import HISTORY
 from rs3l.networks.model_file import load_encoder, new_encoder, save_encoder
 from rs3l.report.contents import read_json
 from rs3l.training.checkpoint import Checkpoint
@@ -86,41 +87,25 @@ def model(folder: Path) -> Kind:
 
 
 def predictions(folder: Path) -> Kind:
-    task, definition = next(iter(toy_campaign.campaign().tasks.items()))
-    path = folder / task / "rs3l_s0" / "predictions.parquet"
-    path.parent.mkdir(parents=True)
-    rng, n = np.random.default_rng(0), 40
-    signal = np.arange(n) % 2 == 0
-    jets = {
-        "event_id": np.arange(n) // 4 * 2 + np.arange(n) % 2,
-        "process": np.where(signal, definition.signal, definition.background),
-        "variant": np.where(np.arange(n) % 4 < 2, "nominal", "seed"),
-        "is_signal": signal,
-        "weight": rng.uniform(size=n),
-    }
-    schema = predictions_schema()
-    with SealedWriter(path, schema) as writer:
-        for mode, labels in itertools.product(("probe_h", "probe_z", "tuned"), (20, 200)):
-            own = {"task": [task] * n, "run": ["rs3l_s0"] * n, "mode": [mode] * n}
-            own |= {"labels": [labels] * n, "repeat": [0] * n, "score": rng.normal(size=n)}
-            writer.write_table(pa.Table.from_pydict({**jets, **own}, schema))
+    config = toy_campaign.campaign()
+    block = toy_campaign.blocks.measure(config, next(iter(config.tasks)), "rs3l_s0")
+    path = toy_campaign.write_predictions(config, folder, 5, ["rs3l_s0"])[0][0]
 
     def read(path: Path) -> Any:
-        return vars(load([path], {task: definition}, ["rs3l_s0"])[task])
+        jets = read_jets([path], block.name, block.task, block.run, block.variants)
+        return vars(jets), [jets.scores(column) for column in jets.columns]
 
     return Kind(path, read, 50)
 
 
-def predictions_of_a_figure(folder: Path) -> Kind:
-    """Of the file that a figure looks into first, for what it holds."""
-    path, task = predictions(folder).path, next(iter(toy_campaign.campaign().tasks))
-    figures = toy_campaign.blocks.figures(toy_campaign.campaign())
-    return Kind(path, lambda path: vars(most_labels(figures, [path], task)), 50)
+def measures(folder: Path) -> Kind:
+    path = toy_campaign.write_measures(toy_campaign.campaign(), folder, 20, ["rs3l_s0"])[0][0]
+    return Kind(path, read_measures, 100)
 
 
 def latents(folder: Path) -> Kind:
-    path = toy_campaign.write_latents(toy_campaign.campaign(), folder / "latents.parquet", events=5)
-    return Kind(path, read_latents, 50)
+    path = toy_campaign.write_latents(toy_campaign.campaign(), folder, "rs3l_s0", events=5)[0]
+    return Kind(path, lambda path: next(latents_in(intact_latents([path]))), 50)
 
 
 def quality(folder: Path) -> Kind:
@@ -171,7 +156,7 @@ def summary(folder: Path) -> Kind:
 
 
 KINDS = (
-    model, predictions, predictions_of_a_figure, latents, quality, history, table, state, manifest, summary,
+    model, predictions, measures, latents, quality, history, table, state, manifest, summary,
 )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from rs3l.dataset.checksum import HEADER, VALUES, is_sealed, sealed, values_sha2
 from rs3l.dataset.store import load_views
 from rs3l.errors import DataError
 from rs3l.lhe.lhe import read_shard, write_shard
-from rs3l.merge.merge import _read_rows, read_header
+from rs3l.merge.rows import verified_rows
+from rs3l.merge.shards import read_header
 from rs3l.resim.resim import resimulate_shard
 from support import toy
 from support.damage import flips
@@ -34,7 +35,7 @@ def jets(campaign: Campaign, hard_shard: Shard, tmp_path_factory: pytest.TempPat
 def read_jets(path: Path) -> tuple[Any, pa.Table]:
     """Return header and values as the merge reads them."""
     shard = read_header(str(path))
-    return {**vars(shard), "path": ""}, _read_rows(shard, 0, shard.events)
+    return {**vars(shard), "path": ""}, pa.concat_tables(list(verified_rows(shard)))
 
 
 def refused(read: Callable[[Path], Any], path: Path, damaged: Iterator[bytes], unharmed: Any) -> int:

@@ -17,7 +17,8 @@ from rs3l.dataset.checksum import VALUES, ValuesDigest, is_sealed, values_sha256
 from rs3l.dataset.jets_file import JetsFile
 from rs3l.dataset.schema import jets_schema
 from rs3l.lhe.lhe import HardEvent, open_shard
-from rs3l.merge.merge import _read_rows, read_header
+from rs3l.merge.rows import ShardRows
+from rs3l.merge.shards import read_header
 from rs3l.resim import shower
 from rs3l.resim.resim import resimulate, resimulate_shard
 from support.places import REPOSITORY
@@ -87,8 +88,11 @@ def test_the_merge_reads_rows_across_row_groups(
     path = tmp_path / "x.parquet"
     resimulate_shard(blocks.resim(campaign, "qcd", "seed"), hard_shard("qcd", 0, N), path, 0)
     shard = read_header(str(path))
-    for start, stop in ((0, N), (3, 9), (15, 17), (16, 32), (5, N), (N - 1, N)):
-        assert _read_rows(shard, start, stop).equals(table.slice(start, stop - start))
+    for ends in ([N], [3, 9, 15, 17, N], [16, 32, N], [N - 1, N], [1, 1, 39]):
+        rows, starts = ShardRows([shard]), [0, *ends]
+        for start, end in zip(starts, ends, strict=False):
+            assert rows.take(end - start).equals(table.slice(start, end - start))
+        rows.finish()
 
 
 def test_a_batch_that_ends_early_leaves_the_next_one_as_it_is(campaign: Campaign, hard_shard: Shard) -> None:

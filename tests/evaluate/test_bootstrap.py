@@ -1,4 +1,4 @@
-"""Replicas over hard events, errors of means over runs, and paired stability."""
+"""Errors of means over runs, and paired stability."""
 
 from __future__ import annotations
 
@@ -7,28 +7,17 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 
 from rs3l.evaluate import stability
-from rs3l.evaluate.bootstrap import combine, combine_difference, replicas
+from rs3l.evaluate.bootstrap import combine, combine_difference
+from rs3l.evaluate.replicas import replica_weights
 from rs3l.evaluate.spread import Runs
-
-
-def test_replicas_are_addressed_and_stratified() -> None:
-    signal = np.arange(50) % 3 == 0
-    counts = replicas(signal, 30, seed=1, task="h_vs_qcd")
-    assert counts.shape == (31, 50)
-    assert (counts[0] == 1).all()
-    assert (counts[:, signal].sum(axis=1) == signal.sum()).all()
-    assert (counts[:, ~signal].sum(axis=1) == (~signal).sum()).all()
-    assert np.array_equal(counts, replicas(signal, 30, seed=1, task="h_vs_qcd"))
-    assert np.array_equal(counts[:11], replicas(signal, 10, seed=1, task="h_vs_qcd"))
-    assert not np.array_equal(counts, replicas(signal, 30, seed=1, task="w_vs_qcd"))
-    assert not np.array_equal(counts, replicas(signal, 30, seed=2, task="h_vs_qcd"))
+from support.toy_metrics import weights_of
 
 
 def test_bootstrap_error_of_a_mean_is_the_analytic_one() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=400)
-    counts = replicas(np.ones(400, dtype=bool), 2000, seed=1, task="t")
-    means = (counts @ x / 400)[None]
+    weights = replica_weights(np.arange(400), 2000, 1, "t")[:-1].astype(float)
+    means = (x @ weights / weights.sum(axis=0))[None]
     result = combine(means, Runs(np.array([0]), np.array([0])))
     assert result.value == pytest.approx(x.mean())
     assert result.bootstrap == pytest.approx(x.std() / 20, rel=0.06)
@@ -72,18 +61,23 @@ def test_difference_counts_the_spread_of_seeds() -> None:
 
 
 @pytest.mark.parametrize("decimals", [8, 0])
-def test_spearman_is_scipys_on_the_resampled_events(decimals: int) -> None:
+@pytest.mark.parametrize("size", [60, 9000])
+def test_spearman_is_scipys_on_the_resampled_events(
+    decimals: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stability, "_AT_ONCE", 3 * size)
+    monkeypatch.setattr(stability, "_NARROWEST", 1)
     rng = np.random.default_rng(2)
-    x = rng.normal(size=60).round(decimals)
-    y = (x + rng.normal(size=60)).round(decimals)
-    counts = np.vstack([np.ones((1, 60), dtype=int), rng.poisson(1.0, size=(9, 60))])
-    result = stability.spearman(x, y, counts)
+    x = rng.normal(size=size).round(decimals)
+    y = (x + rng.normal(size=size)).round(decimals)
+    counts = np.vstack([np.ones((1, size), dtype=int), rng.poisson(1.0, size=(9, size))])
+    result = stability.spearman(x, y, *weights_of(counts))
     expected = [spearmanr(np.repeat(x, row), np.repeat(y, row)).statistic for row in counts]
-    np.testing.assert_allclose(result, expected, atol=1e-12)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 def test_spearman_of_a_constant_is_nan() -> None:
-    assert np.isnan(stability.spearman(np.ones(4), np.arange(4.0), np.ones((1, 4), dtype=int))).all()
+    assert np.isnan(stability.spearman(np.ones(4), np.arange(4.0), *weights_of(np.ones((1, 4), dtype=int)))).all()
 
 
 def test_ranks_count_ties_half() -> None:
@@ -96,8 +90,10 @@ def test_rank_shift_is_the_mean_change_and_ignores_the_scale() -> None:
     nominal = np.array([0.0, 1.0, 2.0, 3.0])
     varied = np.array([1.0, 2.0, 3.0, 9.0])
     counts = np.array([[1, 1, 1, 1], [4, 0, 0, 0]])
-    np.testing.assert_allclose(stability.rank_shift(nominal, varied, counts), [(3 * 0.25 + 0.125) / 4, 0.25])
     np.testing.assert_allclose(
-        stability.rank_shift(np.exp(nominal), np.exp(varied), counts),
-        stability.rank_shift(nominal, varied, counts),
+        stability.rank_shift(nominal, varied, *weights_of(counts)), [(3 * 0.25 + 0.125) / 4, 0.25]
+    )
+    np.testing.assert_allclose(
+        stability.rank_shift(np.exp(nominal), np.exp(varied), *weights_of(counts)),
+        stability.rank_shift(nominal, varied, *weights_of(counts)),
     )

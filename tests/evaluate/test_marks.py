@@ -13,6 +13,7 @@ import pytest
 from rs3l.config import blocks
 from rs3l.dataset.checksum import COLLAPSED, write_sealed
 from rs3l.evaluate.marks import footnote, mark, marked, warnings
+from rs3l.evaluate.measures import SAMPLE
 from rs3l.figures.draw import Inputs, draw
 from rs3l.figures.style import Drawing, Header
 from rs3l.paths import CampaignPaths
@@ -148,12 +149,12 @@ def inputs(spoiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     training = [write_training(folder / run / "metrics.csv") for run in ("rs3l_s1", "jetclr_s0")]
     rows = pd.read_csv(training[0]).assign(collapsed=[3, 2, 1, 1])
     rows.to_csv(training[0], index=False)
-    latents = [write_latents(campaign(), folder / run / "latents.parquet") for run in ("rs3l_s1", "jetclr_s0")]
-    predictions = [Path(paths.predictions("h_vs_qcd", run)) for run in ("rs3l_s1", "none")]
-    for path in (latents[0], predictions[0]):
+    latents = [path for run in ("rs3l_s1", "jetclr_s0") for path in write_latents(campaign(), folder, run)]
+    measures = [Path(paths.measures("h_vs_qcd", run)) for run in blocks.evaluate(campaign()).runs]
+    for path in (latents[0], next(path for path in measures if path.parent.name == "rs3l_s0")):
         sign(path)
     return given(
-        task="h_vs_qcd", training=list(training), latents=list(latents), predictions=list(predictions),
+        task="h_vs_qcd", training=list(training), latents=list(latents), measures=list(measures),
         **{f"{name}_table": paths.evaluation(name) for name in ("metrics", "roc", "stability", "robustness", "latents")},
         ablations_table=paths.evaluation("metrics"),
     )  # fmt: skip
@@ -161,7 +162,9 @@ def inputs(spoiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 def sign(path: Path) -> None:
     """Mark a file as its stage does."""
-    write_sealed(path, pq.read_table(path).replace_schema_metadata({COLLAPSED: SIGNS}))
+    found = pq.read_metadata(path).metadata
+    own = {key: value for key, value in found.items() if key in (SAMPLE.encode(), b"rs3l.latents")}
+    write_sealed(path, pq.read_table(path).replace_schema_metadata({**own, COLLAPSED: SIGNS}))
 
 
 @pytest.mark.parametrize(

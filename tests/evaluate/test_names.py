@@ -22,7 +22,7 @@ from rs3l.report.captions import caption
 from rs3l.report.page import markdown, report
 from rs3l.report.results_page import KINDS
 from support.drawing import given
-from support.toy_campaign import ROOT, write_dataset, write_predictions, write_results
+from support.toy_campaign import ROOT, write_dataset, write_measures, write_results
 from support.workflow import run_script
 
 DEFAULT = ["rs3l_s0", "rs3l_s1", "jetclr_s0", "jetclr_s1", "none"]
@@ -34,7 +34,7 @@ FIGURES = {
     "stability": "stability_table",
     "robustness": "robustness_table",
     "mistag_change": "robustness_table",
-    "tagger_output": "predictions",
+    "tagger_output": "measures",
     "latent_quality": "latents_table",
 }
 
@@ -121,10 +121,10 @@ def test_every_figure_shows_the_methods_of_the_campaign(named: Finished, figure:
     files = {
         option: named.paths.evaluation(option.removesuffix("_table"))
         for option in FIGURES.values()
-        if option != "predictions"
+        if option != "measures"
     }
-    predictions = [named.paths.predictions(TASK, run) for run in blocks.evaluate(named.config).runs]
-    inputs = given(task=TASK, predictions=[*predictions], **files)
+    measures = [named.paths.measures(TASK, run) for run in blocks.evaluate(named.config).runs]
+    inputs = given(task=TASK, measures=[*measures], **files)
     drawing = draw(figure, blocks.figures(named.config), style.Header("toy"), inputs)
     shown = set(drawing.points["method"])
     texts = " ".join(legend_texts(drawing.figure))
@@ -191,7 +191,7 @@ def test_ablations_are_in_their_tables_and_their_figure(tmp_path: Path) -> None:
     config = campaign({"edgeconv": {"encoder": {"kind": "edgeconv"}}}, ablations=ablations)
     block = blocks.evaluate_ablations(config)
     manifest = write_dataset(config, tmp_path)
-    result = evaluate(block, manifest, *write_predictions(config, tmp_path, 20, block.runs))
+    result = evaluate(block, manifest, *write_measures(config, tmp_path, 20, block.runs))
     assert {"edgeconv", "fewer", "blind", "none"} <= set(result.tables["roc"]["method"])
     assert "(fewer, frozen, linear on h" in result.summary["headline"][1]["text"]
     result.tables["metrics"].to_csv(tmp_path / "metrics.csv", index=False)

@@ -11,20 +11,24 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
-from rs3l.evaluate import bootstrap
-from rs3l.evaluate.metrics import auc_and_background_efficiency
-from rs3l.evaluate.robustness import Changes, Falling, changes, cut_at, joined, rate, scaled
+from rs3l.evaluate.ranking import Ranking, background_efficiency, roc
+from rs3l.evaluate.robustness import Changes, Falling, changes, cut_at, rate, scaled, wasserstein
+from support.toy_metrics import weights_of
 
 EFFICIENCIES = np.array([0.3, 0.5, 0.77])
 SIZES = (40, 70, 35, 90)
 SHIFTS = (1.0, 0.0, 0.8, 0.2)
 
 
+Found = tuple[list[NDArray[np.float64]], Changes]
+
+
 @pytest.fixture(scope="module")
-def scores() -> list[NDArray[np.float64]]:
-    """Return outputs of signal and background, nominal, then varied."""
+def scores() -> list[NDArray[np.float32]]:
+    """Return logits of signal and background, nominal, then varied."""
     rng = np.random.default_rng(3)
-    return [scaled(rng.normal(shift, 1.0, size)) for size, shift in zip(SIZES, SHIFTS, strict=True)]
+    drawn = (rng.normal(shift, 1.0, size) for shift, size in zip(SHIFTS, SIZES, strict=True))
+    return [each.astype(np.float32) for each in drawn]
 
 
 @pytest.fixture(scope="module")
@@ -43,71 +47,91 @@ def threshold(signal: NDArray[Any], efficiency: float) -> float:
     return float(falling[int(np.ceil(efficiency * len(falling) - 1e-9)) - 1])
 
 
-def reference(resampled: Sequence[NDArray[Any]], efficiency: float) -> dict[str, float]:
+def reference(resampled: Sequence[NDArray[Any]], efficiency: float, size: int) -> dict[str, float]:
+    """Return the changes; the nominal has ``size`` background jets."""
     signal, background, new_signal, new_background = resampled
     cut, own = threshold(signal, efficiency), threshold(new_signal, efficiency)
-    before = max((background >= cut).mean(), 1 / len(background))
+    before = max((background >= cut).mean(), 1 / size)
     return {
         "own": (new_background >= own).mean() / before - 1,
         "fixed": (new_background >= cut).mean() / before - 1,
-        "passing": (background >= cut).sum(),
+        "passing": (background >= cut).mean() * size,
     }
 
 
-def test_changes_are_those_of_resampled_jets(
-    scores: list[NDArray[np.float64]], counts: list[NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bootstrap, "_BLOCK", 3 * sum(SIZES))  # several blocks
-    found = changes(scores, counts, EFFICIENCIES)
+def compared(scores: Sequence[NDArray[Any]], counts: Sequence[NDArray[Any]]) -> Found:
+    """Return the distances of signal and background [R], and the changes."""
+    weights, _ = weights_of(np.concatenate(counts, axis=1))
+    ends = np.cumsum([0, *(len(score) for score in scores)])
+    rows = [np.arange(*pair, dtype=np.int32) for pair in itertools.pairwise(ends)]
+    classes = [Falling.of(s.astype(np.float32), weights, r) for s, r in zip(scores, rows, strict=True)]
+    return [wasserstein(classes[i], classes[i + 2]) for i in range(2)], changes(classes, EFFICIENCIES)
+
+
+def check(scores: Sequence[NDArray[Any]], counts: Sequence[NDArray[Any]]) -> None:
+    """Compare with the slow references on resampled jets."""
+    distances, found = compared(scores, counts)
     for r in range(len(counts[0])):
         resampled = [np.repeat(score, count[r]) for score, count in zip(scores, counts, strict=True)]
         for side in range(2):
-            expected = wasserstein_distance(resampled[side], resampled[side + 2])
-            assert found.wasserstein[side, r] == pytest.approx(expected, abs=1e-12)
+            expected = wasserstein_distance(scaled(resampled[side]), scaled(resampled[side + 2]))
+            assert distances[side][r] == pytest.approx(expected, rel=1e-5)
         for k, efficiency in enumerate(EFFICIENCIES):
-            for name, value in reference(resampled, efficiency).items():
+            for name, value in reference(resampled, efficiency, len(scores[1])).items():
                 assert getattr(found, name)[r, k] == pytest.approx(value, abs=1e-12), (name, r, k)
 
 
-def test_the_change_of_the_signal_efficiency_is_that_at_the_nominal_cut(
-    scores: list[NDArray[np.float64]], counts: list[NDArray[np.int64]]
+def test_changes_are_those_of_resampled_jets(
+    scores: list[NDArray[np.float32]], counts: list[NDArray[np.int64]]
 ) -> None:
-    found = changes(scores, counts, EFFICIENCIES)
+    check(scores, counts)
+
+
+def test_changes_of_large_samples_are_those_of_resampled_jets() -> None:
+    """Of several batches of several blocks."""
+    rng = np.random.default_rng(5)
+    sizes = (3000, 2500, 2900, 2400)
+    scores = [rng.normal(shift, 1.0, size).astype(np.float32) for shift, size in zip(SHIFTS, sizes, strict=True)]
+    counts = [np.concatenate([np.ones((1, size), int), rng.poisson(1.0, (2, size))]) for size in sizes]
+    check(scores, counts)
+
+
+def test_the_change_of_the_signal_efficiency_is_that_at_the_nominal_cut(
+    scores: list[NDArray[np.float32]], counts: list[NDArray[np.int64]]
+) -> None:
+    _, found = compared(scores, counts)
     for k, efficiency in enumerate(EFFICIENCIES):
         kept = (scores[2] >= threshold(scores[0], efficiency)).mean()
         assert found.efficiency[0, k] == pytest.approx(kept / efficiency - 1, abs=1e-12)
 
 
-def test_nothing_changes_between_equal_samples(counts: list[NDArray[np.int64]]) -> None:
-    rng = np.random.default_rng(0)
-    signal, background = rng.uniform(size=40), rng.uniform(size=70)
+def test_nothing_changes_between_equal_samples(
+    scores: list[NDArray[np.float32]], counts: list[NDArray[np.int64]]
+) -> None:
     same = [counts[0], counts[1], counts[0], counts[1]]
-    found = changes([signal, background, signal, background], same, EFFICIENCIES)
-    for values in (found.wasserstein, found.own, found.fixed, found.efficiency):
-        np.testing.assert_allclose(values, 0, atol=1e-12)
+    distances, found = compared([scores[0], scores[1], scores[0], scores[1]], same)
+    for values in (*distances, found.own, found.fixed):
+        np.testing.assert_allclose(values, 0, atol=1e-7)
 
 
 def test_a_shift_of_the_score_moves_the_fixed_cut_and_not_the_own_one() -> None:
     """An additive shift of all scores is invisible to thresholds of their own: why both are reported."""
     rng = np.random.default_rng(1)
-    signal, background = rng.uniform(0.3, 0.9, 400), rng.uniform(0.0, 0.8, 400)
+    signal, background = (rng.uniform(low, high, 400).astype(np.float32) for low, high in ((0.3, 0.9), (0.0, 0.8)))
     ones = [np.ones((2, 400), dtype=np.int64)] * 4
-    found = changes([signal, background, signal + 0.05, background + 0.05], ones, EFFICIENCIES)
+    _, found = compared([signal, background, signal + 0.05, background + 0.05], ones)
     np.testing.assert_allclose(found.own, 0, atol=1e-12)
     assert (found.fixed > 0.05).all()
-    np.testing.assert_allclose(found.wasserstein, 0.05)
 
 
 def test_ties_are_accepted_in_part_as_in_the_metrics() -> None:
     rng = np.random.default_rng(2)
-    score, is_signal = rng.integers(0, 5, 200).astype(float), rng.uniform(size=200) < 0.4
-    counts = np.concatenate([np.ones((1, 200), dtype=np.int64), rng.integers(0, 3, (4, 200))])
-    _, expected = auc_and_background_efficiency(score, is_signal, counts, EFFICIENCIES)
-    tails = []
-    for chosen in (is_signal, ~is_signal):
-        share = counts[:, chosen] / counts[:, chosen].sum(axis=1, keepdims=True)
-        tails.append(Falling.of(score[chosen]).tail(share))
-    np.testing.assert_allclose(rate(tails[1], cut_at(tails[0], EFFICIENCIES)), expected, atol=1e-12)
+    score, is_signal = rng.integers(0, 5, 200).astype(np.float32), rng.uniform(size=200) < 0.4
+    weights, rows = weights_of(np.concatenate([np.ones((1, 200), int), rng.integers(0, 3, (4, 200))]))
+    ranked = Ranking.of(score, is_signal)
+    expected = background_efficiency(ranked, roc(ranked, weights, rows), EFFICIENCIES)
+    signal, background = (Falling.of(score[side], weights, rows[side]) for side in (is_signal, ~is_signal))
+    np.testing.assert_allclose(rate(background, cut_at(signal, EFFICIENCIES)), expected, atol=1e-12)
 
 
 def test_scaled_is_the_logistic_function_and_never_overflows() -> None:
@@ -115,10 +139,3 @@ def test_scaled_is_the_logistic_function_and_never_overflows() -> None:
     np.testing.assert_allclose(
         scaled(logit), [0, 1 / (1 + np.exp(2.0)), 0.5, 1 / (1 + np.exp(-3.0)), 1], atol=1e-12
     )
-
-
-def test_parts_are_joined_in_order() -> None:
-    parts = [Changes(np.full((2, 1), i), *([np.full((1, 3), i)] * 4)) for i in range(3)]
-    whole = joined(parts)
-    assert whole.wasserstein.tolist() == [[0, 1, 2]] * 2
-    assert all(whole[i][:, 0].tolist() == [0, 1, 2] for i in itertools.chain(range(1, 5)))

@@ -14,25 +14,25 @@ from sklearn.metrics import balanced_accuracy_score, brier_score_loss, r2_score
 
 from rs3l.config import blocks
 from rs3l.config.encoders import DeepSets
-from rs3l.embed.latents import embed_test_jets
 from rs3l.embed.quality import (
     balanced_accuracy,
     effective_rank,
     nearest,
     quality,
     r_squared,
-    write_latents_and_quality,
+    write_quality,
 )
 from rs3l.errors import DataError
 from rs3l.evaluate.bootstrap import combine
-from rs3l.evaluate.calibration import BINS, balanced, brier, calibration_error
+from rs3l.evaluate.calibration import BINS, calibration
 from rs3l.evaluate.latent_table import latents_table
+from rs3l.evaluate.robustness import scaled
 from rs3l.evaluate.savings import log_factor, savings_table
 from rs3l.evaluate.spread import Runs
 from rs3l.networks.model_file import new_encoder, save_encoder
 from support import toy
 from support.toy_campaign import campaign, write_qualities
-from support.toy_metrics import metrics
+from support.toy_metrics import metrics, weights_of
 from support.workflow import run_script
 
 COUNTS = np.array([10, 100, 1000])
@@ -94,13 +94,14 @@ def test_a_method_with_other_networks_has_its_own_reference() -> None:
 def test_calibration_is_that_of_resampled_jets_of_equal_classes() -> None:
     rng = np.random.default_rng(0)
     signal = rng.uniform(size=200) < 0.3
-    output = np.clip(0.3 + 0.4 * signal + rng.normal(0, 0.2, 200), 0, 1)
+    output = np.clip(0.3 + 0.4 * signal + rng.normal(0, 0.2, 200), 1e-3, 1 - 1e-3)
     counts = np.concatenate([np.ones((1, 200), dtype=int), rng.multinomial(200, np.full(200, 1 / 200), 4)])
-    weight = balanced(counts, signal)
+    logit = np.log(output / (1 - output)).astype(np.float32)
+    output, found = scaled(logit), calibration(logit, signal, *weights_of(counts))
     for r in range(len(counts)):
         y, p = np.repeat(signal, counts[r]), np.repeat(output, counts[r])
         w = np.where(y, 0.5 / y.sum(), 0.5 / (~y).sum())
-        assert brier(output, signal, weight)[r] == pytest.approx(brier_score_loss(y, p, sample_weight=w))
+        assert found["brier"][r] == pytest.approx(brier_score_loss(y, p, sample_weight=w))
         expected = 0.0
         for low in np.arange(BINS) / BINS:
             chosen = (p >= low) & ((p < low + 1 / BINS) | (low + 1 / BINS > 0.999))
@@ -109,7 +110,7 @@ def test_calibration_is_that_of_resampled_jets_of_equal_classes() -> None:
                 expected += share * abs(
                     np.average(y[chosen], weights=w[chosen]) - np.average(p[chosen], weights=w[chosen])
                 )
-        assert calibration_error(output, signal, weight)[r] == pytest.approx(expected)
+        assert found["calibration_error"][r] == pytest.approx(expected)
 
 
 def test_the_latent_table_averages_over_runs(tmp_path: Path) -> None:
@@ -159,10 +160,7 @@ def test_the_nearest_is_the_nearest() -> None:
 def test_quality_of_an_encoder(tmp_path: Path) -> None:
     manifest = toy.write_dataset(tmp_path)
     encoder = new_encoder(DeepSets(hidden=16, representation=16, latent=4), 16, 1)
-    lines = {
-        (line.space, line.quantity, line.subject): line
-        for line in quality(manifest, encoder, embed_test_jets(manifest, encoder), 3, 5)
-    }
+    lines = {(line.space, line.quantity, line.subject): line for line in quality(manifest, encoder, 3, 5, 100)}
     assert all(line.values.shape == (6,) and np.isfinite(line.values).all() for line in lines.values())
     files = [
         entry["path"]
@@ -189,19 +187,19 @@ def test_identical_views_are_always_retrieved(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(toy, "rows_of", copies)
     encoder = new_encoder(DeepSets(hidden=16, representation=16, latent=4), 16, 1)
     manifest = toy.write_dataset(tmp_path)
-    lines = quality(manifest, encoder, embed_test_jets(manifest, encoder), 3, 2)
+    lines = quality(manifest, encoder, 3, 2, 100)
     found = [line for line in lines if line.quantity == "retrieval"]
     assert len(found) == 2 * 3 and all((line.values == 1).all() for line in found)
 
 
-def test_embed_writes_the_quality(tmp_path: Path) -> None:
+def test_the_command_writes_the_quality(tmp_path: Path) -> None:
     manifest, model = toy.write_dataset(tmp_path), tmp_path / "m.safetensors"
     encoder = new_encoder(DeepSets(hidden=8, representation=8, latent=3), 16, 1)
     save_encoder(encoder, model)
-    write_latents_and_quality(manifest, model, tmp_path / "zz.parquet", tmp_path / "direct.parquet", 3, 4)
-    arguments = ["--manifest", str(manifest), "--model", str(model), "--latents", str(tmp_path / "z.parquet")]
+    write_quality(manifest, model, tmp_path / "direct.parquet", 3, 4, 30)
     made = run_script(
-        "embed.py", *arguments, "--quality", str(tmp_path / "q.parquet"), "--seed", "3", "--bootstrap", "4"
-    )
+        "quality.py", "--manifest", str(manifest), "--model", str(model), "--quality", str(tmp_path / "q.parquet"),
+        "--seed", "3", "--bootstrap", "4", "--events", "30",
+    )  # fmt: skip
     assert made.returncode == 0, made.stderr
     assert pq.read_table(tmp_path / "q.parquet").equals(pq.read_table(tmp_path / "direct.parquet"))

@@ -62,6 +62,7 @@ STAGES: dict[str, Condition] = {
     "merge": some("dataset/.new.*/dataset/*/*.parquet"),
     "pre-training": some("state/*/*.pt"),
     "fine-tuning": working("finetune"),
+    "measures": working("measure"),
     "evaluation": working("evaluate"),
 }
 """When a stage is in the middle of its work: some of its files are there, and not all."""

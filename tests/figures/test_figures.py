@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -32,7 +34,7 @@ from support.toy_campaign import (
     write_dataset,
     write_latent_quality,
     write_latents,
-    write_predictions,
+    write_measures,
     write_robustness,
     write_training,
 )
@@ -45,16 +47,17 @@ HEADER = Header("toy", 13000.0)
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     root = tmp_path_factory.mktemp("toy")
     manifest = write_dataset(campaign(), root)
-    predictions, histories = write_predictions(campaign(), root)
-    result = evaluate(blocks.evaluate(campaign()), manifest, predictions, histories)
+    measures, histories = write_measures(campaign(), root)
+    result = evaluate(blocks.evaluate(campaign()), manifest, measures, histories)
     for name, table in result.tables.items():
         table.to_csv(root / f"{name}.csv", index=False)
     runs = ("rs3l_s0", "jetclr_s0")
+    latents = [write_latents(campaign(), root, run) for run in runs]
     return given(
         manifest=manifest,
-        latents=[write_latents(campaign(), root / run / "latents.parquet") for run in runs],
-        first_latents=root / runs[0] / "latents.parquet",
-        predictions=[path for path in predictions if path.parent.parent.name == "h_vs_qcd"],
+        latents=[path for paths in latents for path in paths],
+        first_latents=latents[0],
+        measures=[path for path in measures if path.parent.parent.name == "h_vs_qcd"],
         training=[write_training(root / run / "metrics.csv") for run in runs],
         metrics_table=root / "metrics.csv",
         roc_table=root / "roc.csv",
@@ -150,7 +153,7 @@ def test_label_efficiency_shows_the_table_of_metrics(inputs: Inputs) -> None:
 
 def test_latent_components_are_those_of_the_unit_sphere(inputs: Inputs) -> None:
     points = draw("latent", BLOCK, HEADER, inputs).points
-    table = pq.read_table(inputs.one("latents"))
+    table = read_all(inputs.all("first_latents"))
     z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     _, _, axes = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
@@ -161,6 +164,11 @@ def test_latent_components_are_those_of_the_unit_sphere(inputs: Inputs) -> None:
     joined = one[one["joined"]].groupby(["process", "event_id"]).size()
     assert (joined.groupby("process").size() == 3).all()
     assert (joined == 4).all()
+
+
+def read_all(paths: Sequence[Path]) -> pa.Table:
+    """Return the rows of all files of one run, read at once."""
+    return pa.concat_tables([pq.read_table(path) for path in paths])
 
 
 def naive_fraction(value: np.ndarray, weight: np.ndarray, low: float, high: float) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import pearsonr
@@ -22,7 +23,7 @@ from support.toy_campaign import (
     campaign,
     write_dataset,
     write_latents,
-    write_predictions,
+    write_measures,
     write_robustness,
     write_training,
 )
@@ -70,9 +71,9 @@ def test_jets_of_each_type_and_variant_are_those_of_the_data_set(tmp_path: Path)
 
 
 def test_correlations_are_those_of_the_nominal_jets(tmp_path: Path) -> None:
-    path = write_latents(campaign(), tmp_path / "latents.parquet")
-    points = draw("latent_corner", BLOCK, HEADER, given(first_latents=path)).points
-    table = pq.read_table(path).to_pandas()
+    paths = write_latents(campaign(), tmp_path, "rs3l_s0")
+    points = draw("latent_corner", BLOCK, HEADER, given(first_latents=paths)).points
+    table = pa.concat_tables(map(pq.read_table, paths)).to_pandas()
     chosen = table[(table["process"] == "qcd") & (table["variant"] == "nominal")]
     z = np.stack(chosen["z"].to_list()).astype(float)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
@@ -83,9 +84,9 @@ def test_correlations_are_those_of_the_nominal_jets(tmp_path: Path) -> None:
 
 
 def test_the_feature_with_the_largest_spread_is_shown(tmp_path: Path) -> None:
-    path = write_latents(campaign(), tmp_path / "latents.parquet")
-    points = draw("latent_feature", BLOCK, HEADER, given(first_latents=path)).points
-    z = np.stack(pq.read_table(path)["z"].to_numpy(zero_copy_only=False)).astype(float)
+    paths = write_latents(campaign(), tmp_path, "rs3l_s0")
+    points = draw("latent_feature", BLOCK, HEADER, given(first_latents=paths)).points
+    z = np.stack(pa.concat_tables(map(pq.read_table, paths))["z"].to_numpy(zero_copy_only=False)).astype(float)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     assert set(points["feature"]) == {int(z.std(axis=0).argmax()) + 1}
     inside = points.groupby(["process", "variant"])["fraction"].sum()
@@ -93,16 +94,15 @@ def test_the_feature_with_the_largest_spread_is_shown(tmp_path: Path) -> None:
 
 
 def test_the_score_is_squeezed_and_no_jet_is_lost(tmp_path: Path) -> None:
-    predictions, _ = write_predictions(campaign(), tmp_path)
-    paths = [path for path in predictions if path.parent.parent.name == "h_vs_qcd"]
-    points = draw("tagger_output", BLOCK, HEADER, given(predictions=paths, task="h_vs_qcd")).points
+    measures, _ = write_measures(campaign(), tmp_path)
+    paths = [path for path in measures if path.parent.parent.name == "h_vs_qcd"]
+    points = draw("tagger_output", BLOCK, HEADER, given(measures=paths, task="h_vs_qcd")).points
     sums = points.groupby(["method", "mode", "class", "variant"])["fraction"].sum()
     assert len(sums) == 5 * 2 * 4
     np.testing.assert_allclose(sums, 1.0)
     assert set(points["method"]) == {"rs3l", "jetclr", "none"}
-    others, _ = write_predictions(campaign(), tmp_path / "others", runs=["other_s0"])
-    with pytest.raises(DataError, match="no predictions of any method that is shown"):
-        draw("tagger_output", BLOCK, HEADER, given(predictions=list(others), task="h_vs_qcd"))
+    with pytest.raises(DataError, match="no measures of task h_vs_qcd for none"):
+        draw("tagger_output", BLOCK, HEADER, given(measures=paths[:-1], task="h_vs_qcd"))
     nominal = points[(points["variant"] == "nominal") & (points["mode"] == "probe_h")]
     signal, background = (nominal[nominal["class"] == kind] for kind in ("signal", "background"))
     assert (signal["fraction"] * signal["low"]).sum() > (background["fraction"] * background["low"]).sum() + 0.3

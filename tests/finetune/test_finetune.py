@@ -1,4 +1,4 @@
-"""Fine-tuning: the same labels everywhere, honest stopping, all modes scored on all test jets."""
+"""Fine-tuning: the same labels everywhere, honest stopping, all modes of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -18,27 +17,20 @@ from rs3l.config.encoders import DeepSets, Encoder
 from rs3l.config.tasks import Task
 from rs3l.dataset.features import features
 from rs3l.dataset.store import RAW, load_views
-from rs3l.embed.latents import embed_test_jets, write_latents
 from rs3l.errors import ConfigError, DataError, TrainingError
-from rs3l.evaluate.scores import load as load_scores
 from rs3l.files import sha256
 from rs3l.finetune import probe as probe_module
-from rs3l.finetune.classifier import (
-    Classifier,
-    Fit,
-    FrozenValidation,
-    Training,
-    new_head,
-    score,
-    supervised,
-    tuned,
-)
-from rs3l.finetune.finetune import HISTORY, Draw, Frozen, TaskTraining, finetune, predictions_schema
+from rs3l.finetune.classifier import new_head, supervised, tuned
+from rs3l.finetune.classifiers import OnFrozen, load
+from rs3l.finetune.draws import Draw
+from rs3l.finetune.finetune import HISTORY, Frozen, TaskTraining, finetune
 from rs3l.finetune.probe import C_GRID, balanced_loss, fit_probe
+from rs3l.finetune.sources import JetsInMemory, Labelled
+from rs3l.finetune.training import Fit, FrozenValidation, Training
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, new_encoder, save_encoder
 from support import toy
-from support.tuning import BASELINE, ENCODER, PRETRAINED, SETTINGS, block
+from support.tuning import BASELINE, ENCODER, PRETRAINED, SETTINGS, block, task_training
 
 
 @pytest.fixture(scope="module")
@@ -48,60 +40,73 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def job(manifest: Path) -> TaskTraining:
-    return TaskTraining(block(), manifest, 16)
+    return task_training(block(), manifest)
 
 
 @pytest.fixture
 def encoder(job: TaskTraining) -> JetEncoder:
-    return job.fresh_encoder(job.train.rows(), "test")
+    return job.fresh_encoder("test")
 
 
 @pytest.fixture(scope="module")
 def model(job: TaskTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_encoder(job.fresh_encoder(job.train.rows(), "test"), path)
+    save_encoder(job.fresh_encoder("test"), path)
     return path
+
+
+def draw_of(job: TaskTraining, labels: int) -> Draw:
+    return next(draw for draw in job.draws if draw.key == (labels, 0))
+
+
+def labelled(job: TaskTraining, draw: Draw, every_view: bool = False) -> Labelled:
+    source = job.train.jets(draw, every_view)
+    assert isinstance(source, JetsInMemory)
+    return source.jets
+
+
+def one_epoch(network: torch.nn.Module, data: Labelled) -> None:
+    training = Training(network, JetsInMemory(data), SETTINGS, 1e-3, 5, "x")
+    batches = training._batches()
+    network.train()
+    for _ in range(training.steps_per_epoch):
+        training._take_step(next(batches))
 
 
 @pytest.mark.parametrize("kind", ["edgeconv", "transformer"])
 def test_all_weights_of_other_encoders_are_tuned(manifest: Path, kind: str) -> None:
     config = TypeAdapter(Encoder).validate_python({"kind": kind, "hidden": 16, "latent": 4})
-    other = TaskTraining(block().model_copy(update={"encoder": config}), manifest, 16)
-    encoder = other.fresh_encoder(other.train.rows(), "test")
-    draw = next(other.draws())
-    network = tuned(encoder, Frozen(other, encoder).probe_h(draw))
+    other = task_training(block().model_copy(update={"encoder": config}), manifest)
+    encoder = other.fresh_encoder("test")
+    network = tuned(encoder, Frozen(other, encoder).probe("h", other.draws[0]))
     before = copy.deepcopy(network.state_dict())
-    Training(network, other.labelled(draw, "nominal"), SETTINGS, 1e-3, 5, "x")._epoch(1)
+    one_epoch(network, labelled(other, other.draws[0]))
     moved = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
     assert moved == {n for n, _ in network.named_parameters() if "projector" not in n}
 
 
 @pytest.mark.parametrize("run", ["rs3l_s0", "none"])
-def test_every_mode_scores_every_test_jet(tmp_path: Path, manifest: Path, model: Path, run: str) -> None:
-    predictions, history = tmp_path / "predictions.parquet", tmp_path / "history.csv"
-    finetune(block(run), manifest, None if run == "none" else model, predictions, history)
-    modes = set(BASELINE if run == "none" else PRETRAINED)
-    assert pq.read_schema(predictions).equals(predictions_schema())
-    table = pd.read_parquet(predictions)
-    files = sorted((manifest.parent / "test").glob("*.parquet"))
-    test = pd.concat([pd.read_parquet(f, columns=["event_id", "variant", "weight"]) for f in files])
-    expected = test.sort_values(["event_id", "variant"])
-    groups = table.groupby(["mode", "labels", "repeat"])
-    assert {key[0] for key, _ in groups} == modes and len(groups) == len(modes) * 2 * 2 - 2 * ("n2" in modes)
-    for _, group in groups:
-        group = group.sort_values(["event_id", "variant"])
-        for column in ("event_id", "variant", "weight"):
-            assert (group[column].to_numpy() == expected[column].to_numpy()).all()
-    assert (table["is_signal"] == (table["process"] == "signal")).all()
-    assert np.isfinite(table["score"]).all()
-    lines = list(csv.DictReader(history.open()))
-    assert tuple(lines[0]) == HISTORY and len(lines) == len(groups)
+def test_every_mode_has_a_classifier_of_each_draw(tmp_path: Path, manifest: Path, model: Path, run: str) -> None:
+    outputs = tmp_path / "classifiers.safetensors", tmp_path / "history.csv"
+    finetune(block(run), manifest, None if run == "none" else model, *outputs)
+    modes = BASELINE if run == "none" else PRETRAINED
+    expected = [
+        (mode, labels, repeat)
+        for mode in modes
+        for labels in (20, 40)
+        for repeat in range(1 if mode == "n2" else 2)
+    ]
+    found = load(outputs[0])
+    assert [(each.mode, each.labels, each.repeat) for each in found.trained] == expected
+    lines = list(csv.DictReader(outputs[1].open()))
+    assert tuple(lines[0]) == HISTORY
+    assert [(line["mode"], int(line["labels"]), int(line["repeat"])) for line in lines] == expected
     assert {line["task"] for line in lines} == {"toy_task"} and {line["run"] for line in lines} == {run}
 
 
 def test_classifiers_separate_the_toy_classes(tmp_path: Path, manifest: Path) -> None:
     history = tmp_path / "history.csv"
-    finetune(block(), manifest, None, tmp_path / "predictions.parquet", history)
+    finetune(block(), manifest, None, tmp_path / "classifiers.safetensors", history)
     auc = [
         float(line["val_auc"]) for line in csv.DictReader(history.open()) if line["mode"] not in ("random", "n2")
     ]
@@ -109,42 +114,40 @@ def test_classifiers_separate_the_toy_classes(tmp_path: Path, manifest: Path) ->
 
 
 def test_all_runs_and_modes_see_the_same_events(manifest: Path, job: TaskTraining) -> None:
-    other = TaskTraining(block("rs3l_s1"), manifest, 16)
-    for draw, again in zip(job.draws(), other.draws(), strict=True):
+    other = task_training(block("rs3l_s1"), manifest)
+    for draw, again in zip(job.draws, other.draws, strict=True):
         assert (draw.event_id == again.event_id).all()
-        nominal, views = job.labelled(draw, "nominal"), job.labelled(draw, None)
-        assert set(job.train.event_id[nominal.rows]) == set(draw.event_id)
-        assert set(job.train.event_id[views.rows]) == set(draw.event_id)
+        nominal, views = labelled(job, draw), labelled(job, draw, every_view=True)
+        ids = job.train.store.event_id
+        assert set(ids[nominal.rows]) == set(draw.event_id) == set(ids[views.rows])
         assert len(nominal.rows) == draw.labels < len(views.rows)
         assert nominal.y.sum() == draw.labels // 2
-        assert (
-            other.train.event_id[other.labelled(draw, "nominal").rows] == nominal.store.event_id[nominal.rows]
-        ).all()
+        others = labelled(other, draw)
+        assert (others.store.event_id[others.rows] == ids[nominal.rows]).all()
 
 
 def test_draws_differ_and_do_not_depend_on_the_grid(manifest: Path, job: TaskTraining) -> None:
     first, second = job.draw_events(20, 0), job.draw_events(20, 1)
     assert set(first) != set(second)
-    alone = TaskTraining(block(settings=SETTINGS.model_copy(update={"labels": [20], "repeats": 1})), manifest, 16)
-    assert (next(alone.draws()).event_id == first).all()
+    alone = task_training(block(settings=SETTINGS.model_copy(update={"labels": [20], "repeats": 1})), manifest)
+    assert (alone.draws[0].event_id == first).all()
 
 
-def test_labels_are_of_train_variants_and_the_train_split(manifest: Path, job: TaskTraining) -> None:
-    assert job.train.variant_names == ("nominal", "seed", "fsr_hi"), "held-out variants are never a label"
-    assert job.val.variant_names == ("nominal",)
-    assert job.test.variant_names == tuple(toy.VARIANTS)
-    assert not set(job.train.event_id) & (set(job.val.event_id) | set(job.test.event_id))
+def test_labels_are_of_train_variants_and_the_train_split(job: TaskTraining) -> None:
+    train, val = job.train.store, job.val.store
+    assert train.variant_names == ("nominal", "seed", "fsr_hi"), "held-out variants are never a label"
+    assert val.variant_names == ("nominal",)
+    assert not set(train.event_id) & set(val.event_id)
 
 
 def test_too_few_events_name_the_key(manifest: Path) -> None:
-    job = TaskTraining(block(settings=SETTINGS.model_copy(update={"labels": [20, 500]})), manifest, 16)
     available = sum(e % 5 != 4 and e % 7 != 6 for e in range(60))
     with pytest.raises(ConfigError, match=rf"finetune\.labels: 500 .* than the {available} .* processes\.signal"):
-        list(job.draws())
+        task_training(block(settings=SETTINGS.model_copy(update={"labels": [20, 500]})), manifest)
 
 
 def test_model_and_run_must_agree(tmp_path: Path, manifest: Path, model: Path, encoder: JetEncoder) -> None:
-    outputs = tmp_path / "p.parquet", tmp_path / "h.csv"
+    outputs = tmp_path / "c.safetensors", tmp_path / "h.csv"
     with pytest.raises(ConfigError, match="'none' needs no --model"):
         finetune(block(), manifest, model, *outputs)
     with pytest.raises(ConfigError, match="'rs3l_s0' needs a --model"):
@@ -177,12 +180,12 @@ def test_a_probe_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPa
 
 def test_a_probe_at_the_edge_of_the_grid_is_noted(job: TaskTraining, encoder: JetEncoder) -> None:
     frozen = Frozen(job, encoder)
-    draw = Draw(20, 0, job.draw_events(20, 0))
-    probe = frozen.probe_h(draw)
+    draw = draw_of(job, 20)
+    probe = frozen.probe("h", draw)
     edge = probe_module.Probe(probe.weight, 0.0, C_GRID[-1], 1, 0.5, 0.5)
     inside = probe_module.Probe(probe.weight, 0.0, C_GRID[1], 1, 0.5, 0.5)
-    assert "edge" in frozen.result("probe_h", draw, edge, frozen.test_h).fit.note
-    assert frozen.result("probe_h", draw, inside, frozen.test_h).fit.note == ""
+    assert "edge" in frozen.result("probe_h", draw, edge).fit.note
+    assert frozen.result("probe_h", draw, inside).fit.note == ""
 
 
 def test_balanced_loss_counts_both_classes_the_same() -> None:
@@ -194,10 +197,9 @@ def test_balanced_loss_counts_both_classes_the_same() -> None:
 
 
 def test_tuning_starts_at_the_probe_and_leaves_the_encoder_alone(job: TaskTraining, encoder: JetEncoder) -> None:
-    draw = Draw(20, 0, job.draw_events(20, 0))
-    probe = Frozen(job, encoder).probe_h(draw)
+    probe = Frozen(job, encoder).probe("h", draw_of(job, 20))
     network = tuned(encoder, probe)
-    h, _ = embed(encoder, job.val, job.val_rows)
+    h, _ = embed(encoder, job.val.store, job.val_rows)
     np.testing.assert_allclose(job.validation.logits(network), probe.logits(h), rtol=1e-3, atol=1e-4)
     before = copy.deepcopy(encoder.state_dict())
     with torch.no_grad():
@@ -211,7 +213,7 @@ def test_a_fresh_network_knows_nothing(job: TaskTraining, encoder: JetEncoder) -
 
 def test_the_best_epoch_is_kept_and_never_the_last(job: TaskTraining, encoder: JetEncoder) -> None:
     network = supervised(encoder)
-    data = job.labelled(Draw(40, 0, job.draw_events(40, 0)), "nominal")
+    data = job.train.jets(draw_of(job, 40), every_view=False)
     fit = Training(network, data, SETTINGS, 1e-3, 5, "test").run(job.validation)
     assert fit.epochs - fit.best_epoch >= SETTINGS.patience
     assert fit.steps == fit.epochs * 10 >= SETTINGS.min_steps
@@ -219,8 +221,8 @@ def test_the_best_epoch_is_kept_and_never_the_last(job: TaskTraining, encoder: J
 
 
 def test_training_is_reproducible(job: TaskTraining) -> None:
-    data = job.labelled(Draw(20, 0, job.draw_events(20, 0)), "nominal")
-    networks = [supervised(job.fresh_encoder(job.train.rows(), "x")) for _ in range(2)]
+    data = job.train.jets(draw_of(job, 20), every_view=False)
+    networks = [supervised(job.fresh_encoder("x")) for _ in range(2)]
     fits = [Training(network, data, SETTINGS, 1e-3, 5, "a").run(job.validation) for network in networks]
     assert fits[0] == fits[1]
     first, second = (network.state_dict() for network in networks)
@@ -228,45 +230,23 @@ def test_training_is_reproducible(job: TaskTraining) -> None:
 
 
 def test_a_training_cut_short_is_an_error(job: TaskTraining, encoder: JetEncoder) -> None:
-    data = job.labelled(Draw(40, 0, job.draw_events(40, 0)), "nominal")
+    data = job.train.jets(draw_of(job, 40), every_view=False)
     short = SETTINGS.model_copy(update={"max_epochs": 3})
     with pytest.raises(TrainingError, match=r"after 3 epochs .* raise finetune\.max_epochs"):
         Training(supervised(encoder), data, short, 1e-4, 5, "short").run(job.validation)
-
-
-@torch.no_grad()
-def test_scores_of_many_networks_are_those_of_each(job: TaskTraining, encoder: JetEncoder) -> None:
-    torch.manual_seed(0)
-    networks = [Classifier(encoder), Classifier(encoder)]
-    rows = np.array([9, 2, 30, 4])
-    scores = score(networks, job.test, rows)
-    for i, network in enumerate(networks):
-        for k, row in enumerate(rows):
-            jets = job.test.batch(np.array([row]))
-            np.testing.assert_allclose(scores[i, k], network(features(jets), jets.mask)[0], rtol=1e-4, atol=1e-5)
-
-
-def test_latents_of_every_test_jet(tmp_path: Path, manifest: Path, model: Path) -> None:
-    path = tmp_path / "latents.parquet"
-    write_latents(embed_test_jets(manifest, load_encoder(model)), path)
-    table = pd.read_parquet(path)
-    assert list(table) == ["event_id", "process", "variant", "z", "jet_mass", "jet_pt"]
-    assert set(table["variant"]) == set(toy.VARIANTS) and set(table["process"]) == set(toy.MULTIPLICITY)
-    norm = np.linalg.norm(np.stack(table["z"].to_list()), axis=1)
-    np.testing.assert_allclose(norm, 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["deepsets", "edgeconv", "transformer"])
 @torch.no_grad()
 def test_a_blind_network_does_not_see_displacements(job: TaskTraining, kind: str) -> None:
     config = TypeAdapter(Encoder).validate_python({"kind": kind, "hidden": 16, "latent": 4})
-    jets = job.test.batch(np.arange(12))
+    jets = job.val.store.batch(np.arange(12))
     moved = jets.candidates.clone()
     moved[..., [RAW.index("d0"), RAW.index("dz")]] += 0.3
     other = jets._replace(candidates=moved)
     for displacement in (True, False):
         encoder = new_encoder(config, 16, 3, displacement=displacement)
-        encoder.fit_norm(job.train, job.train.rows())
+        encoder.fit_norm(job.train.store, job.train.store.rows())
         h = [encoder(features(each), jets.mask) for each in (jets, other)]
         assert torch.isfinite(h[0]).all() and encoder.displacement is displacement
         assert torch.equal(*h) is not displacement
@@ -274,7 +254,7 @@ def test_a_blind_network_does_not_see_displacements(job: TaskTraining, kind: str
 
 def test_blindness_is_in_the_model_file_and_compared(tmp_path: Path, manifest: Path) -> None:
     blind = block("rs3l_s0").model_copy(update={"displacement": False})
-    path, outputs = tmp_path / "model.safetensors", (tmp_path / "p.parquet", tmp_path / "h.csv")
+    path, outputs = tmp_path / "model.safetensors", (tmp_path / "c.safetensors", tmp_path / "h.csv")
     save_encoder(new_encoder(ENCODER, 16, 3, displacement=False), path)
     assert not load_encoder(path).displacement
     with pytest.raises(DataError, match="constituents or displacement"):
@@ -285,63 +265,70 @@ def test_blindness_is_in_the_model_file_and_compared(tmp_path: Path, manifest: P
 
 
 def test_a_finished_model_brings_its_own_network(tmp_path: Path, manifest: Path) -> None:
-    path, outputs = tmp_path / "model.safetensors", (tmp_path / "p.parquet", tmp_path / "h.csv")
+    path, outputs = tmp_path / "model.safetensors", (tmp_path / "c.safetensors", tmp_path / "h.csv")
     encoder = new_encoder(DeepSets(hidden=8, representation=8, latent=3), 7, 3)
-    train = TaskTraining(block(), manifest, 7).train
+    train = task_training(block(), manifest).train.store
     encoder.fit_norm(train, train.rows())
     save_encoder(encoder, path)
     settings = block("rs3l_s0").finetune.model_copy(update={"modes": ["probe_z"], "labels": [20], "repeats": 1})
     finished = {"encoder": None, "constituents": None, "finetune": settings}
     finetune(block("published_s0").model_copy(update=finished), manifest, path, *outputs)
-    assert np.isfinite(pd.read_parquet(outputs[0])["score"]).all()
+    assert [each.name for each in load(outputs[0]).trained] == ["probe_z/20/0"]
 
 
 def test_a_deep_head_has_five_layers_and_starts_at_zero(job: TaskTraining, encoder: JetEncoder) -> None:
-    draw = Draw(40, 0, job.draw_events(40, 0))
     frozen = Frozen(job, encoder)
     head = new_head(16, 1, "x")
     assert sum(isinstance(layer, torch.nn.Linear) for layer in head.layers) == 5
-    assert not FrozenValidation(frozen.val_h, job.val_y).logits(head).any()
-    trained, fit = frozen.head("mlp_h", draw)
-    assert fit.best_epoch < fit.epochs
-    validation = FrozenValidation(frozen.val_h, job.val_y)
-    assert validation.metrics(trained) == (fit.val_loss, fit.val_auc)
-    assert frozen.head("mlp_h", draw)[0] is trained, "trained once, for mlp_h and tuned_mlp"
+    validation = FrozenValidation(frozen.val["h"], job.val_y)
+    assert not validation.logits(head).any()
+    found = frozen.head("mlp_h", draw_of(job, 40))
+    assert found.fit.best_epoch < found.fit.epochs
+    assert isinstance(found.model, OnFrozen) and isinstance(found.model.head, torch.nn.Module)
+    assert validation.metrics(found.model.head) == (found.fit.val_loss, found.fit.val_auc)
 
 
-@pytest.mark.parametrize(("mode", "frozen_mode"), [("tuned_z", "probe_z"), ("tuned_mlp", "mlp_h")])
+@pytest.mark.parametrize(("mode", "space"), [("tuned_z", "z"), ("tuned_mlp", "h")])
 def test_each_tuning_starts_at_its_frozen_classifier(
-    job: TaskTraining, encoder: JetEncoder, mode: str, frozen_mode: str
+    job: TaskTraining, encoder: JetEncoder, mode: str, space: str
 ) -> None:
-    draw = Draw(20, 0, job.draw_events(20, 0))
+    draw = draw_of(job, 20)
     frozen = Frozen(job, encoder)
-    scores = score([frozen.start(mode, draw)], job.test, job.test.rows())[0]
-    np.testing.assert_allclose(scores, frozen.classifier(frozen_mode, draw).scores, rtol=1e-3, atol=1e-3)
+    logits = job.validation.logits(frozen.start(mode, draw))
+    if space == "z":
+        expected = frozen.probe("z", draw).logits(frozen.val["z"])
+    else:
+        model = frozen.head("mlp_h", draw).model
+        assert isinstance(model, OnFrozen) and isinstance(model.head, torch.nn.Module)
+        expected = FrozenValidation(frozen.val["h"], job.val_y).logits(model.head)
+    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_tuning_on_all_views_sees_them(
     job: TaskTraining, encoder: JetEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = Draw(20, 0, job.draw_events(20, 0))
+    draw = draw_of(job, 20)
     seen: list[np.ndarray] = []
 
     def run(self: Training, validation: object) -> Fit:
-        seen.append(self.data.rows)
+        assert isinstance(self.data, JetsInMemory)
+        seen.append(self.data.jets.rows)
         return Fit(1, 2, 3, 0.5, 0.5)
 
     monkeypatch.setattr(Training, "run", run)
     for mode in ("tuned", "tuned_views"):
         job.train_network(mode, draw, Frozen(job, encoder).start(mode, draw))
-    names = [set(np.array(job.train.variant_names)[job.train.variant[rows]]) for rows in seen]
+    store = job.train.store
+    names = [set(np.array(store.variant_names)[store.variant[rows]]) for rows in seen]
     assert names == [{"nominal"}, {"nominal", "seed", "fsr_hi"}]
-    assert all(set(job.train.event_id[rows]) == set(draw.event_id) for rows in seen)
+    assert all(set(store.event_id[rows]) == set(draw.event_id) for rows in seen)
 
 
 def test_tuning_through_the_latent_trains_the_projection(job: TaskTraining, encoder: JetEncoder) -> None:
-    draw = Draw(20, 0, job.draw_events(20, 0))
+    draw = draw_of(job, 20)
     network = Frozen(job, encoder).start("tuned_z", draw)
     before = copy.deepcopy(network.state_dict())
-    Training(network, job.labelled(draw, "nominal"), SETTINGS, 1e-3, 5, "x")._epoch(1)
+    one_epoch(network, labelled(job, draw))
     moved = {n for n, p in network.named_parameters() if not torch.equal(p, before[n])}
     assert any(name.startswith("encoder.projector.") for name in moved)
 
@@ -366,30 +353,24 @@ def test_jet_types_are_the_classes_of_a_task(tmp_path: Path, background: str) ->
     manifest = typed_dataset(tmp_path)
     types = {"signal_types": ["q"], "background_types": ["g", "g_bb"]}
     task = Task(signal="signal", background=background, **types)
-    job = TaskTraining(block().model_copy(update={"task": task}), manifest, 16)
-    for store in (job.train, job.val, job.test):
+    few = SETTINGS.model_copy(update={"labels": [20]})
+    job = task_training(block(settings=few).model_copy(update={"task": task}), manifest)
+    for store in (job.train.store, job.val.store):
         kind = np.array(["q", "g", "other"])[store.event_id % 2**40 % 3]
-        assert (kind == np.where(job.is_signal(store), "q", "g")).all()
-    draw = Draw(20, 0, job.draw_events(20, 0))
-    data = job.labelled(draw, "nominal")
+        assert (kind == np.where(store.process == 0, "q", "g")).all()
+    data = labelled(job, draw_of(job, 20))
     assert data.y.sum() == 10 and len(data.rows) == 20
     whole = load_views(manifest, "train", ["signal"], job.block.variants, 16)
-    for row in job.train.rows("signal")[:5]:
-        same = (whole.event_id == job.train.event_id[row]) & (whole.variant == job.train.variant[row])
+    for row in job.train.store.rows("signal")[:5]:
+        same = (whole.event_id == job.train.store.event_id[row]) & (whole.variant == job.train.store.variant[row])
         other = whole.batch(np.flatnonzero(same))
-        assert torch.equal(other.candidates, job.train.batch(np.array([row])).candidates)
-    settings = job.block.finetune.model_copy(update={"modes": ["random", "n2"], "labels": [20], "repeats": 1})
-    outputs = tmp_path / "t" / "none" / "predictions.parquet", tmp_path / "h.csv"
-    finetune(job.block.model_copy(update={"finetune": settings}), manifest, None, *outputs)
-    table = pd.read_parquet(outputs[0])
-    assert (table["process"] == np.where(table["is_signal"], "signal", background)).all()
-    assert load_scores([outputs[0]], {job.block.name: task}, ["none"])[job.block.name].is_signal.any()
+        assert torch.equal(other.candidates, job.train.store.batch(np.array([row])).candidates)
 
 
 def test_a_type_without_jets_is_named(tmp_path: Path) -> None:
     task = Task(signal="signal", background="background", signal_types=["top"])
     with pytest.raises(DataError, match=r"no jet of the signal signal \(top\) .* types are g, other, q"):
-        TaskTraining(block().model_copy(update={"task": task}), typed_dataset(tmp_path), 16)
+        task_training(block().model_copy(update={"task": task}), typed_dataset(tmp_path))
 
 
 def test_equal_processes_need_disjoint_types() -> None:

@@ -20,7 +20,9 @@ from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, St
 from rs3l.dataset.splits import split_of
 from rs3l.errors import DataError
 from rs3l.files import sha256
-from rs3l.merge.merge import find_shards, merge, merge_part
+from rs3l.merge.merge import merge
+from rs3l.merge.ranges import Range, merge_range
+from rs3l.merge.shards import find_shards
 from rs3l.paths import SPLITS, CampaignPaths, shard_name
 from support.merging import EVENTS
 
@@ -59,8 +61,7 @@ def test_parts_equal_the_literal_zip(
     block = block.model_copy(update={"min_views": min_views})
     shards = find_shards(block, paths)
     for process, events in EVENTS.items():
-        for part in range(-(-events // 25)):
-            merge_part(block, str(tmp_path), process, part, shards[process])
+        merge_range(block, str(tmp_path), process, Range(0, events, events), shards[process])
         for split, expected in reference(block, paths, process).items():
             files = sorted((tmp_path / "dataset" / split).glob(f"{process}-*.parquet"))
             found = pa.concat_tables([pq.read_table(file) for file in files])
@@ -208,8 +209,10 @@ def test_rows_that_are_not_the_expected_events_are_refused(copied: tuple[MergeBl
     path = paths.jets("qcd", "seed", "0000")
     table = pq.read_table(path)
     rewrite(path, table.take([1, 0, *range(2, table.num_rows)]))
-    with pytest.raises(DataError, match="rows are not the hard events 0 ... 24 of qcd, in order"):
-        merge_part(block, paths.root, "qcd", 0, find_shards(block, paths)["qcd"])
+    with pytest.raises(
+        DataError, match="seed/0000.parquet: rows are not the hard events 0 ... 15 of qcd, in order"
+    ):
+        merge_range(block, paths.root, "qcd", Range(0, 30, 30), find_shards(block, paths)["qcd"])
 
 
 def test_views_of_another_hard_event_are_refused(copied: tuple[MergeBlock, CampaignPaths]) -> None:
@@ -220,7 +223,7 @@ def test_views_of_another_hard_event_are_refused(copied: tuple[MergeBlock, Campa
     other = pa.array(table["parton_pt"].to_numpy() + 1, pa.float32())
     rewrite(path, table.set_column(i, table.schema.field(i), other))
     with pytest.raises(DataError, match="the hard events of seed are not those of nominal"):
-        merge_part(block, paths.root, "qcd", 0, find_shards(block, paths)["qcd"])
+        merge_range(block, paths.root, "qcd", Range(0, 30, 30), find_shards(block, paths)["qcd"])
 
 
 def test_splits_have_the_configured_fractions(campaign: Campaign) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import dask
 import pyarrow.dataset as ds
 import pytest
 
@@ -24,7 +25,9 @@ Copied = tuple[MergeBlock, CampaignPaths]
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute the parts in this process."""
-    monkeypatch.setattr(module, "compute", lambda tasks, workers, jobs: [task.compute() for task in tasks])
+    monkeypatch.setattr(
+        module, "compute", lambda tasks, workers, jobs: list(dask.compute(*tasks, scheduler="sync"))
+    )
 
 
 def files(paths: CampaignPaths) -> dict[str, bytes]:

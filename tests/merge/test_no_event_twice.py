@@ -17,7 +17,8 @@ from rs3l.dataset.jets_file import JetsFile
 from rs3l.errors import DataError
 from rs3l.hard.external import make_index
 from rs3l.lhe.lhe import HardEvent, fingerprint, read_shard
-from rs3l.merge.merge import check_no_event_twice, merge, read_header
+from rs3l.merge.merge import merge
+from rs3l.merge.shards import check_no_event_twice, read_header
 from rs3l.paths import CampaignPaths, shard_name
 from rs3l.repeated import first_repeated
 from rs3l.resim.resim import _metadata, resimulate

@@ -19,10 +19,13 @@ from rs3l.config.blocks import FinetuneBlock, PretrainBlock
 from rs3l.config.encoders import DeepSets
 from rs3l.config.finetune import Finetune
 from rs3l.config.tasks import Task
-from rs3l.embed.quality import write_latents_and_quality
+from rs3l.embed.latents import write_test_latents
+from rs3l.embed.quality import write_quality
 from rs3l.errors import ConfigError, TrainingError
 from rs3l.evaluate.evaluate import Evaluation, evaluate
+from rs3l.evaluate.measure import measure
 from rs3l.finetune.finetune import finetune
+from rs3l.finetune.score import score
 from rs3l.networks.model_file import new_encoder, save_encoder, signs_in
 from rs3l.pretrain.pretrain import Trainer, pretrain
 from rs3l.runs import is_baseline
@@ -155,7 +158,8 @@ def job(run: str, **settings: Any) -> FinetuneBlock:
 
 def history_of(folder: Path, manifest: Path, model: Path | None, settings: FinetuneBlock) -> list[dict[str, str]]:
     """Train the classifiers; return the lines of the history."""
-    finetune(settings, manifest, model, folder / "predictions.parquet", folder / "history.csv")
+    finetune(settings, manifest, model, folder / "classifiers.safetensors", folder / "history.csv")
+    score(folder / "classifiers.safetensors", model, manifest, None, None, folder / "predictions.parquet")
     return list(csv.DictReader((folder / "history.csv").open(encoding="utf-8")))
 
 
@@ -182,7 +186,8 @@ def test_a_dead_encoder_is_embedded_and_tested(tmp_path: Path, manifest: Path) -
     model = tmp_path / "model.safetensors"
     save_encoder(encoder, model, collapsed=["RankMe 1.00 < 1.50"])
     latents, quality = tmp_path / "latents.parquet", tmp_path / "quality.parquet"
-    write_latents_and_quality(manifest, model, latents, quality, 1, 5)
+    write_test_latents(manifest, model, latents)
+    write_quality(manifest, model, quality, 1, 5, 100)
     lines = history_of(tmp_path, manifest, model, settings)
     assert {line["collapsed"] for line in lines} == {"RankMe 1.00 < 1.50"}
     for path in (latents, tmp_path / "predictions.parquet"):
@@ -222,7 +227,7 @@ def toy_campaign(test_values: Values, manifest: Path, changes: Values) -> tuple[
 
 def campaign_of(config: Campaign, manifest: Path, root: Path, settings: blocks.EvaluateBlock) -> Evaluation:
     """Run stages 4 to 6 as the rules do: blocks as JSON, and what happens as an option beside them."""
-    predictions, histories, qualities = [], [], []
+    measures, histories, qualities = [], [], []
     for run in settings.runs:
         model = None
         if not is_baseline(run):
@@ -233,13 +238,14 @@ def campaign_of(config: Campaign, manifest: Path, root: Path, settings: blocks.E
             pretrain(settled.model_copy(update=judged), manifest, root / run / "state", *outputs)
             model = outputs[0]
             qualities.append(root / run / "quality.parquet")
-            write_latents_and_quality(manifest, model, root / run / "latents.parquet", qualities[-1], 1, 5)
+            write_quality(manifest, model, qualities[-1], 1, 5, 100)
         folder = root / "toy_task" / run
         folder.mkdir(parents=True)
         history_of(folder, manifest, model, blocks.finetune(config, "toy_task", run))
-        predictions.append(folder / "predictions.parquet")
+        measures.append(folder / "measures.parquet")
+        measure(blocks.measure(config, "toy_task", run), [folder / "predictions.parquet"], measures[-1])
         histories.append(folder / "history.csv")
-    return evaluate(settings, manifest, predictions, histories, qualities)
+    return evaluate(settings, manifest, measures, histories, qualities)
 
 
 def test_the_smoke_run_of_the_documentation_reaches_the_summary(

@@ -55,20 +55,19 @@ def config() -> Campaign:
 def results(config: Campaign, tmp_path_factory: pytest.TempPathFactory) -> CampaignPaths:
     root = tmp_path_factory.mktemp("toy")
     (root / "dataset").mkdir()
-    paths = CampaignPaths(str(write_results(config, root, events=40)))
-    write_latents(config, Path(paths.latents("rs3l_s0")))
-    return paths
+    return CampaignPaths(str(write_results(config, root, events=40)))
 
 
 @pytest.fixture(scope="module")
 def inputs(results: CampaignPaths, config: Campaign) -> Inputs:
     tables = ("roc", "metrics", "stability", "robustness")
+    latents = write_latents(config, Path(results.root), "rs3l_s0")
     return given(
         manifest=results.manifest,
-        latents=results.latents("rs3l_s0"),
-        first_latents=results.latents("rs3l_s0"),
+        latents=latents,
+        first_latents=latents,
         training=[write_training(Path(results.model_metrics("rs3l_s0")))],
-        predictions=[results.predictions(TASK, run) for run in blocks.evaluate(config).runs],
+        measures=[results.measures(TASK, run) for run in blocks.evaluate(config).runs],
         ablations_table=results.evaluation("metrics"),
         task=TASK,
         process="qcd",

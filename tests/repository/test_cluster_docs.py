@@ -17,7 +17,17 @@ import yaml
 from support.places import REPOSITORY
 
 Values = dict[str, Any]
-RULES = ("hard_process", "resimulate", "merge", "pretrain", "embed", "finetune", "evaluate", "plot_latent")
+RULES = (
+    "hard_process",
+    "resimulate",
+    "merge",
+    "pretrain",
+    "embed",
+    "quality",
+    "finetune",
+    "evaluate",
+    "plot_latent",
+)
 SITES = ("no GPUs", "GPU partition", "no accounting")
 
 

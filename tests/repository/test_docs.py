@@ -11,9 +11,11 @@ import yaml
 
 from rs3l import __version__
 from rs3l.dataset.schema import dataset_schema, jets_schema
+from rs3l.evaluate.measures import schema as measures_schema
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES
-from rs3l.finetune.finetune import HISTORY, predictions_schema
+from rs3l.finetune.finetune import HISTORY
+from rs3l.finetune.score import JET_COLUMNS
 from support.documents import DOCUMENTS, name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -74,8 +76,10 @@ def test_columns_are_explained() -> None:
     for column in dataset_schema().names:
         assert f"`{column}`" in page("merge"), column
     assert "`status`" in page("resim") and "status" in jets_schema().names
-    for column in predictions_schema().names:
+    for column in JET_COLUMNS:
         assert f"`{column}`" in page("finetune"), column
+    for column in measures_schema({}).names:
+        assert f"`{column}`" in page("evaluate"), column
     assert ", ".join(HISTORY) in page("finetune")
 
 

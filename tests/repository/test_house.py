@@ -12,7 +12,7 @@ FLOORS = [
     ["errors", "versions", "seeds", "paths", "modes", "runs", "markdown", "streams", "repeated", "types"],
     ["files", "imported", "provenance", "angles"],
     ["config"],
-    ["pythia_reason"],
+    ["pythia_reason", "groups"],
     ["pythia"],
     ["lhe"],
     ["dataset"],

@@ -15,7 +15,7 @@ from rs3l.config.library import library
 from rs3l.dataset.schema import Status
 from rs3l.errors import ConfigError, DataError, GeneratorError
 from rs3l.lhe.lhe import HardEvent, read_shard, write_shard
-from rs3l.merge.merge import read_header
+from rs3l.merge.shards import read_header
 from rs3l.resim import shower
 from rs3l.resim.resim import jet_tables, resimulate, resimulate_shard, resimulate_together
 from rs3l.resim.shared import SharedShower

@@ -73,7 +73,10 @@ def test_few_jobs_and_all_of_them_well(jobs: dict[str, list[dict[str, str]]]) ->
         "merge": 1,
         "pretrain": 2,
         "embed": 2,
+        "quality": 2,
         "finetune": 3,
+        "score": 6,
+        "measure": 3,
         "evaluate": 1,
         "report": 1,
     }

@@ -22,11 +22,15 @@ from rs3l.config.campaign import Campaign
 from rs3l.dataset.checksum import write_sealed
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
 from rs3l.evaluate.evaluate import evaluate
+from rs3l.evaluate.measure import measure
+from rs3l.evaluate.tables import HISTORY_COLUMNS
 from rs3l.figures import style
 from rs3l.figures.draw import draw
-from rs3l.paths import CampaignPaths
+from rs3l.finetune.score import predictions_schema
+from rs3l.paths import CampaignPaths, shard_name
 from rs3l.runs import is_baseline
 from rs3l.seeds import event_id
+from rs3l.types import Floats32
 from support.drawing import given
 
 ROOT = Path(__file__).parents[2]
@@ -74,53 +78,58 @@ def write_predictions(
         rng = np.random.default_rng(list(f"{task}{run}".encode()))
         modes = ("scratch", "scratch_views", "random") if is_baseline(run) else ("probe_h", "probe_z", "tuned")
         modes += ("n2",) if run == "none" else ()
-        frames, lines = [], []
+        lines = []
+        frame = _jets(config, task, events).assign(task=task, run=run)
         for mode, labels, repeat in itertools.product(modes, config.finetune.labels, range(2)):
-            frames.append(
-                _scored(config, task, run, mode, events, rng).assign(
-                    task=task, run=run, labels=labels, repeat=repeat
-                )
-            )
+            frame[f"{mode}/{labels}/{repeat}"] = _scores(frame, mode, rng)
             lines.append([task, run, mode, labels, repeat, 3, 10, 300, 0.5, 0.9])
-        predictions.append(Path(paths.predictions(task, run)))
         histories.append(Path(paths.histories(task, run)))
-        predictions[-1].parent.mkdir(parents=True)
-        _predictions_table(pd.concat(frames), predictions[-1])
-        columns = [
-            "task",
-            "run",
-            "mode",
-            "labels",
-            "repeat",
-            "best_epoch",
-            "epochs",
-            "steps",
-            "val_loss",
-            "val_auc",
+        predictions += [
+            write_scores(frame[frame["process"] == process], Path(paths.predictions(task, run, process, "0000")))
+            for process in blocks.task_processes(config, task)
         ]
-        pd.DataFrame(lines, columns=columns).to_csv(histories[-1], index=False)
+        pd.DataFrame(lines, columns=list(HISTORY_COLUMNS)).to_csv(histories[-1], index=False)
     return predictions, histories
 
 
-def _scored(
-    config: Campaign, task: str, run: str, mode: str, events: int, rng: np.random.Generator
-) -> pd.DataFrame:
+def write_measures(
+    config: Campaign, root: Path, events: int = 60, runs: Sequence[str] = ()
+) -> tuple[list[Path], list[Path]]:
+    """Write predictions, measures and histories of some runs; return the paths of the last two."""
+    predictions, histories = write_predictions(config, root, events, runs)
+    return measured(config, predictions), histories
+
+
+def measured(config: Campaign, predictions: Sequence[Path]) -> list[Path]:
+    """Write the measures of predictions, which lie in ``{task}/{run}/predictions/``; return their paths."""
+    found = []
+    for folder, files in itertools.groupby(predictions, key=lambda path: path.parent.parent):
+        found.append(folder / "measures.parquet")
+        measure(blocks.measure(config, folder.parent.name, folder.name), list(files), found[-1])
+    return found
+
+
+def _jets(config: Campaign, task: str, events: int) -> pd.DataFrame:
+    """Return the jets of a task."""
     definition = config.tasks[task]
     both = [jets(config, process, events) for process in (definition.signal, definition.background)]
-    frame = pd.concat(both, ignore_index=True).assign(mode=mode)
+    frame = pd.concat(both, ignore_index=True)
     frame["is_signal"] = frame["process"] == definition.signal
-    separation = QUALITY[mode] * (0.5 if run.startswith("jetclr") else 1.0)
-    frame["score"] = separation * frame["is_signal"] + 0.7 * frame["hard"] + rng.normal(0.0, 0.7, len(frame))
-    return frame.sample(frac=1.0, random_state=1)
+    return frame
 
 
-def _predictions_table(frame: pd.DataFrame, path: Path) -> None:
-    kinds = {
-        "event_id": pa.int64(), "process": pa.string(), "variant": pa.string(), "is_signal": pa.bool_(),
-        "weight": pa.float64(), "task": pa.string(), "run": pa.string(), "mode": pa.string(), "labels": pa.int32(), "repeat": pa.int16(),
-        "score": pa.float32(),
-    }  # fmt: skip
-    write_sealed(path, pa.Table.from_pandas(frame[list(kinds)], pa.schema(kinds), preserve_index=False))
+def _scores(frame: pd.DataFrame, mode: str, rng: np.random.Generator) -> pd.Series[float]:
+    separation = QUALITY[mode] * (0.5 if frame["run"].iloc[0].startswith("jetclr") else 1.0)
+    return separation * frame["is_signal"] + 0.7 * frame["hard"] + rng.normal(0.0, 0.7, len(frame))
+
+
+def write_scores(frame: pd.DataFrame, path: Path) -> Path:
+    """Write the jets and scores of ``frame`` as predictions; return their path."""
+    names = [name for name in frame if "/" in name]
+    schema = predictions_schema(names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_sealed(path, pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False))
+    return path
 
 
 def write_dataset(config: Campaign, root: Path, events: int = 40) -> Path:
@@ -215,9 +224,9 @@ def _write_results(
     root.mkdir(exist_ok=True)
     manifest = write_dataset(config, root)
     latents = write_qualities(config, root) if qualities else []
-    predictions, histories = write_predictions(config, root, events)
+    measures, histories = write_measures(config, root, events)
     spoil(histories)
-    result = evaluate(blocks.evaluate(config), manifest, predictions, histories, latents)
+    result = evaluate(blocks.evaluate(config), manifest, measures, histories, latents)
     (root / "evaluation").mkdir()
     for name, table in result.tables.items():
         table.to_csv(root / "evaluation" / f"{name}.csv", index=False)
@@ -234,19 +243,27 @@ def _write_results(
     return root
 
 
-def write_latents(config: Campaign, path: Path, events: int = 40) -> Path:
-    """Write latents of the test jets of one run."""
+def write_latents(config: Campaign, root: Path, run: str, events: int = 40) -> list[Path]:
+    """Write latents of the test jets of one run, in two groups of each process; return their paths in order."""
     rng = np.random.default_rng(0)
-    frame = pd.concat([jets(config, process, events) for process in config.processes], ignore_index=True)
+    written = []
+    for process in config.processes:
+        frame = jets(config, process, events)
+        for group in range(2):
+            own = frame[(frame["event"] >= events // 2) == bool(group)]
+            path = Path(CampaignPaths(str(root)).latents(run, process, shard_name(group)))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_sealed(path, _latents_table(own, rng.normal(size=(len(own), 8)).astype(np.float32)), 7)
+            written.append(path)
+    return written
+
+
+def _latents_table(frame: pd.DataFrame, z: Floats32) -> pa.Table:
     columns = {name: frame[name] for name in ("event_id", "process", "variant")}
-    z = rng.normal(size=(len(frame), 8)).astype(np.float32)
     mass = np.full(len(frame), 100.0, dtype=np.float32)
-    table = pa.table(
+    return pa.table(
         {**columns, "z": pa.array(list(z), pa.list_(pa.float32(), 8)), "jet_mass": mass, "jet_pt": mass}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_sealed(path, table)
-    return path
 
 
 def write_qualities(config: Campaign, root: Path, replicas: int = 20) -> list[Path]:

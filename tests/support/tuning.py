@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from rs3l.config.blocks import FinetuneBlock
 from rs3l.config.encoders import DeepSets
 from rs3l.config.finetune import Finetune
 from rs3l.config.tasks import Task
+from rs3l.finetune.finetune import TaskTraining
+from rs3l.finetune.state import State
 
 PRETRAINED = ("probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp", "tuned_views")
 BASELINE = ("random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2")
@@ -25,3 +30,8 @@ def block(run: str = "none", settings: Finetune = SETTINGS) -> FinetuneBlock:
         constituents=16,
         finetune=settings.model_copy(update={"modes": list(BASELINE if run == "none" else PRETRAINED)}),
     )
+
+
+def task_training(own: FinetuneBlock, manifest: Path) -> TaskTraining:
+    """Return the training of a block in this process, whose state nobody finds again."""
+    return TaskTraining(own, manifest, 16, State(tempfile.mkdtemp(dir=manifest.parent), own, "data", "model"))

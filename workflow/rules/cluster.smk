@@ -35,5 +35,6 @@ if workflow.is_main_process:
 
 
 onstart:
+    forget_params()
     if slurm_note():
         raise WorkflowError(slurm_note())

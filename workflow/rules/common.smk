@@ -20,12 +20,14 @@ except ModuleNotFoundError as error:
         f"`pip install {SCRIPTS.parents[1]}` into an environment of your own"
     ) from None
 
-from rs3l.config import blocks, methods, parse_campaign
+from rs3l.config import blocks, methods, parse_campaign, reads
 from rs3l.config.capacity import check_capacity
 from rs3l.config.yaml_file import check_files
+from rs3l.dataset.digests import data_read
 from rs3l.errors import CampaignError
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES, QUOTES, figure_names, input_files
+from rs3l.groups import prediction_files
 from rs3l.imported import not_found
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
 from rs3l.paths import SPLITS, CampaignPaths, checksum_of, shard_name
@@ -78,6 +80,7 @@ wildcard_constraints:
     task="|".join(CAMPAIGN.tasks),
     run="|".join(blocks.every_run(CAMPAIGN)),
     shard=r"[0-9]+",
+    group=r"[0-9]+",
 
 
 def script(name):
@@ -133,6 +136,29 @@ def check_every(wildcards, threads):
 def on_undertrained(wildcards, threads):
     """Return what an under-trained classifier does; a change re-runs nothing either."""
     return blocks.on_undertrained(CAMPAIGN, wildcards.run)
+
+
+def data_of(what):
+    """
+    Return the function of params for the data that a job reads, as a function of its wildcards (rs3l.config.reads).
+
+    Such a job takes `manifest=ancient(PATHS.manifest)`, so that a merge runs it again only if what it reads is
+    made with other settings, or has other contents. The function does not ask for the input: Snakemake would not
+    count it as a setting.
+    """
+    return lambda wildcards: data_read(CAMPAIGN, what(wildcards))
+
+
+def forget_params():
+    """
+    Let Snakemake compute anew, when a job has ended, the params that it records.
+
+    Otherwise it would record those of the plan, with the checksums of the data set before this run's merge, and
+    train once more the next time.
+    """
+    cached = getattr(workflow.persistence, "_params", None)
+    if hasattr(cached, "cache_clear"):
+        cached.cache_clear()
 
 
 def merge_workers(wildcards, threads, resources):
@@ -224,6 +250,18 @@ def model_file(run):
     return blocks.imported_model(CAMPAIGN, run) or PATHS.model(run)
 
 
+def parts_of_group(wildcards):
+    """Return the first part of a group and the end of it."""
+    parts = blocks.group_parts(CAMPAIGN, wildcards.process, int(wildcards.group))
+    return f"{parts.start} {parts.stop}"
+
+
+def group_data(wildcards):
+    """Return what a job reads that takes the test jets of a group of parts."""
+    parts = blocks.group_parts(CAMPAIGN, wildcards.process, int(wildcards.group))
+    return reads.of_test(CAMPAIGN, wildcards.process, parts)
+
+
 def finetune_model(wildcards):
     """Return the model that a task starts from, or nothing for the baselines."""
     return [] if is_baseline(wildcards.run) else model_file(wildcards.run)
@@ -232,6 +270,11 @@ def finetune_model(wildcards):
 def downstream(pattern, runs):
     """Return the files of all tasks and of some runs."""
     return [pattern(task, run) for task in CAMPAIGN.tasks for run in runs]
+
+
+def predictions(wildcards):
+    """Return the files of the scores of a task by the classifiers of a run."""
+    return prediction_files(CAMPAIGN, PATHS, wildcards.task, wildcards.run)
 
 
 def qualities(runs):

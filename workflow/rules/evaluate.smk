@@ -4,16 +4,47 @@ EVALUATION = blocks.evaluate(CAMPAIGN)
 ABLATIONS = blocks.evaluate_ablations(CAMPAIGN)
 
 
+rule measure:
+    """
+    Measure all classifiers of one task on one run, one after the other, under every replica of the test jets.
+
+    Wildcards: task, run.
+    """
+    input:
+        script=script("measure.py"),
+        predictions=predictions,
+    output:
+        measures=PATHS.measures(),
+    log:
+        PATHS.log("measure", "{task}", "{run}"),
+    benchmark:
+        PATHS.benchmark("measure", "{task}", "{run}")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1500),
+        runtime=more(120),
+        disk_mb=more(500),
+    params:
+        block=lambda wildcards: blocks.measure(CAMPAIGN, wildcards.task, wildcards.run).as_json(),
+    message:
+        "measures of {wildcards.task} on {wildcards.run}"
+    shell:
+        "python {input.script:q} --block {params.block:q} --predictions {input.predictions:q} "
+        "--measures {output.measures:q} > {log:q} 2>&1"
+
+
 rule evaluate:
     """
-    Make the tables of metrics with errors, and the summary, from the scores of the test jets.
+    Make the tables of metrics with errors, and the summary, from the measures of all classifiers.
 
     No wildcards.
     """
     input:
         script=script("evaluate.py"),
         manifest=PATHS.manifest,
-        predictions=downstream(PATHS.predictions, EVALUATION.runs),
+        measures=downstream(PATHS.measures, EVALUATION.runs),
         histories=downstream(PATHS.histories, EVALUATION.runs),
         qualities=qualities(EVALUATION.runs),
     output:
@@ -28,7 +59,7 @@ rule evaluate:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=more(4000),
+        mem_mb=more(1500),
         runtime=more(60),
         disk_mb=more(500),
     params:
@@ -38,7 +69,7 @@ rule evaluate:
         "evaluate all classifiers"
     shell:
         "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} "
-        "--predictions {input.predictions:q} --histories {input.histories:q} --qualities {input.qualities:q} "
+        "--measures {input.measures:q} --histories {input.histories:q} --qualities {input.qualities:q} "
         "{params.tables:q} --summary {output.summary:q} > {log:q} 2>&1"
 
 
@@ -46,7 +77,7 @@ use rule evaluate as evaluate_ablations with:
     input:
         script=script("evaluate.py"),
         manifest=PATHS.manifest,
-        predictions=downstream(PATHS.predictions, ABLATIONS.runs),
+        measures=downstream(PATHS.measures, ABLATIONS.runs),
         histories=downstream(PATHS.histories, ABLATIONS.runs),
         qualities=qualities(ABLATIONS.runs),
     output:

@@ -3,16 +3,17 @@
 
 rule finetune:
     """
-    Train and test all classifiers of one task on one pre-training run, or without one.
+    Train all classifiers of one task on one pre-training run, or without one.
 
-    Wildcards: task, run (`none` trains from scratch, and on a random frozen encoder).
+    Wildcards: task, run (`none` trains from scratch, and on a random frozen encoder). What is finished lies in a
+    folder that is no output of this rule, so that a failed or cancelled job goes on from there.
     """
     input:
         script=script("finetune.py"),
-        manifest=PATHS.manifest,
+        manifest=ancient(PATHS.manifest),
         model=finetune_model,
     output:
-        predictions=PATHS.predictions(),
+        classifiers=PATHS.classifiers(),
         history=PATHS.histories(),
         checksum=checksum_of(PATHS.histories()),
     log:
@@ -27,12 +28,51 @@ rule finetune:
         runtime=more(240),
         disk_mb=more(500),
     params:
+        data=data_of(lambda wildcards: reads.of_task(CAMPAIGN, wildcards.task)),
         block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).as_json(),
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
+        state=PATHS.finetune_state(),
         on_undertrained=on_undertrained,
     message:
         "classifiers of {wildcards.task} on {wildcards.run}"
     shell:
         "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} {params.model} "
-        "--threads {threads} --predictions {output.predictions:q} --history {output.history:q} "
+        "--state {params.state:q} --threads {threads} --classifiers {output.classifiers:q} --history {output.history:q} "
         "--on-undertrained {params.on_undertrained:q} > {log:q} 2>&1"
+
+
+rule score:
+    """
+    Score the test jets of a group of parts with all classifiers of one task on one run.
+
+    Wildcards: task, run, process, group.
+    """
+    input:
+        script=script("score.py"),
+        manifest=ancient(PATHS.manifest),
+        classifiers=PATHS.classifiers(),
+        model=finetune_model,
+    output:
+        predictions=PATHS.predictions(),
+    log:
+        PATHS.log("score", "{task}", "{run}", "{process}", "{group}"),
+    benchmark:
+        PATHS.benchmark("score", "{task}", "{run}", "{process}", "{group}")
+    conda:
+        "../../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=more(1500),
+        runtime=more(240),
+        disk_mb=more(500),
+    params:
+        data=data_of(group_data),
+        parts=parts_of_group,
+        model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
+        version=versions.SCORE,
+    message:
+        "scores of {wildcards.process} {wildcards.group}: {wildcards.task} on {wildcards.run}"
+    shell:
+        "python {input.script:q} --classifiers {input.classifiers:q} --manifest {input.manifest:q} {params.model} "
+        "--process {wildcards.process} --parts {params.parts} --threads {threads} "
+        "--predictions {output.predictions:q} > {log:q} 2>&1"

@@ -10,7 +10,7 @@ rule pretrain:
     """
     input:
         script=script("pretrain.py"),
-        manifest=PATHS.manifest,
+        manifest=ancient(PATHS.manifest),
     output:
         model=PATHS.model(),
         metrics=PATHS.model_metrics(),
@@ -29,6 +29,7 @@ rule pretrain:
         disk_mb=more(500),
     params:
         block=lambda wildcards: blocks.pretrain(CAMPAIGN, wildcards.run).as_json(),
+        data=data_of(lambda wildcards: reads.of_pretraining(CAMPAIGN, wildcards.run)),
         state=PATHS.training_state(),
         live=PATHS.live_metrics(),
         launcher=launcher,

@@ -44,6 +44,28 @@ def campaign_parser(description: str | None) -> argparse.ArgumentParser:
     return result
 
 
+def parts_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose jets of the test split."""
+    parser.add_argument("--process", help="test jets of this process alone")
+    parser.add_argument(
+        "--parts", type=int, nargs=2, metavar=("FIRST", "END"),
+        help="with --process: those of its parts FIRST to END - 1 alone",
+    )  # fmt: skip
+
+
+def parts(args: argparse.Namespace) -> range | None:
+    """Return the parts that :func:`parts_arguments` chose, or None for all.
+
+    Raises :class:`ConfigError` if they are of no process or none.
+    """
+    if args.parts is None:
+        return None
+    first, end = args.parts
+    if args.process is None or not 0 <= first < end:
+        raise ConfigError(f"--parts {first} {end}: needs a --process, and a first part below the end")
+    return range(first, end)
+
+
 def block(
     args: argparse.Namespace,
     kind: type[B],

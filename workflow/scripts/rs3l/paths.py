@@ -14,7 +14,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def shard_name(shard: int) -> str:
-    """Return the name of a shard of hard events, ``0000`` upwards."""
+    """Return the name of a shard of hard events, of a part or of a group of parts, ``0000`` upwards."""
     return f"{shard:04d}"
 
 
@@ -84,9 +84,9 @@ class CampaignPaths:
         """Return the file of the configuration, data set and versions of a pre-training run."""
         return f"{self.root}/models/{run}/provenance.json"
 
-    def latents(self, run: str = "{run}") -> str:
-        """Return the file of the latents z of the test jets under a pre-training run."""
-        return f"{self.root}/models/{run}/latents.parquet"
+    def latents(self, run: str = "{run}", process: str = "{process}", group: str = "{group}") -> str:
+        """Return the file of the latents z of the test jets of a group of parts under a pre-training run."""
+        return f"{self.root}/models/{run}/latents/{process}-{group}.parquet"
 
     def latent_quality(self, run: str = "{run}") -> str:
         """Return the file of what a pre-training run knows of the test jets, under every bootstrap replica."""
@@ -103,9 +103,23 @@ class CampaignPaths:
         """
         return f"{self.root}/state/{run}"
 
-    def predictions(self, task: str = "{task}", run: str = "{run}") -> str:
-        """Return the file of the scores of the test jets for one task, from one pre-training run (or ``none``)."""
-        return f"{self.root}/downstream/{task}/{run}/predictions.parquet"
+    def classifiers(self, task: str = "{task}", run: str = "{run}") -> str:
+        """Return the file of the trained classifiers of one task on one pre-training run (or ``none``)."""
+        return f"{self.root}/downstream/{task}/{run}/classifiers.safetensors"
+
+    def predictions(
+        self, task: str = "{task}", run: str = "{run}", process: str = "{process}", group: str = "{group}"
+    ) -> str:
+        """Return the file of the scores of the test jets of a group of parts, a column per classifier."""
+        return f"{self.root}/downstream/{task}/{run}/predictions/{process}-{group}.parquet"
+
+    def measures(self, task: str = "{task}", run: str = "{run}") -> str:
+        """Return the file of the measures of the classifiers of one task and run, under every replica."""
+        return f"{self.root}/downstream/{task}/{run}/measures.parquet"
+
+    def finetune_state(self, task: str = "{task}", run: str = "{run}") -> str:
+        """Return the folder of the classifiers that a fine-tuning has finished; never an output of a rule."""
+        return f"{self.root}/state/finetune/{task}/{run}"
 
     def histories(self, task: str = "{task}", run: str = "{run}") -> str:
         """Return the file with a line per classifier trained, with its best epoch, epochs and validation loss."""

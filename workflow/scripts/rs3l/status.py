@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rs3l.config import Campaign, blocks
+from rs3l.config import Campaign, blocks, methods
 from rs3l.figures.registry import figures_of
+from rs3l.groups import group_names
 from rs3l.paths import CampaignPaths, shard_name
 
 SAMPLE = 200
@@ -88,12 +89,16 @@ def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Plann
             for run in blocks.runs(config)
             if blocks.imported_model(config, run) is None
         ],
-        "latents": [
-            _job(paths, (paths.latents(run), paths.latent_quality(run)), "embed", run)
-            for run in blocks.runs(config)
-        ],
+        "latents": _latents(config, paths),
+        "quality": [_job(paths, (paths.latent_quality(run),), "quality", run) for run in blocks.runs(config)],
         "fine-tuning": [
-            _job(paths, (paths.predictions(task, run), paths.histories(task, run)), "finetune", task, run)
+            _job(paths, (paths.classifiers(task, run), paths.histories(task, run)), "finetune", task, run)
+            for task in config.tasks
+            for run in [*blocks.runs(config), *blocks.baselines(config)]
+        ],
+        "scores": _scores(config, paths),
+        "measures": [
+            _job(paths, (paths.measures(task, run),), "measure", task, run)
             for task in config.tasks
             for run in [*blocks.runs(config), *blocks.baselines(config)]
         ],
@@ -148,6 +153,24 @@ def _together(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
         for i in blocks.shards(config, process)
         for name in [shard_name(i)]
     ]  # fmt: skip
+
+
+def _latents(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
+    """Return the jobs whose latents a figure shows."""
+    return [
+        _job(paths, (paths.latents(run, process, name),), "embed", run, process, name)
+        for run in [f"{method}_s0" for method in methods.methods(config)]
+        for process, name in group_names(config, config.processes)
+    ]
+
+
+def _scores(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
+    return [
+        _job(paths, (paths.predictions(task, run, process, name),), "score", task, run, process, name)
+        for task in config.tasks
+        for run in [*blocks.runs(config), *blocks.baselines(config)]
+        for process, name in group_names(config, blocks.task_processes(config, task))
+    ]
 
 
 def _figures(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:

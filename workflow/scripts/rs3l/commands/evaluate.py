@@ -1,4 +1,4 @@
-"""Evaluate all classifiers on the test split: tables of metrics with errors, and the summary."""
+"""Make the tables of metrics with errors, and the summary, from the measures of all classifiers."""
 
 from rs3l import cli
 from rs3l.config import blocks
@@ -13,7 +13,7 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--manifest", required=True, help="manifest of the data set (.json)")
     parser.add_argument(
-        "--predictions", required=True, nargs="+", help="{task}/{run}/predictions.parquet of every task and run"
+        "--measures", required=True, nargs="+", help="{task}/{run}/measures.parquet of every task and run"
     )
     parser.add_argument(
         "--histories", required=True, nargs="+", help="{task}/{run}/history.csv of every task and run"
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--summary", required=True, help="headline numbers to write (.json)")
     args = parser.parse_args()
     block = cli.block(args, blocks.EvaluateBlock, blocks.evaluate)
-    result = evaluate(block, args.manifest, args.predictions, args.histories, args.qualities)
+    result = evaluate(block, args.manifest, args.measures, args.histories, args.qualities)
     for table in (table for table in TABLES if getattr(args, table)):
         write_checked(getattr(args, table), result.tables[table].to_csv(index=False, float_format="%.7g"))
     write_json(args.summary, sealed_json(result.summary))

@@ -205,12 +205,24 @@ class FinetuneBlock(Settings):
 
     @field_serializer("finetune", mode="wrap")
     def _what_results_depend_on(self, value: Finetune, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: entry for key, entry in handler(value).items() if key != "on_undertrained"}
+        return {key: entry for key, entry in handler(value).items() if key not in ("on_undertrained", "held_jets")}
 
     @property
     def baseline(self) -> bool:
         """Whether the classifiers are those without pre-training."""
         return is_baseline(self.run)
+
+
+class MeasureBlock(Settings):
+    """The measures of all classifiers of one task on one pre-training run, or without one."""
+
+    version: int = versions.MEASURE
+    seed: int
+    name: str
+    task: Task
+    run: str
+    variants: list[str]
+    evaluate: Evaluate
 
 
 class EvaluateBlock(Settings):
@@ -263,6 +275,27 @@ def shard_events(config: Campaign, process: str, shard: int) -> int:
 def first_event(shard: int | None, shard_events: int | None) -> int | None:
     """Return the first hard event of a shard of a campaign with ``shard_events`` per shard, or None if unknown."""
     return None if shard is None or shard_events is None else shard * shard_events
+
+
+def n_parts(config: Campaign, process: str) -> int:
+    """Return the number of parts of a process in each split of the data set."""
+    return -(-config.processes[process].events // config.dataset.events_per_part)
+
+
+def groups(config: Campaign, process: str) -> range:
+    """Return the numbers of the groups of parts of a process, each of which one job embeds or scores."""
+    return range(-(-n_parts(config, process) // config.dataset.parts_per_job))
+
+
+def group_parts(config: Campaign, process: str, group: int) -> range:
+    """Return the numbers of the parts in a group, whose last one may have fewer parts than the others."""
+    size = config.dataset.parts_per_job
+    return range(n_parts(config, process))[group * size : (group + 1) * size]
+
+
+def task_processes(config: Campaign, task: str) -> list[str]:
+    """Return the processes of a task, the signal's first; both may be one."""
+    return list(dict.fromkeys((config.tasks[task].signal, config.tasks[task].background)))
 
 
 def train_variants(config: Campaign) -> list[str]:
@@ -551,6 +584,20 @@ def _has_mode(run: str, mode: Mode) -> bool:
 def every_run(config: Campaign) -> list[str]:
     """Return the runs of all methods and ablations, and those without pre-training."""
     return [*runs(config), *ablation_runs(config), *baselines(config), *ablation_baselines(config)]
+
+
+def measure(config: Campaign, task: str, run: str) -> MeasureBlock:
+    """Return the block of the measures of one task on one run (``none``, ``none_<method>_s0`` among them)."""
+    _known("task", task, config.tasks)
+    _known("run", run, every_run(config))
+    return MeasureBlock(
+        seed=config.seed,
+        name=task,
+        task=config.tasks[task],
+        run=run,
+        variants=list(config.variants),
+        evaluate=config.evaluate,
+    )
 
 
 def evaluate(config: Campaign) -> EvaluateBlock:

@@ -43,3 +43,6 @@ class Dataset(Settings):
         20_000, gt=0, description="Hard events per part (one file per split); independent of the shards."
     )
     events_per_row_group: int = Field(2_000, gt=0, description="Hard events per row group.")
+    parts_per_job: int = Field(
+        100, gt=0, description="Parts of the test split that one job embeds or scores; no result depends on it."
+    )

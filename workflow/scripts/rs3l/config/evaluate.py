@@ -31,3 +31,8 @@ class Evaluate(Settings):
         description="Signal efficiencies at which the false-positive rate is compared between variants.",
     )
     bootstrap: int = Field(200, ge=2, description="Bootstrap replicas over hard events.")
+    quality_events: int = Field(
+        20_000, ge=100,
+        description="Hard events of the test split, and of the validation split, that the quality of latents is "
+        "measured on, at most.",
+    )  # fmt: skip

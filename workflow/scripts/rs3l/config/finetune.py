@@ -35,10 +35,28 @@ class Finetune(Settings):
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate from scratch (AdamW).")
     tune_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of fine-tuning.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
+    validation: int = Field(
+        20_000,
+        ge=2,
+        description="Validation jets at most, half of each class, by which the best epoch and the regularisation "
+        "are chosen. Their labels are not counted.",
+    )
+    validate_every: int = Field(
+        5_000,
+        ge=1,
+        description="Steps of an epoch at most. An epoch ends with a look at the validation jets; it is a pass "
+        "over the labelled jets if that has fewer steps.",
+    )
     patience: int = Field(10, ge=1, description="Epochs without a better validation loss before a training stops.")
     min_steps: int = Field(100, ge=0, description="Optimiser steps before a training may stop.")
     max_epochs: int = Field(
         400, ge=2, description="A training that may not stop here yet is under-trained, which is an error."
+    )
+    held_jets: int = Field(
+        100_000,
+        ge=0,
+        description="Labelled jets held in memory at most, of all draws together (1.7 kB each). Draws that do not "
+        "fit are read again and again from a file in the state folder. No result depends on it.",
     )
     on_undertrained: Verdict = Field(
         "stop",

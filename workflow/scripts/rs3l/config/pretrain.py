@@ -15,6 +15,9 @@ from rs3l.config.encoders import DeepSets, Encoder
 from rs3l.config.losses import LossName, VicReg, loss_kind
 from rs3l.imported import is_path
 
+IN_MEMORY = 1_000_000
+"""With `stream: auto`, the data set is held in memory up to this number of jets of the train split (1 to 3 GB)."""
+
 
 class Loop(Settings):
     """How pre-training goes through its steps; docs/pretrain.md has the paper's settings."""

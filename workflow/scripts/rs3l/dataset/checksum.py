@@ -115,11 +115,12 @@ class SealedWriter:
     Of the metadata of ``schema``, the project's own entries (``rs3l.…``) are kept, and sealed with the rest.
     """
 
-    def __init__(self, path: str | Path, schema: pa.Schema) -> None:
+    def __init__(self, path: str | Path, schema: pa.Schema, **options: Any) -> None:
+        """Open the file with further ``options`` of pyarrow's writer."""
         self._schema = schema.remove_metadata()
         found = (schema.metadata or {}).items()
         self._own = {key.decode(): value.decode() for key, value in found if key.startswith(b"rs3l.")}
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(path, self._schema, **{"compression": "zstd", **options})
         self._digest = ValuesDigest()
         self._digest.update(schema.empty_table())
 

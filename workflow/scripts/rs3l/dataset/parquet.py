@@ -23,6 +23,25 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
+def scores_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return the options of the Parquet writer for keys and scores of jets, or vectors of a fixed size.
+
+    Names are stored by dictionary, which would be tried in vain for numbers.
+    """
+    floats = [name for field in schema for name in _floating(field)]
+    return {
+        "use_dictionary": [field.name for field in schema if pa.types.is_string(field.type)],
+        "column_encoding": {**dict.fromkeys(floats, "BYTE_STREAM_SPLIT"), "event_id": "DELTA_BINARY_PACKED"},
+    }
+
+
+def _floating(field: pa.Field) -> list[str]:
+    """Return the Parquet name of a column of floating-point numbers or vectors, or nothing for another."""
+    if pa.types.is_fixed_size_list(field.type):
+        return [f"{field.name}.list.element"]
+    return [field.name] if pa.types.is_floating(field.type) else []
+
+
 def _columns(fields: Iterable[pa.Field], of_kind: Callable[[pa.DataType], bool]) -> list[str]:
     """Return the Parquet names of the columns whose values, or entries of lists, are ``of_kind``."""
     return [

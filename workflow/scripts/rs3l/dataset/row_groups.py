@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rs3l.dataset.manifest import check_names, read_manifest, verified
+from rs3l.dataset.manifest import Manifest, Part, check_names, read_manifest, verified
 from rs3l.dataset.schema import dataset_schema
 from rs3l.errors import DataError
 
@@ -63,19 +63,21 @@ def row_groups(
         group
         for process in processes
         for part in manifest.files(split, process)
-        for group in _of_file(manifest.path(part), process, part.sha256, verify)
+        for group in part_row_groups(manifest, part, verify)
     ]
 
 
-def _of_file(path: Path, process: str, checksum: str, verify: bool) -> list[RowGroup]:
+def part_row_groups(manifest: Manifest, part: Part, verify: bool = True) -> list[RowGroup]:
+    """Return the row groups of one part that have rows; errors are those of :func:`row_groups`."""
+    path = manifest.path(part)
     if verify or not path.is_file():
-        verified(path, checksum)
+        verified(path, part.sha256)
     try:
         metadata = pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error}); merge the data set again") from None
     _check_events(path, metadata)
-    groups = (_group(path, process, i, metadata.row_group(i)) for i in range(metadata.num_row_groups))
+    groups = (_group(path, part.process, i, metadata.row_group(i)) for i in range(metadata.num_row_groups))
     return [group for group in groups if group.rows]
 
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from rs3l.dataset.checksum import COLLAPSED, write_sealed
+from rs3l.dataset.checksum import COLLAPSED, SealedWriter
 from rs3l.dataset.foreign_jets import read_jets
 from rs3l.dataset.manifest import read_manifest
-from rs3l.dataset.store import JetStore, load_views, name_column
+from rs3l.dataset.parquet import scores_options
+from rs3l.dataset.parts import Reader
+from rs3l.dataset.store import JetStore, name_column
 from rs3l.errors import DataError
 from rs3l.files import atomic
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, signs_in
+from rs3l.types import Floats32
 
 
 def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path) -> None:
@@ -37,8 +36,7 @@ def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path)
             if {"h", "z"} & set(table.column_names):
                 raise DataError(f"{jets}: has a column h or z already; rename it")
             for name, values in zip(("h", "z"), embed(encoder, store, store.rows()), strict=True):
-                lists = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-                table = table.append_column(name, lists)
+                table = table.append_column(name, _vectors(values))
             if signs:
                 table = table.replace_schema_metadata({**(table.schema.metadata or {}), COLLAPSED: signs})
             writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
@@ -48,36 +46,50 @@ def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path)
         writer.close()
 
 
-class EmbeddedJets(NamedTuple):
-    """Test jets of all processes and variants with their h and z; z is on the unit sphere, where the loss acts."""
+def write_latents(
+    manifest: str | Path, model: str | Path, process: str | None, parts: range | None, path: str | Path
+) -> None:
+    """Write z of the test jets of some ``parts`` of a process, with what the figures need to know of them.
 
-    store: JetStore
-    h: NDArray[np.float32]
-    z: NDArray[np.float32]
-
-
-def embed_test_jets(manifest: str | Path, encoder: JetEncoder) -> EmbeddedJets:
-    """Return the test jets of a data set under an encoder."""
-    contents = read_manifest(manifest)
-    names = list(contents.processes), list(contents.variants)
-    store = load_views(manifest, "test", *names, encoder.constituents)
-    return EmbeddedJets(store, *embed(encoder, store, store.rows()))
-
-
-def write_latents(latents: EmbeddedJets, path: str | Path, signs: Sequence[str] = ()) -> None:
-    """Write z of the test jets with what the figures need to know of them, and the ``signs`` of a collapse."""
-    store, _, z = latents
-    table = pa.table(
-        {
-            "event_id": store.event_id,
-            "process": name_column(store.process, store.process_names),
-            "variant": name_column(store.variant, store.variant_names),
-            "z": pa.FixedSizeListArray.from_arrays(pa.array(z.reshape(-1)), z.shape[1]),
-            "jet_mass": store.jet_mass,
-            "jet_pt": store.jet_pt,
-        }
-    )
+    None stands for all processes, and for all parts. One row group at a time is in memory, and batches are cut
+    inside it, so that the latents are the same however the parts are shared among jobs. z is on the unit sphere.
+    The metadata of the table have the signs of a collapse of the model.
+    """
+    encoder, signs = load_encoder(model), signs_in(model)
+    schema = _schema(encoder.config.latent)
     if signs:
-        table = table.replace_schema_metadata({COLLAPSED: "; ".join(signs)})
-    with atomic(path) as temporary:
-        write_sealed(temporary, table)
+        schema = schema.with_metadata({COLLAPSED: "; ".join(signs)})
+    with atomic(path) as temporary, SealedWriter(temporary, schema, **scores_options(schema)) as writer:
+        for one in [process] if process else read_manifest(manifest).processes:
+            for jets in Reader(manifest, one, parts, constituents=encoder.constituents):
+                writer.write_table(_table(encoder, jets.store, schema))
+
+
+def _schema(latent: int) -> pa.Schema:
+    kinds = {
+        "event_id": pa.int64(),
+        "process": pa.string(),
+        "variant": pa.string(),
+        "z": pa.list_(pa.float32(), latent),
+        "jet_mass": pa.float32(),
+        "jet_pt": pa.float32(),
+    }
+    return pa.schema(kinds)
+
+
+def _table(encoder: JetEncoder, store: JetStore, schema: pa.Schema) -> pa.Table:
+    """Return the rows of the jets of a store, in their order."""
+    columns = [
+        store.event_id,
+        name_column(store.process, store.process_names),
+        name_column(store.variant, store.variant_names),
+        _vectors(embed(encoder, store, store.rows())[1]),
+        store.jet_mass,
+        store.jet_pt,
+    ]
+    return pa.table([pa.array(column) for column in columns], schema=schema)
+
+
+def _vectors(values: Floats32) -> pa.FixedSizeListArray:
+    """Return vectors [n, D] as an Arrow column."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])

@@ -1,6 +1,7 @@
 """Measures what a frozen encoder knows by retrieval of the same hard event, linear fits and effective rank.
 
-All fits use nominal jets of the validation split, and results are on the test split. Every value comes with those
+All fits use nominal jets of the validation split, and results are on the test split, for a bounded number of hard
+events of each, so that time and memory do not grow with the data set. Every value comes with those
 of bootstrap replicas over hard events, so that errors over runs can be combined later.
 
 n is the number of jets, R of replicas (in an axis of R + 1, entry 0 is the sample itself), and D of dimensions of
@@ -9,7 +10,7 @@ a space, h or z.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +21,12 @@ from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 
 from rs3l.dataset.checksum import write_sealed
 from rs3l.dataset.manifest import read_manifest
-from rs3l.dataset.observables import load_columns
-from rs3l.dataset.store import JetStore, load_views
-from rs3l.embed.latents import EmbeddedJets, embed_test_jets, write_latents
+from rs3l.embed.known_jets import OBSERVABLES, KnownJets, known_jets
 from rs3l.files import atomic
 from rs3l.networks.base import JetEncoder
-from rs3l.networks.model_file import embed, load_encoder, signs_in
+from rs3l.networks.model_file import load_encoder
 from rs3l.seeds import keyed_hash
-from rs3l.types import Array, Floats64
-
-OBSERVABLES = ("jet_pt", "jet_mass", "jet_msd", "jet_n2", "jet_tau21", "jet_n_constituents")
-"""The linear fits predict these; for pT they predict its logarithm."""
+from rs3l.types import Array, Floats64, Ints
 
 CANDIDATES = 2000
 """The same event is looked for among at most this number of events."""
@@ -58,62 +54,34 @@ class Line:
     values: Floats64
 
 
-@dataclass(frozen=True)
-class Jets:
-    """Jets with what is known about them; ``observables`` are [n, 6]."""
-
-    store: JetStore
-    jet_type: Array
-    observables: Floats64
-
-    def __len__(self) -> int:
-        return len(self.jet_type)
-
-
-def write_latents_and_quality(
-    manifest: str | Path, model: str | Path, latents: str | Path, path: str | Path | None, seed: int, replicas: int
+def write_quality(
+    manifest: str | Path, model: str | Path, path: str | Path, seed: int, replicas: int, events: int
 ) -> None:
-    """Write the latents of the test jets to ``latents`` and, if asked for, what the encoder knows to ``path``.
+    """Write what an encoder knows to ``path``, one row per :class:`Line`, with the replicas as a list.
 
-    The latter has one row per :class:`Line`, with the replicas as a list.
+    At most ``events`` hard events of the validation split, and as many of the test split, are read.
     """
-    encoder = load_encoder(model)
-    test = embed_test_jets(manifest, encoder)
-    write_latents(test, latents, signs_in(model))
-    if path is None:
-        return
-    lines = list(quality(manifest, encoder, test, seed, replicas))
+    lines = list(quality(manifest, load_encoder(model), seed, replicas, events))
     columns = {name: [getattr(line, name) for line in lines] for name in Line.__dataclass_fields__}
     with atomic(path) as temporary:
         write_sealed(temporary, pa.table(columns))
 
 
-def quality(
-    manifest: str | Path, encoder: JetEncoder, latents: EmbeddedJets, seed: int, replicas: int
-) -> Iterator[Line]:
-    """Yield the quality of ``encoder`` on the data set in ``manifest``, whose test jets have these ``latents``."""
-    processes = list(read_manifest(manifest).processes)
-    val = _known(manifest, "val", load_views(manifest, "val", processes, ["nominal"], encoder.constituents))
-    test = _known(manifest, "test", latents.store)
-    events, event = np.unique(test.store.event_id, return_inverse=True)
-    counts = _replicas(len(events), replicas, seed)
-    fitted_on = embed(encoder, val.store, val.store.rows())
-    nominal = test.store.rows(variant="nominal")
-    for space, fitted, tested in zip("hz", fitted_on, latents[1:], strict=True):
+def quality(manifest: str | Path, encoder: JetEncoder, seed: int, replicas: int, events: int) -> Iterator[Line]:
+    """Yield the quality of ``encoder`` from at most ``events`` hard events of a split of the data set."""
+    variants = list(read_manifest(manifest).variants)
+    val = known_jets(manifest, "val", ["nominal"], encoder, events, seed)
+    test = known_jets(manifest, "test", variants, encoder, events, seed)
+    ids, event = np.unique(test.event_id, return_inverse=True)
+    counts = _replicas(len(ids), replicas, seed)
+    nominal = test.rows("nominal")
+    drawn = counts[:, event[nominal]]
+    for space, fitted, tested in (("h", val.h, test.h), ("z", val.z, test.z)):
         x_val, x_test = standardised(fitted, fitted), standardised(tested, fitted)
-        drawn = counts[:, event[nominal]]
         yield Line(space, "effective_rank", "", len(nominal), 0, effective_rank(tested[nominal], drawn))
         yield from _linear_fits(space, x_val, val.observables, x_test[nominal], test.observables[nominal], drawn)
         yield from _type_probe(space, x_val, val.jet_type, x_test[nominal], test.jet_type[nominal], drawn)
-        yield from _retrieval(space, tested if space == "z" else x_test, test.store, event, counts, seed)
-
-
-def _known(manifest: str | Path, split: str, store: JetStore) -> Jets:
-    """Return the jets of ``store`` with their types and observables."""
-    columns = load_columns(manifest, split, store, ["jet_type", *OBSERVABLES])
-    observables = np.column_stack([columns[name].astype(np.float64) for name in OBSERVABLES])
-    observables[:, 0] = np.log(observables[:, 0])
-    return Jets(store, columns["jet_type"].astype(str), observables)
+        yield from _retrieval(space, tested if space == "z" else x_test, test, variants, event, counts, seed)
 
 
 def _replicas(events: int, number: int, seed: int) -> NDArray[np.int64]:
@@ -189,26 +157,32 @@ def nearest(query: Array, gallery: Array) -> NDArray[np.intp]:
 
 
 def _retrieval(
-    space: str, x: Array, store: JetStore, event: NDArray[np.intp], counts: Array, seed: int
+    space: str,
+    x: Array,
+    jets: KnownJets,
+    variants: Sequence[str],
+    event: NDArray[np.intp],
+    counts: Array,
+    seed: int,
 ) -> Iterator[Line]:
     """Yield how often the nearest view among all of a variant is that of the same hard event."""
-    for variant in store.variant_names:
-        first, second = store.rows(variant="nominal"), store.rows(variant=variant)
+    for variant in variants:
+        first, second = jets.rows("nominal"), jets.rows(variant)
         if variant == "nominal":
             continue
-        both = np.intersect1d(store.event_id[first], store.event_id[second])
+        both = np.intersect1d(jets.event_id[first], jets.event_id[second])
         rng = np.random.default_rng(keyed_hash(seed, "retrieval", variant))
         chosen = np.sort(rng.permutation(both)[:CANDIDATES])
         if len(chosen) < 2:
             continue
-        query, gallery = (_rows_of(store, rows, chosen) for rows in (first, second))
+        query, gallery = (_rows_of(jets, rows, chosen) for rows in (first, second))
         right = nearest(x[query], x[gallery]) == np.arange(len(chosen))
         drawn = counts[:, event[query]]
         values = drawn @ right / np.maximum(drawn.sum(axis=1), 1)
         yield Line(space, "retrieval", variant, len(chosen), len(chosen), values)
 
 
-def _rows_of(store: JetStore, rows: NDArray[np.int64], events: NDArray[np.int64]) -> NDArray[np.int64]:
+def _rows_of(jets: KnownJets, rows: Ints, events: Ints) -> Ints:
     """Return for each of the sorted ``events`` the one of ``rows`` that belongs to it."""
-    order = np.argsort(store.event_id[rows], kind="stable")
-    return np.asarray(rows[order[np.searchsorted(store.event_id[rows][order], events)]])
+    order = np.argsort(jets.event_id[rows], kind="stable")
+    return np.asarray(rows[order[np.searchsorted(jets.event_id[rows][order], events)]])

@@ -1,18 +1,17 @@
-"""Bootstrap over hard events, and the errors of means over runs.
+"""The errors of means over runs, from replicas of the test sample and from the spread of the runs.
 
 The views of one hard event are drawn together because they share its kinematics and are therefore no independent
-statistics. All methods of a task are scored under the same replicas, so that the error of a difference is that of
-paired samples.
+statistics. All methods of a task are scored under the same replicas (:mod:`rs3l.evaluate.replicas`), so that the
+error of a difference is that of paired samples.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rs3l.evaluate import student
 from rs3l.evaluate.spread import (
@@ -30,47 +29,7 @@ from rs3l.evaluate.spread import (
     terms,
     worst,
 )
-from rs3l.seeds import keyed_hash
 from rs3l.types import Floats64
-
-_BLOCK = 200_000
-"""Weights (replicas x jets) that are worked on at a time, so that they stay in the cache.
-
-A block has at least one replica.
-"""
-
-
-def replicas(is_signal: NDArray[np.bool_], number: int, seed: int, task: str) -> NDArray[np.int32]:
-    """Return how often each hard event is in each replica, [number + 1, E].
-
-    ``is_signal`` [E] has one entry per hard event, ordered by event_id. Row 0 is the sample itself (all ones).
-    Signal and background are drawn separately, each as often as it has events (a stratified bootstrap). The random
-    numbers depend on (seed, task) and on nothing else.
-    """
-    rng = np.random.default_rng(keyed_hash(seed, "bootstrap", task))
-    counts = np.ones((number + 1, len(is_signal)), dtype=np.int32)
-    members = [np.flatnonzero(is_signal), np.flatnonzero(~is_signal)]
-    for row in counts[1:]:
-        for chosen in members:
-            drawn = rng.integers(0, max(1, len(chosen)), size=len(chosen))
-            row[chosen] = np.bincount(drawn, minlength=len(chosen))
-    return counts
-
-
-def drawn(counts: NDArray[np.integer], events: NDArray[np.intp]) -> NDArray[np.integer]:
-    """Return the columns of ``counts`` [R, E] that belong to the ``events`` [N], one per jet, as [R, N].
-
-    This does not use ``counts[:, events]``, because NumPy would then store the replicas of a jet side by side. The
-    code that follows goes through the jets of one replica and would be several times slower.
-    """
-    return np.take(counts, events, axis=1)
-
-
-def blocks(samples: Sequence[NDArray[np.integer]]) -> Iterator[list[Floats64]]:
-    """Yield the ``samples``, each [R, N] with its own N, as floating-point numbers, a few replicas at a time."""
-    rows = max(1, _BLOCK // max(1, sum(counts.shape[1] for counts in samples)))
-    for first in range(0, len(samples[0]), rows):
-        yield [counts[first : first + rows].astype(np.float64) for counts in samples]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Turn predictions and histories into the tables of the evaluation and the summary."""
+"""Turn measures and histories into the tables of the evaluation and the summary."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import pandas as pd
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.dataset.manifest import read_manifest
 from rs3l.evaluate import tables
-from rs3l.evaluate.bootstrap import replicas
 from rs3l.evaluate.marks import marked
+from rs3l.evaluate.measures import load
 from rs3l.evaluate.registry import TABLES, TableKind
-from rs3l.evaluate.scores import load
 from rs3l.evaluate.summary import summarise
 
 
@@ -32,33 +31,29 @@ class Evaluation:
 def evaluate(
     block: EvaluateBlock,
     manifest: str | Path,
-    predictions: Sequence[str | Path],
+    measures: Sequence[str | Path],
     histories: Sequence[str | Path],
     qualities: Sequence[str | Path] = (),
 ) -> Evaluation:
     """Return all tables and the summary of a campaign.
 
-    ``predictions`` and ``histories`` lie in ``{task}/{run}/``, one of each per task and run of the block, and hold
-    the test split only. ``qualities`` lie in ``{run}/``, one per pre-trained run, or there are none at all. Raises
-    :class:`DataError` if a file is missing or does not fit, and :class:`~rs3l.errors.TrainingError` if a
-    classifier was best in its last epoch and its history does not say so. Whatever a history reports as failed is
-    marked in every table (:func:`rs3l.evaluate.marks.marked`).
+    There is one file of ``measures`` and one of ``histories`` per task and run of the block. ``qualities`` lie in
+    ``{run}/``, one per pre-trained run, or there are none at all. Raises :class:`DataError` if a file is missing
+    or does not fit, and :class:`~rs3l.errors.TrainingError` if a classifier was best in its last epoch and its
+    history does not say so. Whatever a history reports as failed is marked in every table
+    (:func:`rs3l.evaluate.marks.marked`).
     """
     training = tables.training_table(histories)
-    scores = load(predictions, block.tasks, block.runs)
-    counts = {
-        task: replicas(s.signal_events, block.evaluate.bootstrap, block.seed, task) for task, s in scores.items()
-    }
+    found = load(measures, block.tasks, block.runs)
     known = {
         "block": block,
         "subject": block.subject,
-        "counts": counts,
-        "results": [tables.task_metrics(s, counts[task], block.evaluate) for task, s in scores.items()],
+        "results": [tables.task_metrics(each, block.evaluate) for each in found.values()],
         "qualities": qualities,
         "training": training,
     }
-    found = {name: marked(_made(table, known), training) for name, table in TABLES.items()}
-    return Evaluation(tables=found, summary=summarise(block, read_manifest(manifest), found))
+    made = {name: marked(_made(table, known), training) for name, table in TABLES.items()}
+    return Evaluation(tables=made, summary=summarise(block, read_manifest(manifest), made))
 
 
 def _made(table: TableKind, known: Mapping[str, Any]) -> pd.DataFrame:

@@ -8,15 +8,16 @@ shown another simulation.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.evaluate.bootstrap import combine_difference
+from rs3l.evaluate.measures import CLASSES, Key
 from rs3l.evaluate.names import SUBJECT_MODES, has_seen, headline_efficiency, matched_references, rejection_name
-from rs3l.evaluate.robustness_table import changes_of, samples
+from rs3l.evaluate.robustness_table import can_compare, sizes
 from rs3l.evaluate.spread import Group
 from rs3l.evaluate.tables import (
     SIGNIFICANCE_COLUMNS,
@@ -27,7 +28,6 @@ from rs3l.evaluate.tables import (
     significance,
     spread_columns,
 )
-from rs3l.types import Counts
 
 _COLUMNS = [
     "task", "method", "mode", "labels", "rejection", "rejection_error", "reference_method", "reference_mode",
@@ -37,9 +37,7 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def matched_table(
-    results: Iterable[TaskMetrics], counts: Mapping[str, Counts], block: EvaluateBlock
-) -> pd.DataFrame:
+def matched_table(results: Iterable[TaskMetrics], block: EvaluateBlock) -> pd.DataFrame:
     """Return ``matched.csv``, the Wasserstein distances of the output between the nominal and every other variant.
 
     It has a line per task, mode of the first method, reference, variant and class. ``labels`` is the number of
@@ -52,13 +50,14 @@ def matched_table(
     for result in results:
         pairs = list(_pairs(result, block))
         for variant in (name for name in block.variants if name != "nominal"):
-            rows += _variant_rows(result, counts[result.scores.task], pairs, variant, block)
+            if can_compare(result.measures, variant):
+                rows += _variant_rows(result, pairs, variant, block)
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _pairs(result: TaskMetrics, block: EvaluateBlock) -> Iterator[tuple[Group, Group]]:
     """Yield the groups of the first method, each with the equally good reference with the most labels."""
-    groups = result.scores.groups()
+    groups = result.measures.groups()
     k = _metric(result, block)
     for mode, reference in itertools.product(SUBJECT_MODES, matched_references(block.runs, block.subject)):
         own = [group for group in groups if group[:2] == (block.subject, mode)]
@@ -78,31 +77,27 @@ def _log_mean(result: TaskMetrics, members: list[int], k: int) -> float:
 
 
 def _variant_rows(
-    result: TaskMetrics, counts: Counts, pairs: list[tuple[Group, Group]], variant: str, block: EvaluateBlock
+    result: TaskMetrics, pairs: list[tuple[Group, Group]], variant: str, block: EvaluateBlock
 ) -> Iterator[Row]:
-    scores, groups = result.scores, result.scores.groups()
-    jets = samples(scores, variant)
-    if min(map(len, jets)) < 2:
-        return
+    measures, groups = result.measures, result.measures.groups()
     rejections = {group: _rejection(result, group, block) for pair in pairs for group in pair}
-    needed = sorted({row for pair in pairs for group in pair for row in groups[group]})
-    found = changes_of(scores, needed, jets, counts, np.array(block.evaluate.efficiencies))
-    for (own, other), (side, name) in itertools.product(pairs, enumerate(("signal", "background"))):
-        values = {group: np.stack([found[i].wasserstein[side] for i in groups[group]]) for group in rejections}
-        both = scores.combined(values)
+    for (own, other), side in itertools.product(pairs, CLASSES.values()):
+        key = Key("wasserstein", "nominal", variant, side)
+        values = {group: measures.of(groups[group], key) for group in rejections}
+        both = measures.combined(values)
         first, second = both[own], both[other]
         difference = combine_difference(
-            values[own], scores.runs(groups[own]), values[other], scores.runs(groups[other])
+            values[own], measures.runs(groups[own]), values[other], measures.runs(groups[other])
         )
         yield {
-            **group_columns(scores.task, own),
+            **group_columns(measures.task, own),
             **rejections[own],
-            **_reference({**group_columns(scores.task, other), **rejections[other]}),
+            **_reference({**group_columns(measures.task, other), **rejections[other]}),
             "variant": variant,
             "use": block.variants[variant],
             "seen": has_seen(block, own[:2], variant),
             "reference_seen": has_seen(block, other[:2], variant),
-            "class": name,
+            "class": side,
             "value": first.value,
             "error": first.error,
             "reference_value": second.value,
@@ -111,8 +106,7 @@ def _variant_rows(
             "difference_error": difference.error,
             **significance(difference),
             **spread_columns(difference),
-            "n_nominal": len(jets[side]),
-            "n_varied": len(jets[side + 2]),
+            **sizes(measures, variant, side),
         }
 
 

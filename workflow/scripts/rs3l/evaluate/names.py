@@ -25,6 +25,9 @@ _SUPERVISED = ("scratch", "scratch_views", "random")
 SUBJECT_MODES = ("probe_h", "tuned", "tuned_views")
 """The subject (the campaign's first method) is compared with all others in these modes."""
 
+OUTPUT_MODES = ("probe_h", "tuned", "scratch", "scratch_views")
+"""The modes of the methods whose distribution of the output is drawn (:func:`with_panels`)."""
+
 _METHODS = {"rs3l": "RS3L", "jetclr": "JetCLR+", "supcon": "SupCon"}
 
 

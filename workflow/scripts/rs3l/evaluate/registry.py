@@ -34,13 +34,13 @@ _ALL = (
     TableKind("runs", "tables.runs_table", "tasks", published=False),
     TableKind("differences", "tables.differences_table", "tasks", published_of_ablations=True),
     TableKind("savings", "savings.savings_table", "tasks"),
-    TableKind("stability", "tables.stability_table", "robustness"),
+    TableKind("stability", "stability_table.stability_table", "robustness"),
     TableKind("robustness", "robustness_table.robustness_table", "robustness"),
     TableKind("matched", "matched.matched_table", "robustness"),
-    TableKind("calibration", "calibration.calibration_table", "tasks"),
+    TableKind("calibration", "calibration_table.calibration_table", "tasks"),
     TableKind("latents", "latent_table.latents_table", "pretraining"),
     TableKind("training", "tables.histories_table", "provenance", published=False),
-    TableKind("roc", "tables.roc_table", "tasks", published=False),
+    TableKind("roc", "roc_table.roc_table", "tasks", published=False),
 )
 
 TABLES: Mapping[str, TableKind] = MappingProxyType({table.name: table for table in _ALL})

@@ -1,36 +1,36 @@
 """Measure how a tagger's output changes from the nominal simulation to another one, on unpaired samples.
 
-In the shapes, N counts the jets of one class under one variant, R the replicas, and K the signal efficiencies. A
-replica gives each jet a weight, which says how often its hard event was drawn.
+In the shapes, N counts the jets of one class under one variant, R the replicas, and K the signal efficiencies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rs3l.evaluate.bootstrap import blocks
-from rs3l.types import Floats64
+from rs3l.evaluate.replicas import Weights
+from rs3l.evaluate.sums import BLOCK, Rows, Sums, looked_up, padded
+from rs3l.types import Array, Floats32, Floats64
 
-_TOLERANCE = 1e-12
-"""Cumulative sums are rounded, so that an efficiency reached to this precision counts as reached."""
+_SIDE_BY_SIDE = 32
+"""Blocks of 64 jets whose distances are summed together, so that they stay in the cache."""
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 class Changes(NamedTuple):
     """The changes from the nominal to a variant in each replica, where rates are fractions of jets above a cut.
 
-    ``wasserstein`` [2, R] is the distance for signal and for background. The other arrays [R, K] have an entry per
-    signal efficiency. ``own`` is the relative change of the false-positive rate if nominal and variant each have
-    their own threshold of that efficiency. ``fixed`` is the same change at the threshold of the nominal, and
-    ``efficiency`` is the relative change of the signal efficiency there. ``passing`` is the number of nominal
-    background jets above the nominal's threshold.
+    All are [R, K], with an entry per signal efficiency. ``own`` is the relative change of the false-positive rate
+    if nominal and variant each have their own threshold of that efficiency. ``fixed`` is the same change at the
+    threshold of the nominal, and ``efficiency`` is the relative change of the signal efficiency there. ``passing``
+    is the number of nominal background jets above the nominal's threshold. They are NaN in replicas in which one
+    of the samples has no jet.
     """
 
-    wasserstein: Floats64
     own: Floats64
     fixed: Floats64
     efficiency: Floats64
@@ -43,57 +43,110 @@ def scaled(logit: NDArray[np.floating]) -> Floats64:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Weights of the jets in each replica [R, N], which sum to 1 per class and replica and suit all classifiers.
+class Falling:
+    """The scores of a class under one variant, falling [N], and the sums of their weights in this order."""
 
-    ``shares`` are the weights of signal and background, nominal, then varied. ``joint`` holds, for signal and for
-    background, the nominal weights and the negative varied ones, joined along the jets.
-    """
+    score: Floats32
+    sums: Sums
 
-    shares: tuple[Floats64, ...]
-    joint: tuple[Floats64, Floats64]
+    @classmethod
+    def of(cls, score: Floats32, weights: Weights, rows: Rows) -> Falling:
+        """Sort the scores [N] of jets with these ``rows`` of the weights."""
+        order = np.argsort(-score, kind="stable")
+        return cls(score[order], Sums.of(weights, rows[order]))
 
-
-def weights(counts: Sequence[NDArray[np.integer]]) -> Iterator[Weights]:
-    """Yield the weights of blocks of replicas, in bounded memory.
-
-    ``counts`` [R, N] say how often each jet is drawn, for signal and background, nominal, then varied. No class
-    may be empty in a replica.
-    """
-    for block in blocks(counts):
-        signal, background, *varied = (each / each.sum(axis=1, keepdims=True) for each in block)
-        pairs = zip((signal, background), varied, strict=True)
-        joint = [np.concatenate([nominal, -other], axis=1) for nominal, other in pairs]
-        yield Weights((signal, background, *varied), (joint[0], joint[1]))
+    def above(self, threshold: Array) -> tuple[Floats64, Floats64]:
+        """Return the fractions [R, K] above the thresholds [R, K], and at and above them."""
+        first, last = (np.searchsorted(-self.score, -threshold, side=side) for side in _SIDES)
+        strict = self.sums.at(first) / self.sums.total[:, None]
+        if np.array_equal(first, last):
+            return strict, strict
+        return strict, self.sums.at(last) / self.sums.total[:, None]
 
 
-def changes(scores: Sequence[Floats64], counts: Sequence[NDArray[np.integer]], efficiencies: Floats64) -> Changes:
+class Cut(NamedTuple):
+    """Thresholds [R, K], and the part of the jets with exactly that score that is accepted."""
+
+    threshold: Array
+    part: Floats64
+
+
+def cut_at(signal: Falling, efficiency: Floats64) -> Cut:
+    """Return the highest thresholds that keep a fraction ``efficiency`` [K] of the signal."""
+    place = np.minimum(signal.sums.crossing(efficiency), len(signal.score) - 1)
+    threshold = signal.score[place]
+    below, reached = signal.above(threshold)
+    return Cut(threshold, np.clip((efficiency - below) / (reached - below), 0.0, 1.0))
+
+
+def rate(jets: Falling, cut: Cut) -> Floats64:
+    """Return the fraction [R, K] of a class that passes a cut."""
+    strict, inclusive = jets.above(cut.threshold)
+    return strict + cut.part * (inclusive - strict)
+
+
+def changes(classes: Sequence[Falling], efficiencies: Floats64) -> Changes:
     """Return what changes from the nominal to the varied jets, in each replica.
 
-    ``scores``, each [N], are those whose distance is wanted, and ``counts`` belong to the same four samples
-    (:func:`weights`). A nominal false-positive rate of fewer than one jet counts as one jet.
+    ``classes`` are signal and background, nominal, then varied. A nominal false-positive rate of fewer than one
+    jet counts as one jet.
     """
-    areas = [Area.between(scores[i], scores[i + 2]) for i in range(2)]
-    classes = [Falling.of(score) for score in scores]
-    return joined([_changes(areas, classes, weight, efficiencies) for weight in weights(counts)])
+    signal, background, new_signal, new_background = classes
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cut, own_cut = cut_at(signal, efficiencies), cut_at(new_signal, efficiencies)
+        passing = rate(background, cut) * len(background.score)
+        before = np.maximum(passing, 1.0) / len(background.score)
+        return Changes(
+            own=rate(new_background, own_cut) / before - 1.0,
+            fixed=rate(new_background, cut) / before - 1.0,
+            efficiency=rate(new_signal, cut) / efficiencies - 1.0,
+            passing=passing,
+        )
 
 
-def _changes(
-    areas: Sequence[Area], classes: Sequence[Falling], weight: Weights, efficiencies: Floats64
-) -> Changes:
-    distances = [area.wasserstein(joint) for area, joint in zip(areas, weight.joint, strict=True)]
-    tails = (falling.tail(share) for falling, share in zip(classes, weight.shares, strict=True))
-    signal, background, new_signal, new_background = tails
-    cut, own_cut = cut_at(signal, efficiencies), cut_at(new_signal, efficiencies)
-    passing = rate(background, cut) * len(background.score)
-    before = np.maximum(passing, 1.0) / len(background.score)
-    return Changes(
-        wasserstein=np.stack(distances),
-        own=rate(new_background, own_cut) / before - 1.0,
-        fixed=rate(new_background, cut) / before - 1.0,
-        efficiency=rate(new_signal, cut) / efficiencies - 1.0,
-        passing=passing,
+def wasserstein(first: Falling, second: Falling) -> Floats64:
+    """Return the Wasserstein distance [R] between the outputs in 0 ... 1 of two samples.
+
+    It is the area between the two distributions, and NaN in replicas in which one sample has no jet.
+    """
+    score = np.concatenate([first.score, second.score])
+    order = np.argsort(-score, kind="stable")
+    output = scaled(score[order])
+    rows = np.concatenate([each.sums.rows[: len(each.score)] for each in (first, second)])[order]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.stack([1.0 / first.sums.total, -1.0 / second.sums.total])
+    weights = first.sums.weights
+    return _area(
+        weights,
+        padded(rows, len(weights) - 1),
+        padded((order >= len(first.score)).astype(np.int8), 0),
+        padded((output - np.append(output[1:], output[-1])).astype(np.float32), 0.0),
+        share.astype(np.float32),
     )
+
+
+def _area(weights: Weights, rows: Rows, side: Array, step: Floats32, share: Floats32) -> Floats64:
+    """Return the area between two distributions [R].
+
+    The jets of both, [n, padded], have ``rows`` of the weights, a ``side`` (0 or 1), and a ``step`` to the output
+    of the next one; ``share`` [2, R] is the fraction of each side that a jet is (negative for the other side).
+    """
+    result, before = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
+    size = BLOCK * _SIDE_BY_SIDE
+    for begin in range(0, len(rows), size):
+        now = slice(begin, begin + size)
+        turned = [np.ascontiguousarray(each[now].reshape(-1, BLOCK).T).ravel() for each in (rows, side, step)]
+        change = looked_up(weights, turned[0]).astype(np.float32)
+        change *= looked_up(share, turned[1])
+        blocks = change.reshape(BLOCK, -1, weights.shape[1])
+        ends = before + np.cumsum(blocks.sum(axis=0), axis=0, dtype=np.float64)
+        blocks[0, 0] += before.astype(np.float32)
+        blocks[0, 1:] += ends[:-1].astype(np.float32)
+        for i in range(1, BLOCK):
+            blocks[i] += blocks[i - 1]
+        result += turned[2] @ np.abs(change, out=change)
+        before = ends[-1]
+    return result
 
 
 def unbiased_change(change: Floats64, passing: Floats64) -> Floats64:
@@ -111,89 +164,3 @@ def unbiased_change(change: Floats64, passing: Floats64) -> Floats64:
     x, y = (each[1:] / each[1:].mean() for each in (before, after))
     (variance, covariance), _ = np.cov(x, y)
     return np.asarray((1.0 + change) * min(1.0, (1.0 + max(0.0, covariance)) / (1.0 + variance)) - 1.0)
-
-
-def joined(parts: Sequence[Changes]) -> Changes:
-    """Return the changes in all replicas from those in blocks of replicas."""
-    distances = np.concatenate([part.wasserstein for part in parts], axis=1)
-    return Changes(distances, *(np.concatenate(values) for values in list(zip(*parts, strict=True))[1:]))
-
-
-@dataclass(frozen=True)
-class Area:
-    """The area between the distributions of two samples of scores.
-
-    ``order`` sorts the scores of both, without the last one, and ``step`` is the distance from each to the next.
-    """
-
-    order: NDArray[np.intp]
-    step: Floats64
-
-    @classmethod
-    def between(cls, first: Floats64, second: Floats64) -> Area:
-        """Sort the scores of both."""
-        score = np.concatenate([first, second])
-        order = np.argsort(score, kind="stable")
-        return cls(order[:-1], np.diff(score[order]))
-
-    def wasserstein(self, joint: Floats64) -> Floats64:
-        """Return the Wasserstein distance [R].
-
-        ``joint`` [R, N] holds the weights of the first sample, and those of the other with a minus sign.
-        """
-        difference = np.cumsum(np.take(joint, self.order, axis=1), axis=1)
-        return np.asarray(np.abs(difference, out=difference) @ self.step)
-
-
-@dataclass(frozen=True)
-class Falling:
-    """The jets of a class [N] by falling score, and these scores."""
-
-    order: NDArray[np.intp]
-    score: Floats64
-
-    @classmethod
-    def of(cls, score: Floats64) -> Falling:
-        """Sort the scores."""
-        order = np.argsort(-score, kind="stable")
-        return cls(order, score[order])
-
-    def tail(self, share: Floats64) -> Tail:
-        """Return the tail fractions under weights ``share`` [R, N]."""
-        fraction = np.zeros((len(share), len(self.order) + 1))
-        np.cumsum(np.take(share, self.order, axis=1), axis=1, out=fraction[:, 1:])
-        return Tail(self.score, fraction)
-
-
-@dataclass(frozen=True)
-class Tail:
-    """Falling scores [N], and the fraction of the class among the first 0, 1, ... N of them [R, N + 1]."""
-
-    score: Floats64
-    fraction: Floats64
-
-    def above(self, threshold: Floats64, inclusive: bool) -> Floats64:
-        """Return the fraction [R, K] above the thresholds [R, K], or at and above them."""
-        place = np.searchsorted(-self.score, -threshold, side="right" if inclusive else "left")
-        return np.asarray(np.take_along_axis(self.fraction, place, axis=1))
-
-
-class Cut(NamedTuple):
-    """Thresholds [R, K], and the part of the jets with exactly that score that is accepted."""
-
-    threshold: Floats64
-    part: Floats64
-
-
-def cut_at(signal: Tail, efficiency: Floats64) -> Cut:
-    """Return the highest thresholds that keep a fraction ``efficiency`` [K] of the signal."""
-    place = np.stack([np.searchsorted(row, efficiency - _TOLERANCE, side="left") for row in signal.fraction])
-    threshold = signal.score[place.clip(1, len(signal.score)) - 1]
-    below, reached = signal.above(threshold, inclusive=False), signal.above(threshold, inclusive=True)
-    return Cut(threshold, np.clip((efficiency - below) / (reached - below), 0.0, 1.0))
-
-
-def rate(jets: Tail, cut: Cut) -> Floats64:
-    """Return the fraction [R, K] of a class that passes a cut."""
-    strict = jets.above(cut.threshold, inclusive=False)
-    return strict + cut.part * (jets.above(cut.threshold, inclusive=True) - strict)

@@ -3,107 +3,95 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from rs3l.config.blocks import EvaluateBlock
-from rs3l.evaluate.bootstrap import drawn
+from rs3l.evaluate.measures import CLASSES, Key, TaskMeasures, count_name
 from rs3l.evaluate.names import has_seen
-from rs3l.evaluate.robustness import Changes, changes, scaled, unbiased_change
-from rs3l.evaluate.scores import TaskScores
+from rs3l.evaluate.robustness import unbiased_change
 from rs3l.evaluate.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
-from rs3l.types import Counts, Floats64
+from rs3l.types import Floats64
+
+_CHANGES = (
+    ("fpr_change_own", "background", "own"),
+    ("fpr_change_fixed", "background", "fixed"),
+    ("efficiency_change_fixed", "signal", "efficiency"),
+)
+"""Quantity of the table, class, and name among the measures."""
 
 
-def robustness_table(
-    results: Iterable[TaskMetrics], counts: Mapping[str, Counts], block: EvaluateBlock
-) -> pd.DataFrame:
+def robustness_table(results: Iterable[TaskMetrics], block: EvaluateBlock) -> pd.DataFrame:
     """Return ``robustness.csv``, with a line per group, variant, quantity, class, and signal efficiency.
 
-    The table is made at the most labels. Its quantities are those of :class:`rs3l.evaluate.robustness.Changes`,
-    computed from the output in 0 ... 1. ``n_nominal`` and ``n_varied`` count the jets of the class, and
-    ``background_passing`` is the average number of nominal ones above the nominal's threshold. The AUC stands
+    The table is made at the most labels. Its quantities are the Wasserstein distance of the output in 0 ... 1, and
+    those of :class:`rs3l.evaluate.robustness.Changes`. ``n_nominal`` and ``n_varied`` count the jets of the class,
+    and ``background_passing`` is the average number of nominal ones above the nominal's threshold. The AUC stands
     beside each quantity because a tagger that knows nothing is stable.
     """
     rows: list[Row] = []
     for result in results:
         for variant in block.variants:
-            if variant != "nominal":
-                rows += _variant_rows(result, counts[result.scores.task], variant, block)
+            if variant != "nominal" and can_compare(result.measures, variant):
+                rows += _variant_rows(result, variant, block)
     return pd.DataFrame(rows)
 
 
-def samples(scores: TaskScores, variant: str) -> list[NDArray[np.intp]]:
-    """Return the signal and background jets under the nominal, then under a variant."""
-    return [
-        np.flatnonzero((scores.variant == name) & (scores.is_signal == is_signal))
-        for name in ("nominal", variant)
-        for is_signal in (True, False)
-    ]
+def can_compare(measures: TaskMeasures, variant: str) -> bool:
+    """Return whether there are two jets or more of each class, under the nominal and a variant."""
+    names = itertools.product(("nominal", variant), CLASSES.values())
+    return min(measures.jets.jets[count_name(*name)] for name in names) > 1
 
 
-def _variant_rows(result: TaskMetrics, counts: Counts, variant: str, block: EvaluateBlock) -> list[Row]:
-    scores = result.scores
-    jets = samples(scores, variant)
-    if min(map(len, jets)) < 2:
-        return []
-    efficiencies = np.array(block.evaluate.change_efficiencies)
-    groups = scores.most_labels()
-    found = changes_of(scores, [i for _, members in groups for i in members], jets, counts, efficiencies)
-    quantities = {group: list(_quantities([found[i] for i in members], efficiencies)) for group, members in groups}
-    number = range(len(quantities[groups[0][0]]))
-    estimates = [scores.combined({group: each[q][1] for group, each in quantities.items()}) for q in number]
-    rows: list[Row] = []
+def sizes(measures: TaskMeasures, variant: str, side: str) -> Row:
+    """Return the cells of the numbers of jets of a class."""
+    jets = measures.jets.jets
+    return {"n_nominal": jets[count_name("nominal", side)], "n_varied": jets[count_name(variant, side)]}
+
+
+class _Quantity(NamedTuple):
+    """The cells that name a quantity, and its values [runs, R + 1]."""
+
+    cells: Row
+    values: Floats64
+
+
+def _variant_rows(result: TaskMetrics, variant: str, block: EvaluateBlock) -> Iterator[Row]:
+    measures, efficiencies = result.measures, block.evaluate.change_efficiencies
+    quantities = {
+        group: list(_quantities(measures, members, variant, efficiencies))
+        for group, members in measures.most_labels().items()
+    }
+    number = range(len(next(iter(quantities.values()))))
+    estimates = [measures.combined({g: each[q].values for g, each in quantities.items()}) for q in number]
     for (group, each), q in itertools.product(quantities.items(), number):
-        cells = each[q][0]
-        side = 0 if cells["class"] == "signal" else 1
-        rows.append(
-            {
-                **group_columns(scores.task, group),
-                "variant": variant,
-                "use": block.variants[variant],
-                "seen": has_seen(block, group[:2], variant),
-                **cells,
-                **estimate_columns(estimates[q][group]),
-                "n_nominal": len(jets[side]),
-                "n_varied": len(jets[side + 2]),
-                **auc_columns(result, group),
-            }
+        yield {
+            **group_columns(measures.task, group),
+            "variant": variant,
+            "use": block.variants[variant],
+            "seen": has_seen(block, group[:2], variant),
+            **each[q].cells,
+            **estimate_columns(estimates[q][group]),
+            **sizes(measures, variant, each[q].cells["class"]),
+            **auc_columns(result, group),
+        }
+
+
+def _quantities(
+    measures: TaskMeasures, rows: list[int], variant: str, efficiencies: list[float]
+) -> Iterator[_Quantity]:
+    for side in CLASSES.values():
+        cells = {"class": side, "quantity": "wasserstein", "efficiency": np.nan, "background_passing": np.nan}
+        yield _Quantity(cells, measures.of(rows, Key("wasserstein", "nominal", variant, side)))
+    for efficiency, (quantity, side, name) in itertools.product(efficiencies, _CHANGES):
+        values, passing = (
+            measures.of(rows, Key(f"change_{each}", "nominal", variant, efficiency=efficiency))
+            for each in (name, "passing")
         )
-    return rows
-
-
-def changes_of(
-    scores: TaskScores, rows: list[int], jets: list[NDArray[np.intp]], counts: Counts, efficiencies: Floats64
-) -> dict[int, Changes]:
-    """Return, by row, the changes of the classifiers ``rows`` between the :func:`samples` ``jets``.
-
-    ``counts`` [R + 1, E] are the replicas; those in which a sample is empty are left out.
-    """
-    own = [drawn(counts, scores.event[chosen]) for chosen in jets]
-    usable = np.all([each.any(axis=1) for each in own], axis=0)
-    own = [each[usable] for each in own]
-    return {i: changes([scaled(scores.scores[i][chosen]) for chosen in jets], own, efficiencies) for i in rows}
-
-
-def _quantities(found: list[Changes], efficiencies: Floats64) -> Iterator[tuple[Row, Floats64]]:
-    """Yield the cells that name a quantity, and its values [runs, R + 1]."""
-    for side, name in enumerate(("signal", "background")):
-        cells = {"class": name, "quantity": "wasserstein", "efficiency": np.nan, "background_passing": np.nan}
-        yield cells, np.stack([each.wasserstein[side] for each in found])
-    for k, efficiency in enumerate(efficiencies):
-        for quantity, name, attribute in (
-            ("fpr_change_own", "background", "own"),
-            ("fpr_change_fixed", "background", "fixed"),
-            ("efficiency_change_fixed", "signal", "efficiency"),
-        ):
-            passing = float(np.mean([each.passing[0, k] for each in found]))
-            cells = {"class": name, "quantity": quantity, "efficiency": efficiency}
-            cells["background_passing"] = passing
-            values = [getattr(each, attribute)[:, k] for each in found]
-            if name == "background":
-                values = [unbiased_change(v, each.passing[:, k]) for v, each in zip(values, found, strict=True)]
-            yield cells, np.stack(values)
+        if side == "background":
+            values = np.stack([unbiased_change(*each) for each in zip(values, passing, strict=True)])
+        cells = {"class": side, "quantity": quantity, "efficiency": efficiency}
+        yield _Quantity({**cells, "background_passing": float(passing[:, 0].mean())}, values)

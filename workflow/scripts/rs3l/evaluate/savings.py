@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rs3l.evaluate.classifiers import Classifiers
 from rs3l.evaluate.names import baseline_of
-from rs3l.evaluate.scores import TaskScores
 from rs3l.evaluate.spread import MEASURED, UNKNOWN
 from rs3l.evaluate.tables import Row, TaskMetrics, group_columns
 from rs3l.runs import is_baseline
@@ -48,7 +48,7 @@ _COLUMNS = [
 
 
 def _task_rows(result: TaskMetrics) -> Iterator[Row]:
-    scores, groups = result.scores, result.scores.groups()
+    measures, groups = result.measures, result.measures.groups()
     for group, members in groups.items():
         if is_baseline(group[0]):
             continue
@@ -57,7 +57,7 @@ def _task_rows(result: TaskMetrics) -> Iterator[Row]:
         if len(reference) < 2:
             continue
         for k, name in enumerate(result.names):
-            head = {**group_columns(scores.task, group), "metric": name, "reference_method": baseline}
+            head = {**group_columns(measures.task, group), "metric": name, "reference_method": baseline}
             yield {**head, **_saving(result, members, reference, group[2], k)}
 
 
@@ -69,7 +69,7 @@ def _saving(result: TaskMetrics, members: list[int], reference: dict[int, list[i
     values, limit = logarithm(members, reference)
     variance = 0.0
     spreads = {"seed_spread": UNKNOWN, "repeat_spread": UNKNOWN}
-    for kind, kept in _without_one_level(result.scores, members, reference):
+    for kind, kept in _without_one_level(result.measures, members, reference):
         spreads[kind] = MEASURED
         parts = [float(logarithm(*each)[0][0]) for each in kept]
         variance += (len(parts) - 1) / len(parts) * float(np.sum((np.array(parts) - np.mean(parts)) ** 2))
@@ -94,7 +94,7 @@ def _mean(result: TaskMetrics, rows: list[int], k: int) -> Floats64:
 
 
 def _without_one_level(
-    scores: TaskScores, members: list[int], reference: dict[int, list[int]]
+    measures: Classifiers, members: list[int], reference: dict[int, list[int]]
 ) -> Iterator[tuple[str, list[tuple[list[int], dict[int, list[int]]]]]]:
     """Yield, for repeats and then for seeds, the name of its column and what is left without each level.
 
@@ -102,16 +102,16 @@ def _without_one_level(
     """
 
     def left(rows: list[int], level: str, value: int) -> list[int]:
-        return [row for row in rows if getattr(scores.classifiers[row], level) != value]
+        return [row for row in rows if getattr(measures.classifiers[row], level) != value]
 
-    repeats = sorted({scores.classifiers[row].repeat for row in members})
+    repeats = sorted({measures.classifiers[row].repeat for row in members})
     if len(repeats) > 1 and all(left(rows, "repeat", r) for rows in reference.values() for r in repeats):
         kept = [
             (left(members, "repeat", r), {count: left(rows, "repeat", r) for count, rows in reference.items()})
             for r in repeats
         ]
         yield "repeat_spread", kept
-    seeds = sorted({scores.classifiers[row].seed for row in members})
+    seeds = sorted({measures.classifiers[row].seed for row in members})
     if len(seeds) > 1:
         yield "seed_spread", [(left(members, "seed", seed), reference) for seed in seeds]
 

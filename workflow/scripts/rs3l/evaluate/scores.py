@@ -1,270 +1,181 @@
-"""The scores of all classifiers of a task on the same test jets.
+"""The test jets of a task and the scores of one run's classifiers on them, read one classifier at a time.
 
-In the shapes, M counts the classifiers, N the jets (of every variant), and E the hard events.
+In the shapes, N counts the jets (of every variant), and E the hard events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from rs3l.config.tasks import Task
-from rs3l.dataset.checksum import intact_parquet
+from rs3l.dataset.checksum import COLLAPSED, intact_parquet
 from rs3l.errors import DataError
-from rs3l.evaluate.bootstrap import Estimate, combine_all
-from rs3l.evaluate.spread import Group, Runs
-from rs3l.modes import MODES
-from rs3l.runs import Run, is_baseline
-from rs3l.types import Floats64
+from rs3l.types import Bools, Floats32, Ints
 
-COLUMNS = (
-    "event_id", "process", "variant", "is_signal", "weight", "mode", "labels", "repeat", "score",
-)  # fmt: skip
-_CLASSIFIER = ["mode", "labels", "repeat"]
-_JET = ["event_id", "variant"]
+_HEAD = ["event_id", "process", "variant", "is_signal", "weight", "task", "run"]
+_AGAIN = "score the jets again"
 
 
-@dataclass(frozen=True)
-class ClassifierKey:
-    """One trained classifier."""
+class Column(NamedTuple):
+    """A classifier of a run, and so a column of its scores."""
 
-    run: str
     mode: str
     labels: int
     repeat: int
 
     @property
-    def method(self) -> str:
-        """Return the pre-training method.
-
-        Without pre-training it is ``none``, or ``none_<method>`` with the networks of that method.
-        """
-        return Run.parse(self.run).method
-
-    @property
-    def seed(self) -> int:
-        """Return the number of the pre-training seed (0 without pre-training)."""
-        return Run.parse(self.run).seed
-
-    @property
-    def group(self) -> tuple[str, str, int]:
-        """Return method, mode and labels; results are averaged over the classifiers that share them."""
-        return self.method, self.mode, self.labels
+    def name(self) -> str:
+        """The name of the column."""
+        return f"{self.mode}/{self.labels}/{self.repeat}"
 
 
 @dataclass(frozen=True)
-class TaskScores:
-    """Scores [M, N] of M classifiers on N test jets, sorted by event_id and variant.
+class TestJets:
+    """The jets [N] of the test split.
 
-    ``event`` [N] is the index of the hard event, 0 ... E - 1; ``variant``, ``is_signal`` and ``weight`` are [N]
-    too.
+    ``row`` [N] is the index of the hard event, whose key is ``event_id`` [E]. ``variant`` [N] is an index of
+    ``variants``. ``weight`` [N] holds the cross-section weights. ``digest`` says which jets these are.
     """
 
-    task: str
-    classifiers: list[ClassifierKey]
-    scores: NDArray[np.float32]
-    event: NDArray[np.intp]
-    variant: NDArray[np.str_]
-    is_signal: NDArray[np.bool_]
-    weight: NDArray[np.float64]
+    paths: list[Path]
+    columns: list[Column]
+    collapsed: str
+    event_id: Ints
+    row: NDArray[np.int32]
+    variants: list[str]
+    variant: NDArray[np.uint8]
+    is_signal: Bools
+    weight: Floats32
+    digest: str
 
-    @property
-    def signal_events(self) -> NDArray[np.bool_]:
-        """Return which hard events are signal, [E]."""
-        result = np.zeros(self.event.max() + 1, dtype=bool)
-        result[self.event] = self.is_signal
+    def where(self, variants: Iterable[str], is_signal: bool | None = None) -> NDArray[np.int32]:
+        """Return the jets under some variants, of one class or of both."""
+        codes = [self.variants.index(name) for name in variants if name in self.variants]
+        chosen = np.isin(self.variant, codes)
+        if is_signal is not None:
+            chosen &= self.is_signal == is_signal
+        return np.flatnonzero(chosen).astype(np.int32)
+
+    def pairs(self, first: str, second: str, is_signal: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the jets [P], [P] of the hard events of one class with a jet under both variants."""
+        one, other = (self.where([name], is_signal) for name in (first, second))
+        _, a, b = np.intersect1d(self.row[one], self.row[other], assume_unique=True, return_indices=True)
+        return one[a], other[b]
+
+    def scores(self, column: Column) -> Floats32:
+        """Return the scores [N] of a classifier.
+
+        Raises :class:`DataError` if a score is not finite.
+        """
+        result = np.empty(len(self.row), dtype=np.float32)
+        end = 0
+        for path in self.paths:
+            found = pq.read_table(path, columns=[column.name]).column(0).to_numpy()
+            if not np.isfinite(found).all():
+                raise DataError(f"{path}: a score of {column.name} is not finite; a classifier diverged")
+            result[end : end + len(found)] = found
+            end += len(found)
         return result
 
-    def groups(self) -> dict[tuple[str, str, int], list[int]]:
-        """Return the rows of ``scores`` of each (method, mode, labels), sorted."""
-        result: dict[tuple[str, str, int], list[int]] = {}
-        for row, classifier in enumerate(self.classifiers):
-            result.setdefault(classifier.group, []).append(row)
-        return dict(sorted(result.items()))
 
-    def most_labels(self) -> list[tuple[tuple[str, str, int], list[int]]]:
-        """Return the groups with the most labels."""
-        most = max(classifier.labels for classifier in self.classifiers)
-        return [(group, members) for group, members in self.groups().items() if group[2] == most]
+class _Jets(NamedTuple):
+    """The jets of one file, where ``row`` counts the events of the file."""
 
-    def runs(self, rows: list[int]) -> Runs:
-        """Return the pre-training seed and repeat of the classifiers in ``rows``, which belong to one group."""
-        chosen = [self.classifiers[row] for row in rows]
-        return Runs(
-            seeds=np.array([c.seed for c in chosen]),
-            repeats=np.array([c.repeat for c in chosen]),
-            has_seeds=not is_baseline(chosen[0].run),
-            has_repeats=MODES[chosen[0].mode].takes_labels,
-        )
-
-    def combined(self, values: Mapping[Group, Floats64]) -> dict[Group, Estimate]:
-        """Return the mean of each group over its runs, from the values [n, R + 1] of each."""
-        groups = self.groups()
-        return combine_all({group: (each, self.runs(groups[group])) for group, each in values.items()})
+    event_id: Ints
+    row: NDArray[np.int32]
+    variant: NDArray[np.uint8]
+    is_signal: Bools
+    weight: Floats32
 
 
-Filters = Sequence[tuple[str, str, Any]]
+def read_jets(paths: Sequence[str | Path], name: str, task: Task, run: str, variants: Sequence[str]) -> TestJets:
+    """Return the test jets of the files ``{process}-{group}.parquet`` of a task ``name`` and a run.
 
-
-def load(
-    paths: Iterable[str | Path], tasks: Mapping[str, Task], runs: Iterable[str], filters: Filters = ()
-) -> dict[str, TaskScores]:
-    """Return the scores of every task from the files of predictions, one per task and run.
-
-    ``filters`` choose classifiers in the form of pyarrow's, such as ``("labels", "==", 100)``. What they leave out
-    is not read.
-
-    Raises :class:`DataError` if a file was damaged, if a task or run is missing or unknown, if two classifiers
-    were not scored on the same jets, if a score is not finite, or if the classes do not fit the task.
+    Raises :class:`DataError` if a file is missing, damaged, of another task or run, if the files have other
+    classifiers, if a jet is there twice, or if the classes do not fit the task.
     """
-    found: dict[str, dict[str, Path]] = {task: {} for task in tasks}
-    wanted = list(runs)
-    for path in map(intact_parquet, paths):
-        task, run = map(str, owner(path))
-        if task not in found or run not in wanted:
-            raise DataError(f"{path}: the configuration has no task {task!r} with a run {run!r}")
-        found[task][run] = path
-    for task, files in found.items():
-        if missing := [run for run in wanted if run not in files]:
-            raise DataError(f"no predictions of task {task} for {', '.join(missing)}: give their files too")
-    return {task: _load_task(task, tasks[task], [found[task][r] for r in wanted], filters) for task in tasks}
+    digest = hashlib.sha256()
+    checked = [intact_parquet(path) for path in paths]
+    columns, collapsed = _columns(checked)
+    parts = [_read(path, name, task, run, list(variants), digest) for path in checked]
+    events = [len(part.event_id) for part in parts]
+    event_id = np.concatenate([part.event_id for part in parts])
+    if not len(event_id):
+        raise DataError(f"{checked[0].parent}: no jets; the test split of the data set may be empty")
+    if len(np.unique(event_id)) < len(event_id):
+        raise DataError(f"{checked[0].parent}: a hard event is in two files; {_AGAIN}")
+    firsts = np.cumsum([0, *events[:-1]], dtype=np.int32)
+    return TestJets(
+        paths=checked,
+        columns=columns,
+        collapsed=collapsed,
+        event_id=event_id,
+        row=np.concatenate([part.row + first for part, first in zip(parts, firsts, strict=True)]),
+        variants=list(variants),
+        variant=np.concatenate([part.variant for part in parts]),
+        is_signal=np.concatenate([part.is_signal for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
+        digest=digest.hexdigest(),
+    )
 
 
-class Owner(NamedTuple):
-    """The task and the run to which a file of predictions belongs."""
-
-    task: str
-    run: Run
-
-
-def owner(path: Path) -> Owner:
-    """Return the task and run that a file of predictions names.
-
-    Raises :class:`DataError` if it names none.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            if missing := [name for name in Owner._fields if name not in file.schema_arrow.names]:
-                raise DataError(
-                    f"{path}: no column {', '.join(missing)}: of an older version; repeat the fine-tuning"
-                )
-            first = next(file.iter_batches(batch_size=1, columns=list(Owner._fields)), None)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of predictions: {error}") from None
-    if first is None or not len(first):
-        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
-    return Owner(str(first["task"][0]), Run.parse(str(first["run"][0])))
-
-
-def _load_task(task: str, definition: Task, paths: list[Path], filters: Filters) -> TaskScores:
-    classifiers: list[ClassifierKey] = []
-    blocks: list[NDArray[np.float32]] = []
-    jets: pd.DataFrame | None = None
+def _columns(paths: Sequence[Path]) -> tuple[list[Column], str]:
+    """Return the classifiers, which all files must share, and the signs of collapse of their pre-training."""
+    found: list[Column] | None = None
+    collapsed = ""
     for path in paths:
-        head, scores = _read(path, definition, filters)
-        blocks += scores.values()
-        classifiers += [ClassifierKey(str(owner(path).run), *key) for key in scores]
-        if jets is not None and not _same_jets(jets, head):
-            raise DataError(f"{path}: not the test jets of {paths[0]}; make both from one data set")
-        jets = head if jets is None else jets
-    assert jets is not None
-    return TaskScores(
-        task=task,
-        classifiers=classifiers,
-        scores=np.stack(blocks),
-        event=np.unique(jets["event_id"].to_numpy(), return_inverse=True)[1],
-        variant=jets["variant"].to_numpy().astype(str),
-        is_signal=jets["is_signal"].to_numpy(dtype=bool),
-        weight=jets["weight"].to_numpy(dtype=np.float64),
-    )
+        schema = pq.read_schema(path)
+        if missing := [name for name in _HEAD if name not in schema.names]:
+            raise DataError(f"{path}: no column {', '.join(missing)}: of an older version; {_AGAIN}")
+        own = sorted(_column(path, name) for name in schema.names if name not in _HEAD)
+        if not own or (found is not None and own != found):
+            raise DataError(f"{path}: not the classifiers of {paths[0]}; {_AGAIN}")
+        found = own
+        collapsed = (pq.read_metadata(path).metadata or {}).get(COLLAPSED.encode(), b"").decode()
+    return found or [], collapsed
 
 
-_NOT_SAME = (
-    "{path}: its classifiers were not scored on the same jets, once each, in one order; repeat the fine-tuning"
-)
-
-Key = tuple[str, int, int]
-"""Mode, labels and repeat of a classifier."""
-
-
-def _read(path: Path, task: Task, filters: Filters) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float32]]]:
-    """Return the jets of a file and the scores of each classifier, both sorted by event and variant.
-
-    The classifiers are read one after the other, and of all but the first only the scores are kept.
-    """
-    head: pd.DataFrame | None = None
-    scores: dict[Key, NDArray[np.float32]] = {}
-    for key, jets in _classifiers(path, filters):
-        if head is None:
-            head = _checked(path, jets, task)
-        if key in scores or not _same_jets(head, jets):
-            raise DataError(_NOT_SAME.format(path=path))
-        scores[key] = _finite(path, jets)
-    if head is None:
-        raise DataError(f"{path}: no predictions; the test split of the data set may be empty")
-    order = np.lexsort((head["variant"].astype(str), head["event_id"]))
-    return head.iloc[order], {key: scores[key][order] for key in sorted(scores)}
+def _column(path: Path, name: str) -> Column:
+    mode, _, numbers = name.partition("/")
+    labels, _, repeat = numbers.partition("/")
+    if not (labels.isdigit() and repeat.isdigit()):
+        raise DataError(f"{path}: column {name} is no mode/labels/repeat; {_AGAIN}")
+    return Column(mode, int(labels), int(repeat))
 
 
-def _classifiers(path: Path, filters: Filters) -> Iterator[tuple[Key, pd.DataFrame]]:
-    """Yield the rows of each classifier, which lie together in one row group or more."""
-    rest: dict[Key, list[pd.DataFrame]] = {}
-    for frame in _row_groups(path, filters):
-        for mode, labels, repeat in frame[_CLASSIFIER].drop_duplicates().itertuples(index=False):
-            key = (str(mode), int(labels), int(repeat))
-            if rest and key not in rest:
-                yield _joined(rest)
-            own = (frame["mode"] == mode) & (frame["labels"] == labels) & (frame["repeat"] == repeat)
-            rest.setdefault(key, []).append(frame[own])
-    if rest:
-        yield _joined(rest)
-
-
-def _joined(rest: dict[Key, list[pd.DataFrame]]) -> tuple[Key, pd.DataFrame]:
-    key, parts = rest.popitem()
-    return key, pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-
-
-def _row_groups(path: Path, filters: Filters) -> Iterator[pd.DataFrame]:
-    """Yield what the filters leave of each row group."""
-    condition = pq.filters_to_expression(list(filters)) if filters else None
-    try:
-        with pq.ParquetFile(path) as file:
-            for index in range(file.num_row_groups):
-                table = file.read_row_group(index, columns=list(COLUMNS))
-                table = table if condition is None else table.filter(condition)
-                if table.num_rows:
-                    yield table.to_pandas()
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of predictions: {error}") from None
-
-
-def _checked(path: Path, jets: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Return the jets after checking that each occurs once and that the classes are those of the task."""
-    processes = np.where(jets["is_signal"], task.signal, task.background)
-    if not (jets["process"] == processes).all():
+def _read(path: Path, name: str, task: Task, run: str, variants: list[str], digest: hashlib._Hash) -> _Jets:
+    """Return the jets of one file, and add them to the ``digest``."""
+    table = pq.read_table(path, columns=_HEAD)
+    for column, expected in (("task", name), ("run", run)):
+        if other := set(pc.unique(table[column]).to_pylist()) - {expected}:
+            raise DataError(f"{path}: of the {column} {', '.join(sorted(other))} and not {expected}")
+    is_signal = table["is_signal"].to_numpy(zero_copy_only=False).astype(bool)
+    signal = pc.equal(table["process"], task.signal).to_numpy(zero_copy_only=False)
+    background = pc.equal(table["process"], task.background).to_numpy(zero_copy_only=False)
+    if not np.where(is_signal, signal, background).all():
         raise DataError(f"{path}: is_signal does not say signal {task.signal}, background {task.background}")
-    if jets.duplicated(_JET).any():
-        raise DataError(_NOT_SAME.format(path=path))
-    return jets
+    event_id, row = np.unique(table["event_id"].to_numpy(), return_inverse=True)
+    variant = _codes(path, table["variant"], variants)
+    if len(np.unique(row * len(variants) + variant)) < len(row):
+        raise DataError(f"{path}: a jet is there twice; {_AGAIN}")
+    weight = table["weight"].to_numpy()
+    for values in (table["event_id"].to_numpy(), variant, is_signal, weight):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return _Jets(event_id, row.astype(np.int32), variant, is_signal, weight.astype(np.float32))
 
 
-def _finite(path: Path, jets: pd.DataFrame) -> NDArray[np.float32]:
-    scores = jets["score"].to_numpy(dtype=np.float32)
-    if not np.isfinite(scores).all():
-        raise DataError(f"{path}: a score is not finite; a classifier diverged")
-    return scores
-
-
-def _same_jets(first: pd.DataFrame, second: pd.DataFrame) -> bool:
-    return len(first) == len(second) and all(
-        first[column].array.equals(second[column].array) for column in (*_JET, "is_signal", "weight")
-    )
+def _codes(path: Path, names: pa.ChunkedArray, variants: list[str]) -> NDArray[np.uint8]:
+    found = pc.index_in(names.cast(pa.string()), pa.array(variants, pa.string()))
+    if found.null_count:
+        raise DataError(f"{path}: a variant that the configuration does not have; {_AGAIN}")
+    return np.asarray(found.to_numpy()).astype(np.uint8)

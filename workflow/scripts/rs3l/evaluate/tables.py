@@ -1,4 +1,4 @@
-"""The tables of the evaluation, from the scores of the test split.
+"""The tables of the evaluation, from the measures of all classifiers.
 
 In the shapes, M counts the classifiers, N the jets, and R the bootstrap replicas; on an axis of R + 1, entry 0 is
 the sample itself. K counts the metrics, which are the AUC, then the rejection at each configured signal
@@ -19,17 +19,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rs3l.config.blocks import EvaluateBlock
 from rs3l.config.evaluate import Evaluate
 from rs3l.dataset.checksum import intact_text
 from rs3l.errors import DataError, TrainingError
 from rs3l.evaluate import student
-from rs3l.evaluate.bootstrap import Estimate, combine_difference, drawn
-from rs3l.evaluate.metrics import auc_and_background_efficiency, rejection
-from rs3l.evaluate.names import SUBJECT_MODES, compared, has_seen, is_reference, rejection_name
-from rs3l.evaluate.scores import TaskScores
+from rs3l.evaluate.bootstrap import Estimate, combine_difference
+from rs3l.evaluate.measures import Key, TaskMeasures
+from rs3l.evaluate.metrics import rejection
+from rs3l.evaluate.names import SUBJECT_MODES, is_reference, rejection_name
 from rs3l.evaluate.spread import Group, Lent, lending
-from rs3l.evaluate.stability import rank_shift, spearman
 from rs3l.types import Floats64
 
 Row = dict[str, Any]
@@ -37,8 +35,6 @@ Row = dict[str, Any]
 HISTORY_COLUMNS = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
 )  # fmt: skip
-ROC_EFFICIENCIES = np.round(np.linspace(0.02, 1.0, 50), 2)
-"""Signal efficiencies of the points of the ROC curves."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class TaskMetrics:
     lower limit (both are zero for the AUC).
     """
 
-    scores: TaskScores
+    measures: TaskMeasures
     names: list[str]
     plain: Floats64
     weighted: Floats64
@@ -66,7 +62,7 @@ class TaskMetrics:
 
     def additive(self, group: Group, k: int, weighted: bool = False) -> Floats64:
         """Return what is averaged over the runs of a group [n, R + 1], which for rejections is the logarithm."""
-        values = (self.weighted if weighted else self.plain)[self.scores.groups()[group], :, k]
+        values = (self.weighted if weighted else self.plain)[self.measures.groups()[group], :, k]
         return np.asarray(np.log(values) if k else values)
 
     def estimate(self, group: Group, k: int, weighted: bool = False) -> Estimate:
@@ -84,10 +80,10 @@ class TaskMetrics:
 
     @cached_property
     def _means(self) -> dict[bool, list[dict[Group, Estimate]]]:
-        groups = self.scores.groups()
+        groups = self.measures.groups()
         return {
             weighted: [
-                self.scores.combined({group: self.additive(group, k, weighted) for group in groups})
+                self.measures.combined({group: self.additive(group, k, weighted) for group in groups})
                 for k in range(len(self.names))
             ]
             for weighted in (False, True)
@@ -96,48 +92,35 @@ class TaskMetrics:
     @cached_property
     def lent(self) -> list[dict[Group, Lent]]:
         """Return what each group may borrow, for each metric (for rejections in the logarithm)."""
-        groups = self.scores.groups()
+        groups = self.measures.groups()
         return [
-            lending({g: (self.additive(g, k)[:, 0], self.scores.runs(rows)) for g, rows in groups.items()})
+            lending({g: (self.additive(g, k)[:, 0], self.measures.runs(rows)) for g, rows in groups.items()})
             for k in range(len(self.names))
         ]
 
 
-def task_metrics(scores: TaskScores, counts: NDArray[np.integer], settings: Evaluate) -> TaskMetrics:
-    """Return the metrics on the jets of ``settings.variants``.
-
-    ``counts`` [R + 1, E] are the replicas. Raises :class:`DataError` if there is no signal or no background jet.
-    """
-    chosen = np.isin(scores.variant, settings.variants)
-    signal, event = scores.is_signal[chosen], scores.event[chosen]
-    n_jets = (int(signal.sum()), int((~signal).sum()))
-    if min(n_jets) == 0:
-        raise DataError(
-            f"task {scores.task}: {n_jets[0]} signal and {n_jets[1]} background jets of "
-            f"{', '.join(settings.variants)} in the test split; raise processes.<name>.events"
-        )
-    efficiencies = np.array(settings.efficiencies)
-    jet_counts = drawn(counts, event)
-    plain, weighted, passing, limits = [], [], [], []
-    for row in scores.scores:
-        area, rate = auc_and_background_efficiency(row[chosen], signal, jet_counts, efficiencies)
-        value, limit = rejection(rate, n_jets[1])
-        plain.append(np.column_stack([area, value]))
-        limits.append(np.append(False, limit[0]))
-        passing.append(np.append(0.0, rate[0] * n_jets[1]))
-        area, rate = auc_and_background_efficiency(
-            row[chosen], signal, jet_counts, efficiencies, scores.weight[chosen]
-        )
-        weighted.append(np.column_stack([area, rejection(rate, n_jets[1])[0]]))
+def task_metrics(measures: TaskMeasures, settings: Evaluate) -> TaskMetrics:
+    """Return the metrics of all classifiers of a task, on the jets of ``settings.variants``."""
+    everyone, background = range(len(measures.classifiers)), measures.jets.chosen[1]
+    areas, passed, limits = {}, [], []
+    for prefix in ("", "weighted_"):
+        areas[prefix] = [measures.of(everyone, Key(f"{prefix}auc"))]
+        for efficiency in settings.efficiencies:
+            rates = measures.of(everyone, Key(f"{prefix}fpr", efficiency=efficiency))
+            found = [rejection(rate[:, None], background) for rate in rates]
+            areas[prefix].append(np.stack([value[:, 0] for value, _ in found]))
+            if not prefix:
+                passed.append(rates[:, 0] * background)
+                limits.append([limit[0, 0] for _, limit in found])
     return TaskMetrics(
-        scores=scores,
+        measures=measures,
         names=["auc", *map(rejection_name, settings.efficiencies)],
-        plain=np.stack(plain),
-        weighted=np.stack(weighted),
-        passing=np.stack(passing),
-        lower_limit=np.stack(limits),
-        n_jets=n_jets,
-        n_events=(len(np.unique(event[signal])), len(np.unique(event[~signal]))),
+        plain=np.stack(areas[""], axis=2),
+        weighted=np.stack(areas["weighted_"], axis=2),
+        passing=np.column_stack([np.zeros(len(everyone)), *passed]),
+        lower_limit=np.column_stack([np.zeros(len(everyone), dtype=bool), *limits]),
+        n_jets=measures.jets.chosen,
+        n_events=measures.jets.events,
     )
 
 
@@ -154,19 +137,19 @@ def metrics_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
     """
     rows: list[Row] = []
     for result in results:
-        groups = result.scores.groups()
+        groups = result.measures.groups()
         for group, k in itertools.product(groups, range(len(result.names))):
             rows.append(_metric_row(result, group, k))
     return pd.DataFrame(rows)
 
 
 def _metric_row(result: TaskMetrics, group: Group, k: int) -> Row:
-    members = result.scores.groups()[group]
+    members = result.measures.groups()[group]
     weighted = result.estimate(group, k, weighted=True)
     is_limit = bool(result.lower_limit[members, k].any())
     intervals = result.intervals(group, k)
     return {
-        **group_columns(result.scores.task, group),
+        **group_columns(result.measures.task, group),
         "metric": result.names[k],
         **estimate_columns(result.estimate(group, k)),
         **(dict.fromkeys(intervals, np.nan) if is_limit else intervals),
@@ -188,11 +171,11 @@ def runs_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
     """
     rows: list[Row] = []
     for result in results:
-        for index, classifier in enumerate(result.scores.classifiers):
+        for index, classifier in enumerate(result.measures.classifiers):
             for k, name in enumerate(result.names):
                 rows.append(
                     {
-                        "task": result.scores.task,
+                        "task": result.measures.task,
                         "run": classifier.run,
                         **dict(zip(("method", "mode", "labels"), classifier.group, strict=True)),
                         "seed": classifier.seed,
@@ -220,7 +203,7 @@ def differences_table(results: Iterable[TaskMetrics], subject: str) -> pd.DataFr
     """
     rows: list[Row] = []
     for result in results:
-        groups = result.scores.groups()
+        groups = result.measures.groups()
         for chosen, group in itertools.product(((subject, mode) for mode in SUBJECT_MODES), groups):
             own = (*chosen, group[2])
             if own in groups and is_reference(group[:2], chosen):
@@ -238,8 +221,8 @@ _DIFFERENCE_COLUMNS = [
 
 
 def _difference_row(result: TaskMetrics, subject: Group, other: Group, k: int) -> Row:
-    groups = result.scores.groups()
-    runs = [result.scores.runs(groups[group]) for group in (subject, other)]
+    groups = result.measures.groups()
+    runs = [result.measures.runs(groups[group]) for group in (subject, other)]
     lent = [result.lent[k][group] for group in (subject, other)]
     first, second = (result.additive(group, k) for group in (subject, other))
     tested = estimate = combine_difference(first, runs[0], second, runs[1], (lent[0], lent[1]))
@@ -252,7 +235,7 @@ def _difference_row(result: TaskMetrics, subject: Group, other: Group, k: int) -
         scaled = [each.scaled(mean) for mean, each in zip(means, lent, strict=True)]
         estimate = combine_difference(linear[0], runs[0], linear[1], runs[1], (scaled[0], scaled[1]))
     return {
-        "task": result.scores.task,
+        "task": result.measures.task,
         "method": subject[0],
         "mode": subject[1],
         "reference_method": other[0],
@@ -292,80 +275,6 @@ def bootstrap_p_value(difference: Floats64) -> float:
     return min(1.0, 2.0 * (tail + 1) / (len(replicas) + 1))
 
 
-def stability_table(
-    results: Iterable[TaskMetrics], counts: Mapping[str, NDArray[np.integer]], block: EvaluateBlock
-) -> pd.DataFrame:
-    """Return ``stability.csv``, which says how scores change between views of the same hard event.
-
-    Signal and background have separate lines. They give ``spearman`` between the scores under the two variants of
-    ``evaluate.pair``, and ``spearman`` and ``rank_shift`` from the nominal to every other variant, on the hard
-    events with a jet in both. ``use`` is that of the second variant, and ``seen`` says whether the method has
-    learned from it. The AUC (with its error) stands beside each because a tagger that knows nothing is stable.
-    Correlations beyond the configured pair are given at the most labels alone.
-    """
-    rows: list[Row] = []
-    for result in results:
-        for case in paired_cases(block):
-            for is_signal in (True, False):
-                rows += _stability_rows(result, counts[result.scores.task], case, is_signal, block)
-    return pd.DataFrame(rows)
-
-
-def paired_cases(block: EvaluateBlock) -> list[tuple[str, str, str]]:
-    """Return the quantity and the two variants of each paired measure, the configured pair first."""
-    variants = [name for name in block.variants if name != "nominal"]
-    cases = [("spearman", *block.evaluate.pair)]
-    cases += [(quantity, "nominal", name) for quantity in ("spearman", "rank_shift") for name in variants]
-    return list(dict.fromkeys(cases))
-
-
-def event_pairs(
-    scores: TaskScores, first: str, second: str, is_signal: bool
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the jets [P], [P] of the hard events of one class with a jet under both variants."""
-    rows = [np.flatnonzero((scores.variant == name) & (scores.is_signal == is_signal)) for name in (first, second)]
-    _, a, b = np.intersect1d(scores.event[rows[0]], scores.event[rows[1]], assume_unique=True, return_indices=True)
-    return rows[0][a], rows[1][b]
-
-
-def _stability_rows(
-    result: TaskMetrics,
-    counts: NDArray[np.integer],
-    case: tuple[str, str, str],
-    is_signal: bool,
-    block: EvaluateBlock,
-) -> list[Row]:
-    scores, (quantity, *variants) = result.scores, case
-    first, second = event_pairs(scores, variants[0], variants[1], is_signal)
-    if len(first) < 2:
-        return []
-    event_counts = drawn(counts, scores.event[first])
-    event_counts = event_counts[event_counts.any(axis=1)]
-    function = spearman if quantity == "spearman" else rank_shift
-    everywhere = quantity == "rank_shift" or tuple(variants) == block.evaluate.pair
-    values = {
-        group: np.stack([function(row[first], row[second], event_counts) for row in scores.scores[members]])
-        for group, members in (scores.groups().items() if everywhere else scores.most_labels())
-    }
-    rows = []
-    for group, estimate in scores.combined(values).items():
-        rows.append(
-            {
-                **group_columns(scores.task, group),
-                "class": "signal" if is_signal else "background",
-                "quantity": quantity,
-                "first": variants[0],
-                "second": variants[1],
-                "use": block.variants[variants[1]],
-                "seen": has_seen(block, group[:2], variants[1]),
-                **estimate_columns(estimate),
-                "n_events": len(first),
-                **auc_columns(result, group),
-            }
-        )
-    return rows
-
-
 def rows_where(table: pd.DataFrame, cells: Mapping[str, object]) -> pd.DataFrame:
     """Return the lines of a table with these values in these columns."""
     for column, value in cells.items():
@@ -377,54 +286,6 @@ def auc_columns(result: TaskMetrics, group: Group) -> Row:
     """Return the cells of the AUC, which stands beside every shift."""
     auc = result.estimate(group, 0)
     return {"auc": auc.value, "auc_error": auc.error}
-
-
-def roc_table(
-    results: Iterable[TaskMetrics], counts: Mapping[str, NDArray[np.integer]], block: EvaluateBlock
-) -> pd.DataFrame:
-    """Return ``roc.csv``, the rejection +- error over signal efficiency, at the fewest and the most labels.
-
-    The columns are those of :func:`metrics_table`, for the methods that the figures compare.
-    """
-    rows: list[Row] = []
-    for result in results:
-        scores = result.scores
-        chosen = np.isin(scores.variant, block.evaluate.variants)
-        jet_counts = drawn(counts[scores.task], scores.event[chosen])
-        labels = [group[2] for group in scores.groups()]
-        rates: dict[Group, Floats64] = {}
-        shown = compared(classifier.run for classifier in scores.classifiers)
-        for group, members in scores.groups().items():
-            if group[:2] in shown and group[2] in (min(labels), max(labels)):
-                found = [
-                    auc_and_background_efficiency(
-                        scores.scores[i][chosen], scores.is_signal[chosen], jet_counts, ROC_EFFICIENCIES
-                    )[1]
-                    for i in members
-                ]
-                rates[group] = np.stack(found)
-        rows += _roc_rows(result, rates)
-    return pd.DataFrame(rows)
-
-
-def _roc_rows(result: TaskMetrics, rates: Mapping[Group, Floats64]) -> list[Row]:
-    rejections = {group: [rejection(run, result.n_jets[1]) for run in each] for group, each in rates.items()}
-    logarithms = {group: np.log([value for value, _ in each]) for group, each in rejections.items()}
-    estimates = [
-        result.scores.combined({group: each[:, :, k] for group, each in logarithms.items()})
-        for k in range(len(ROC_EFFICIENCIES))
-    ]
-    return [
-        {
-            **group_columns(result.scores.task, group),
-            "efficiency": efficiency,
-            **estimate_columns(estimates[k][group].exponential()),
-            "background_passing": float(each[:, 0, k].mean() * result.n_jets[1]),
-            "lower_limit": any(limit[0, k] for _, limit in rejections[group]),
-        }
-        for group, each in rates.items()
-        for k, efficiency in enumerate(ROC_EFFICIENCIES)
-    ]
 
 
 def training_table(paths: Iterable[str | Path]) -> pd.DataFrame:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from rs3l.dataset.event_rows import whole_events
 from rs3l.dataset.manifest import Manifest
 from rs3l.errors import DataError
 from rs3l.types import Floats64, Ints
@@ -117,14 +119,16 @@ def fill(paths: Iterable[Path], column: str, variants: Sequence[str], edges: Flo
 
 
 def fill_all(paths: Iterable[Path], edges: Mapping[str, Floats64], variants: Sequence[str]) -> dict[str, Shapes]:
-    """Return the histograms of the columns of ``edges`` under ``variants``, from files that are read once."""
+    """Return the histograms of the columns of ``edges`` under ``variants``, from files that are read once.
+
+    A few thousand events are in memory at a time.
+    """
     results = {column: Accumulator(len(variants), bins) for column, bins in edges.items()}
-    for path in paths:
-        table = pq.read_table(path, columns=["event_id", "variant", "weight", *edges])
-        names = table["variant"].to_numpy(zero_copy_only=False).astype(str)
-        weight = table["weight"].to_numpy()
+    for table in whole_events(paths, ["event_id", "variant", "weight", *edges]):
+        place = _Places.of(table["event_id"].to_numpy(), _codes(table["variant"], variants), len(variants))
+        weight = place.event_values(table["weight"].to_numpy())
         for column, result in results.items():
-            add_views(result, table["event_id"].to_numpy(), names, variants, table[column].to_numpy(), weight)
+            result.add(place.view_values(table[column].to_numpy()), weight)
     return {column: result.shapes() for column, result in results.items()}
 
 
@@ -140,11 +144,38 @@ def add_views(
 
     A value of NaN means a jet without the quantity. All views of an event have its weight.
     """
-    ids, event = np.unique(event_id, return_inverse=True)
-    values = np.full((len(variants), len(ids)), np.nan)
-    for v, variant in enumerate(variants):
-        chosen = names == variant
-        values[v, event[chosen]] = value[chosen]
-    weights = np.zeros(len(ids))
-    weights[event] = weight
-    result.add(values, weights)
+    place = _Places.of(event_id, _codes(pa.array(names, pa.string()), variants), len(variants))
+    result.add(place.view_values(value), place.event_values(weight))
+
+
+def _codes(names: pa.Array | pa.ChunkedArray, variants: Sequence[str]) -> Ints:
+    """Return the index of each name in ``variants``, or -1 for others."""
+    codes = pc.fill_null(pc.index_in(names, value_set=pa.array(variants, pa.string())), -1)
+    return np.asarray(codes, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The places of jets [N] in a table [V, E] of variants and events; a ``variant`` of -1 has none."""
+
+    event: Ints
+    variant: Ints
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, event_id: Ints, variant: Ints, variants: int) -> _Places:
+        ids, event = np.unique(event_id, return_inverse=True)
+        return cls(event, variant, (variants, len(ids)))
+
+    def view_values(self, value: NDArray[np.floating]) -> Floats64:
+        """Return the table of a quantity of the jets, with NaN where there is no jet."""
+        result = np.full(self.shape, np.nan)
+        known = self.variant >= 0
+        result[self.variant[known], self.event[known]] = value[known]
+        return result
+
+    def event_values(self, value: Floats64) -> Floats64:
+        """Return a quantity [E] that all views of an event share."""
+        result = np.zeros(self.shape[1])
+        result[self.event] = value
+        return result

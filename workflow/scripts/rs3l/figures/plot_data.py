@@ -14,6 +14,7 @@ from matplotlib.patches import Circle, Patch
 
 from rs3l.angles import wrapped
 from rs3l.config.blocks import FiguresBlock
+from rs3l.dataset.event_rows import whole_events
 from rs3l.dataset.manifest import read_counts
 from rs3l.errors import DataError
 from rs3l.figures import style
@@ -201,8 +202,8 @@ def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
 def _survivors(files: Sequence[Path], variants: int, edges: Floats64) -> pd.DataFrame:
     """Return the numbers of events with a nominal jet, and with a jet under all variants, per bin of its pT."""
     before, after = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
-    for path in files:
-        table = pq.read_table(path, columns=["event_id", "variant", "jet_pt"]).to_pandas()
+    for rows in whole_events(files, ["event_id", "variant", "jet_pt"]):
+        table = rows.to_pandas()
         views = table.groupby("event_id")["variant"].transform("size").to_numpy()
         nominal = (table["variant"] == "nominal").to_numpy()
         pt = table["jet_pt"].to_numpy()

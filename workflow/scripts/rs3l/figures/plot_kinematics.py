@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.config.jets import Jets
+from rs3l.dataset.event_rows import whole_events
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Accumulator, Shapes, fill_all, process_files
@@ -77,9 +78,8 @@ def _by_type(paths: Iterable[Path], edges: Mapping[str, Floats64]) -> dict[str, 
     """Return the histograms of the nominal jets of each jet type, the most frequent type first."""
     found: dict[str, dict[str, Accumulator]] = {}
     counts: dict[str, int] = {}
-    for path in paths:
-        columns = ["jet_type", "weight", *edges]
-        frame = pq.read_table(path, columns=columns, filters=[("variant", "==", "nominal")]).to_pandas()
+    for table in whole_events(paths, ["event_id", "variant", "jet_type", "weight", *edges]):
+        frame = table.filter(pc.equal(table["variant"], "nominal")).to_pandas()
         for kind, jets in frame.groupby("jet_type"):
             name = str(kind)
             sums = found.setdefault(name, {column: Accumulator(1, b) for column, b in edges.items()})

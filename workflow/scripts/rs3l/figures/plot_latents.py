@@ -1,11 +1,10 @@
-"""Draw the figures of the latent space: one feature under every variant, all pairs of features, and cosines.
-
-In the shapes, D counts the dimensions of z.
-"""
+"""Draw the figures of the latent space: a plane, a feature under every variant, all pairs of features, cosines."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,13 +15,22 @@ from rs3l.errors import DataError
 from rs3l.evaluate.marks import counts_of, mark_of
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
-from rs3l.figures.histograms import Accumulator, add_views
+from rs3l.figures.histograms import Accumulator, Shapes, add_views
+from rs3l.figures.latents import (
+    Corner,
+    Moments,
+    Plane,
+    Widest,
+    by_run,
+    intact_latents,
+    latents,
+    widest_feature,
+)
 from rs3l.figures.plot_data import draw_shapes, shape_points
-from rs3l.figures.plot_results import read_latents, read_table
+from rs3l.figures.plot_results import is_collapsed, read_table
 from rs3l.figures.style import Drawing, Header
 from rs3l.pretrain.similarity import MEANS, VIEWS
 from rs3l.runs import Run
-from rs3l.types import Floats64
 
 CORNER = 8
 """The corner plot shows at most this many dimensions, which are the first ones."""
@@ -30,28 +38,75 @@ CORNER = 8
 _CORNER_JETS = 400
 """A panel of the corner plot has this many dots of each process."""
 
+_CORNER_BINS = 20
+"""A panel on the diagonal of the corner plot has this many bins."""
+
+_OUTSIDE = 0.002
+"""The axis of the feature that varies most leaves out this fraction of the jets at either end."""
+
+_LATENT_JETS = 600
+"""The latent figure shows this many jets of each process."""
+
+_LATENT_EVENTS = 3
+"""The latent figure joins the views of this many hard events of each process."""
+
+
+def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
+    """Draw the first two principal components of z (on the unit sphere) of test jets, with a panel per run."""
+    runs = by_run(inputs.all("latents"))
+    figure = style.new_figure(4.2 * len(runs) + 0.4, 4.6, header)
+    axes = figure.subplots(1, len(runs), squeeze=False)[0]
+    points = []
+    for (run, paths), ax in zip(runs.items(), axes, strict=True):
+        plane = Plane(list(block.labels), _LATENT_JETS, _LATENT_EVENTS)
+        for jets, z in latents(intact_latents(paths)):
+            plane.add(jets, z)
+        table, fractions = plane.components()
+        _draw_latent(ax, table, block.labels)
+        ax.set_xlabel(f"Component 1 ({fractions[0]:.0%} of the variance)")
+        ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
+        table = table.assign(run=run, **({"collapsed": 1} if any(map(is_collapsed, paths)) else {}))
+        ax.locator_params(nbins=5)
+        style.panel_title(ax, style.text(run) + mark_of(table))
+        points.append(table)
+    axes[-1].legend(markerscale=2.5)
+    return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def _draw_latent(ax: Axes, table: pd.DataFrame, labels: dict[str, str]) -> None:
+    for index, (process, label) in enumerate(labels.items()):
+        colour = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)[index % 4]
+        chosen = table[table["process"] == process]
+        cloud, joined = chosen[~chosen["joined"]], chosen[chosen["joined"]]
+        ax.scatter(cloud["first"], cloud["second"], s=4, color=colour, alpha=0.45, lw=0, label=label)
+        for _, event in joined.groupby("event_id", sort=True):
+            ax.plot(
+                event["first"],
+                event["second"],
+                "-o",
+                color=style.BLACK,
+                mfc=colour,
+                mew=0.7,
+                ms=5,
+                lw=0.9,
+                zorder=3,
+            )
+
 
 def latent_feature(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw the feature of z that varies most, of each process under every variant, with ratios to the nominal."""
-    path = inputs.one("first_latents")
-    jets, z = read_latents(path)
-    feature = int(z.std(axis=0).argmax())
-    low, high = (float(x) for x in np.quantile(z[:, feature], (0.002, 0.998)))
-    edges = np.linspace(low, high, 26)
+    paths = intact_latents(inputs.all("first_latents"))
+    widest = widest_feature(paths, _OUTSIDE)
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
+    found = _feature_shapes(paths, widest, list(block.labels), variants)
     figure = style.new_figure(3.4 * len(block.labels) + 0.6, 4.8, header)
     axes = figure.subplots(2, len(block.labels), sharex=True, sharey="row", squeeze=False, height_ratios=(2.4, 1))
     points = []
     for (process, label), (top, bottom) in zip(block.labels.items(), axes.T, strict=True):
-        chosen = (jets["process"] == process).to_numpy()
-        sums = Accumulator(len(variants), edges)
-        frame = jets[chosen]
-        ids, names = frame["event_id"].to_numpy(), frame["variant"].to_numpy().astype(str)
-        add_views(sums, ids, names, variants, z[chosen, feature], np.ones(len(frame)))
-        draw_shapes(top, bottom, sums.shapes(), variants)
+        draw_shapes(top, bottom, found[process], variants)
         style.panel_title(top, f"{label} jets")
-        bottom.set_xlabel(f"Latent $z_{{{feature + 1}}}$")
-        points.append(shape_points(sums.shapes(), variants).assign(process=process, feature=feature + 1))
+        bottom.set_xlabel(f"Latent $z_{{{widest.feature + 1}}}$")
+        points.append(shape_points(found[process], variants).assign(process=process, feature=widest.feature + 1))
     axes[0, 0].set(ylabel="Fraction of jets per bin")
     axes[0, 0].set_ylim(bottom=0.0)
     axes[1, 0].set(ylabel="Ratio", ylim=(0.5, 1.5))
@@ -60,49 +115,74 @@ def latent_feature(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
+def _feature_shapes(
+    paths: Sequence[Path], widest: Widest, processes: Sequence[str], variants: Sequence[str]
+) -> dict[str, Shapes]:
+    """Return the histograms of a feature of each process."""
+    edges = np.linspace(widest.low, widest.high, 26)
+    sums = {process: Accumulator(len(variants), edges) for process in processes}
+    for jets, z in latents(paths):
+        for process, result in sums.items():
+            own = (jets["process"] == process).to_numpy()
+            ids, names = jets["event_id"].to_numpy()[own], jets["variant"].to_numpy()[own].astype(str)
+            add_views(result, ids, names, variants, z[own, widest.feature], np.ones(int(own.sum())))
+    return {process: result.shapes() for process, result in sums.items()}
+
+
 def latent_corner(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw all features of z against each other, for nominal test jets, with Pearson's r of each process."""
-    path = inputs.one("first_latents")
-    jets, z = read_latents(path)
-    nominal = (jets["variant"] == "nominal").to_numpy()
-    found = {p: z[nominal & (jets["process"] == p).to_numpy()] for p in block.labels}
-    found = {p: values for p, values in found.items() if len(values) > 3}
-    d = min(z.shape[1], CORNER)
+    found = _corners(intact_latents(inputs.all("first_latents")), list(block.labels))
+    d = max((len(corner.counts) for corner in found.values()), default=1)
     width, height = 1.15 * d + 1.0, 1.15 * d + 1.4
     figure = style.new_figure(width, height, header)
     figure.set_layout_engine(None)  # it would leave room for labels, which inner panels do not have
     figure.subplots_adjust(0.6 / width, 0.8 / height, 1 - 0.15 / width, 1 - 0.4 / height, 0.06, 0.06)
     axes = figure.subplots(d, d, squeeze=False)
     for (i, j), ax in np.ndenumerate(axes):
-        _corner_panel(ax, found, j, i, (i == d - 1, j == 0))
+        _corner_panel(ax, list(found.values()), j, i, (i == d - 1, j == 0))
     handles = [axes[0, 0].plot([], [], color=_colour(k), lw=3)[0] for k in range(len(found))]
     figure.legend(handles, [block.labels[p] for p in found], loc="lower center", ncols=8)
-    return Drawing(figure, correlations(found, d))
+    return Drawing(figure, correlations({process: corner.moments for process, corner in found.items()}))
 
 
-def correlations(found: dict[str, Floats64], d: int) -> pd.DataFrame:
+def _corners(paths: Sequence[Path], processes: Sequence[str]) -> dict[str, Corner]:
+    """Return what is shown of each process that has more than three nominal jets."""
+    found: dict[str, Corner] = {}
+    for jets, z in latents(paths):
+        nominal = (jets["variant"] == "nominal").to_numpy()
+        for process in processes:
+            corner = found.setdefault(process, Corner(min(z.shape[1], CORNER), _CORNER_BINS, _CORNER_JETS))
+            corner.add(z[nominal & (jets["process"] == process).to_numpy()])
+    return {process: corner for process, corner in found.items() if corner.moments.count > 3}
+
+
+def correlations(found: Mapping[str, Moments]) -> pd.DataFrame:
     """Return Pearson's r of each pair of features of each process, with (1 - r^2) / sqrt(n - 3) as its error."""
     rows = []
-    for process, z in found.items():
-        r = np.asarray(np.corrcoef(z[:, :d].T))
-        for i, j in combinations(range(d), 2):
-            error = (1.0 - r[i, j] ** 2) / np.sqrt(len(z) - 3)
-            rows.append((process, i + 1, j + 1, r[i, j], error, len(z)))
+    for process, moments in found.items():
+        r = moments.correlation
+        for i, j in combinations(range(len(r)), 2):
+            error = (1.0 - r[i, j] ** 2) / np.sqrt(moments.count - 3)
+            rows.append((process, i + 1, j + 1, r[i, j], error, moments.count))
     return pd.DataFrame(rows, columns=["process", "first", "second", "pearson_r", "error", "jets"])
 
 
-def _corner_panel(ax: Axes, found: dict[str, Floats64], x: int, y: int, edge: tuple[bool, bool]) -> None:
+def _corner_panel(ax: Axes, found: Sequence[Corner], x: int, y: int, edge: tuple[bool, bool]) -> None:
     bottom, left = edge
     ax.tick_params(which="both", labelbottom=bottom, labelleft=left and y > 0, labelsize=6)
     ax.minorticks_off()
     if x > y:
         _correlation_text(ax, found, x, y)
         return
-    for index, z in enumerate(found.values()):
+    for index, corner in enumerate(found):
         if x == y:
-            ax.hist(z[:, x], bins=20, range=(-1, 1), density=True, histtype="step", color=_colour(index), lw=1.0)
+            counts, edges = corner.counts[x], corner.edges
+            centre = 0.5 * (edges[1:] + edges[:-1])
+            ax.hist(
+                centre, edges.tolist(), weights=counts, density=True, histtype="step", color=_colour(index), lw=1.0
+            )
         else:
-            dots = z[:_CORNER_JETS]
+            dots = corner.dots
             ax.scatter(dots[:, x], dots[:, y], s=1.5, color=_colour(index), alpha=0.5, lw=0, rasterized=True)
     ax.set(xlim=(-1, 1), xticks=(-0.5, 0.5))
     if x == y:
@@ -113,10 +193,10 @@ def _corner_panel(ax: Axes, found: dict[str, Floats64], x: int, y: int, edge: tu
     ax.set_ylabel(f"$z_{{{y + 1}}}$" if left else "", size=9)
 
 
-def _correlation_text(ax: Axes, found: dict[str, Floats64], x: int, y: int) -> None:
+def _correlation_text(ax: Axes, found: Sequence[Corner], x: int, y: int) -> None:
     ax.axis("off")
-    for index, z in enumerate(found.values()):
-        r = np.corrcoef(z[:, x], z[:, y])[0, 1]
+    for index, corner in enumerate(found):
+        r = corner.moments.correlation[x, y]
         height = 0.5 + 0.2 * (0.5 * (len(found) - 1) - index)
         ax.text(
             0.5,

@@ -1,4 +1,4 @@
-"""Draw the figures of the trained networks: training, latent space, ROC, label efficiency and stability."""
+"""Draw the figures of the trained networks: training, ROC, label efficiency and stability."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
-from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatter
 
 from rs3l.config.blocks import FiguresBlock
-from rs3l.dataset.checksum import COLLAPSED, intact_parquet, intact_text
+from rs3l.dataset.checksum import COLLAPSED, intact_text
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import counts_of, mark_of
 from rs3l.evaluate.names import compared, headline_efficiency, legend, method_label, rejection_name
@@ -21,13 +19,6 @@ from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.style import Drawing, Header
 from rs3l.runs import Run
-from rs3l.types import Floats64
-
-_LATENT_JETS = 600
-"""The latent figure shows this many jets of each process."""
-
-_LATENT_EVENTS = 3
-"""The latent figure joins the views of this many hard events of each process."""
 
 
 def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -42,17 +33,6 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     if missing := [name for name in columns if name not in table.columns]:
         raise DataError(f"{path}: columns {', '.join(missing)} are missing; make the table again")
     return table
-
-
-def read_latents(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
-    """Return event_id, process and variant of the test jets, and z on the unit sphere [N, D]."""
-    try:
-        table = pq.read_table(intact_parquet(path), columns=["event_id", "process", "variant", "z"])
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of latents: {error}") from None
-    z = np.stack(table["z"].to_numpy(zero_copy_only=False)).astype(np.float64)
-    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
-    return table.drop_columns(["z"]).to_pandas(), z
 
 
 def training(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
@@ -83,81 +63,9 @@ def _epochs(path: str | Path, columns: list[str]) -> pd.DataFrame:
     return table[columns].assign(**({"collapsed": alarms} if alarms else {}))
 
 
-def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Draw the first two principal components of z (on the unit sphere) of test jets, with a panel per run."""
-    paths = inputs.all("latents")
-    figure = style.new_figure(4.2 * len(paths) + 0.4, 4.6, header)
-    axes = figure.subplots(1, len(paths), squeeze=False)[0]
-    points = []
-    for path, ax in zip(paths, axes, strict=True):
-        table, fractions = _components(path)
-        table = _latent_sample(table, list(block.labels))
-        _draw_latent(ax, table, block.labels)
-        ax.set_xlabel(f"Component 1 ({fractions[0]:.0%} of the variance)")
-        ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
-        run = str(Run.of_file(path))
-        table = table.assign(run=run, **({"collapsed": 1} if is_collapsed(path) else {}))
-        ax.locator_params(nbins=5)
-        style.panel_title(ax, style.text(run) + mark_of(table))
-        points.append(table)
-    axes[-1].legend(markerscale=2.5)
-    return Drawing(figure, pd.concat(points, ignore_index=True))
-
-
 def is_collapsed(path: str | Path) -> bool:
     """Return whether a file of latents or predictions is marked because its pre-training collapsed."""
     return COLLAPSED.encode() in (pq.read_metadata(path).metadata or {})
-
-
-def _components(path: str | Path) -> tuple[pd.DataFrame, Floats64]:
-    """Return event, process, variant and two principal components of each jet, and the variance fractions."""
-    jets, z = read_latents(path)
-    z -= z.mean(axis=0)
-    variance, axes = np.linalg.eigh(z.T @ z)
-    order = np.argsort(-variance)[:2]
-    axes = axes[:, order]
-    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), [0, 1]])  # makes the largest entry positive
-    first, second = (z @ axes).T
-    frame = jets.assign(first=first, second=second)
-    return frame, np.asarray(variance[order] / variance.sum())
-
-
-def _latent_sample(table: pd.DataFrame, processes: Sequence[str]) -> pd.DataFrame:
-    """Return the first nominal jets of each process, and all views of its first events with most views.
-
-    The column ``joined`` says whether the row belongs to an event whose views are joined.
-    """
-    parts = []
-    for process in processes:
-        chosen = table[table["process"] == process]
-        nominal = chosen[chosen["variant"] == "nominal"].head(_LATENT_JETS)
-        views = chosen.groupby("event_id", sort=True)["variant"].transform("size")
-        complete = chosen.loc[views == views.max(), "event_id"].drop_duplicates().head(_LATENT_EVENTS)
-        parts += [
-            nominal.assign(joined=False),
-            chosen[chosen["event_id"].isin(complete)].assign(joined=True),
-        ]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _draw_latent(ax: Axes, table: pd.DataFrame, labels: dict[str, str]) -> None:
-    for index, (process, label) in enumerate(labels.items()):
-        colour = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)[index % 4]
-        chosen = table[table["process"] == process]
-        cloud, joined = chosen[~chosen["joined"]], chosen[chosen["joined"]]
-        ax.scatter(cloud["first"], cloud["second"], s=4, color=colour, alpha=0.45, lw=0, label=label)
-        for _, event in joined.groupby("event_id", sort=True):
-            ax.plot(
-                event["first"],
-                event["second"],
-                "-o",
-                color=style.BLACK,
-                mfc=colour,
-                mew=0.7,
-                ms=5,
-                lw=0.9,
-                zorder=3,
-            )
 
 
 def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:

@@ -3,83 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 
 from rs3l.config.blocks import FiguresBlock
-from rs3l.dataset.checksum import intact_parquet
 from rs3l.errors import DataError
+from rs3l.evaluate.histograms import EDGES
 from rs3l.evaluate.marks import mark
+from rs3l.evaluate.measures import CLASSES, Key, TaskMeasures, load
 from rs3l.evaluate.names import Method, method_label, with_panels
-from rs3l.evaluate.robustness import scaled
-from rs3l.evaluate.scores import TaskScores, load, owner
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
-from rs3l.figures.histograms import Accumulator, Shapes, add_views
+from rs3l.figures.histograms import Accumulator, Shapes
 from rs3l.figures.plot_data import draw_shapes, shape_points
-from rs3l.figures.plot_results import is_collapsed
 from rs3l.figures.style import Drawing, Header
-
-Row = dict[str, Any]
-
-_EDGES = np.linspace(0.0, 1.0, 26)
+from rs3l.types import Floats64
 
 
-def most_labels(block: FiguresBlock, paths: Sequence[str | Path], task: str) -> TaskScores:
-    """Return the scores of the classifiers with a panel that have the most labels; other files are not read."""
-    panels = with_panels(block.runs)
-    modes = sorted({mode for _, mode in panels})
-    shown = [path for path in map(intact_parquet, paths) if owner(path).run.method in dict(panels)]
-    contents = {path: found for path in shown if len(found := _classifiers(path, modes))}
-    if not contents:
-        raise DataError(f"no predictions of any method that is shown: {', '.join(dict(panels))} with {modes}")
-    labels = max(int(found["labels"].max()) for found in contents.values())
-    filters = [("labels", "==", labels), ("mode", "in", modes)]
-    runs = [str(owner(path).run) for path in contents]
-    return load(contents, {task: block.tasks[task]}, runs, filters)[task]
-
-
-def _classifiers(path: Path, modes: Sequence[str]) -> pd.DataFrame:
-    """Return mode and labels of those classifiers of a file that have one of these modes."""
-    try:
-        table = pq.read_table(path, columns=["mode", "labels"])
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of predictions: {error}") from None
-    found: pd.DataFrame = table.group_by(["mode", "labels"]).aggregate([]).to_pandas()
-    return found[found["mode"].isin(modes)]
-
-
-def _methods(block: FiguresBlock, scores: TaskScores) -> dict[Method, list[int]]:
-    """Return the classifiers of each method with a panel."""
-    found = {group[:2]: members for group, members in scores.groups().items()}
-    return {method: found[method] for method in with_panels(block.runs) if method in found}
+def _methods(block: FiguresBlock, measures: TaskMeasures) -> dict[Method, int]:
+    """Return the classifier of each method with a panel, which is the first of those with the most labels."""
+    found = {group[:2]: members[0] for group, members in measures.most_labels().items()}
+    shown = with_panels(block.runs)
+    if not any(method in found for method in shown):
+        raise DataError(f"no measures of any method that is shown: {', '.join(map(method_label, shown))}")
+    return {method: found[method] for method in shown if method in found}
 
 
 def tagger_output(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw the distribution of signal and background scores under every variant, with ratios to the nominal."""
-    paths, task = inputs.all("predictions"), inputs.task
-    scores = most_labels(block, paths, task)
-    methods = _methods(block, scores)
-    collapsed = {str(owner(path).run) for path in paths if is_collapsed(path)}
+    task = inputs.task
+    measures = load(inputs.all("measures"), [task], block.runs)[task]
+    methods = _methods(block, measures)
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
     classes = [(block.labels[block.tasks[task].signal], True), (block.labels[block.tasks[task].background], False)]
     figure = style.new_figure(3.3 * len(methods) + 0.6, 8.6, header)
     axes = figure.subplots(4, len(methods), sharey="row", squeeze=False, height_ratios=(2.2, 1, 2.2, 1))
     points = []
-    for column, (method, members) in enumerate(methods.items()):
+    for column, (method, index) in enumerate(methods.items()):
         for row, (label, is_signal) in enumerate(classes):
-            shapes = _shapes(scores, members[0], is_signal, variants)
+            shapes = _shapes(measures, index, CLASSES[is_signal], variants)
             top, bottom = axes[2 * row : 2 * row + 2, column]
             draw_shapes(top, bottom, shapes, variants)
             style.stack(top, bottom)
-            columns = {"method": method[0], "mode": method[1], "class": "signal" if is_signal else "background"}
-            marks = {"collapsed": 1} if scores.classifiers[members[0]].run in collapsed else {}
+            columns = {"method": method[0], "mode": method[1], "class": CLASSES[is_signal]}
+            marks = {"collapsed": 1} if measures.classifiers[index].run in measures.collapsed else {}
             _titles(top, bottom, column, f"{method_label(method)}{mark(marks)}: {label}")
             points.append(shape_points(shapes, variants).assign(**columns, **marks))
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -97,10 +66,16 @@ def _titles(top: Axes, bottom: Axes, column: int, title: str) -> None:
         bottom.set_ylabel("Ratio")
 
 
-def _shapes(scores: TaskScores, row: int, is_signal: bool, variants: Sequence[str]) -> Shapes:
-    """Return the histograms of one classifier's score, squeezed to 0 ... 1, for one class."""
-    chosen = scores.is_signal == is_signal
-    output = np.clip(scaled(scores.scores[row][chosen]), 0.0, np.nextafter(1.0, 0.0))
-    sums = Accumulator(len(variants), _EDGES)
-    add_views(sums, scores.event[chosen], scores.variant[chosen], variants, output, np.ones(int(chosen.sum())))
+def _shapes(measures: TaskMeasures, row: int, side: str, variants: Sequence[str]) -> Shapes:
+    """Return the histograms of one classifier's output in 0 ... 1, for one class."""
+
+    def counts(name: str) -> Floats64:
+        keys = [Key(f"histogram{name}", "nominal", variant, side) for variant in variants]
+        return np.concatenate([measures.of([row], key) for key in keys])
+
+    own, varied, nominal, both = map(counts, ("", "_varied", "_nominal", "_both"))
+    sums = Accumulator(len(variants), EDGES)
+    sums.weight, sums.in_bin, sums.jets = own.sum(axis=1), own, own.astype(np.int64)
+    sums.both = np.stack([own.sum(axis=1), varied.sum(axis=1)])
+    sums.first, sums.second, sums.joint = (np.stack([own, each]) for each in (varied, nominal, both))
     return sums.shapes()

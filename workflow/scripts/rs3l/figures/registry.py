@@ -15,6 +15,7 @@ from typing import Any, Literal
 from rs3l.config import blocks, methods
 from rs3l.config.campaign import Campaign
 from rs3l.evaluate.names import losses_text, methods_text, subject_text
+from rs3l.groups import latent_files
 from rs3l.paths import CampaignPaths
 
 Files = Callable[[Campaign, CampaignPaths], list[str]]
@@ -123,7 +124,7 @@ _ALL = (
         subcategory="Training", quotes=("loss",), **_TRAINING,
     ),
     Figure(
-        "latent", "plot_results.latent", ("latents",),
+        "latent", "plot_latents.latent", ("latents",),
         subcategory="Latent space", title="Latent space", memory_mb=2000, **_TRAINING,
     ),
     Figure(
@@ -158,8 +159,7 @@ _ALL = (
         section="robustness", seen="seen_results.robustness", headline=True, **_TASK,
     ),
     Figure(
-        "tagger_output", "plot_scores.tagger_output", ("predictions",),
-        section="robustness", memory_mb=4000, **_TASK,
+        "tagger_output", "plot_scores.tagger_output", ("measures",), section="robustness", **_TASK,
     ),
     Figure(
         "mistag_change", "plot_tables.mistag_change", ("robustness_table",),
@@ -201,10 +201,12 @@ _FILES: Mapping[str, Files] = MappingProxyType(
         "training": lambda config, paths: [
             paths.model_metrics(run) for run in blocks.runs(config) if blocks.imported_model(config, run) is None
         ],
-        "latents": lambda config, paths: [paths.latents(f"{method}_s0") for method in methods.methods(config)],
-        "first_latents": lambda config, paths: [paths.latents(blocks.runs(config)[0])],
-        "predictions": lambda config, paths: [
-            paths.predictions(run=run) for run in [*blocks.runs(config), *blocks.baselines(config)]
+        "latents": lambda config, paths: [
+            path for method in methods.methods(config) for path in latent_files(config, paths, f"{method}_s0")
+        ],
+        "first_latents": lambda config, paths: latent_files(config, paths, blocks.runs(config)[0]),
+        "measures": lambda config, paths: [
+            paths.measures(run=run) for run in [*blocks.runs(config), *blocks.baselines(config)]
         ],
         "ablations_table": lambda config, paths: [paths.ablations("metrics")],
     }

@@ -1,4 +1,4 @@
-"""Trains all classifiers of one task on one pre-training run, or without one, and scores the test jets with them.
+"""Trains all classifiers of one task on one pre-training run, or without one.
 
 ``finetune.modes`` says which ones. On a pre-trained encoder there are ``probe_h``, ``probe_z`` (frozen; linear on
 the representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``,
@@ -18,44 +18,37 @@ import copy
 import csv
 import io
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+from torch import Tensor, nn
 
 from rs3l.config.blocks import FinetuneBlock
-from rs3l.dataset.checksum import COLLAPSED, SealedWriter, write_checked
-from rs3l.dataset.manifest import read_manifest
-from rs3l.dataset.store import JetStore, name_column
+from rs3l.dataset.checksum import write_checked
 from rs3l.errors import ConfigError, DataError
-from rs3l.files import atomic
-from rs3l.finetune.classifier import (
-    Classifier,
-    DeepHead,
-    Fit,
-    FrozenValidation,
-    HeadTraining,
-    Labelled,
-    Training,
-    Validation,
-    new_head,
-    score,
-    supervised,
-    tuned,
-)
+from rs3l.files import sha256
+from rs3l.finetune.classifier import Classifier, DeepHead, new_head, supervised, tuned
+from rs3l.finetune.classifiers import Classifiers, LinearHead, OnFrozen, Trained, save
+from rs3l.finetune.draws import Draw, DrawnJets
+from rs3l.finetune.embedded import Embedded, embedded
 from rs3l.finetune.high_level import N2, fit_cut, fit_trees
 from rs3l.finetune.probe import Probe, fit_probe
-from rs3l.finetune.sample import SIDES, load_sample
+from rs3l.finetune.probe_in_pieces import fit_probe_in_pieces
+from rs3l.finetune.sample import SIDES, Index, Wanted
+from rs3l.finetune.sources import Source
+from rs3l.finetune.state import Result, State, data_digest
+from rs3l.finetune.training import Fit, FrozenValidation, Running, Training, Validation
+from rs3l.finetune.trees import BoostedTrees
 from rs3l.modes import MODES
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, new_encoder, signs_in
 from rs3l.seeds import keyed_hash
+from rs3l.training.device import Placement
+from rs3l.training.stop import Timer
 from rs3l.types import Array, Floats32, Ints
-
-VALIDATION_JETS = 2000
-"""Choices are made on this number of nominal validation jets at most, half of each class."""
 
 HISTORY = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
@@ -68,68 +61,48 @@ Probes have no epochs, so that their steps are iterations, and ``c`` is their in
 """
 
 
-def predictions_schema() -> pa.Schema:
-    """Return the schema of the predictions, which have one row per classifier and test jet."""
-    kinds = {
-        "event_id": pa.int64(),
-        "process": pa.string(),
-        "variant": pa.string(),
-        "is_signal": pa.bool_(),
-        "weight": pa.float64(),
-        "task": pa.string(),
-        "run": pa.string(),
-        "mode": pa.string(),
-        "labels": pa.int32(),
-        "repeat": pa.int16(),
-        "score": pa.float32(),
-    }
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
-
-
 @dataclass(frozen=True)
-class Result:
-    """One classifier with its training and its scores [J] on the test jets.
+class Watch:
+    """Where trainings compute, and the clock of their states."""
 
-    The scores are logits, so that higher is more like the signal.
-    """
-
-    mode: str
-    labels: int
-    repeat: int
-    fit: Fit
-    scores: Floats32
+    place: Placement = field(default_factory=Placement)
+    save: Timer = field(default_factory=lambda: Timer(60.0))
 
 
-@dataclass(frozen=True)
-class Draw:
-    """One draw of labelled events."""
-
-    labels: int
-    repeat: int
-    event_id: Ints
+WATCH = Watch()
 
 
 def finetune(
     block: FinetuneBlock,
     manifest: str | Path,
     model: str | Path | None,
-    predictions: str | Path,
+    classifiers: str | Path,
     history: str | Path,
+    state: str | Path | None = None,
+    watch: Watch = WATCH,
 ) -> None:
-    """Train all classifiers of ``block`` and write their test scores and their history.
+    """Train all classifiers of ``block`` and write them and their history.
 
-    ``model`` is the run's pre-trained encoder, which the run ``none`` does not have. Raises :class:`ConfigError`
-    if the train split has too few events, and passes on what the training raises.
+    ``model`` is the run's pre-trained encoder, which the run ``none`` does not have. ``state`` is a folder for
+    what is finished and for the place of the last training, which is deleted in the end; without one, nothing is
+    kept.
+    Raises :class:`ConfigError` if the train split has too few events, and :class:`StoppedError` after SIGTERM or
+    SIGINT within a training, after which the same call goes on and has the result of an uninterrupted one. Passes
+    on what the training raises.
     """
     if (model is None) != block.baseline:
         raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
     encoder = None if model is None else _checked(model, block)
-    collapsed = "" if model is None else "; ".join(signs_in(model))
-    job = TaskTraining(block, manifest, _constituents(block, encoder))
-    results = list(job.baselines() if encoder is None else job.pretrained(encoder))
-    with atomic(predictions) as temporary:
-        _write_predictions(temporary, job, results, collapsed)
-    write_checked(history, _history(block, results, collapsed))
+    collapsed = [] if model is None else signs_in(model)
+    checksum = "" if model is None else sha256(model)
+    with tempfile.TemporaryDirectory() as temporary:
+        kept = State(state or temporary, block, data_digest(manifest, block), checksum)
+        job = TaskTraining(block, manifest, _constituents(block, encoder), kept, watch)
+        results = job.baselines() if encoder is None else job.pretrained(encoder)
+        trained = [Trained(result.mode, result.labels, result.repeat, result.model) for result in results]
+        save(classifiers, Classifiers(block.name, block.task, block.run, trained, checksum, collapsed))
+        write_checked(history, _history(block, results, "; ".join(collapsed)))
+        kept.delete()
 
 
 def _checked(path: str | Path, block: FinetuneBlock) -> JetEncoder:
@@ -160,35 +133,42 @@ def _constituents(block: FinetuneBlock, encoder: JetEncoder | None) -> int:
 class TaskTraining:
     """The jets of one task, and the classifiers on them."""
 
-    def __init__(self, block: FinetuneBlock, manifest: str | Path, constituents: int) -> None:
-        self.block = block
-        self.constituents = constituents
-        all_views = any(MODES[mode].views == "all" for mode in block.finetune.modes)
-        train_variants = block.variants if all_views else ["nominal"]
-        every_variant = list(read_manifest(manifest).variants)
-        self.samples = {
-            split: load_sample(manifest, split, block.task, variants, constituents)
-            for split, variants in (("train", train_variants), ("val", ["nominal"]), ("test", every_variant))
-        }
-        self.train, self.val, self.test = (sample.store for sample in self.samples.values())
-        self.val_rows = self._validation_rows()
-        self.val_y = self.is_signal(self.val)[self.val_rows]
-        self.validation = Validation(self.val, self.val_rows, self.val_y)
+    def __init__(
+        self,
+        block: FinetuneBlock,
+        manifest: str | Path,
+        constituents: int,
+        state: State,
+        watch: Watch = WATCH,
+    ) -> None:
+        self.block, self.constituents, self.state, self.watch = block, constituents, state, watch
+        modes = [MODES[mode] for mode in block.finetune.modes]
+        variants = block.variants if any(mode.views == "all" for mode in modes) else []
+        self.index = Index(manifest, "train", block.task, variants)
+        self.draws = self._draws()
+        fresh = any(mode.start in ("scratch", "random") for mode in modes)
+        held = block.finetune.held_jets
+        self.train = DrawnJets(self.index, self.draws, constituents, held, state.folder, fresh)
+        self._read_validation(Index(manifest, "val", block.task, []))
+        self._norm: dict[str, Tensor] | None = None
+        self._random: dict[int, Frozen] = {}
+        self._judge: tuple[int, Validation] | None = None
 
-    def is_signal(self, store: JetStore) -> Ints:
-        """Return the label of each jet [J], 1 for signal."""
-        labels: Ints = (store.process == SIDES.index("signal")).astype(np.int64)
-        return labels
+    def _read_validation(self, index: Index) -> None:
+        """Read at most ``finetune.validation`` nominal validation jets, half of each class, addressed by task."""
+        rng, half = self._rng("validation"), self.block.finetune.validation // 2
+        chosen = [rng.permutation(index.positions(side))[:half] for side in SIDES]
+        places, rank = np.concatenate(chosen), np.concatenate([np.arange(len(each)) for each in chosen])
+        order = np.argsort(places)
+        self.val = index.read(Wanted(nominal=index.event_id[places]), self.constituents)
+        self.val_rows = self.val.store.rows()
+        self.val_y = (self.val.store.process == SIDES.index("signal")).astype(np.int64)
+        place = self.watch.place
+        self.validation = Validation(self.val.store, self.val_rows, self.val_y, rank[order], place)
 
     def process_of(self, side: str) -> str:
         """Return the process of signal or background."""
         return str(getattr(self.block.task, side))
-
-    def _validation_rows(self) -> Ints:
-        """Return the nominal validation jets, at most :data:`VALIDATION_JETS`, addressed by task."""
-        rng = self._rng("validation")
-        rows = [rng.permutation(self.val.rows(process=side))[: VALIDATION_JETS // 2] for side in SIDES]
-        return np.sort(np.concatenate(rows))
 
     def _rng(self, *words: str | int) -> np.random.Generator:
         return np.random.default_rng(keyed_hash(self.block.seed, *words, *self.words))
@@ -200,15 +180,18 @@ class TaskTraining:
         types = [",".join(types) for types in (task.signal_types, task.background_types) if types]
         return task.signal, task.background, *types
 
-    def draws(self) -> Iterator[Draw]:
-        """Yield each draw of labelled events, half signal and half background, from the train split.
+    def _draws(self) -> list[Draw]:
+        """Return each draw of labelled events, half signal and half background, from the train split.
 
         The events belong to (seed, processes, labels, repeat), so that all runs and modes see the same ones.
         Neither the order of the files nor a held-out event plays a role.
         """
-        for labels in self.block.finetune.labels:
-            for repeat in range(self.block.finetune.repeats):
-                yield Draw(labels, repeat, self.draw_events(labels, repeat))
+        settings = self.block.finetune
+        return [
+            Draw(labels, repeat, self.draw_events(labels, repeat))
+            for labels in settings.labels
+            for repeat in range(settings.repeats)
+        ]
 
     def draw_events(self, labels: int, repeat: int) -> Ints:
         """Return the ids of ``labels`` hard events with a nominal jet, the signal first."""
@@ -218,7 +201,7 @@ class TaskTraining:
         return np.concatenate([self._draw(side, n, rng) for side, n in shares.items()])
 
     def _draw(self, side: str, n: int, rng: np.random.Generator) -> Ints:
-        events = np.sort(self.train.event_id[self.train.rows(side, "nominal")])
+        events = np.sort(self.index.event_id[self.index.positions(side)])
         if n > len(events):
             process = self.process_of(side)
             raise ConfigError(
@@ -228,67 +211,79 @@ class TaskTraining:
             )
         return rng.choice(events, size=n, replace=False)
 
-    def labelled(self, draw: Draw, variant: str | None) -> Labelled:
-        """Return the labelled jets of a draw under one variant, or with None all their views."""
-        rows = self.train.rows(variant=variant)
-        rows = rows[np.isin(self.train.event_id[rows], draw.event_id)]
-        return Labelled(self.train, rows, self.is_signal(self.train)[rows])
-
-    def pretrained(self, encoder: JetEncoder) -> Iterator[Result]:
-        """Yield the configured classifiers on a pre-trained encoder."""
+    def pretrained(self, encoder: JetEncoder) -> list[Result]:
+        """Return the configured classifiers on a pre-trained encoder."""
         frozen = Frozen(self, encoder)
-        draws = list(self.draws())
-        for mode in self.block.finetune.modes:
+
+        def make(mode: str, draw: Draw) -> Result:
             if MODES[mode].start == "frozen":
-                yield from (frozen.classifier(mode, draw) for draw in draws)
-            else:
-                yield from self.trained(mode, draws, [frozen.start(mode, draw) for draw in draws])
+                return frozen.classifier(mode, draw)
+            return self.trained(mode, draw, lambda: frozen.start(mode, draw))
 
-    def baselines(self) -> Iterator[Result]:
-        """Yield the configured classifiers that know no pre-training."""
-        draws = list(self.draws())
-        for mode in self.block.finetune.modes:
+        return self._every(make)
+
+    def baselines(self) -> list[Result]:
+        """Return the configured classifiers that know no pre-training."""
+
+        def make(mode: str, draw: Draw) -> Result:
             if MODES[mode].start == "random":
-                yield from self.random(draws)
-            elif MODES[mode].head == "trees":
-                yield from (self.trees(draw) for draw in draws)
-            elif MODES[mode].head == "cut":
-                yield from self.cut()
-            else:
-                yield from self.trained(mode, draws, [self.untrained(mode, draw) for draw in draws])
+                return self.random(draw)
+            if MODES[mode].head == "trees":
+                return self.kept(mode, draw, lambda: self.trees(draw))
+            if MODES[mode].head == "cut":
+                return self.cut(draw)
+            return self.trained(mode, draw, lambda: self.untrained(mode, draw))
 
-    def random(self, draws: Sequence[Draw]) -> Iterator[Result]:
-        """Yield the probes on random frozen encoders, one encoder per repeat."""
-        for repeat in range(self.block.finetune.repeats):
-            frozen = Frozen(self, self.fresh_encoder(self.train.rows(variant="nominal"), "random", repeat))
-            yield from (frozen.classifier("random", draw) for draw in draws if draw.repeat == repeat)
+        return self._every(make)
+
+    def _every(self, make: Callable[[str, Draw], Result]) -> list[Result]:
+        """Return the classifiers of all modes and draws, in this order; they are made draw by draw."""
+        found: dict[tuple[str, int, int], Result] = {}
+        for draw in self.draws:
+            for mode in self.block.finetune.modes:
+                if MODES[mode].takes_labels or draw.repeat == 0:
+                    found[mode, *draw.key] = make(mode, draw)
+            self.train.let_go(draw)
+        names = [(mode, *draw.key) for mode in self.block.finetune.modes for draw in self.draws]
+        return [found[name] for name in names if name in found]
+
+    def kept(self, mode: str, draw: Draw, make: Callable[[], Result]) -> Result:
+        """Return a classifier that was finished before, or make and keep it."""
+        found = self.state.finished(mode, *draw.key)
+        if found is None:
+            found = make()
+            self.state.keep(found)
+        return found
+
+    def random(self, draw: Draw) -> Result:
+        """Return the probe on a random frozen encoder, of which there is one per repeat."""
+        if draw.repeat not in self._random:
+            encoder = self.fresh_encoder("random", draw.repeat)
+            self._random[draw.repeat] = Frozen(self, encoder, of_run=False)
+        return self._random[draw.repeat].classifier("random", draw)
 
     def untrained(self, mode: str, draw: Draw) -> Classifier:
         """Return a network that knows nothing yet."""
         words = (mode, draw.labels, draw.repeat)
-        encoder = self.fresh_encoder(self.train.rows(variant="nominal"), *words)
+        encoder = self.fresh_encoder(*words)
         if MODES[mode].head == "linear":
             return supervised(encoder)
         return supervised(encoder, new_head(encoder.config.representation, self.block.seed, *self.words, *words))
 
     def trees(self, draw: Draw) -> Result:
         """Return the boosted trees on the observables of the labelled nominal jets."""
-        data = self.labelled(draw, "nominal")
-        x = {split: sample.observables for split, sample in self.samples.items()}
-        trees = fit_trees(x["train"][data.rows], data.y, x["val"][self.val_rows], self.val_y, self.block.seed)
+        x, y = self.train.observables(draw)
+        trees = fit_trees(x, y, self.val.observables, self.val_y, self.block.seed)
         fit = Fit(trees.best, trees.model.n_iter_, trees.model.n_iter_, trees.val_loss, trees.val_auc)
-        return Result("gbt", draw.labels, draw.repeat, fit, trees.logits(x["test"]))
+        return Result("gbt", draw.labels, draw.repeat, fit, BoostedTrees.of(trees.model, trees.best))
 
-    def cut(self) -> Iterator[Result]:
-        """Yield the cut on N2, which takes no labels and is the same at every number of them."""
-        n2 = {split: sample.observables[:, N2] for split, sample in self.samples.items()}
-        cut = fit_cut(n2["val"][self.val_rows], self.val_y)
-        fit = Fit(0, 0, 0, cut.val_loss, cut.val_auc)
-        for labels in self.block.finetune.labels:
-            yield Result("n2", labels, 0, fit, cut.logits(n2["test"]))
+    def cut(self, draw: Draw) -> Result:
+        """Return the cut on N2, which takes no labels and is the same at every number of them."""
+        cut = fit_cut(self.val.observables[:, N2], self.val_y)
+        return Result("n2", draw.labels, 0, Fit(0, 0, 0, cut.val_loss, cut.val_auc), cut)
 
-    def fresh_encoder(self, rows: Ints, *words: str | int) -> JetEncoder:
-        """Return a random encoder, normalised on the train jets ``rows`` without using labels."""
+    def fresh_encoder(self, *words: str | int) -> JetEncoder:
+        """Return a random encoder, normalised on nominal train jets without using labels."""
         assert self.block.encoder is not None, "only a finished model brings its own encoder"
         encoder = new_encoder(
             self.block.encoder,
@@ -298,37 +293,50 @@ class TaskTraining:
             *words,
             displacement=self.block.displacement,
         )
-        encoder.fit_norm(self.train, rows)
+        if self._norm is None:
+            encoder.fit_norm(self.train.store, self.train.statistics())
+            self._norm = {name: value.clone() for name, value in encoder.norm.state_dict().items()}
+        encoder.norm.load_state_dict(self._norm)
         return encoder
 
-    def trained(self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier]) -> Iterator[Result]:
-        """Train one network per draw and yield their results, which are scored together."""
-        pairs = zip(draws, networks, strict=True)
-        fits = [self.train_network(mode, draw, network) for draw, network in pairs]
-        yield from self.results(mode, draws, networks, fits)
+    def trained(self, mode: str, draw: Draw, start: Callable[[], Classifier]) -> Result:
+        """Return the network that begins as ``start`` and was trained on the labels of ``draw``."""
+        return self.kept(mode, draw, lambda: self._trained(mode, draw, start()))
+
+    def _trained(self, mode: str, draw: Draw, network: Classifier) -> Result:
+        fit = self.train_network(mode, draw, network)
+        return Result(mode, draw.labels, draw.repeat, fit, network)
 
     def train_network(self, mode: str, draw: Draw, network: Classifier) -> Fit:
         """Train one network on the labels of ``draw``."""
         settings = self.block.finetune
-        data = self.labelled(draw, None if MODES[mode].views == "all" else "nominal")
+        data = self.train.jets(draw, MODES[mode].views == "all")
         rate = settings.tune_learning_rate if MODES[mode].start == "tuned" else settings.learning_rate
-        fit = Training(network, data, settings, rate, self.block.seed, *self.training_words(mode, draw)).run(
-            self.validation
-        )
+        training = self.training(network, data, rate, mode, draw)
+        judge = self._judges(training.judges)
+        fit = training.run(judge)
+        if judge is not self.validation:
+            loss, auc = self.validation.metrics(network.to(self.watch.place.device))
+            network.cpu()
+            fit = replace(fit, val_loss=loss, val_auc=auc)
         log_fit(mode, draw, fit)
         return fit
+
+    def training(self, network: nn.Module, data: Source, rate: float, mode: str, draw: Draw) -> Training:
+        """Return the training of one network or head."""
+        words = self.training_words(mode, draw)
+        running = Running(self.state.checkpoint(mode, *draw.key), self.watch.save, self.watch.place)
+        return Training(network, data, self.block.finetune, rate, self.block.seed, *words, running=running)
+
+    def _judges(self, n: int) -> Validation:
+        """Return ``n`` of the validation jets, or all if there are no more; the last such choice is kept."""
+        if self._judge is None or self._judge[0] != n:
+            self._judge = n, self.validation.first(n)
+        return self._judge[1]
 
     def training_words(self, mode: str, draw: Draw) -> tuple[str | int, ...]:
         """Return the words that the random numbers of one training belong to."""
         return mode, self.block.run, *self.words, draw.labels, draw.repeat
-
-    def results(
-        self, mode: str, draws: Sequence[Draw], networks: Sequence[Classifier], fits: Sequence[Fit]
-    ) -> Iterator[Result]:
-        """Yield the results of trained networks, scored together."""
-        scores = score(networks, self.test, self.test.rows())
-        for draw, fit, values in zip(draws, fits, scores, strict=True):
-            yield Result(mode, draw.labels, draw.repeat, fit, values)
 
 
 def log_fit(mode: str, draw: Draw, fit: Fit) -> None:
@@ -340,75 +348,73 @@ def log_fit(mode: str, draw: Draw, fit: Fit) -> None:
 
 
 class Frozen:
-    """The embeddings of one frozen encoder, computed once, and classifiers on them."""
+    """The embeddings of one frozen encoder, of the run or another, computed once, and classifiers on them."""
 
-    def __init__(self, job: TaskTraining, encoder: JetEncoder) -> None:
+    def __init__(self, job: TaskTraining, encoder: JetEncoder, of_run: bool = True) -> None:
         self.job = job
         self.encoder = encoder
-        self.val_h, self.val_z = embed(encoder, job.val, job.val_rows)
-        self.test_h, self.test_z = embed(encoder, job.test, job.test.rows())
+        self.stored = None if of_run else encoder
+        self.val = dict(zip("hz", embed(encoder, job.val.store, job.val_rows), strict=True))
         self._probes: dict[tuple[str, int, int], Probe] = {}
-        self._heads: dict[tuple[str, int, int], tuple[DeepHead, Fit]] = {}
+        self._embedded: tuple[tuple[int, int], dict[str, Embedded]] | None = None
 
     def classifier(self, mode: str, draw: Draw) -> Result:
         """Return one classifier on the frozen encoder, either a probe or a five-layer head."""
-        space = MODES[mode].space
-        test = self.test_z if space == "z" else self.test_h
-        if MODES[mode].head == "linear":
-            return self.result(mode, draw, self.probe_z(draw) if space == "z" else self.probe_h(draw), test)
-        head, fit = self.head(mode, draw)
-        return Result(mode, draw.labels, draw.repeat, fit, FrozenValidation(test, self.job.val_y).logits(head))
+        if MODES[mode].head == "deep":
+            return self.head(mode, draw)
+        found = self.job.kept(mode, draw, lambda: self.result(mode, draw, self.probe(MODES[mode].space, draw)))
+        assert isinstance(found.model, OnFrozen)
+        return replace(found, model=replace(found.model, encoder=self.stored))  # one object, not a copy per file
 
     def start(self, mode: str, draw: Draw) -> Classifier:
         """Return a network that starts as a classifier on the frozen encoder."""
-        latent = MODES[mode].space == "z"
+        space = MODES[mode].space
         if MODES[mode].head == "deep":
-            return Classifier(copy.deepcopy(self.encoder), copy.deepcopy(self.head("mlp_h", draw)[0]), latent)
-        return tuned(self.encoder, self.probe_z(draw) if latent else self.probe_h(draw), latent)
+            model = self.head("mlp_h", draw).model
+            assert isinstance(model, OnFrozen) and isinstance(model.head, DeepHead)
+            return Classifier(copy.deepcopy(self.encoder), copy.deepcopy(model.head), space == "z")
+        return tuned(self.encoder, self.probe(space, draw), space == "z")
 
-    def probe_h(self, draw: Draw) -> Probe:
-        """Return the probe on the representation."""
-        return self._probe("h", draw, self.val_h)
-
-    def probe_z(self, draw: Draw) -> Probe:
-        """Return the probe on the latent."""
-        return self._probe("z", draw, self.val_z)
-
-    def _probe(self, space: str, draw: Draw, val: Floats32) -> Probe:
-        key = (space, draw.labels, draw.repeat)
+    def probe(self, space: str, draw: Draw) -> Probe:
+        """Return the probe on the representation h or the latent z."""
+        key = (space, *draw.key)
         if key not in self._probes:
-            data = self.job.labelled(draw, "nominal")
-            self._probes[key] = fit_probe(self._embedded(space, data), data.y, val, self.job.val_y)
+            data = self.embedded(draw)[space]
+            fit = fit_probe_in_pieces if isinstance(data.values, Path) else _fit_probe
+            self._probes[key] = fit(data, self.val[space], self.job.val_y)
         return self._probes[key]
 
-    def _embedded(self, space: str, data: Labelled) -> Floats32:
-        return embed(self.encoder, data.store, data.rows)["hz".index(space)]
+    def embedded(self, draw: Draw) -> dict[str, Embedded]:
+        """Return h and z of the nominal jets of a draw; those of the last one are kept."""
+        if self._embedded is None or self._embedded[0] != draw.key:
+            jets, folder = self.job.train.jets(draw, every_view=False), self.job.train.folder
+            self._embedded = draw.key, embedded(self.encoder, jets, folder, self.job.train.name(draw))
+        return self._embedded[1]
 
-    def head(self, mode: str, draw: Draw) -> tuple[DeepHead, Fit]:
+    def head(self, mode: str, draw: Draw) -> Result:
         """Return the five-layer head ``mlp_h`` or ``mlp_z``, trained on the labels of ``draw``."""
-        key = (mode, draw.labels, draw.repeat)
-        if key not in self._heads:
-            self._heads[key] = self._trained_head(mode, draw)
-        return self._heads[key]
+        return self.job.kept(mode, draw, lambda: self._trained_head(mode, draw))
 
-    def _trained_head(self, mode: str, draw: Draw) -> tuple[DeepHead, Fit]:
+    def _trained_head(self, mode: str, draw: Draw) -> Result:
         job, space = self.job, MODES[mode].space
-        data = job.labelled(draw, "nominal")
-        x = self._embedded(space, data)
-        words = job.training_words(mode, draw)
-        head = new_head(x.shape[1], job.block.seed, *words)
-        head.standardise(x)
-        settings = job.block.finetune
-        training = HeadTraining(head, x, data, settings, settings.learning_rate, job.block.seed, *words)
-        fit = training.run(FrozenValidation(self.val_z if space == "z" else self.val_h, job.val_y))
+        data = self.embedded(draw)[space]
+        head = new_head(data.width, job.block.seed, *job.training_words(mode, draw))
+        head.standardise(*data.moments())
+        training = job.training(head, data, job.block.finetune.learning_rate, mode, draw)
+        fit = training.run(FrozenValidation(self.val[space], job.val_y, job.watch.place))
         log_fit(mode, draw, fit)
-        return head, fit
+        return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, space, self.stored))
 
-    def result(self, mode: str, draw: Draw, probe: Probe, test: Floats32) -> Result:
-        """Return the probe's scores of the test jets with embedding ``test`` [J, D]."""
+    def result(self, mode: str, draw: Draw, probe: Probe) -> Result:
+        """Return the probe as a classifier on the encoder."""
         note = "best C at the edge of the grid" if probe.at_edge else ""
         fit = Fit(0, 0, probe.iterations, probe.val_loss, probe.val_auc, probe.c, note)
-        return Result(mode, draw.labels, draw.repeat, fit, probe.logits(test))
+        head = LinearHead(probe.weight, probe.bias)
+        return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, MODES[mode].space, self.stored))
+
+
+def _fit_probe(data: Embedded, x_val: Floats32, y_val: Array) -> Probe:
+    return fit_probe(data.rows(0, len(data)), data.y, x_val, y_val)
 
 
 def _history(block: FinetuneBlock, results: Sequence[Result], collapsed: str) -> str:
@@ -425,32 +431,3 @@ def _history_line(block: FinetuneBlock, result: Result) -> list[str | int | floa
     head: list[str | int | float] = [block.name, block.run, result.mode, result.labels, result.repeat]
     head += [fit.best_epoch, fit.epochs, fit.steps, f"{fit.val_loss:.6g}", f"{fit.val_auc:.6g}"]
     return [*head, "" if fit.c is None else f"{fit.c:g}", fit.note, fit.converged]
-
-
-def _write_predictions(path: Path, job: TaskTraining, results: Sequence[Result], collapsed: str) -> None:
-    """Write one row group per classifier; the signs of a collapse of the encoder go to the file's metadata."""
-    schema = predictions_schema()
-    if collapsed:
-        schema = schema.with_metadata({COLLAPSED: collapsed})
-    with SealedWriter(path, schema) as writer:
-        for result in results:
-            writer.write_table(_predictions(job, result, schema))
-
-
-def _predictions(job: TaskTraining, result: Result, schema: pa.Schema) -> pa.Table:
-    test = job.test
-    same = np.zeros_like(test.variant)
-    columns: dict[str, Array | pa.Array] = {
-        "event_id": test.event_id,
-        "process": name_column(test.process, [job.process_of(side) for side in SIDES]),
-        "variant": name_column(test.variant, test.variant_names),
-        "is_signal": job.is_signal(test).astype(bool),
-        "weight": test.weight,
-        "task": name_column(same, [job.block.name]),
-        "run": name_column(same, [job.block.run]),
-        "mode": name_column(same, [result.mode]),
-        "labels": np.full(len(test), result.labels, dtype=np.int32),
-        "repeat": np.full(len(test), result.repeat, dtype=np.int16),
-        "score": result.scores,
-    }
-    return pa.table([pa.array(column) for column in columns.values()], schema=schema)

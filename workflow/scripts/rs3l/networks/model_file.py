@@ -76,7 +76,7 @@ def save_encoder(encoder: JetEncoder, path: str | Path, **extra: object) -> None
         **extra,
     }
     state = {name: value.detach().contiguous() for name, value in encoder.state_dict().items()}
-    header[CHECKSUM] = _sha256(header, state)
+    header[CHECKSUM] = tensors_sha256(header, state)
     with atomic(path) as temporary:  # not by `save_file`, whose errors do not say that the disk is full
         temporary.write_bytes(safetensors.torch.save(state, metadata={"rs3l": json.dumps(header)}))
 
@@ -118,7 +118,7 @@ def _check(path: str | Path, header: Mapping[str, Any], state: Mapping[str, Tens
     if header.get("format") not in formats or tuple(header.get("features", ())) != FEATURES:
         raise ValueError("it is not a model of this format and these input features")
     if header["format"] == MODEL_FORMAT:
-        if header.get(CHECKSUM) != _sha256(header, state):
+        if header.get(CHECKSUM) != tensors_sha256(header, state):
             raise ValueError("its SHA-256 is not that in its header: it was damaged after it was written")
         return
     if not all(torch.isfinite(value).all() for name, value in state.items() if not name.startswith("norm.")):
@@ -126,8 +126,8 @@ def _check(path: str | Path, header: Mapping[str, Any], state: Mapping[str, Tens
     logging.warning("%s: has no checksum; only names, shapes and finite values of its weights are checked", path)
 
 
-def _sha256(header: Mapping[str, Any], state: Mapping[str, Tensor]) -> str:
-    """Return the checksum of all weights and of a header without its entry :data:`CHECKSUM`."""
+def tensors_sha256(header: Mapping[str, Any], state: Mapping[str, Tensor]) -> str:
+    """Return the checksum of all tensors and of a header without its entry :data:`CHECKSUM`."""
     entries = {key: value for key, value in header.items() if key != CHECKSUM}
     digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
     for name in sorted(state):

@@ -21,6 +21,7 @@ from torch import Generator
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.losses import loss_kind
+from rs3l.config.pretrain import IN_MEMORY
 from rs3l.dataset.manifest import read_manifest
 from rs3l.dataset.store import JetStore, load_views
 from rs3l.dataset.stream import Order, ViewStream
@@ -30,9 +31,6 @@ from rs3l.pretrain.view_source import ViewSource, codes
 from rs3l.pretrain.views import buckets, epoch_batches, torch_generator
 from rs3l.training.distributed import Ranks
 from rs3l.types import Ints
-
-IN_MEMORY = 1_000_000
-"""With `stream: auto`, the data set is held in memory up to this number of jets of the train split (1 to 3 GB)."""
 
 NewSource = Callable[..., ViewSource]
 """Takes a store and, if only some events are to be used, how many."""

@@ -20,8 +20,10 @@ def rule_graph(config: Campaign) -> nx.DiGraph:
     trained = any(blocks.imported_model(config, run) is None for run in blocks.runs(config))
     edges = [("index_lhe", "hard_process")] if any(process.lhe_patterns for process in processes) else []
     edges += [edge for rule in simulated for edge in (("hard_process", rule), (rule, "merge"))]
-    edges += [("merge", "pretrain"), ("pretrain", "embed"), ("pretrain", "finetune")] if trained else []
-    edges += [("merge", "embed"), ("merge", "finetune"), ("embed", "evaluate"), ("finetune", "evaluate")]
+    users = ("embed", "quality", "finetune")
+    edges += [("merge", "pretrain"), *(("pretrain", rule) for rule in users)] if trained else []
+    edges += [("merge", rule) for rule in users]
+    edges += [("embed", "figures"), ("quality", "evaluate"), ("finetune", "evaluate")]
     edges += [("evaluate", "figures"), ("figures", "report")]
     return nx.transitive_reduction(nx.DiGraph(edges))
 

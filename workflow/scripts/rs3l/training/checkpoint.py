@@ -24,6 +24,13 @@ class Checkpoint:
         text = block.model_dump_json() + manifest_sha256
         self.path = Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
+    @classmethod
+    def at(cls, path: Path) -> Checkpoint:
+        """Return the resumable state in a file that somebody else has named."""
+        checkpoint = cls.__new__(cls)
+        checkpoint.path = path
+        return checkpoint
+
     def save(self, values: Mapping[str, Any]) -> None:
         """Write the state and then its SHA-256 atomically; raises :class:`StorageError` if the disk is full."""
         stream = io.BytesIO()

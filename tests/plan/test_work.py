@@ -1,0 +1,126 @@
+"""What the largest job of each stage holds, and the counts of jobs: streams, groups of parts, labels, ablations."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from rs3l.config import Campaign, blocks, parse_campaign
+from rs3l.config.encoders import DeepSets, EdgeConv
+from rs3l.config.pretrain import IN_MEMORY
+from rs3l.dataset.stream import Order
+from rs3l.plan import STAGES, EncoderCost, Scope, learning, work_of
+from rs3l.plan.work import classifiers
+
+Values = dict[str, Any]
+FLAT = ("hard_process", "resimulate", "embed", "score", "evaluate", "report")
+
+
+def changed(values: Values, **blocks_: Values) -> Campaign:
+    """Return a configuration with other keys in some blocks."""
+    values = copy.deepcopy(values)
+    for name, keys in blocks_.items():
+        values[name] = {**values.get(name, {}), **keys}
+    return parse_campaign(values)
+
+
+def times(config: Campaign, factor: int) -> Campaign:
+    """Return a campaign with so many times the events."""
+    processes = {
+        name: process.model_copy(update={"events": factor * process.events})
+        for name, process in config.processes.items()
+    }
+    return config.model_copy(update={"processes": processes})
+
+
+def test_what_a_job_holds_does_not_grow_with_the_campaign(campaign: Campaign) -> None:
+    """But for `measure` and `figures`, which hold some bytes per jet."""
+    large = times(campaign, 100_000)
+    very_large = times(campaign, 1_000_000)
+    for stage in STAGES:
+        held = [work_of(stage, config).held for config in (campaign, large, very_large)]
+        if stage in ("measure", "figures"):
+            assert held[2] == pytest.approx(10 * held[1]), stage
+        else:
+            assert held[2] == held[1] and (held[0] == 0) == (stage in FLAT), stage
+
+
+def test_a_pretraining_streams_as_the_training_itself_decides(test_values: Values) -> None:
+    showers = 0.5 * (180 + 180) * 4
+    factor = int(IN_MEMORY / showers) + 1
+    config = changed(test_values, pretrain={"methods": ["rs3l"]})
+    for config_, streams in ((times(config, factor - 1), False), (times(config, factor), True)):
+        held = work_of("pretrain", config_).held
+        pools = 2 * Order(seed=0).pool * 40 * 4
+        assert held == (pools if streams else pytest.approx(0.75 * 360 * (factor - 1) * 4))
+    few_jets = Scope(jets_per_shower=0.5)  # the training counts jets, and not showers
+    assert work_of("pretrain", times(config, factor), few_jets).held > 1e6
+    assert Order(seed=0).pool == learning.GROUPS_OF_POOL
+
+
+@pytest.mark.parametrize(
+    ("keys", "streams"),
+    [({"loop": {"stream": True}}, True), ({"loop": {"stream": False}}, False), ({"events": 0.5}, False)],
+)
+def test_the_configuration_may_decide(test_values: Values, keys: Values, streams: bool) -> None:
+    config = times(changed(test_values, pretrain=keys), 10_000)
+    assert (work_of("pretrain", config).held < 1e5) == streams
+
+
+def test_groups_of_parts_are_jobs(test_values: Values) -> None:
+    config = changed(test_values, dataset={"events_per_part": 30, "parts_per_job": 2})
+    groups = sum(len(blocks.groups(config, process)) for process in config.processes)
+    assert groups == 3 + 3 + 2
+    embed, score = work_of("embed", config), work_of("score", config)
+    assert (embed.jobs, score.jobs) == (2 * groups, 3 * (3 + 3) + 3 * (2 + 3))
+    assert embed.largest == pytest.approx(0.25 * 60 * 4 * embed.units / (0.25 * 480 * 4 * 2))
+    one = changed(test_values, dataset={"events_per_part": 30, "parts_per_job": 200})
+    assert work_of("score", one).units == pytest.approx(score.units)
+    assert work_of("score", one).largest == pytest.approx(3 * score.largest)
+
+
+def test_scores_are_a_column_per_classifier(campaign: Campaign) -> None:
+    """As the miniature campaign has them: a number of labels, two draws of them, and a cut that takes none."""
+    names = {run: classifiers(campaign, "h_vs_qcd", run) for run in ("rs3l_s0", "none")}
+    assert names == {"rs3l_s0": 3 * 2, "none": 4 * 2 + 1}
+    jets = 0.25 * (180 + 180 + 120 + 180) * 4
+    assert work_of("score", campaign).written == pytest.approx(jets * (2 * 6 + 9))
+
+
+def test_labels_and_their_views_are_held(test_values: Values) -> None:
+    def held(**keys: Any) -> float:
+        return work_of("finetune", times(changed(test_values, finetune=keys), 1000)).held
+
+    validation = learning.VALIDATION
+    assert held(labels=[10, 1000], modes=["probe_h", "scratch"]) == 1000 + validation
+    assert held(labels=[10, 1000], modes=["probe_h", "scratch_views"]) == 4 * 1000 + validation
+    assert held(labels=[10, 1000], repeats=7) == held(labels=[10, 1000], repeats=1)
+
+
+def test_ablations_are_more_of_the_same(test_values: Values) -> None:
+    ablations = {"blind": {"displacement": False}, "half": {"events": 0.5}}
+    config = parse_campaign({**test_values, "ablations": ablations})
+    jobs = {
+        stage: [work_of(stage, config, Scope(ablations=more)).jobs for more in (False, True)] for stage in STAGES
+    }
+    assert jobs["pretrain"] == jobs["quality"] == [2, 4]
+    assert jobs["finetune"] == jobs["measure"] == [2 * 3, 2 * (4 + 2)]
+    assert jobs["evaluate"] == [1, 2] and jobs["figures"][1] == jobs["figures"][0] + 1
+    assert jobs["resimulate"][0] == jobs["resimulate"][1]
+
+
+def test_a_step_needs_the_memory_of_its_network_and_batch(test_values: Values) -> None:
+    def step(batch: int, **encoder: Any) -> float:
+        config = changed(test_values, pretrain={"batch": batch, "encoder": encoder, "methods": ["rs3l"]})
+        costs = {"deepsets": EncoderCost(training=1, inference=1, step_kb=100)}
+        costs["edgeconv"] = EncoderCost(training=1, inference=1, step_kb=1000)
+        return work_of("pretrain", config, Scope(encoders=costs)).step_mb
+
+    usual, wide = DeepSets().hidden, 2 * DeepSets().hidden
+    similarity = learning.SIMILARITY_BYTES * 64**2 / 1e6
+    assert step(32, hidden=usual) == pytest.approx(64 * 0.1 + similarity, rel=0.02)
+    assert step(32, hidden=wide) == pytest.approx(2 * 64 * 0.1 + similarity, rel=0.02)
+    assert step(32, kind="edgeconv", hidden=EdgeConv(kind="edgeconv").hidden) > 9 * step(32, hidden=usual)
+    assert step(64, hidden=usual) > 2 * step(32, hidden=usual)

@@ -1,0 +1,118 @@
+"""What a job reads of the data set, and the settings that this part of it is made with.
+
+A rule after the merge holds both in its params, so that it runs again when something changes that it reads, and
+only then: a held-out variant or a downstream process re-trains nothing. :mod:`rs3l.dataset.digests` adds what the
+data set says of its contents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from typing import Any
+
+from pydantic import Field
+
+from rs3l import versions
+from rs3l.config import blocks
+from rs3l.config.base import Settings
+from rs3l.config.campaign import Campaign
+from rs3l.paths import Split
+
+TRAINING: list[Split] = ["train", "val"]
+"""The splits that trainings read."""
+
+SHORT = 16
+"""Digits of the checksums in params: 64 bits."""
+
+
+class Reads(Settings):
+    """The rows of the data set that a job reads."""
+
+    splits: list[Split]
+    processes: list[str]
+    variants: list[str]
+    parts: tuple[int, int] | None = Field(None, description="The first part, and that after the last; None: all.")
+
+
+def of_pretraining(config: Campaign, run: str) -> Reads:
+    """Return what a pre-training run reads."""
+    block = blocks.pretrain(config, run)
+    return Reads(splits=TRAINING, processes=block.processes, variants=block.variants)
+
+
+def of_task(config: Campaign, task: str) -> Reads:
+    """Return what the training of the classifiers of a task reads."""
+    sides = [config.tasks[task].signal, config.tasks[task].background]
+    return Reads(splits=TRAINING, processes=list(dict.fromkeys(sides)), variants=blocks.train_variants(config))
+
+
+def of_test(config: Campaign, process: str | None = None, parts: range | None = None) -> Reads:
+    """Return what a job reads that takes the test jets: of a process or all, of some consecutive parts or all."""
+    return Reads(
+        splits=["test"],
+        processes=list(config.processes) if process is None else [process],
+        variants=list(config.variants),
+        parts=None if parts is None else (parts.start, parts.stop),
+    )
+
+
+def of_quality(config: Campaign) -> Reads:
+    """Return what the quality of latents is measured on: the validation and the test jets of all processes."""
+    return Reads(splits=["val", "test"], processes=list(config.processes), variants=list(config.variants))
+
+
+def made_with(config: Campaign, reads: Reads) -> dict[str, Any]:
+    """Return the settings that the rows of ``reads`` depend on, settings of one simulation as a checksum."""
+    variants = [name for name in config.variants if name in _variants(config, reads)]
+    return {
+        "version": versions.MERGE,
+        "seed": config.seed,
+        "dataset": config.dataset.model_dump(exclude={"parts_per_job"}),
+        "processes": {
+            process: {
+                "events": _events(config, process, reads),
+                "hard": _hard(config, process),
+                **{variant: _short(blocks.resim(config, process, variant)) for variant in variants},
+            }
+            for process in reads.processes
+        },
+    }
+
+
+def _variants(config: Campaign, reads: Reads) -> set[str]:
+    """Return the variants that the rows of ``reads`` depend on.
+
+    The nominal gives all views their jet types. With ``min_views`` above one, all complete variants decide which
+    events are kept; with one, an event that has a view is kept whatever the others are.
+    """
+    complete = {name for name, variant in config.variants.items() if variant.is_complete}
+    return {"nominal", *reads.variants, *(complete if config.dataset.min_views > 1 else ())}
+
+
+def _events(config: Campaign, process: str, reads: Reads) -> int:
+    """Return the number of hard events that the rows come from."""
+    events = config.processes[process].events
+    if reads.parts is None:
+        return events
+    first, end = (min(part * config.dataset.events_per_part, events) for part in reads.parts)
+    return end - first
+
+
+def _hard(config: Campaign, process: str) -> str:
+    """Return a checksum of the settings of the hard events of a process but their number."""
+    block = blocks.hard(config, process, 0)
+    number = {"first": 0, "events": 1}
+    if isinstance(block, blocks.LheBlock):
+        number["source"] = block.source.model_copy(update={"events": 1})  # type: ignore[assignment]
+    return _short(block.model_copy(update=number))
+
+
+def _short(block: Settings) -> str:
+    return short(block.as_json())
+
+
+@cache
+def short(text: str) -> str:
+    """Return the first digits of a SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:SHORT]

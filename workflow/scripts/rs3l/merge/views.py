@@ -1,0 +1,138 @@
+"""The views of some consecutive hard events, side by side, as rows of the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rs3l import seeds
+from rs3l.config.blocks import MergeBlock
+from rs3l.dataset.schema import FINGERPRINT, SHOWER_WEIGHT, Status, dataset_schema
+from rs3l.dataset.splits import split_of
+from rs3l.errors import DataError
+from rs3l.merge.exact import exact_sum
+from rs3l.merge.survival import Moments, added, moments
+from rs3l.paths import SPLITS, Split
+from rs3l.types import Bools, Ints
+
+SAME = (
+    "event_id", FINGERPRINT, "weight",
+    "parton_pdg_id", "parton_pt", "parton_eta", "parton_phi", "parton_energy",
+)  # fmt: skip
+"""Columns of the hard event, which are the same to the bit in every view."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of some hard events: statuses by variant, events with all and with two views, sums."""
+
+    status: dict[str, dict[str, int]]
+    all_variants: int
+    two_variants: int
+    weights: int
+    survival: Moments
+
+
+def added_counts(pieces: list[Counts]) -> Counts:
+    """Return the numbers of the hard events of all pieces."""
+    return Counts(
+        status={
+            variant: {key: sum(piece.status[variant][key] for piece in pieces) for key in counts}
+            for variant, counts in pieces[0].status.items()
+        },
+        all_variants=sum(piece.all_variants for piece in pieces),
+        two_variants=sum(piece.two_variants for piece in pieces),
+        weights=sum(piece.weights for piece in pieces),
+        survival=added([piece.survival for piece in pieces]),
+    )
+
+
+class Views:
+    """The rows of the shards [E] of every variant for the hard events ``first ... first + E - 1`` of a process."""
+
+    def __init__(self, block: MergeBlock, process: str, first: int, tables: Mapping[str, pa.Table]) -> None:
+        """Raise :class:`DataError` unless the rows, one table [E] per variant, are of the same hard events."""
+        check_hard_events(tables)
+        self.block, self.process, self.first = block, process, first
+        self.tables = tables
+        self.events = tables["nominal"].num_rows
+        self.ok = np.stack([table["status"].to_numpy() == Status.OK for table in tables.values()])
+        self.complete: Bools = self.ok[[name not in block.limited for name in tables]]
+        self._all = data_rows(block, process, tables)
+
+    def counts(self) -> Counts:
+        """Return the numbers for the manifest."""
+        views = self.complete.sum(axis=0)
+        return Counts(
+            status={variant: _count_status(table) for variant, table in self.tables.items()},
+            all_variants=int(self.complete.all(axis=0).sum()),
+            two_variants=int((views >= 2).sum()),
+            weights=exact_sum(self.tables["nominal"]["weight"].to_numpy()),
+            survival=moments(self.tables, self.complete),
+        )
+
+    def of_splits(self) -> dict[Split, pa.Table]:
+        """Return the rows of the data set in each split, ordered by event and then by variant."""
+        block, process = self.block, self.process
+        keep = self.complete.sum(axis=0) >= block.min_views
+        indices = range(self.first, self.first + self.events)
+        split = np.array([split_of(block.seed, block.splits, process, event) for event in indices])
+        return {name: self._rows(self.ok & (keep & (split == name))) for name in SPLITS}
+
+    def _rows(self, chosen: Bools) -> pa.Table:
+        """Return the chosen views [V, E]; they have a jet, so that nothing of them is null."""
+        event, variant = np.nonzero(chosen.T)
+        rows = self._all.take(pa.array(variant * self.events + event))
+        columns = [rows[field.name].combine_chunks().cast(field.type) for field in dataset_schema()]
+        return pa.table(columns, schema=dataset_schema())
+
+
+def check_hard_events(tables: Mapping[str, pa.Table]) -> None:
+    """Raise :class:`DataError` unless every view of an event carries the same hard event, to the bit."""
+    nominal = tables["nominal"].select(SAME)
+    for variant, table in tables.items():
+        if not table.select(SAME).equals(nominal):
+            raise DataError(
+                f"the hard events of {variant} are not those of nominal; delete its jets and run again"
+            )
+
+
+def data_rows(block: MergeBlock, process: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+    """Return rows [V x E], variant after variant, with the columns of the data set, null without a jet.
+
+    Their weights are hard-event weight times shower weight. The jet types are the nominal's, because only its
+    shower tells how a gluon splits.
+    """
+    jet_type = tables["nominal"]["jet_type"]
+    pieces = [
+        table.set_column(table.schema.get_field_index("jet_type"), "jet_type", jet_type).set_column(
+            table.schema.get_field_index("weight"), "weight", pc.multiply(table["weight"], table[SHOWER_WEIGHT])
+        )
+        for table in tables.values()
+    ]
+    rows = pa.concat_tables(pieces).combine_chunks()
+    length = rows.num_rows // len(tables)
+    names = {
+        "process": _repeated(process, rows.num_rows),
+        "label": _repeated(block.processes[process].label, rows.num_rows),
+        "variant": pa.concat_arrays([_repeated(name, length) for name in tables]),
+    }
+    return pa.table({name: names[name] if name in names else rows[name] for name in dataset_schema().names})
+
+
+def _repeated(name: str, length: int) -> pa.Array:
+    return pa.array([name] * length, pa.string())
+
+
+def _count_status(table: pa.Table) -> dict[str, int]:
+    found = np.bincount(table["status"].to_numpy(), minlength=len(Status))
+    return {status.name.lower(): int(found[status]) for status in Status}
+
+
+def event_indices(rows: pa.Table) -> Ints:
+    """Return the index of the hard event of each row within its process."""
+    return np.asarray(seeds.event_index(rows["event_id"].to_numpy()))

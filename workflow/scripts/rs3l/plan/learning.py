@@ -1,0 +1,169 @@
+"""The work of the stages that train networks or apply them: pre-training, latents, classifiers, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rs3l.config import blocks, methods
+from rs3l.config.campaign import Campaign
+from rs3l.config.pretrain import IN_MEMORY, Pretrain
+from rs3l.modes import Mode
+from rs3l.plan.costs import network_time, step_mb
+from rs3l.plan.work import (
+    Scope,
+    Work,
+    classifiers,
+    events,
+    group_jobs,
+    largest_group,
+    modes_of,
+    test_showers,
+)
+
+LABEL_PASSES = 100
+"""Passes over the labels that a classifier is assumed to need."""
+POOLS = 2
+"""Pools of row groups that a stream holds: the one in use, and the next, which is read ahead."""
+GROUPS_OF_POOL = 8
+"""Row groups of a pool (:class:`rs3l.dataset.stream.Order`, whose module rules and plans do without)."""
+SIMILARITY_BYTES = 13.4
+"""Memory per pair of jets of a step in a contrastive loss: 0.9 GB for 8,192 (docs/pretrain.md)."""
+VALIDATION = 2_000
+"""Jets of the validation split on which the choices of a classifier are made, at most."""
+
+
+def streams(config: Campaign, settings: Pretrain, scope: Scope) -> bool:
+    """Return whether a pre-training streams its data set, as the training itself will find by its jets."""
+    if settings.events is not None or settings.loop.stream != "auto":
+        return settings.loop.stream is True
+    showers = config.dataset.splits.train * events(config, "pretrain") * len(config.variants)
+    return showers * scope.jets_per_shower > IN_MEMORY
+
+
+def pretrain(config: Campaign, scope: Scope) -> Work:
+    """Return the work of the pre-training: views seen by the default network."""
+    runs = [run for run in scope.runs(config) if blocks.imported_model(config, run) is None]
+    settings = [blocks.run_settings(config, run) for run in runs]
+    train = config.dataset.splits.train * events(config, "pretrain")
+    passes = [train * _epoch_work(config, block, scope) for block in settings]
+    held = max((_held(config, block, scope) for block in settings), default=0.0)
+    step = max((_step_mb(config, block, scope) for block in settings), default=0.0)
+    return Work("pretrain", len(runs), sum(passes), max(passes, default=0.0), held, written=0, step_mb=step)
+
+
+def _step_mb(config: Campaign, settings: Pretrain, scope: Scope) -> float:
+    jets = settings.batch * _compared(config, settings)
+    return step_mb(settings, jets, scope.encoders) + SIMILARITY_BYTES * jets**2 / 1e6
+
+
+def _compared(config: Campaign, settings: Pretrain) -> int:
+    """Return the views of an event that are compared in a step."""
+    return len(methods.variants(config, settings)) if settings.views == "all" else 2
+
+
+def _held(config: Campaign, settings: Pretrain, scope: Scope) -> float:
+    """Return the showers that a pre-training holds: those of train and validation, or the pools of a stream."""
+    splits, variants = config.dataset.splits, len(methods.variants(config, settings))
+    everything = (splits.train + splits.val) * events(config, "pretrain") * variants
+    pools = POOLS * GROUPS_OF_POOL * config.dataset.events_per_row_group * variants
+    return min(everything, pools) if streams(config, settings, scope) else everything
+
+
+def _epoch_work(config: Campaign, settings: Pretrain, scope: Scope) -> float:
+    """Return the views of an event that a run sees in all its epochs, times the size of its network."""
+    return _compared(config, settings) * settings.epochs * network_time(settings, scope.encoders, "training")
+
+
+def _inference(config: Campaign, run: str, scope: Scope) -> float:
+    return network_time(blocks.run_settings(config, run), scope.encoders, "inference")
+
+
+def embed(config: Campaign, scope: Scope) -> Work:
+    """Return the work of the latents, with a job per run and group of parts; none holds more than a row group."""
+    everything, runs = list(config.processes), scope.runs(config)
+    times = [_inference(config, run, scope) for run in runs]
+    showers = test_showers(config, everything)
+    return Work(
+        "embed",
+        jobs=len(runs) * group_jobs(config, everything),
+        units=showers * sum(times),
+        largest=largest_group(config, everything) * max(times, default=0.0),
+        held=0,
+        written=showers * len(runs),
+    )
+
+
+def quality(config: Campaign, scope: Scope) -> Work:
+    """Return the work of what the latents know, in jets times replicas."""
+    splits, most = config.dataset.splits, config.evaluate.quality_events
+    test, val = (min(fraction * events(config), most) for fraction in (splits.test, splits.val))
+    held = test * len(config.variants) + val
+    units = held * (config.evaluate.bootstrap + 1)
+    runs = scope.runs(config)
+    return Work("quality", len(runs), units * len(runs), units, held=held, written=0)
+
+
+def finetune(config: Campaign, scope: Scope) -> Work:
+    """Return the work of the classifiers' training: labelled and validation jets seen by the default network."""
+    jobs = scope.jobs_of_tasks(config)
+    units = [
+        _trained_jets(config, task, run)
+        * network_time(blocks.run_settings(config, run), scope.encoders, "training")
+        for task, run in jobs
+    ]
+    held = max(_labelled_jets(config, task, run) for task, run in jobs)
+    step = max(step_mb(blocks.run_settings(config, run), config.finetune.batch, scope.encoders) for _, run in jobs)
+    return Work("finetune", len(jobs), sum(units), max(units), held, written=0, step_mb=step)
+
+
+def _trained_jets(config: Campaign, task: str, run: str) -> float:
+    """Return the jets that the networks of one job see while they learn, and while they are validated."""
+    labels = blocks.task_labels(config, task)
+    views = [_views(config, [mode]) for mode in modes_of(config, task, run) if _is_trained(mode)]
+    seen = LABEL_PASSES * (sum(labels) * sum(views) + len(labels) * len(views) * VALIDATION)
+    frozen = sum(labels) + VALIDATION
+    return config.finetune.repeats * seen + frozen
+
+
+def _labelled_jets(config: Campaign, task: str, run: str) -> float:
+    """Return the jets that one job holds, those of the largest draw of labels and of the validation."""
+    return max(blocks.task_labels(config, task)) * _views(config, modes_of(config, task, run)) + VALIDATION
+
+
+def _views(config: Campaign, modes: Iterable[Mode]) -> int:
+    """Return the views of a labelled event that some classifiers learn from."""
+    return len(blocks.train_variants(config)) if any(mode.views == "all" for mode in modes) else 1
+
+
+def _is_trained(mode: Mode) -> bool:
+    """Return whether the weights of a classifier's whole network are trained."""
+    return mode.start in ("tuned", "scratch")
+
+
+def score(config: Campaign, scope: Scope) -> Work:
+    """Return the work of the scores: test jets, times the networks that see them."""
+    jobs = scope.jobs_of_tasks(config)
+    passes = [_networks(config, task, run) * _inference(config, run, scope) for task, run in jobs]
+    showers = [test_showers(config, _of(config, task)) for task, _ in jobs]
+    largest = [largest_group(config, _of(config, task)) for task, _ in jobs]
+    return Work(
+        "score",
+        jobs=sum(group_jobs(config, _of(config, task)) for task, _ in jobs),
+        units=sum(n * jets for n, jets in zip(passes, showers, strict=True)),
+        largest=max(n * jets for n, jets in zip(passes, largest, strict=True)),
+        held=0,
+        written=sum(jets * classifiers(config, *job) for job, jets in zip(jobs, showers, strict=True)),
+    )
+
+
+def _of(config: Campaign, task: str) -> Sequence[str]:
+    return blocks.task_processes(config, task)
+
+
+def _networks(config: Campaign, task: str, run: str) -> int:
+    """Return the networks that a test jet passes through in one job: the frozen one, and each that was trained."""
+    modes, repeats = modes_of(config, task, run), config.finetune.repeats
+    trained = sum(map(_is_trained, modes)) * len(blocks.task_labels(config, task)) * repeats
+    frozen = any(mode.start == "frozen" for mode in modes)
+    random = repeats * any(mode.start == "random" for mode in modes)
+    return max(trained + frozen + random, 1)

@@ -1,0 +1,43 @@
+"""The work of the stages that make the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rs3l.config import blocks
+from rs3l.config.campaign import Campaign
+from rs3l.plan.work import Scope, Work, events
+
+_SHARED_COST = {None: 1.0, "hadronisation": 0.4, "detector": 0.2}
+"""Cost of a variant that shares its shower with others in one job, relative to a job of its own."""
+
+
+def _shard_work(stage: str, config: Campaign, costs: Sequence[float]) -> Work:
+    """Return the work of the stages that run per shard, once for each of ``costs`` (relative, per event)."""
+    number = events(config)
+    jobs = len(costs) * sum(len(blocks.shards(config, process)) for process in config.processes)
+    largest = min(config.events_per_shard, max(p.events for p in config.processes.values()))
+    return Work(stage, jobs, number * sum(costs), largest * max(costs), held=0, written=number * len(costs))
+
+
+def hard(config: Campaign, scope: Scope) -> Work:
+    """Return the work of the hard processes."""
+    return _shard_work("hard_process", config, [1.0])
+
+
+def resimulate(config: Campaign, scope: Scope) -> Work:
+    """Return the work of the re-simulation, with a job per variant or one for all that share a shower."""
+    costs = [
+        config.variants[name].cost * blocks.chosen_fraction(config, name) for name in blocks.own_variants(config)
+    ]
+    if shared := blocks.shared_variants(config):
+        costs.append(sum(_SHARED_COST[config.variants[v].resample] * config.variants[v].cost for v in shared))
+    return replace(_shard_work("resimulate", config, costs), written=events(config) * len(config.variants))
+
+
+def merge(config: Campaign, scope: Scope) -> Work:
+    """Return the work of the merge, which holds one part per worker."""
+    showers = events(config) * len(config.variants)
+    part = min(config.dataset.events_per_part, max(p.events for p in config.processes.values()))
+    return Work("merge", 1, showers, showers, held=part * len(config.variants), written=showers)

@@ -1,0 +1,60 @@
+"""The stages of a campaign, with the rules that make them and what each needs from a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from rs3l.config import blocks
+from rs3l.config.campaign import Campaign
+from rs3l.plan import learning, results, simulation
+from rs3l.plan.work import Scope, Work
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    ``work`` counts its work. ``rules`` are the names of its rules in profiles and benchmark files. ``files`` is
+    the pattern of its large files below the folder of the campaign. ``device`` says that its jobs use a GPU if
+    they are given one, and ``resumes`` that a job which ran into its wall time goes on where it was.
+    """
+
+    work: Callable[[Campaign, Scope], Work]
+    rules: tuple[str, ...]
+    files: str = ""
+    device: bool = False
+    resumes: bool = False
+
+
+STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        "hard_process": Stage(simulation.hard, ("hard_process",), "hard/*/*.lhe.gz"),
+        "resimulate": Stage(simulation.resimulate, ("resimulate", "resimulate_together"), "jets/*/*/*.parquet"),
+        "merge": Stage(simulation.merge, ("merge",), "dataset/*/*.parquet"),
+        "pretrain": Stage(learning.pretrain, ("pretrain",), device=True, resumes=True),
+        "embed": Stage(learning.embed, ("embed",), "models/*/latents/*.parquet", device=True),
+        "quality": Stage(learning.quality, ("quality",)),
+        "finetune": Stage(learning.finetune, ("finetune",), device=True, resumes=True),
+        "score": Stage(learning.score, ("score",), "downstream/*/*/predictions/*.parquet", device=True),
+        "measure": Stage(results.measure, ("measure",)),
+        "evaluate": Stage(results.evaluate, ("evaluate", "evaluate_ablations")),
+        "figures": Stage(results.figures, ("plot",)),
+        "report": Stage(results.report, ("report",)),
+    }
+)
+"""All stages, in the order of the campaign."""
+
+
+def rules_of(stage: str, config: Campaign, ablations: bool) -> list[str]:
+    """Return the rules of a stage that have jobs."""
+    unused = [] if ablations else ["evaluate_ablations"]
+    unused += [] if blocks.shared_variants(config) else ["resimulate_together"]
+    unused += [] if blocks.own_variants(config) else ["resimulate"]
+    return [rule for rule in STAGES[stage].rules if rule not in unused]
+
+
+def work_of(stage: str, config: Campaign, scope: Scope | None = None) -> Work:
+    """Return the work of a stage, without a scope as if all networks took the same time per multiplication."""
+    return STAGES[stage].work(config, scope or Scope())

@@ -1,0 +1,95 @@
+"""The work of a stage, and the counts that the stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rs3l.config import blocks
+from rs3l.config.campaign import Campaign
+from rs3l.modes import MODES, Mode
+from rs3l.plan.costs import NO_ENCODERS, Cost, Encoders
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work of one stage, with all its jobs and the largest of them.
+
+    ``units`` are those of all jobs and ``largest`` those of one; ``held`` counts the rows in the memory of the
+    largest job, and ``written`` those of all files. ``step_mb`` is the memory of a step of its training.
+    """
+
+    stage: str
+    jobs: int
+    units: float
+    largest: float
+    held: float
+    written: float
+    step_mb: float = 0.0
+
+    def memory_mb(self, cost: Cost) -> float:
+        """Return the memory of the largest job [MB]."""
+        return cost.memory_mb + self.rows_mb(cost)
+
+    def rows_mb(self, cost: Cost) -> float:
+        """Return the part of it that a job takes for what it holds."""
+        return self.held * cost.held_kb / 1000 + self.step_mb
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is planned: with or without the target ``ablations``, and by whose measurements.
+
+    ``encoders`` has the measured times of the networks; without, all take the same per multiplication.
+    """
+
+    ablations: bool = False
+    encoders: Encoders = field(default_factory=lambda: NO_ENCODERS)
+    jets_per_shower: float = 1.0
+
+    def runs(self, config: Campaign) -> list[str]:
+        """Return the pre-training runs, those of finished models among them."""
+        return [*blocks.runs(config), *(blocks.ablation_runs(config) if self.ablations else [])]
+
+    def baselines(self, config: Campaign) -> list[str]:
+        """Return the runs without pre-training."""
+        return [*blocks.baselines(config), *(blocks.ablation_baselines(config) if self.ablations else [])]
+
+    def jobs_of_tasks(self, config: Campaign) -> list[tuple[str, str]]:
+        """Return every task with every run that has classifiers."""
+        runs = [*self.runs(config), *self.baselines(config)]
+        return [(task, run) for task in config.tasks for run in runs]
+
+
+def events(config: Campaign, use: str | None = None) -> int:
+    """Return the number of hard events, of all processes or those of one ``use``."""
+    return sum(p.events for p in config.processes.values() if use in (None, p.use))
+
+
+def test_showers(config: Campaign, processes: Sequence[str]) -> float:
+    """Return the showers of the test split of some processes, under all variants."""
+    number = sum(config.processes[name].events for name in processes)
+    return config.dataset.splits.test * number * len(config.variants)
+
+
+def largest_group(config: Campaign, processes: Sequence[str]) -> float:
+    """Return the showers of the test split in the largest group of parts of some processes."""
+    full = config.dataset.events_per_part * config.dataset.parts_per_job
+    most = max(config.processes[name].events for name in processes)
+    return config.dataset.splits.test * min(full, most) * len(config.variants)
+
+
+def group_jobs(config: Campaign, processes: Sequence[str]) -> int:
+    """Return the number of groups of parts of some processes."""
+    return sum(len(blocks.groups(config, name)) for name in processes)
+
+
+def modes_of(config: Campaign, task: str, run: str) -> list[Mode]:
+    """Return the modes of the classifiers of one task on one run."""
+    return [MODES[name] for name in blocks.finetune(config, task, run).finetune.modes]
+
+
+def classifiers(config: Campaign, task: str, run: str) -> int:
+    """Return the number of classifiers of one task on one run; those that take no labels have one per number."""
+    per_mode = [config.finetune.repeats if mode.takes_labels else 1 for mode in modes_of(config, task, run)]
+    return len(blocks.task_labels(config, task)) * sum(per_mode)
