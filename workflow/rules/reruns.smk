@@ -26,7 +26,9 @@ def heed_ancient(update):
         search = self.bfs
 
         def bfs(direction, *jobs, **conditions):
-            return search(NotAncient(direction) if direction is self.depending else direction, *jobs, **conditions)
+            return search(
+                NotAncient(direction) if direction is self.depending else direction, *jobs, **conditions
+            )
 
         self.bfs = bfs
         try:
