@@ -79,7 +79,7 @@ publish: venv  ## summary, tables and figures of a campaign into a folder: make 
 	@$(RUN) tools/publish.py "$(CAMPAIGN)" "$(FOLDER)"
 
 bench: venv  ## speed as ratios, a JSON line per figure (half an hour; docs/benchmarks.md)
-	@for name in resim share memory chain encoders loader; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done
+	@for name in resim share memory chain merge encoders loader; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done
 
 replay: venv  ## one event alone, and whether it is as in the campaign: make replay EVENT=<event_id> VARIANT=nominal
 	@$(RUN) tools/replay.py --config "$(CONFIG)" --event "$(EVENT)" --variant "$(or $(VARIANT),nominal)"
