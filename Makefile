@@ -20,10 +20,13 @@ RESUME = $(if $(PROFILE),--profile "$(PROFILE)",--cores "$(CORES)" --logger camp
 WORKERS = -n auto --maxprocesses 4 --no-loadscope-reorder
 PYTEST ?=
 
+# `make gpu-check`: more options of benchmarks/gpu_check.py.
+GPU_CHECK ?=
+
 # `make test-processor`: default, avx2 or avx512, of which torch takes the best by itself.
 PROCESSOR ?= default
 
-.PHONY: bench chromium compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: gpu-check bench chromium compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -83,6 +86,9 @@ publish: venv  ## summary, tables and figures of a campaign into a folder: make 
 
 bench: venv  ## speed as ratios, a JSON line per figure (half an hour; docs/benchmarks.md)
 	@for name in resim share memory chain encoders loader; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done
+
+gpu-check: venv  ## on a node with a GPU: speed, memory, agreement with the CPU, resumption, the demo, as Markdown
+	@$(RUN) benchmarks/gpu_check.py --campaign "$(CONFIG)" $(GPU_CHECK)
 
 replay: venv  ## one event alone, and whether it is as in the campaign: make replay EVENT=<event_id> VARIANT=nominal
 	@$(RUN) tools/replay.py --config "$(CONFIG)" --event "$(EVENT)" --variant "$(or $(VARIANT),nominal)"

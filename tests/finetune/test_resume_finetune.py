@@ -80,7 +80,7 @@ def test_stopped_by_a_signal_again_and_again(
     """With epochs of a pass (10 steps), 7 steps and 1 step."""
     own = settings(name, validate_every=looks)
     whole = run(own, manifest, model, tmp_path / "whole")
-    kill_in(monkeypatch, None, 13 if looks > 1 else 4)
+    kill_in(monkeypatch, None, 13 if looks > 1 else 3)
     stops = 0
     while True:
         try:
@@ -90,7 +90,7 @@ def test_stopped_by_a_signal_again_and_again(
             assert "stopped by SIGTERM in epoch" in str(error) and "start the same command again" in str(error)
             assert not outputs(tmp_path / "parts")[0].exists()
             stops += 1
-    assert found == whole and stops > 2
+    assert found == whole and stops > 1
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "handlers are put back"
 
 
@@ -171,10 +171,9 @@ def test_a_damaged_state_is_named(tmp_path: Path, manifest: Path, monkeypatch: p
             run(own, manifest, Path(), tmp_path)
 
 
-@pytest.mark.parametrize("held", ["100000", "0"])
-def test_a_real_signal_to_a_real_process(tmp_path: Path, manifest: Path, model: Path, held: str) -> None:
+def test_a_real_signal_to_a_real_process(tmp_path: Path, manifest: Path, model: Path) -> None:
     """SIGKILL after some classifiers, SIGTERM in another, SIGINT in a third one."""
-    own = settings("rs3l_s0", held_jets=int(held))
+    own = settings("rs3l_s0", held_jets=0)
     whole = run(own, manifest, model, tmp_path / "whole")
     arguments = [f"--block={own.model_dump_json()}", f"--manifest={manifest}", f"--model={model}", "--device=cpu"]
     names = [f"--state={tmp_path / 'state'}", *(f"--{p.stem}={p}" for p in outputs(tmp_path))]

@@ -19,7 +19,14 @@ from support.workflow import HANGS
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["forked", "rs3l.cli", "rs3l.pretrain.pretrain", "rs3l.training.live", "test_pretrain"]
+    [
+        "forked",
+        "rs3l.cli",
+        "rs3l.pretrain.pretrain",
+        "rs3l.finetune.finetune",
+        "rs3l.training.live",
+        "test_pretrain",
+    ]
 )
 
 

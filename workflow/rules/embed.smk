@@ -27,12 +27,13 @@ rule embed:
     params:
         data=data_of(group_data),
         parts=parts_of_group,
+        devices=devices,
         version=versions.LATENTS,
     message:
         "latents of {wildcards.process} {wildcards.group} under {wildcards.run}"
     shell:
         "python {input.script:q} --manifest {input.manifest:q} --model {input.model:q} --threads {threads} "
-        "--process {wildcards.process} --parts {params.parts} --latents {output.latents:q} > {log:q} 2>&1"
+        "{params.devices}--process {wildcards.process} --parts {params.parts} --latents {output.latents:q} > {log:q} 2>&1"
 
 
 rule quality:

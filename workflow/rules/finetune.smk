@@ -68,11 +68,12 @@ rule score:
     params:
         data=data_of(group_data),
         parts=parts_of_group,
+        devices=devices,
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
         version=versions.SCORE,
     message:
         "scores of {wildcards.process} {wildcards.group}: {wildcards.task} on {wildcards.run}"
     shell:
         "python {input.script:q} --classifiers {input.classifiers:q} --manifest {input.manifest:q} {params.model} "
-        "--process {wildcards.process} --parts {params.parts} --threads {threads} "
+        "{params.devices}--process {wildcards.process} --parts {params.parts} --threads {threads} "
         "--predictions {output.predictions:q} > {log:q} 2>&1"

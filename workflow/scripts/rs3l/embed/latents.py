@@ -18,16 +18,19 @@ from rs3l.errors import DataError
 from rs3l.files import atomic
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, signs_in
+from rs3l.training.device import Placement
 from rs3l.types import Floats32
 
+HERE = Placement()
 
-def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path) -> None:
+
+def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path, place: Placement = HERE) -> None:
     """Write h and z of every jet of a Parquet file, in its order, with those of its columns that are no lists.
 
     z is on the unit sphere. Memory does not grow with the file. The metadata of the table say whether the model
     collapsed. Raises :class:`DataError` if ``jets`` lacks columns, or has columns called h or z.
     """
-    encoder, signs = load_encoder(model), "; ".join(signs_in(model))
+    encoder, signs = load_encoder(model).to(place.device), "; ".join(signs_in(model))
     if signs:
         logging.warning("%s: its pre-training collapsed: %s", model, signs)
     with atomic(path) as temporary:
@@ -35,7 +38,7 @@ def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path)
         for table, store in read_jets(jets, encoder.constituents):
             if {"h", "z"} & set(table.column_names):
                 raise DataError(f"{jets}: has a column h or z already; rename it")
-            for name, values in zip(("h", "z"), embed(encoder, store, store.rows()), strict=True):
+            for name, values in zip(("h", "z"), embed(encoder, store, store.rows(), place.put), strict=True):
                 table = table.append_column(name, _vectors(values))
             if signs:
                 table = table.replace_schema_metadata({**(table.schema.metadata or {}), COLLAPSED: signs})
@@ -47,7 +50,12 @@ def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path)
 
 
 def write_latents(
-    manifest: str | Path, model: str | Path, process: str | None, parts: range | None, path: str | Path
+    manifest: str | Path,
+    model: str | Path,
+    process: str | None,
+    parts: range | None,
+    path: str | Path,
+    place: Placement = HERE,
 ) -> None:
     """Write z of the test jets of some ``parts`` of a process, with what the figures need to know of them.
 
@@ -55,14 +63,14 @@ def write_latents(
     inside it, so that the latents are the same however the parts are shared among jobs. z is on the unit sphere.
     The metadata of the table have the signs of a collapse of the model.
     """
-    encoder, signs = load_encoder(model), signs_in(model)
+    encoder, signs = load_encoder(model).to(place.device), signs_in(model)
     schema = _schema(encoder.config.latent)
     if signs:
         schema = schema.with_metadata({COLLAPSED: "; ".join(signs)})
     with atomic(path) as temporary, SealedWriter(temporary, schema, **scores_options(schema)) as writer:
         for one in [process] if process else read_manifest(manifest).processes:
             for jets in Reader(manifest, one, parts, constituents=encoder.constituents):
-                writer.write_table(_table(encoder, jets.store, schema))
+                writer.write_table(_table(encoder, jets.store, schema, place))
 
 
 def _schema(latent: int) -> pa.Schema:
@@ -77,13 +85,13 @@ def _schema(latent: int) -> pa.Schema:
     return pa.schema(kinds)
 
 
-def _table(encoder: JetEncoder, store: JetStore, schema: pa.Schema) -> pa.Table:
+def _table(encoder: JetEncoder, store: JetStore, schema: pa.Schema, place: Placement = HERE) -> pa.Table:
     """Return the rows of the jets of a store, in their order."""
     columns = [
         store.event_id,
         name_column(store.process, store.process_names),
         name_column(store.variant, store.variant_names),
-        _vectors(embed(encoder, store, store.rows())[1]),
+        _vectors(embed(encoder, store, store.rows(), place.put)[1]),
         store.jet_mass,
         store.jet_pt,
     ]

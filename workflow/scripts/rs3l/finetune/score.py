@@ -24,16 +24,19 @@ from rs3l.dataset.checksum import COLLAPSED, SealedWriter
 from rs3l.dataset.features import features
 from rs3l.dataset.parquet import scores_options
 from rs3l.dataset.parts import Jets, Reader
-from rs3l.dataset.store import name_column
+from rs3l.dataset.store import JetStore, name_column
 from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.files import atomic, sha256
 from rs3l.finetune.classifier import Classifier
 from rs3l.finetune.classifiers import Classifiers, LinearHead, OnFrozen, load
 from rs3l.finetune.high_level import N2, OBSERVABLES, Cut
 from rs3l.finetune.trees import BoostedTrees
-from rs3l.networks.base import JetEncoder, chunks
+from rs3l.networks.base import JetEncoder, chunk_size, chunks
 from rs3l.networks.model_file import load_encoder
+from rs3l.training.device import Placement
 from rs3l.types import Array, Floats32, Floats64
+
+ALONE = Placement()
 
 JET_COLUMNS = {
     "event_id": pa.int64(),
@@ -60,6 +63,7 @@ def score(
     process: str | None,
     parts: range | None,
     path: str | Path,
+    place: Placement = ALONE,
 ) -> None:
     """Write the scores of the test jets of some ``parts`` of a process by all classifiers of a file.
 
@@ -70,7 +74,7 @@ def score(
     model is another than the classifiers were trained on, and :class:`TrainingError` if a score is not finite.
     """
     found = load(classifiers)
-    scorer = Scorer(found, _encoder(classifiers, found, model))
+    scorer = Scorer(found, _encoder(classifiers, found, model), place)
     schema = predictions_schema([trained.name for trained in found.trained])
     if found.collapsed:
         schema = schema.with_metadata({COLLAPSED: "; ".join(found.collapsed)})
@@ -151,10 +155,13 @@ class _Head(NamedTuple):
 
 
 class Scorer:
-    """All classifiers of a file, those on one encoder together."""
+    """All classifiers of a file on one device, those on one encoder together."""
 
-    def __init__(self, classifiers: Classifiers, encoder: JetEncoder | None) -> None:
-        """Take the classifiers, and the ``encoder`` of their run if it has one."""
+    def __init__(
+        self, classifiers: Classifiers, encoder: JetEncoder | None = None, place: Placement = ALONE
+    ) -> None:
+        """Take the classifiers, and the ``encoder`` of their run if it has one; ``place`` is where to compute."""
+        self.place = place
         self._n = len(classifiers.trained)
         self._names = [trained.name for trained in classifiers.trained]
         self._frozen: dict[JetEncoder, list[_Head]] = {}
@@ -167,9 +174,10 @@ class Scorer:
         if isinstance(model, OnFrozen):
             own = model.encoder or encoder
             assert own is not None, "a classifier on a frozen encoder belongs to a run that has one"
-            self._frozen.setdefault(own, []).append(_Head(index, model.space, _module(model.head)))
+            head = _Head(index, model.space, _module(model.head).to(self.place.device))
+            self._frozen.setdefault(own.to(self.place.device), []).append(head)
         elif isinstance(model, Classifier):
-            self._networks[index] = model
+            self._networks[index] = model.to(self.place.device)
         else:
             assert isinstance(model, BoostedTrees | Cut)
             self._tabular[index] = model
@@ -177,8 +185,10 @@ class Scorer:
     @property
     def constituents(self) -> int:
         """Number of candidates that the networks see of a jet, which is the same for all networks of a run."""
-        encoders = [*self._frozen, *(network.encoder for network in self._networks.values())]
-        return max((encoder.constituents for encoder in encoders), default=1)
+        return max((encoder.constituents for encoder in self._encoders()), default=1)
+
+    def _encoders(self) -> list[JetEncoder]:
+        return [*self._frozen, *(network.encoder for network in self._networks.values())]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -192,7 +202,10 @@ class Scorer:
         """
         result = np.empty((self._n, len(jets.store)), dtype=np.float32)
         if self._frozen or self._networks:
-            self._by_networks(jets, result)
+            places, logits = self.by_networks(jets.store)
+            result[places] = self.place.host(logits)
+            for encoder in self._encoders():
+                encoder.norm.check()
         if self._tabular:
             x = np.column_stack([jets.table[name].to_numpy().astype(np.float64) for name in OBSERVABLES])
             for index, model in self._tabular.items():
@@ -203,21 +216,29 @@ class Scorer:
         return result
 
     @torch.inference_mode()
-    def _by_networks(self, jets: Jets, result: Floats32) -> None:
-        for positions, batch in chunks(jets.store, jets.store.rows()):
-            x = features(batch)
-            for index, logits in self._logits(x, batch.mask):
-                result[index, positions] = logits.numpy()
+    def by_networks(self, store: JetStore) -> tuple[list[int], Tensor]:
+        """Return the places of the classifiers with a network, and their logits [m, n] of the jets of a store.
 
-    def _logits(self, x: Tensor, mask: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Yield the place of each classifier with a network and its logits [B]."""
+        The logits are on the device, which nothing has waited for.
+        """
+        device = self.place.device
+        places = [head.place for heads in self._frozen.values() for head in heads] + [*self._networks]
+        result = torch.empty(len(places), len(store), device=device)
+        for positions, batch in chunks(store, store.rows(), chunk_size(device)):
+            where, jets = self.place.put((torch.from_numpy(positions), batch))
+            for row, logits in enumerate(self._logits(features(jets), jets.mask)):
+                result[row].index_copy_(0, where, logits)
+        return places, result
+
+    def _logits(self, x: Tensor, mask: Tensor) -> Iterator[Tensor]:
+        """Yield the logits [B] of each classifier with a network."""
         for encoder, heads in self._frozen.items():
             h = encoder(x, mask)
             z = normalize(encoder.project(h), dim=1) if any(head.space == "z" for head in heads) else h
             for head in heads:
-                yield head.place, head.module(z if head.space == "z" else h).squeeze(1)
-        for index, network in self._networks.items():
-            yield index, network(x, mask)
+                yield head.module(z if head.space == "z" else h).squeeze(1)
+        for network in self._networks.values():
+            yield network(x, mask)
 
 
 def _module(head: nn.Module | LinearHead) -> nn.Module:

@@ -294,7 +294,8 @@ class Training:
 
     def _take(self, state: Mapping[str, Any]) -> None:
         device = self.running.place.device
-        self.step, self.best, self._place = state["step"], Fit(**state["best"]), state["generator"]
+        self.step, self.best, self._place = int(state["step"]), Fit(**state["best"]), state["generator"]
+        Generator().set_state(state["generator"])
         self.weights = {name: value.to(device) for name, value in state["weights"].items()}
         self.classifier.load_state_dict(state["classifier"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -27,6 +27,9 @@ STATISTICS_JETS = 20_000
 CHUNK = 256
 """This is the number of jets per forward pass when nothing is learned."""
 
+GPU_CHUNK = 8_192
+"""The same number on a GPU, which would be idle between smaller ones."""
+
 
 class JetEncoder(nn.Module):
     """The base of the networks.
@@ -172,6 +175,11 @@ def padded(x: Tensor, slots: Tensor, mask: Tensor) -> Tensor:
     if not packs(mask):
         return x.view(*mask.shape, -1).masked_fill(~mask[..., None], 0.0)
     return x.new_zeros(mask.numel(), x.shape[1]).index_copy(0, slots, x).view(*mask.shape, -1)
+
+
+def chunk_size(device: torch.device) -> int:
+    """Return the number of jets per forward pass on ``device`` when nothing is learned."""
+    return CHUNK if device.type == "cpu" else GPU_CHUNK
 
 
 def chunks(store: JetStore, rows: Ints, size: int = CHUNK) -> Iterator[tuple[Ints, JetBatch]]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -25,7 +24,7 @@ from rs3l.dataset.features import FEATURES, features
 from rs3l.dataset.store import JetStore
 from rs3l.errors import DataError
 from rs3l.files import atomic
-from rs3l.networks.base import JetEncoder, chunks
+from rs3l.networks.base import JetEncoder, chunk_size, chunks
 from rs3l.networks.build import build
 from rs3l.seeds import keyed_hash
 from rs3l.types import Floats32, Ints
@@ -37,6 +36,9 @@ UNCHECKED_FORMAT = 1
 """The same format without a checksum. No flip of a single bit turns one number into the other."""
 
 CHECKSUM = "sha256"
+
+Put = Callable[[Any], Any]
+"""Brings a batch (tensors, or tuples of them) to a device."""
 
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 """A header or weights that are not as expected raise these errors."""
@@ -54,15 +56,31 @@ def new_encoder(
     return encoder
 
 
+def embed(
+    encoder: JetEncoder, store: JetStore, rows: Ints, put: Put = lambda batch: batch
+) -> tuple[Floats32, Floats32]:
+    """Return h [B, H] and z [B, D] of the jets ``rows``, with z on the unit sphere, where the loss acts.
+
+    ``put`` brings a batch to the device of the encoder (``rs3l.training.device.Placement.put``); by default both
+    are on the CPU. Raises :class:`DataError` if an input of the network is not finite.
+    """
+    h, z = embedded(encoder, store, rows, put)
+    encoder.norm.check()
+    return h.cpu().numpy(), z.cpu().numpy()
+
+
 @torch.inference_mode()
-def embed(encoder: JetEncoder, store: JetStore, rows: Ints) -> tuple[Floats32, Floats32]:
-    """Return h [B, H] and z [B, D] of the jets ``rows``, with z on the unit sphere, where the loss acts."""
-    h = np.empty((len(rows), encoder.config.representation), dtype=np.float32)
-    z = np.empty((len(rows), encoder.config.latent), dtype=np.float32)
-    for positions, jets in chunks(store, rows):
+def embedded(encoder: JetEncoder, store: JetStore, rows: Ints, put: Put) -> tuple[Tensor, Tensor]:
+    """Return what :func:`embed` does, on the device of the encoder, which nothing has waited for."""
+    device = encoder.norm.mean.device
+    h, z = (
+        torch.empty(len(rows), n, device=device) for n in (encoder.config.representation, encoder.config.latent)
+    )
+    for positions, batch in chunks(store, rows, chunk_size(device)):
+        where, jets = put((torch.from_numpy(positions), batch))
         representation = encoder(features(jets), jets.mask)
-        h[positions] = representation.numpy()
-        z[positions] = normalize(encoder.project(representation), dim=1).numpy()
+        h.index_copy_(0, where, representation)
+        z.index_copy_(0, where, normalize(encoder.project(representation), dim=1))
     return h, z
 
 
