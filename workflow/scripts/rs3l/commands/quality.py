@@ -17,9 +17,8 @@ def main() -> None:
     known = Evaluate()
     parser.add_argument("--bootstrap", type=int, default=known.bootstrap, help="replicas (default %(default)s)")
     parser.add_argument(
-        "--events", type=int, default=known.quality_events,
-        help="hard events of each split at most (default %(default)s)",
-    )  # fmt: skip
+        "--events", type=int, default=known.quality_events, help="hard events of a split (default %(default)s)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads (default 1)")
     args = parser.parse_args()
     limit_threads(args.threads)
