@@ -4,9 +4,9 @@ The data set is multiplied (new keys of events, a part per copy and part), for e
 the rules after the merge have on it are then run, one after the other, as the very commands of the rules, which a
 dry run of Snakemake prints. ``--limit-gb`` forbids each of them more address space than that (``ulimit -v``). Each
 job gives a line of JSON in ``<work>/jobs.jsonl``: its peak memory (ru_maxrss) and CPU time. The same call goes on
-where it was stopped. In the end a table is printed, with the slope of the peak memory between the two largest sizes
-in bytes per jet of the data set. With ``--page`` it is written into that page, too, between ``<!-- scale -->`` and
-``<!-- /scale -->``.
+where it was stopped. In the end a table is printed, with the slope of the peak memory between the two largest
+sizes in bytes per jet of the data set. With ``--page`` it is written into that page, too, between
+``<!-- scale -->`` and ``<!-- /scale -->``.
 """
 
 from __future__ import annotations
