@@ -4,8 +4,9 @@ The data set is multiplied (new keys of events, a part per copy and part), for e
 the rules after the merge have on it are then run, one after the other, as the very commands of the rules, which a
 dry run of Snakemake prints. ``--limit-gb`` forbids each of them more address space than that (``ulimit -v``). Each
 job gives a line of JSON in ``<work>/jobs.jsonl``: its peak memory (ru_maxrss) and CPU time. The same call goes on
-where it was stopped. In the end a table is printed, with the slope of the peak memory in bytes per jet of the data
-set, and with ``--page`` it is written into that page, between ``<!-- scale -->`` and ``<!-- /scale -->``.
+where it was stopped. In the end a table is printed, with the slope of the peak memory between the two largest
+sizes in bytes per jet of the data set. With ``--page`` it is written into that page, too, between
+``<!-- scale -->`` and ``<!-- /scale -->``.
 """
 
 from __future__ import annotations
@@ -277,10 +278,13 @@ def _first_to_last(values: Sequence[str]) -> str:
 
 
 def slope(peaks: Mapping[int, float], jets: Mapping[int, int]) -> str:
-    """Return the growth of the peak memory from the smallest to the largest size, in bytes per jet."""
-    first, last = min(peaks), max(peaks)
-    if first == last:
+    """Return the growth of the peak memory between the two largest sizes, in bytes per jet.
+
+    In the smallest, what a job holds at a time may be all that there is.
+    """
+    if len(peaks) < 2:
         return ""
+    first, last = sorted(peaks)[-2:]
     return f"{(peaks[last] - peaks[first]) * 2**20 / (jets[last] - jets[first]):.0f}"
 
 

@@ -79,7 +79,7 @@ LINES = [
     {"factor": factor, "jets": 1000 * factor, "job": job, "exit": code, "peak_mb": peak, "cpu_s": 2.0 * factor}
     for factor, job, code, peak in [
         (1, "score/a/0", 0, 500.0), (4, "score/a/0", 0, 503.0), (4, "score/a/1", 0, 502.0), (1, "embed/a", 0, 400.0),
-        (4, "embed/a", 1, 400.0), (1, "plot/roc", 0, 90.0), (1, "other", 0, 10.0),
+        (4, "embed/a", 1, 400.0), (2, "score/a/0", 0, 502.5), (1, "plot/roc", 0, 90.0), (1, "other", 0, 10.0),
     ]
 ]  # fmt: skip
 
@@ -87,12 +87,12 @@ LINES = [
 def test_the_table_has_peaks_and_slopes(tmp_path: Path, scale: ModuleType) -> None:
     text = scale.table(LINES)
     assert text.splitlines() == [
-        "| stage | jobs | 1×: 1,000 jets | 4×: 4,000 jets | slope [B/jet] | CPU time [s] |",
-        "| --- | --- | --- | --- | --- | --- |",
-        "| `embed` | 1 → 1 | 400 MB | 400 MB (failed) | 0 | 2 → 8 |",
-        f"| `score` | 1 → 2 | 500 MB | 503 MB | {3 * 2**20 / 3000:.0f} | 2 → 16 |",
-        "| figures | 1 | 90 MB |  |  | 2 |",
-        "| `other` | 1 | 10 MB |  |  | 2 |",
+        "| stage | jobs | 1×: 1,000 jets | 2×: 2,000 jets | 4×: 4,000 jets | slope [B/jet] | CPU time [s] |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| `embed` | 1 → 1 | 400 MB |  | 400 MB (failed) | 0 | 2 → 8 |",
+        f"| `score` | 1 → 2 | 500 MB | 502 MB | 503 MB | {0.5 * 2**20 / 2000:.0f} | 2 → 16 |",
+        "| figures | 1 | 90 MB |  |  |  | 2 |",
+        "| `other` | 1 | 10 MB |  |  |  | 2 |",
     ]
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- scale -->\nold\n<!-- /scale -->\nafter\n", encoding="utf-8")

@@ -28,7 +28,7 @@ for figure in FIGURES.values():  # each has a rule because the file of a caption
             "../../envs/report.yaml"
         threads: 1
         resources:
-            mem_mb=more(figure.memory_mb),
+            mem_mb=more(MEMORY_MB),
             runtime=more(10),
             disk_mb=more(200),
             serial=1,

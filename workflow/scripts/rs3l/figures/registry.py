@@ -20,6 +20,9 @@ from rs3l.paths import CampaignPaths
 
 Files = Callable[[Campaign, CampaignPaths], list[str]]
 
+MEMORY_MB = 1000
+"""Memory that the job of a figure asks for, whatever the size of the campaign."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -31,8 +34,7 @@ class Figure:
     section of report.html, and ``category`` and ``subcategory`` belong to Snakemake's report. ``quotes`` are the
     names of :data:`QUOTES` that the caption takes from the configuration. ``seen`` names a module of
     :mod:`rs3l.report` and the function that says in words what is seen; with ``headline`` the summary repeats it.
-    ``only_ablations`` says that the target ``ablations`` alone makes it. ``memory_mb`` is the memory of its
-    job.
+    ``only_ablations`` says that the target ``ablations`` alone makes it.
     """
 
     name: str
@@ -49,7 +51,6 @@ class Figure:
     after: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     only_ablations: bool = False
-    memory_mb: int = 1000
 
     @property
     def shows_data(self) -> bool:
@@ -88,31 +89,31 @@ _ALL = (
     ),
     Figure(
         "event_views", "plot_data.event_views", ("manifest",),
-        section="simulation", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="simulation", quotes=("jets",), **_DATA,
     ),
     Figure(
         "matching", "plot_data.matching", ("manifest",),
-        section="simulation", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="simulation", quotes=("jets",), **_DATA,
     ),
     Figure(
         "survival", "plot_data.survival", ("manifest",),
-        section="simulation", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="simulation", quotes=("jets",), **_DATA,
     ),
     Figure(
         "jet_types", "plot_kinematics.jet_types", ("manifest",),
-        section="dataset", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="dataset", quotes=("jets",), **_DATA,
     ),
     Figure(
         "jet_mass", "plot_data.jet_mass", ("manifest",),
-        section="dataset", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="dataset", quotes=("jets",), **_DATA,
     ),
     Figure(
         "multiplicity", "plot_data.multiplicity", ("manifest",),
-        section="dataset", quotes=("jets",), memory_mb=2000, **_DATA,
+        section="dataset", quotes=("jets",), **_DATA,
     ),
     Figure(
         "jet_variations", "plot_kinematics.jet_variations", ("manifest",),
-        section="dataset", of="process", quotes=("jets",), memory_mb=2000,
+        section="dataset", of="process", quotes=("jets",),
         **_DATA,
     ),
     Figure(
@@ -125,15 +126,15 @@ _ALL = (
     ),
     Figure(
         "latent", "plot_latents.latent", ("latents",),
-        subcategory="Latent space", title="Latent space", memory_mb=2000, **_TRAINING,
+        subcategory="Latent space", title="Latent space", **_TRAINING,
     ),
     Figure(
         "latent_feature", "plot_latents.latent_feature", ("first_latents",),
-        subcategory="Latent space", quotes=("run",), memory_mb=2000, **_TRAINING,
+        subcategory="Latent space", quotes=("run",), **_TRAINING,
     ),
     Figure(
         "latent_corner", "plot_latents.latent_corner", ("first_latents",),
-        subcategory="Latent space", quotes=("run",), memory_mb=2000,
+        subcategory="Latent space", quotes=("run",),
         **_TRAINING,
     ),
     Figure(

@@ -13,7 +13,7 @@ from typing import Any
 
 from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
-from rs3l.figures.registry import FIGURES
+from rs3l.figures.registry import MEMORY_MB
 from rs3l.plan.lines import Line, Machines
 from rs3l.plan.stages import STAGES
 
@@ -158,11 +158,10 @@ def _node(line: Line, limits: Limits) -> Iterator[str]:
 
 def _figures(line: Line) -> Iterator[str]:
     """Yield whether the figures of the data set need more than their rules say, which no profile lists."""
-    asked = max(figure.memory_mb for figure in FIGURES.values() if "manifest" in figure.inputs)
-    if needed_mb(line) > asked:
+    if needed_mb(line) > MEMORY_MB:
         yield (
-            f"figures need {_gb(needed_mb(line))} at attempt 1: their rules ask {_gb(asked)}; give the profile "
-            f"lines like `plot_jet_mass: {{mem_mb: {_up(MARGIN * needed_mb(line), 500)} * attempt}}`"
+            f"figures need {_gb(needed_mb(line))} at attempt 1: their rules ask {_gb(MEMORY_MB)}; give the "
+            f"profile lines like `plot_jet_mass: {{mem_mb: {_up(MARGIN * needed_mb(line), 500)} * attempt}}`"
         )
 
 

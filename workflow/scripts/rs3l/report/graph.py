@@ -23,7 +23,8 @@ def rule_graph(config: Campaign) -> nx.DiGraph:
     users = ("embed", "quality", "finetune")
     edges += [("merge", "pretrain"), *(("pretrain", rule) for rule in users)] if trained else []
     edges += [("merge", rule) for rule in users]
-    edges += [("embed", "figures"), ("quality", "evaluate"), ("finetune", "evaluate")]
+    edges += [("embed", "figures"), ("quality", "evaluate")]
+    edges += [("finetune", "score"), ("score", "measure"), ("measure", "evaluate")]
     edges += [("evaluate", "figures"), ("figures", "report")]
     return nx.transitive_reduction(nx.DiGraph(edges))
 
