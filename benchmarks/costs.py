@@ -2,17 +2,18 @@
 
 The start is measured here, with short jobs one after another: ten hard events for the generators, the imports of
 the other steps. The work is that of a finished campaign, from its benchmark files and the sizes of its files. The
-memory per row is the difference between two campaigns that differ in nothing but their number of events, where one
-of them is given, and that between this campaign and the miniature one otherwise:
+memory per row of the stages after the merge comes from copies of the campaign's data set, the folder that
+benchmarks/scale.py worked in; that of the merge from the difference between this campaign and a small one:
 
-    python benchmarks/costs.py results/demo --config config/config.yaml --small results/test
-    python benchmarks/costs.py results/demo --config config/config.yaml --small results/tenth --small-config t.yaml
+    python benchmarks/scale.py --dataset results/demo/dataset --work /tmp/scale
+    python benchmarks/costs.py results/demo --small results/test --scale /tmp/scale
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import tempfile
@@ -23,7 +24,8 @@ from usage import usage
 
 from rs3l.config import Campaign, blocks, load_campaign
 from rs3l.files import write_text
-from rs3l.plan import STAGES, Cost, CostTable, held_kb, load_costs, measured
+from rs3l.plan import STAGES, Cost, CostTable, held_kb, load_costs, measured, peak_memory, work_of
+from rs3l.plan.measured import MEBIBYTE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -46,6 +48,9 @@ IMPORTS = [stage for stage in UNITS if stage not in ("hard_process", "resimulate
 """The start of these scripts is the time of their imports."""
 THREADS = {"merge": 2}
 EVENTS = 10
+STAGE_OF_LOGS = {"plot": "figures"}
+Point = tuple[float, float]
+"""Rows that the largest job of a stage holds, and its peak memory [MB]."""
 
 
 class Start(NamedTuple):
@@ -82,9 +87,31 @@ def starts(config: Campaign, repeats: int) -> dict[str, Start]:
         return {stage: start(repeats, str(SCRIPTS / name), *rest) for stage, (name, *rest) in jobs.items()}
 
 
-def table(found: dict[str, Start], large: tuple[Campaign, Path], small: tuple[Campaign, Path]) -> CostTable:
+def _point(stage: str, config: Campaign, root: Path) -> Point:
+    return work_of(stage, config).held, peak_memory(root, stage)
+
+
+def copies_of(work: Path) -> dict[str, list[Point]]:
+    """Return the held rows and the peak memory of each stage that benchmarks/scale.py has run, for all sizes."""
+    found: dict[tuple[str, int], float] = {}
+    for line in map(json.loads, (work / "jobs.jsonl").read_text(encoding="utf-8").splitlines()):
+        key = STAGE_OF_LOGS.get(rule := line["job"].split("/")[0], rule), line["factor"]
+        if not line["exit"]:
+            found[key] = max(found.get(key, 0.0), line["peak_mb"] * MEBIBYTE)
+    configs = {factor: load_campaign(work / f"x{factor}" / "config.yaml") for _, factor in found}
+    points: dict[str, list[Point]] = {}
+    for (stage, factor), peak in found.items():
+        points.setdefault(stage, []).append((work_of(stage, configs[factor]).held, peak))
+    return points
+
+
+def table(
+    found: dict[str, Start],
+    large: tuple[Campaign, Path],
+    small: tuple[Campaign, Path],
+    copies: dict[str, list[Point]],
+) -> CostTable:
     """Return the table without its heading, with starts measured here and work as the large campaign took it."""
-    sizes = {root: config for config, root in (large, small)}
     stages = {
         stage: Cost(
             unit=UNITS[stage],
@@ -92,7 +119,7 @@ def table(found: dict[str, Start], large: tuple[Campaign, Path], small: tuple[Ca
             unit_s=0.0,
             unit_s_range=(0.0, 0.0),
             memory_mb=0.0,
-            held_kb=held_kb(stage, sizes),
+            held_kb=held_kb(copies.get(stage) or [_point(stage, *each) for each in (large, small)]),
             written_bytes=0.0,
             threads=THREADS.get(stage, 1),
             jobs=1,
@@ -113,15 +140,15 @@ def main() -> None:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="folder of a finished campaign on this machine")
-    parser.add_argument("--config", required=True, help="its configuration")
+    parser.add_argument("--config", default=REPOSITORY / "config" / "config.yaml", help="its configuration")
     parser.add_argument(
-        "--small", type=Path, required=True, help="folder of a smaller finished campaign, for the memory per row"
+        "--small", type=Path, required=True, help="folder of a finished campaign of config/test.yaml"
     )
-    parser.add_argument("--small-config", default=REPOSITORY / "config" / "test.yaml", help="its configuration")
+    parser.add_argument("--scale", type=Path, required=True, help="folder in which benchmarks/scale.py worked")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "benchmarks" / "costs.json")
     args = parser.parse_args()
-    config, small = load_campaign(args.config), load_campaign(args.small_config)
+    config, small = load_campaign(args.config), load_campaign(REPOSITORY / "config" / "test.yaml")
     found = starts(config, args.repeats)
     heading: dict[str, Any] = {
         "machine": machine(),
@@ -131,7 +158,9 @@ def main() -> None:
     if args.out.exists():  # encoder_costs.py has measured this part
         known = load_costs(args.out)
         heading |= {"encoders": known.encoders, "encoders_how": known.encoders_how}
-    costs = table(found, (config, args.root), (small, args.small)).model_copy(update=heading)
+    costs = table(found, (config, args.root), (small, args.small), copies_of(args.scale)).model_copy(
+        update=heading
+    )
     write_text(args.out, costs.model_dump_json(indent=2) + "\n")
     for stage, (seconds, largest) in found.items():
         print(f"{stage:<13} start {seconds:.2f} ... {largest:.2f} s of CPU time")

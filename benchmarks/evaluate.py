@@ -106,7 +106,7 @@ def plain(measurer: Measurer, column: Column, replicas: int) -> float:
         for weight in (None, jets.weight[chosen]):
             roc_auc_score(jets.is_signal[chosen], score[chosen], sample_weight=weight)
             roc_curve(jets.is_signal[chosen], score[chosen], sample_weight=weight)
-        for (first, second, side), (one, other) in measurer.pairs.items():
+        for one, other in measurer.pairs.values():
             again = np.repeat(np.arange(len(one)), count[one])
             spearmanr(score[one[again]], score[other[again]])
             _ = np.searchsorted(np.sort(score[one]), score[other[again]])

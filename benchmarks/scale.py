@@ -194,15 +194,20 @@ print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss, used.ru_uti
 """Runs a job. The peak memory of a process includes that of its parent before the fork: this one is small."""
 
 
+_RESERVE_LITTLE = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
+"""Under a limit of the address space: allocators would reserve 1 GB of it that they never use."""
+
+
 def run(command: str, folder: Path, limit_gb: float) -> Values:
     """Run the command of a job under a limit of its address space; return what it used."""
     for word in shlex.split(command):
         if word.startswith("results/"):
             (folder / word).parent.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, **(_RESERVE_LITTLE if limit_gb else {})}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     launcher = [sys.executable, "-S", "-c", _LAUNCHER, str(int(limit_gb * 1e9)), command]
-    done = subprocess.run(launcher, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, check=True)
+    done = subprocess.run(launcher, cwd=folder, env=environment, capture_output=True, check=True)
     code, peak_kb, cpu_s = json.loads(done.stdout.splitlines()[-1])
     return {
         "exit": code,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPT = REPOSITORY / "envs" / "generation.post-deploy.sh"
-PACKAGES = ("backports-zstd", "fastjet", "pyhepmc", "pylhe", "pythia8mc")
+PACKAGES = ("backports-zstd", "fastjet", "llvmlite", "numba", "pyhepmc", "pylhe", "pythia8mc")
 
 HEAD = """\
 #!/usr/bin/env bash

@@ -15,7 +15,7 @@ import pytest
 from rs3l import seeds
 from rs3l.config import Campaign, blocks
 from rs3l.config.blocks import MergeBlock
-from rs3l.dataset.checksum import VALUES, sealed, sealed_json, values_sha256
+from rs3l.dataset.checksum import sealed, sealed_json
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status, dataset_schema
 from rs3l.dataset.splits import split_of
 from rs3l.errors import DataError
@@ -24,7 +24,7 @@ from rs3l.merge.merge import merge
 from rs3l.merge.ranges import Range, merge_range
 from rs3l.merge.shards import find_shards
 from rs3l.paths import SPLITS, CampaignPaths, shard_name
-from support.merging import EVENTS
+from support.merging import EVENTS, rewrite
 
 
 def reference(block: MergeBlock, paths: CampaignPaths, process: str) -> dict[str, list[dict[str, Any]]]:
@@ -133,15 +133,6 @@ def swap(a: str, b: str) -> None:
     shutil.move(a, a + ".x")
     shutil.move(b, a)
     shutil.move(a + ".x", b)
-
-
-def rewrite(path: str, table: pa.Table | None = None, **metadata: str) -> None:
-    """Write a file again with other values or entries of its header, and with the checksums that belong to them."""
-    old = pq.read_table(path)
-    new = old if table is None else table
-    entries = {key.decode(): value.decode() for key, value in old.schema.metadata.items()}
-    changed = {f"rs3l.{key}": value for key, value in metadata.items()}
-    pq.write_table(new.replace_schema_metadata(sealed({**entries, VALUES: values_sha256(new), **changed})), path)
 
 
 def damage(kind: str, paths: CampaignPaths) -> None:

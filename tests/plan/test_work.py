@@ -11,11 +11,13 @@ from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.encoders import DeepSets, EdgeConv
 from rs3l.config.pretrain import IN_MEMORY
 from rs3l.dataset.stream import Order
+from rs3l.finetune.order import MIN_STEPS, POOL
+from rs3l.finetune.training import FEWEST_JUDGES, JUDGES_PER_JET
 from rs3l.plan import STAGES, EncoderCost, Scope, learning, work_of
 from rs3l.plan.work import classifiers
 
 Values = dict[str, Any]
-FLAT = ("hard_process", "resimulate", "embed", "score", "evaluate", "report")
+NOTHING = ("hard_process", "resimulate", "embed", "score", "evaluate", "figures", "report")
 
 
 def changed(values: Values, **blocks_: Values) -> Campaign:
@@ -36,15 +38,14 @@ def times(config: Campaign, factor: int) -> Campaign:
 
 
 def test_what_a_job_holds_does_not_grow_with_the_campaign(campaign: Campaign) -> None:
-    """But for `measure` and `figures`, which hold some bytes per jet."""
-    large = times(campaign, 100_000)
-    very_large = times(campaign, 1_000_000)
+    """But for the scores of a classifier in `measure`."""
+    sizes = (campaign, times(campaign, 100_000), times(campaign, 1_000_000))
     for stage in STAGES:
-        held = [work_of(stage, config).held for config in (campaign, large, very_large)]
-        if stage in ("measure", "figures"):
-            assert held[2] == pytest.approx(10 * held[1]), stage
+        small, large, very_large = (work_of(stage, config).held for config in sizes)
+        if stage == "measure":
+            assert very_large == pytest.approx(10 * large)
         else:
-            assert held[2] == held[1] and (held[0] == 0) == (stage in FLAT), stage
+            assert very_large == large and (small == 0) == (stage in NOTHING), stage
 
 
 def test_a_pretraining_streams_as_the_training_itself_decides(test_values: Values) -> None:
@@ -89,14 +90,39 @@ def test_scores_are_a_column_per_classifier(campaign: Campaign) -> None:
     assert work_of("score", campaign).written == pytest.approx(jets * (2 * 6 + 9))
 
 
-def test_labels_and_their_views_are_held(test_values: Values) -> None:
+def test_labels_and_their_views_are_held_up_to_the_limit(test_values: Values) -> None:
     def held(**keys: Any) -> float:
-        return work_of("finetune", times(changed(test_values, finetune=keys), 1000)).held
+        config = changed(test_values, finetune={"validation": 500, "repeats": 1, "held_jets": 5000, **keys})
+        return work_of("finetune", times(config, 10_000)).held - learning.VALIDATION_ROWS * 500
 
-    validation = learning.VALIDATION
-    assert held(labels=[10, 1000], modes=["probe_h", "scratch"]) == 1000 + validation
-    assert held(labels=[10, 1000], modes=["probe_h", "scratch_views"]) == 4 * 1000 + validation
-    assert held(labels=[10, 1000], repeats=7) == held(labels=[10, 1000], repeats=1)
+    assert held(labels=[10, 1000], modes=["probe_h", "scratch"]) == 1010
+    assert held(labels=[10, 1000], modes=["probe_h", "scratch_views"]) == 4 * 1010
+    assert held(labels=[10, 1000], modes=["probe_h", "scratch"], repeats=3) == 3 * 1010
+    assert (
+        held(labels=[10, 4000], modes=["probe_h", "scratch"], repeats=2) == 20 + 4000 + 4000
+    )  # the last is read from a file
+    assert held(labels=[10, 90_000], modes=["probe_h", "scratch"]) == 10 + POOL
+
+
+def test_a_training_takes_the_steps_of_its_settings(test_values: Values) -> None:
+    def jets(labels: int, **keys: Any) -> float:
+        settings = {"repeats": 1, "validation": 2, "batch": 100, "min_steps": 0, "max_epochs": 1000, **keys}
+        config = changed(test_values, finetune={"labels": [labels], "modes": ["tuned", "scratch"], **settings})
+        one = parse_campaign({**config.model_dump(), "tasks": {"t": {"signal": "higgs_bb", "background": "qcd"}}})
+        return work_of("finetune", times(one, 10_000)).units / work_of("finetune", times(one, 10_000)).jobs
+
+    few, many, very_many = jets(100), jets(10_000), jets(1_000_000)
+    assert many == pytest.approx(10 * few, rel=0.02)  # ten passes over 100 labels are an epoch
+    assert very_many == pytest.approx(50 * many, rel=0.02)  # an epoch has at most 5,000 steps
+    assert very_many / 100 < jets(1_000_000, validate_every=50) < very_many / 20  # the labels are embedded once
+    assert jets(10_000, max_epochs=6) == pytest.approx(many / 10, rel=0.1)
+
+
+def test_what_is_repeated_here_is_what_the_training_does() -> None:
+    """Plans do without torch, which the modules of the training need."""
+    assert (learning.LEAST_STEPS, learning.LABEL_POOL) == (MIN_STEPS, POOL)
+    assert (learning.FEWEST_JUDGES, learning.JUDGES_PER_JET) == (FEWEST_JUDGES, JUDGES_PER_JET)
+    assert Order(seed=0).pool == learning.GROUPS_OF_POOL
 
 
 def test_ablations_are_more_of_the_same(test_values: Values) -> None:
@@ -116,7 +142,7 @@ def test_a_step_needs_the_memory_of_its_network_and_batch(test_values: Values) -
         config = changed(test_values, pretrain={"batch": batch, "encoder": encoder, "methods": ["rs3l"]})
         costs = {"deepsets": EncoderCost(training=1, inference=1, step_kb=100)}
         costs["edgeconv"] = EncoderCost(training=1, inference=1, step_kb=1000)
-        return work_of("pretrain", config, Scope(encoders=costs)).step_mb
+        return work_of("pretrain", config, Scope(encoders=costs)).counted_mb
 
     usual, wide = DeepSets().hidden, 2 * DeepSets().hidden
     similarity = learning.SIMILARITY_BYTES * 64**2 / 1e6

@@ -31,7 +31,7 @@ def commands() -> list[tuple[str, str, list[str]]]:
     found = []
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8").replace("\\\n", " ")
-        for line in re.findall(r"^python workflow/scripts/.*$", text, re.MULTILINE):
+        for line in re.findall(r"^ *python workflow/scripts/.*$", text, re.MULTILINE):
             script = line.split()[1]
             found.append((name(document), script, re.findall(r" --([a-z-]+)", line)))
     return found
@@ -65,6 +65,8 @@ def test_options_of_commands_exist(document: str, script: str, options: list[str
         "config",
         "block",
     }
+    if "cli.parts_arguments(" in command.read_text(encoding="utf-8"):
+        known |= {"process", "parts"}
     if script.endswith("evaluate.py"):
         known |= set(TABLES)
     if script.endswith("figures.py"):

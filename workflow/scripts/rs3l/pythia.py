@@ -34,6 +34,9 @@ _REFUSED = {
 }
 """Settings that Pythia takes but that would give wrong results, by the beginning of their key in lower case."""
 
+_USUAL_CODES = 2**16
+"""PDG codes from here on, which are those of excited hadrons and nuclei, are looked up each time."""
+
 
 def _is_off(value: PythiaValue) -> bool:
     return value is False or str(value).lower() in ("off", "no", "false", "0")
@@ -97,15 +100,18 @@ class Charges:
     def __init__(self, pythia: Any = None) -> None:
         """Use the data of ``pythia``, or those of a new one."""
         self._data = (pythia or new_pythia()).particleData
-        self._known: dict[int, float] = {}
+        self._table = np.full(2 * _USUAL_CODES, np.nan)  # by PDG code, where negative ones count from the end
 
     def __call__(self, pdg_id: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the charge of each particle, in units of the positron's."""
-        codes, inverse = np.unique(pdg_id, return_inverse=True)
-        for code in codes.tolist():
-            if code not in self._known:
-                self._known[code] = self._data.charge(code)
-        return np.array([self._known[code] for code in codes.tolist()], float)[inverse]
+        usual = np.abs(pdg_id) < _USUAL_CODES
+        result = np.where(usual, self._table[np.where(usual, pdg_id, 0)], np.nan)
+        for code in np.unique(pdg_id[np.isnan(result)]).tolist():
+            charge = self._data.charge(code)
+            result[pdg_id == code] = charge
+            if abs(code) < _USUAL_CODES:
+                self._table[code] = charge
+        return result
 
 
 def check_settings(config: Campaign) -> None:

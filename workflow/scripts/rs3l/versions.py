@@ -7,7 +7,7 @@ and what depends on it.
 
 HARD = 3
 RESIM = 5
-MERGE = 2
+MERGE = 3
 PRETRAIN = 4
 LATENTS = 3
 FINETUNE = 5

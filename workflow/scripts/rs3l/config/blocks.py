@@ -428,15 +428,15 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         jets=config.jets,
         generator=config.variants[variant].generator,
         generator_files=_checksums(variant, config.variants[variant].generator),
-        chosen=_chosen(config, variant),
+        chosen=_chosen(config, process, variant),
     )
 
 
-def _chosen(config: Campaign, variant: str) -> Chosen | None:
+def _chosen(config: Campaign, process: str, variant: str) -> Chosen | None:
     """Return the splits of a variant, or None if it has all and so does not depend on their fractions."""
     if config.variants[variant].is_complete:
         return None
-    return Chosen(splits=config.dataset.splits, only=sorted(set(config.variants[variant].splits)))
+    return Chosen(splits=config.dataset.splits.of(process), only=sorted(set(config.variants[variant].splits)))
 
 
 def chosen_fraction(config: Campaign, variant: str) -> float:

@@ -195,6 +195,11 @@ def _reference_problems(config: Campaign) -> list[str]:
         for variant in names
         if variant not in variants
     ]
+    problems += [
+        f"dataset.splits.test_only_after: no process {name!r}; known: {', '.join(sorted(processes))}"
+        for name in config.dataset.splits.test_only_after
+        if name not in processes
+    ]
     if not any(process.use == "pretrain" for process in config.processes.values()):
         problems.append("processes: none has `use: pretrain`")
     return problems

@@ -41,9 +41,18 @@ _GLUON_TYPES = ("g", "g_qq", "g_cc", "g_bb", "g_gg")
 _BOSON_TYPES = {23: ("Z", "Z_qq", "Z_cc", "Z_bb"), 24: ("W",), 25: ("H",), 21: _GLUON_TYPES}
 
 
-@cache
 def most_events(seed: int, splits: Splits, process: str, events: int, split: Split) -> int:
     """Return how many of a process's first ``events`` events are in a split, or for many events an upper bound."""
+    divided = splits.divided(process, events)
+    found = _most_divided(seed, splits.train, splits.val, splits.test, process, divided, split)
+    return found + (events - divided if split == "test" else 0)
+
+
+@cache
+def _most_divided(
+    seed: int, train: float, val: float, test: float, process: str, events: int, split: Split
+) -> int:
+    splits = Splits(train=train, val=val, test=test)
     if events <= EXACT:
         places = (splits.at(seeds.uniform(seed, process, event, "split")) for event in range(events))
         return sum(place == split for place in places)

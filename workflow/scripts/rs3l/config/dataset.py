@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Self
 
 from pydantic import (
@@ -10,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Fraction, Settings
+from rs3l.config.base import Fraction, Name, Settings
 from rs3l.paths import Split
 
 
@@ -20,6 +21,21 @@ class Splits(Settings):
     train: Fraction = Field(0.65, description="Pre-training and labels.")
     val: Fraction = Field(0.10, description="Every choice: best epoch, regularisation.")
     test: Fraction = Field(0.25, description="Results only.")
+    test_only_after: dict[Name, int] = Field(
+        {},
+        exclude_if=operator.not_,
+        description="By process: all hard events after the first so many are in the test split. Set it to the "
+        "present number of events and raise `processes.<name>.events`: more test events re-train nothing.",
+    )
+
+    def divided(self, process: str, events: int) -> int:
+        """Return how many of the first ``events`` hard events of a process are divided among the splits."""
+        return min(events, self.test_only_after.get(process, events))
+
+    def of(self, process: str) -> Splits:
+        """Return the same with what it says of one process alone."""
+        own = {name: after for name, after in self.test_only_after.items() if name == process}
+        return self.model_copy(update={"test_only_after": own})
 
     def at(self, position: float) -> Split:
         """Return the split of an event at a position in [0, 1)."""

@@ -68,10 +68,11 @@ def made_with(config: Campaign, reads: Reads) -> dict[str, Any]:
     return {
         "version": versions.MERGE,
         "seed": config.seed,
-        "dataset": config.dataset.model_dump(exclude={"parts_per_job"}),
+        "dataset": config.dataset.model_dump(exclude={"parts_per_job": True, "splits": {"test_only_after"}}),
         "processes": {
             process: {
                 "events": _events(config, process, reads),
+                "divided": config.dataset.splits.divided(process, _end(config, process, reads)),
                 "hard": _hard(config, process),
                 **{variant: _short(blocks.resim(config, process, variant)) for variant in variants},
             }
@@ -90,13 +91,21 @@ def _variants(config: Campaign, reads: Reads) -> set[str]:
     return {"nominal", *reads.variants, *(complete if config.dataset.min_views > 1 else ())}
 
 
-def _events(config: Campaign, process: str, reads: Reads) -> int:
-    """Return the number of hard events that the rows come from."""
+def _events(config: Campaign, process: str, reads: Reads) -> int | None:
+    """Return the number of hard events that rows of the test split come from, or None for the other splits.
+
+    Their rows come from those events alone that are divided among the splits.
+    """
+    if "test" not in reads.splits:
+        return None
+    first = 0 if reads.parts is None else reads.parts[0] * config.dataset.events_per_part
+    return _end(config, process, reads) - first
+
+
+def _end(config: Campaign, process: str, reads: Reads) -> int:
+    """Return the end of the hard events that are read, as an index within the process."""
     events = config.processes[process].events
-    if reads.parts is None:
-        return events
-    first, end = (min(part * config.dataset.events_per_part, events) for part in reads.parts)
-    return end - first
+    return events if reads.parts is None else min(events, reads.parts[1] * config.dataset.events_per_part)
 
 
 def _hard(config: Campaign, process: str) -> str:

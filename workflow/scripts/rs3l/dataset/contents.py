@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
+from rs3l import seeds
 from rs3l.dataset.checksum import ValuesDigest
 from rs3l.types import Ints
 
@@ -51,6 +52,17 @@ class ContentsDigest:
         if self._number >= 0:
             self._blocks[self._number] = self._digest.hexdigest()
             self._digest = ValuesDigest()
+
+
+def event_indices(rows: pa.Table) -> Ints:
+    """Return the index of the hard event of each row [N] within its process."""
+    return np.asarray(seeds.event_index(rows["event_id"].to_numpy()))
+
+
+def rows_by_variant(rows: pa.Table) -> dict[str, Ints]:
+    """Return the positions of the rows of each variant."""
+    variants = rows["variant"].to_numpy()
+    return {str(name): np.flatnonzero(variants == name) for name in dict.fromkeys(variants)}
 
 
 def runs(values: Ints) -> Iterator[tuple[int, int, int]]:

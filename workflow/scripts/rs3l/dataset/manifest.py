@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -62,12 +63,16 @@ class ProcessCounts(_Strict):
 
 
 class Manifest(_Strict):
-    """The contents of a data set: ``variants`` with their use, ``processes`` with their counts, and the files."""
+    """The contents of a data set: ``variants`` with their use, ``processes`` with their counts, and the files.
+
+    ``digests`` are the checksums of contents by split, process and variant, whatever the files.
+    """
 
     campaign: str = ""
     variants: dict[str, str]
     processes: dict[str, ProcessCounts]
     parts: list[Part] = Field(alias="files")
+    digests: dict[str, dict[str, dict[str, str]]] = {}
     _folder: Path = PrivateAttr(Path())
 
     def files(self, split: str | None = None, process: str | None = None) -> list[Part]:
@@ -89,6 +94,23 @@ class Manifest(_Strict):
     def jets(self, split: str | None = None, process: str | None = None) -> int:
         """Return the number of jets, under all variants."""
         return sum(part.rows for part in self.files(split, process))
+
+    def contents(
+        self, splits: Sequence[str], processes: Sequence[str], variants: Sequence[str]
+    ) -> dict[str, dict[str, dict[str, str]]] | None:
+        """Return the checksums of contents by split, process and variant, or None where they are not known."""
+        try:
+            return {
+                split: {name: {v: self.digests[split][name][v] for v in variants} for name in processes}
+                for split in splits
+            }
+        except KeyError:
+            return None
+
+    def files_sha256(self, splits: Sequence[str], processes: Sequence[str]) -> str:
+        """Return a checksum of the files that have rows of some splits and processes."""
+        parts = [part for split in splits for name in processes for part in self.files(split, name) if part.rows]
+        return hashlib.sha256(json.dumps([[part.path, part.sha256] for part in parts]).encode()).hexdigest()
 
 
 def read_manifest(path: str | Path) -> Manifest:

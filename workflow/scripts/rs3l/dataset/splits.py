@@ -9,4 +9,6 @@ from rs3l.paths import Split
 
 def split_of(seed: int, splits: Splits, process: str, event: int) -> Split:
     """Return the split of a hard event of a campaign with ``seed``."""
+    if splits.divided(process, event + 1) <= event:
+        return "test"
     return splits.at(seeds.uniform(seed, process, event, "split"))

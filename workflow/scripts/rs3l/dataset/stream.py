@@ -30,7 +30,6 @@ from rs3l.dataset.manifest import check_names, read_manifest
 from rs3l.dataset.row_groups import RowGroup, row_groups
 from rs3l.dataset.store import COLUMNS, EventViews, JetBatch, JetStore, join_parts, join_stores, part_arrays
 from rs3l.errors import ConfigError, DataError
-from rs3l.files import sha256
 from rs3l.seeds import keyed_hash
 from rs3l.types import Ints
 
@@ -103,9 +102,10 @@ class ViewStream(IterableDataset[Views]):
         self.processes, self.variants = tuple(processes), tuple(variants)
         self.constituents, self.threads = constituents, threads
         _check_order(self.order, self.variants)
-        check_names(manifest, "variant", self.variants, read_manifest(manifest).variants)
+        known = read_manifest(manifest)
+        check_names(manifest, "variant", self.variants, known.variants)
         self.groups = row_groups(manifest, split, self.processes, verify)
-        self._source = {"manifest_sha256": sha256(manifest), "split": split}
+        self._source = {"files_sha256": known.files_sha256([split], self.processes), "split": split}
         self.epoch, self._pool, self._offset = 0, 0, 0
         self._counts: Ints | None = None
         self._check_groups(self.order.ranks)

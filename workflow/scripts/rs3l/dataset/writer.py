@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rs3l.dataset.contents import ContentsDigest, contents_sha256, event_indices, rows_by_variant
 from rs3l.dataset.parquet import parquet_options
 from rs3l.dataset.schema import dataset_schema
 from rs3l.errors import DataError
@@ -41,6 +43,7 @@ class DatasetWriter:
         self.events_per_row_group = events_per_row_group
         self.files: list[dict[str, Any]] = []
         self._streams: dict[tuple[str, str], _Stream] = {}
+        self._contents: dict[tuple[str, str, str], ContentsDigest] = {}
         for split in SPLITS:
             (folder / split).mkdir()
 
@@ -62,10 +65,32 @@ class DatasetWriter:
                 "give each file once, in order"
             )
         stream.last = int(keys[-1])
+        self._note(split, process, events)
         stream.waiting.append(events)
         stream.events_waiting += len(_starts(events))
         while stream.events_waiting >= self.events_per_row_group:
             self._flush(split, process, stream)
+
+    def digests(self, variants: Sequence[str]) -> dict[str, dict[str, dict[str, str]]]:
+        """Return the checksums of the contents so far by split, process and variant."""
+        none = ContentsDigest()
+        return {
+            split: {
+                name: {
+                    variant: contents_sha256(self._contents.get((split, name, variant), none).blocks())
+                    for variant in variants
+                }
+                for name in self.processes
+            }
+            for split in SPLITS
+        }
+
+    def _note(self, split: str, process: str, events: pa.Table) -> None:
+        """Add rows to the checksums of their variants."""
+        indices = event_indices(events)
+        for variant, rows in rows_by_variant(events).items():
+            digest = self._contents.setdefault((split, process, variant), ContentsDigest())
+            digest.update(events.take(pa.array(rows)), indices[rows])
 
     def close(self) -> list[dict[str, Any]]:
         """Write what waits, and return the entries of all files for the manifest."""

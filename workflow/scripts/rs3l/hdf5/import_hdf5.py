@@ -118,6 +118,7 @@ def _manifest(
         "invalid_jets": left_out["invalid_jets"],
         "substitutes": SUBSTITUTES,
         "files": files,
+        "digests": writer.digests(variants),
         "schema": {column.name: str(column.type) for column in dataset_schema()},
     }
 

@@ -7,15 +7,15 @@ import dataclasses
 import gzip
 import hashlib
 import io
-import itertools
 import json
+import re
 import struct
-import xml.etree.ElementTree as ElementTree
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self, cast
+from typing import Any, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 import pylhe
@@ -25,11 +25,14 @@ from rs3l.files import atomic
 from rs3l.lhe.cross_section import Sums, cross_section
 
 INCOMING, FINAL = -1, 1
-_LINES = 500
-"""Number of lines that are handed to the parser at a time."""
-_DAMAGE = (
-    RuntimeWarning, EOFError, OSError, zlib.error, ElementTree.ParseError, ValueError, KeyError, IndexError,
-)  # fmt: skip
+_BLOCK = 2**18
+"""Number of bytes that are read at a time."""
+_EVENT_TAG = re.compile(rb'<event evtkey="(\d+)">')
+_EVENT_END, _END = b"</event>\n", b"</LesHouchesEvents>"
+_COMMENT = re.compile(rb"\A<LesHouchesEvents\b[^<>]*>\s*<!-- rs3l (.*?) -->")
+_INTEGERS = 6
+"""Number of fields of a particle that are whole numbers, which come first."""
+_DAMAGE = (EOFError, OSError, zlib.error, ValueError)
 _FORMAT = pylhe.LHEXMLFormat(
     particle="{id:d} {status:d} {mother1:d} {mother2:d} {color1:d} {color2:d} {px:.17g} {py:.17g} {pz:.17g} "
     "{e:.17g} {m:.17g} {lifetime:.17g} {spin:.17g}",
@@ -155,22 +158,19 @@ def open_shard(path: str | Path) -> tuple[ShardInfo, Iterator[HardEvent]]:
     events reveal are raised while they are read.
     """
     with _damage_is_named(path):
-        count = _count_events(path)
-        file = pylhe.LHEFile.frombuffer(cast(BinaryIO, _WithoutWeights(path)))
-        info = _info(path, file.comment)
+        texts = _texts(path)
+        info = _info(path, next(texts))
+        count = sum(1 for _ in texts)
     if count != info.events:
         raise _other_events(path, info, count)
-    return info, _events(path, info, file)
+    return info, _events(path, info)
 
 
-def _events(path: str | Path, info: ShardInfo, file: pylhe.LHEFile) -> Iterator[HardEvent]:
-    """Yield the events of an open shard and check that they are those that its header announces.
-
-    The parser only warns of an XML that ends too early, so the events are counted.
-    """
+def _events(path: str | Path, info: ShardInfo) -> Iterator[HardEvent]:
+    """Yield the events of a shard and check that they are those that its header announces."""
     count = 0
     with _damage_is_named(path):
-        for count, event in enumerate(map(_from_pylhe, file.events), 1):
+        for count, event in enumerate(map(_event, islice(_texts(path), 1, None)), 1):
             if event.index != info.first + count - 1:
                 raise _other_events(path, info, info.events)
             yield event
@@ -198,35 +198,52 @@ def _damage_is_named(path: str | Path) -> Iterator[None]:
         ) from None
 
 
-def _count_events(path: str | Path) -> int:
+def _texts(path: str | Path) -> Iterator[bytes]:
+    """Yield the text of a shard before its first event, then that of each event without its end tag.
+
+    Raises :class:`ValueError` if the end of the last event is not that of the file.
+    """
     with gzip.open(path, "rb") as stream:
-        return sum(line.startswith(b"<event") for line in stream)
+        rest = yield from _head(stream)
+        while block := stream.read(_BLOCK):
+            *events, rest = (rest + block).split(_EVENT_END)
+            yield from events
+    if rest.strip() != _END:
+        raise ValueError(f"no {_END.decode()} after the last event")
 
 
-class _WithoutWeights:
-    """The text of a shard as a file to parse, without additional weights, which may be far more than the rest."""
+def _head(stream: Iterable[bytes]) -> Generator[bytes, None, bytes]:
+    """Yield the text before the first event, and return what has been read beyond it."""
+    lines: list[bytes] = []
+    for line in stream:
+        if line.startswith((b"<event ", _END)):
+            yield b"".join(lines)
+            return line
+        lines.append(line)
+    raise ValueError("no event and no end")
 
-    def __init__(self, path: str | Path) -> None:
-        self._stream = gzip.open(path, "rb")  # noqa: SIM115 - the parser closes it
-        self._lines = self._kept()
 
-    def __enter__(self) -> Self:
-        return self
+def _event(text: bytes) -> HardEvent:
+    """Return an event from its text, without additional weights, which may be far more than the rest.
 
-    def __exit__(self, *error: object) -> None:
-        self._stream.close()
+    This reads what ``write_shard`` writes, and nothing else, in a twelfth of the time of pylhe.
+    """
+    tag, head, *lines = text.partition(b"<rwgt>")[0].splitlines()
+    key = _EVENT_TAG.fullmatch(tag)
+    count, _, weight, scale, alpha_qed, alpha_qcd = head.split()
+    if key is None:
+        raise ValueError("an event without its number")
+    if int(count) != len(lines):
+        raise ValueError(f"an event announces {int(count)} particles and has {len(lines)}")
+    numbers = float(weight), float(scale), float(alpha_qed), float(alpha_qcd)
+    return HardEvent(int(key[1]), *numbers, [_particle(line) for line in lines])
 
-    def read(self, size: int = -1) -> bytes:
-        """Return the next lines, because the size that the parser asks for is only a hint."""
-        return b"".join(itertools.islice(self._lines, _LINES))
 
-    def _kept(self) -> Iterator[bytes]:
-        skipped = False
-        for line in self._stream:
-            skipped = skipped or line == b"<rwgt>\n"
-            if not skipped:
-                yield line
-            skipped = skipped and line != b"</rwgt>\n"
+def _particle(line: bytes) -> Particle:
+    fields = line.split()
+    if len(fields) != len(Particle._fields):
+        raise ValueError(f"a particle has {len(fields)} numbers")
+    return Particle._make([*map(int, fields[:_INTEGERS]), *map(float, fields[_INTEGERS:])])
 
 
 def fingerprint(event: HardEvent) -> int:
@@ -304,20 +321,6 @@ def _weight_lines(weights: Mapping[str, float]) -> list[str]:
     return ["<rwgt>", *lines, "</rwgt>"]
 
 
-def _from_pylhe(event: pylhe.LHEEvent) -> HardEvent:
-    info = event.eventinfo
-    if info.nparticles != len(event.particles):
-        raise ValueError(f"an event announces {info.nparticles} particles and has {len(event.particles)}")
-    return HardEvent(
-        index=int(event.attributes["evtkey"]),
-        weight=info.weight,
-        scale=info.scale,
-        alpha_qed=info.aqed,
-        alpha_qcd=info.aqcd,
-        particles=[particle(p) for p in event.particles],
-    )
-
-
 def particle(p: pylhe.LHEParticle) -> Particle:
     """Return a particle as this workflow keeps it."""
     return Particle(
@@ -326,12 +329,14 @@ def particle(p: pylhe.LHEParticle) -> Particle:
     )  # fmt: skip
 
 
-def _info(path: str | Path, comment: Any) -> ShardInfo:
-    if not isinstance(comment, str) or not comment.startswith("rs3l "):
+def _info(path: str | Path, head: bytes) -> ShardInfo:
+    """Return what the first comment of a shard says."""
+    comment = _COMMENT.search(head)
+    if comment is None:
         raise DataError(
             f"{path}: not a shard written by the rule hard_process (its first comment is missing); delete it"
         )
     try:
-        return ShardInfo(**json.loads(comment.removeprefix("rs3l ")))
+        return ShardInfo(**json.loads(comment[1]))
     except TypeError:
         raise DataError(f"{path}: written by another version of this workflow; delete it and run again") from None

@@ -14,11 +14,10 @@ import pyarrow.parquet as pq
 
 from rs3l.config.blocks import MergeBlock
 from rs3l.dataset import contents
-from rs3l.dataset.contents import ContentsDigest, runs
+from rs3l.dataset.contents import ContentsDigest, event_indices, rows_by_variant, runs
 from rs3l.dataset.parquet import parquet_options
 from rs3l.dataset.schema import dataset_schema
 from rs3l.files import atomic, sha256
-from rs3l.merge.views import event_indices
 from rs3l.paths import SPLITS, CampaignPaths, Split, shard_name
 from rs3l.types import Ints
 
@@ -134,11 +133,9 @@ class Cut(contextlib.ExitStack):
         """Add rows of one split, in order."""
         events = event_indices(rows)
         self._parts[split].add(rows, events)
-        own = (events >= self._blocks.start * contents.BLOCK) & (events < self._blocks.stop * contents.BLOCK)
-        variants = rows["variant"].to_numpy()
-        for name, digest in self._digests[split].items():
-            chosen = np.flatnonzero(own & (variants == name))
-            digest.update(rows.take(pa.array(chosen)), events[chosen])
+        start, stop = np.searchsorted(events, np.multiply(contents.BLOCK, (self._blocks.start, self._blocks.stop)))
+        for name, chosen in rows_by_variant(rows.slice(start, stop - start)).items():
+            self._digests[split][name].update(rows.take(pa.array(start + chosen)), events[start + chosen])
 
     def finish(self) -> Made:
         """Write what waits, and return what was made."""

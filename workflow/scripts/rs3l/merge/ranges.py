@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 
 from rs3l.config.blocks import MergeBlock
 from rs3l.dataset import contents
+from rs3l.dataset.contents import event_indices
 from rs3l.dataset.schema import dataset_schema
 from rs3l.files import atomic
 from rs3l.merge.parts import Cut, Made
 from rs3l.merge.rows import ShardRows
 from rs3l.merge.shards import Shard
-from rs3l.merge.views import Counts, Views, added_counts, event_indices
+from rs3l.merge.views import Counts, Views, added_counts
 from rs3l.paths import SPLITS, Split
 
 LARGEST = 100_000

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rs3l import seeds
 from rs3l.config.blocks import MergeBlock
 from rs3l.dataset.schema import FINGERPRINT, SHOWER_WEIGHT, Status, dataset_schema
 from rs3l.dataset.splits import split_of
@@ -17,7 +16,7 @@ from rs3l.errors import DataError
 from rs3l.merge.exact import exact_sum
 from rs3l.merge.survival import Moments, added, moments
 from rs3l.paths import SPLITS, Split
-from rs3l.types import Bools, Ints
+from rs3l.types import Bools
 
 SAME = (
     "event_id", FINGERPRINT, "weight",
@@ -131,8 +130,3 @@ def _repeated(name: str, length: int) -> pa.Array:
 def _count_status(table: pa.Table) -> dict[str, int]:
     found = np.bincount(table["status"].to_numpy(), minlength=len(Status))
     return {status.name.lower(): int(found[status]) for status in Status}
-
-
-def event_indices(rows: pa.Table) -> Ints:
-    """Return the index of the hard event of each row within its process."""
-    return np.asarray(seeds.event_index(rows["event_id"].to_numpy()))

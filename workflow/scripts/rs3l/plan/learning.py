@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Sequence
 
 from rs3l.config import blocks, methods
@@ -20,16 +22,27 @@ from rs3l.plan.work import (
     test_showers,
 )
 
-LABEL_PASSES = 100
-"""Passes over the labels that a classifier is assumed to need."""
+EPOCHS = 60
+"""Epochs that a classifier is assumed to need, with a look at validation jets after each; the networks decide."""
+LEAST_STEPS = 10
+"""Steps of an epoch at least (:mod:`rs3l.finetune.order`, which rules and plans do without as those below)."""
+LABEL_POOL = 65_536
+"""Labelled jets that are held of a draw that is read from a file."""
+FEWEST_JUDGES = 2_000
+JUDGES_PER_JET = 2
+"""Validation jets of a look: so many per jet of an epoch, or so few (:mod:`rs3l.finetune.training`)."""
+FORWARD = 1 / 3
+"""Time of a forward pass over that of a training step."""
+VALIDATION_ROWS = 3
+"""Rows that a validation jet counts for in memory, because its features are held beside it."""
+INDEX_BYTES = 28
+"""Memory per event of the train split of a task: the index that finds the labelled ones, while it is made."""
 POOLS = 2
 """Pools of row groups that a stream holds: the one in use, and the next, which is read ahead."""
 GROUPS_OF_POOL = 8
 """Row groups of a pool (:class:`rs3l.dataset.stream.Order`, whose module rules and plans do without)."""
 SIMILARITY_BYTES = 13.4
 """Memory per pair of jets of a step in a contrastive loss: 0.9 GB for 8,192 (docs/pretrain.md)."""
-VALIDATION = 2_000
-"""Jets of the validation split on which the choices of a classifier are made, at most."""
 
 
 def streams(config: Campaign, settings: Pretrain, scope: Scope) -> bool:
@@ -48,7 +61,7 @@ def pretrain(config: Campaign, scope: Scope) -> Work:
     passes = [train * _epoch_work(config, block, scope) for block in settings]
     held = max((_held(config, block, scope) for block in settings), default=0.0)
     step = max((_step_mb(config, block, scope) for block in settings), default=0.0)
-    return Work("pretrain", len(runs), sum(passes), max(passes, default=0.0), held, written=0, step_mb=step)
+    return Work("pretrain", len(runs), sum(passes), max(passes, default=0.0), held, written=0, counted_mb=step)
 
 
 def _step_mb(config: Campaign, settings: Pretrain, scope: Scope) -> float:
@@ -111,23 +124,59 @@ def finetune(config: Campaign, scope: Scope) -> Work:
         * network_time(blocks.run_settings(config, run), scope.encoders, "training")
         for task, run in jobs
     ]
-    held = max(_labelled_jets(config, task, run) for task, run in jobs)
-    step = max(step_mb(blocks.run_settings(config, run), config.finetune.batch, scope.encoders) for _, run in jobs)
-    return Work("finetune", len(jobs), sum(units), max(units), held, written=0, step_mb=step)
+    return Work(
+        "finetune",
+        len(jobs),
+        sum(units),
+        max(units),
+        held=max(_held_labels(config, task, run) for task, run in jobs),
+        written=0,
+        counted_mb=max(_finetune_mb(config, task, run, scope) for task, run in jobs),
+    )
+
+
+def _finetune_mb(config: Campaign, task: str, run: str, scope: Scope) -> float:
+    """Return the memory of a step on labelled jets, and of the index of the events that have them."""
+    step = step_mb(blocks.run_settings(config, run), config.finetune.batch, scope.encoders)
+    return step + INDEX_BYTES / 1e6 * config.dataset.splits.train * _events_of(config, task)
+
+
+def _events_of(config: Campaign, task: str) -> int:
+    return sum(config.processes[name].events for name in blocks.task_processes(config, task))
 
 
 def _trained_jets(config: Campaign, task: str, run: str) -> float:
-    """Return the jets that the networks of one job see while they learn, and while they are validated."""
+    """Return the jets that the networks of one job see while they learn, and in part while they are judged."""
     labels = blocks.task_labels(config, task)
     views = [_views(config, [mode]) for mode in modes_of(config, task, run) if _is_trained(mode)]
-    seen = LABEL_PASSES * (sum(labels) * sum(views) + len(labels) * len(views) * VALIDATION)
-    frozen = sum(labels) + VALIDATION
-    return config.finetune.repeats * seen + frozen
+    seen = sum(_training(config, task, number * n) for number in labels for n in views)
+    frozen = FORWARD * (sum(labels) + _validation(config, task))
+    return config.finetune.repeats * (seen + frozen)
 
 
-def _labelled_jets(config: Campaign, task: str, run: str) -> float:
-    """Return the jets that one job holds, those of the largest draw of labels and of the validation."""
-    return max(blocks.task_labels(config, task)) * _views(config, modes_of(config, task, run)) + VALIDATION
+def _training(config: Campaign, task: str, jets: int) -> float:
+    """Return the jets that one network sees, which learns from ``jets`` and is judged after each epoch."""
+    settings = config.finetune
+    batch = min(settings.batch, jets)
+    steps = min(max(LEAST_STEPS, math.ceil(jets / batch)), settings.validate_every)
+    judges = min(max(FEWEST_JUDGES, JUDGES_PER_JET * steps * batch), _validation(config, task))
+    epochs = min(max(EPOCHS, math.ceil(settings.min_steps / steps)), settings.max_epochs)
+    return epochs * (steps * batch + FORWARD * judges)
+
+
+def _validation(config: Campaign, task: str) -> float:
+    """Return the nominal validation jets of a task, at most."""
+    return min(config.finetune.validation, config.dataset.splits.val * _events_of(config, task))
+
+
+def _held_labels(config: Campaign, task: str, run: str) -> float:
+    """Return the rows that one job holds: draws as long as they fit, a pool of any other, and validation jets."""
+    views = _views(config, modes_of(config, task, run))
+    draws = [n * views for n in sorted(blocks.task_labels(config, task)) for _ in range(config.finetune.repeats)]
+    sums = list(itertools.accumulate(draws))
+    fits = [total for total in sums if total <= config.finetune.held_jets]
+    others = [min(jets, LABEL_POOL) for jets in draws[len(fits) :]]
+    return max(fits, default=0) + max(others, default=0) + VALIDATION_ROWS * _validation(config, task)
 
 
 def _views(config: Campaign, modes: Iterable[Mode]) -> int:

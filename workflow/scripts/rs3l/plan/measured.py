@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from rs3l.config.campaign import Campaign
@@ -76,17 +76,13 @@ def _measured_stage(root: Path, work: Work, cost: Cost) -> Cost:
     )
 
 
-def held_kb(stage: str, sizes: Mapping[Path, Campaign]) -> float:
-    """Return the memory per held row [kB] of a stage, from the smallest and the largest of finished campaigns.
+def held_kb(points: Sequence[tuple[float, float]]) -> float:
+    """Return the memory per held row [kB], from the held rows and the peak memory [MB] of some jobs of a stage.
 
-    ``sizes`` has the configuration of each campaign's folder. It is 0 where none holds more rows than another.
+    The jobs with the fewest and with the most rows count; it is 0 where none holds more than another.
     """
-    rows = {root: work_of(stage, config).held for root, config in sizes.items()}
-    few, many = min(rows, key=rows.__getitem__), max(rows, key=rows.__getitem__)
-    if rows[many] <= rows[few]:
-        return 0.0
-    more = peak_memory(many, stage) - peak_memory(few, stage)
-    return digits(max(1000 * more / (rows[many] - rows[few]), 0.0))
+    (few, less), (many, more) = min(points), max(points)
+    return digits(max(1000 * (more - less) / (many - few), 0.0)) if many > few else 0.0
 
 
 def digits(value: float) -> float:

@@ -24,11 +24,11 @@ def evaluate(config: Campaign, scope: Scope) -> Work:
 
 
 def figures(config: Campaign, scope: Scope) -> Work:
-    """Return the work of the figures, in showers that are read; those of the results read a table."""
+    """Return the work of the figures, in showers read into histograms; those of the results read a table."""
     showers = events(config) * len(config.variants)
     jobs = len(figure_names(config.processes, config.tasks, scope.ablations))
     data = [figure for figure in FIGURES.values() if "manifest" in figure.inputs and figure.of == "campaign"]
-    return Work("figures", jobs, len(data) * showers, showers, held=showers, written=0)
+    return Work("figures", jobs, len(data) * showers, showers, held=0, written=0)
 
 
 def report(config: Campaign, scope: Scope) -> Work:

@@ -9,6 +9,8 @@ from rs3l.config import blocks
 from rs3l.config.campaign import Campaign
 from rs3l.plan.work import Scope, Work, events
 
+MERGED_GROUPS = 4
+"""Row groups in the memory of a merge with two workers: read, and being written."""
 _SHARED_COST = {None: 1.0, "hadronisation": 0.4, "detector": 0.2}
 """Cost of a variant that shares its shower with others in one job, relative to a job of its own."""
 
@@ -37,7 +39,7 @@ def resimulate(config: Campaign, scope: Scope) -> Work:
 
 
 def merge(config: Campaign, scope: Scope) -> Work:
-    """Return the work of the merge, which holds one part per worker."""
+    """Return the work of the merge, whose workers go through the shards and hold a few row groups."""
     showers = events(config) * len(config.variants)
-    part = min(config.dataset.events_per_part, max(p.events for p in config.processes.values()))
-    return Work("merge", 1, showers, showers, held=part * len(config.variants), written=showers)
+    rows = min(config.dataset.events_per_row_group, max(p.events for p in config.processes.values()))
+    return Work("merge", 1, showers, showers, held=MERGED_GROUPS * rows * len(config.variants), written=showers)

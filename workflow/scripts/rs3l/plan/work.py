@@ -16,7 +16,8 @@ class Work:
     """Work of one stage, with all its jobs and the largest of them.
 
     ``units`` are those of all jobs and ``largest`` those of one; ``held`` counts the rows in the memory of the
-    largest job, and ``written`` those of all files. ``step_mb`` is the memory of a step of its training.
+    largest job, and ``written`` those of all files. ``counted_mb`` is memory that is
+    counted from the configuration rather than measured: of a step of a training, of an index.
     """
 
     stage: str
@@ -25,7 +26,7 @@ class Work:
     largest: float
     held: float
     written: float
-    step_mb: float = 0.0
+    counted_mb: float = 0.0
 
     def memory_mb(self, cost: Cost) -> float:
         """Return the memory of the largest job [MB]."""
@@ -33,7 +34,7 @@ class Work:
 
     def rows_mb(self, cost: Cost) -> float:
         """Return the part of it that a job takes for what it holds."""
-        return self.held * cost.held_kb / 1000 + self.step_mb
+        return self.held * cost.held_kb / 1000 + self.counted_mb
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
 from rs3l.config.losses import loss_kind
+from rs3l.config.reads import TRAINING
 from rs3l.dataset.checksum import sealed_json, write_checked
 from rs3l.dataset.features import features
+from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import DataError, StoppedError, TrainingError
 from rs3l.files import sha256, write_json
 from rs3l.networks.base import JetEncoder
@@ -117,25 +119,24 @@ def pretrain(
     provenance say ``collapsed``.
     """
     preflight(ranks)
-    checksum = sha256_of_manifest(manifest)
-    trainer = Trainer(block, manifest, Checkpoint(state, block, checksum), ranks, running)
+    data = read_manifest(manifest)
+    files = data.files_sha256(TRAINING, block.processes)
+    trainer = Trainer(block, manifest, Checkpoint(state, block, files), ranks, running)
     trainer.run()
     signs = judge_collapse(block, trainer.rows[-1], trainer.batch)
     if not ranks.first:
         return
     save_encoder(trainer.encoder, model, **({"collapsed": signs} if signs else {}))
     write_checked(metrics, _csv(_judged(block, row, trainer.batch) for row in trainer.rows))
-    made_from = {"block": block.model_dump(), "manifest_sha256": checksum, "collapsed": signs}
+    made_from = {
+        "block": block.model_dump(),
+        "manifest_sha256": sha256(manifest),
+        "data": data.contents(TRAINING, block.processes, block.variants),
+        "collapsed": signs,
+    }
     made_by = provenance(**made_from, ranks=ranks.size, device=ranks.device.type)
     write_json(provenance_path, sealed_json(made_by))
     trainer.checkpoint.delete()
-
-
-def sha256_of_manifest(path: str | Path) -> str:
-    """Return the checksum of the manifest, which contains those of the files."""
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such manifest; make the data set first (rule merge)")
-    return sha256(path)
 
 
 class Projection(nn.Module):

@@ -194,10 +194,11 @@ def _is_visible(pdg_id: Ints, status: Ints) -> npt.NDArray[np.bool_]:
 
 def _vertices(vertex: ak.Array) -> dict[str, Floats64]:
     """Return the production vertices [mm]; Pythia gives none for particles made at the origin."""
-    return {
-        name: ak.to_numpy(ak.fill_none(vertex[field], 0.0)).astype(float)
-        for name, field in (("vx", "px"), ("vy", "py"), ("vz", "pz"))
-    }
+    there = np.flatnonzero(~ak.to_numpy(ak.is_none(vertex)))
+    known, result = ak.drop_none(vertex), {name: np.zeros(len(vertex)) for name in ("vx", "vy", "vz")}
+    for values, field in zip(result.values(), ("px", "py", "pz"), strict=True):
+        values[there] = ak.to_numpy(known[field])
+    return result
 
 
 def no_particles() -> Particles:

@@ -20,8 +20,8 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 class Checkpoint:
     """The resumable state of one block on one data set, in a file named by the hash of both."""
 
-    def __init__(self, folder: str | Path, block: PretrainBlock, manifest_sha256: str) -> None:
-        text = block.model_dump_json() + manifest_sha256
+    def __init__(self, folder: str | Path, block: PretrainBlock, files_sha256: str) -> None:
+        text = block.model_dump_json() + files_sha256
         self.path = Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
     @classmethod

@@ -12,7 +12,7 @@ import numpy as np
 from rs3l.config.jets import Jets
 from rs3l.errors import DataError
 from rs3l.resim.jets.matching import nearest
-from rs3l.resim.jets.soft_drop import Groomed, soft_drop
+from rs3l.resim.jets.soft_drop import soft_drop
 from rs3l.resim.shower import Particles
 from rs3l.types import Floats64, Ints
 
@@ -97,7 +97,9 @@ def jet_shapes(particles: Particles, jets: AnchoredJets, config: Jets) -> dict[s
         groomed = soft_drop(sequence, config)
         columns["msd"] = groomed.mass
         if config.substructure:
-            columns["n2"] = _n2(groomed)
+            from rs3l.resim.jets.correlators import n2  # takes half a second, which only this needs
+
+            columns["n2"] = n2(groomed.offsets, *groomed.momenta)
             columns["tau21"], columns["tau32"] = _tau_ratios(sequence, config)
     return columns
 
@@ -112,17 +114,6 @@ def _whole_jets(
     """Return one Cambridge/Aachen sequence per jet in which all its particles end in one."""
     definition = fastjet.JetDefinition(fastjet.cambridge_algorithm, _WHOLE_JET)
     return fastjet.ClusterSequence(_awkward_momenta(offsets, px, py, pz, energy), definition)
-
-
-def _n2(groomed: Groomed) -> Floats64:
-    """Return N2 [M] (arXiv:1609.07483, beta = 1) of the groomed constituents.
-
-    N2 = 2e3 / (1e2)^2 with z = pT / sum of pT. Here 1e2 sums z_i z_j R_ij over pairs, and 2e3 sums z_i z_j z_k
-    times the product of the two smallest distances over triples.
-    """
-    sequence = _whole_jets(groomed.offsets, *groomed.momenta)
-    n2 = sequence.exclusive_jets_energy_correlator(njets=1, beta=1, func="nseries", npoint=2)
-    return ak.to_numpy(n2).astype(np.float64)  # type: ignore[no-any-return]
 
 
 def _tau_ratios(sequence: fastjet.ClusterSequence, config: Jets) -> tuple[Floats64, Floats64]:
