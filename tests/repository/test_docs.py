@@ -65,6 +65,8 @@ def test_options_of_commands_exist(document: str, script: str, options: list[str
         "config",
         "block",
     }
+    if "cli.parts_arguments(" in command.read_text(encoding="utf-8"):
+        known |= {"process", "parts"}
     if script.endswith("evaluate.py"):
         known |= set(TABLES)
     if script.endswith("figures.py"):

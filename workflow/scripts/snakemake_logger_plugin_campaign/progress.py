@@ -13,7 +13,10 @@ STAGES = {
     "merge": "merge",
     "pretrain": "pre-training",
     "embed": "latents",
+    "quality": "quality of latents",
     "finetune": "fine-tuning",
+    "score": "scores",
+    "measure": "measures",
     "evaluate": "evaluation",
     "report": "report",
 }
@@ -27,8 +30,11 @@ GUESS = {
     "merge": 10.0,
     "pretrain": 40.0,
     "embed": 5.0,
+    "quality": 6.0,
     "finetune": 25.0,
-    "evaluate": 20.0,
+    "score": 5.0,
+    "measure": 5.0,
+    "evaluate": 5.0,
 }
 """These core seconds per job count until the first of its kind has finished; only their ratios matter then."""
 _OTHER = 5.0
