@@ -26,7 +26,7 @@ class Refused:
 sys.meta_path.insert(0, Refused())
 import rs3l.config, rs3l.dataset.store, rs3l.dataset.stream, rs3l.dataset.features, rs3l.networks.model_file
 import rs3l.pretrain.losses, rs3l.pretrain.pretrain, rs3l.finetune.finetune, rs3l.embed.latents
-import rs3l.evaluate.metrics, rs3l.evaluate.bootstrap, rs3l.figures.registry, rs3l.report.page
+import rs3l.evaluate.ranking, rs3l.evaluate.replicas, rs3l.evaluate.metrics, rs3l.figures.registry, rs3l.report.page
 print(rs3l.__file__)
 """
 
