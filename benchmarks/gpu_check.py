@@ -2,8 +2,8 @@
 
 1. What the card is, and the rate of a large matrix product on it.
 2. Steps of pre-training (copy, padding, rotation, features, network, NT-Xent, backward pass, AdamW) for each
-   encoder, size of the batch, precision, and with and without torch.compile: pairs per second, peak memory, and the
-   fraction of the rate of the matrix product. The work of a step is what torch counts in its matrix products,
+   encoder, size of the batch, precision, and with and without torch.compile: pairs per second, peak memory, and
+   the fraction of the rate of the matrix product. The work of a step is what torch counts in its matrix products,
    forward and backward, padding included.
 3. The loader by threads, against these steps.
 4. Whether the first losses are those of the CPU, and whether a training that was stopped goes on as it would have.
