@@ -123,7 +123,9 @@ def one(config: Any, run: str, args: argparse.Namespace, folder: Path) -> Line:
         warn = settings.finetune.model_copy(update={"on_undertrained": "warn"})
         settings = settings.model_copy(update={"finetune": warn})
         history = folder / "history.csv"
-        finetune(settings, args.manifest, folder / "model.safetensors", folder / "classifiers.safetensors", history)
+        finetune(
+            settings, args.manifest, folder / "model.safetensors", folder / "classifiers.safetensors", history
+        )
         longest = max(longest, *fractions(history, settings.finetune.max_epochs))
     return {**line, "epochs_used": longest}
 
