@@ -150,6 +150,7 @@ def test_ablations_are_more_of_the_same(test_values: Values) -> None:
         stage: [work_of(stage, config, Scope(ablations=more)).jobs for more in (False, True)] for stage in STAGES
     }
     assert jobs["pretrain"] == jobs["quality"] == [2, 4]
+    assert jobs["embed"][0] == jobs["embed"][1]
     assert jobs["finetune"] == jobs["measure"] == [2 * 3, 2 * (4 + 2)]
     assert jobs["evaluate"] == [1, 2] and jobs["figures"][1] == jobs["figures"][0] + 1
     assert jobs["resimulate"][0] == jobs["resimulate"][1]

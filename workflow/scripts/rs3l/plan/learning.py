@@ -93,8 +93,11 @@ def _inference(config: Campaign, run: str, scope: Scope) -> float:
 
 
 def embed(config: Campaign, scope: Scope) -> Work:
-    """Return the work of the latents, with a job per run and group of parts; none holds more than a row group."""
-    everything, runs = list(config.processes), scope.runs(config)
+    """Return the work of the latents, with a job per run and group of parts; none holds more than a row group.
+
+    Those of ablations are not made.
+    """
+    everything, runs = list(config.processes), blocks.runs(config)
     times = [_inference(config, run, scope) for run in runs]
     showers = test_showers(config, everything)
     return Work(
