@@ -22,6 +22,7 @@ container: "envs/rs3l.sif"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/reruns.smk"
 include: "workflow/rules/cluster.smk"
 include: "workflow/rules/hard.smk"
 include: "workflow/rules/resim.smk"

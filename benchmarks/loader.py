@@ -6,13 +6,15 @@ a stream all views of an event are read and decoded, and two are used. The jets 
 of the laptop campaign, in the files of a data set; or bring a data set (--manifest).
 
 Rates are per CPU second, because a busy machine disturbs that least; training is also timed by the clock, because
-the stream reads ahead in a thread. Both kinds of training alternate epoch by epoch. Prints JSON lines.
+the stream reads ahead in a thread. Both kinds of training alternate epoch by epoch. For a GPU, which pads, rotates
+and computes the features itself, jets are gathered by one, two and four threads. Prints JSON lines.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,11 +35,13 @@ from rs3l.dataset.writer import DatasetWriter
 from rs3l.files import write_json
 from rs3l.networks.model_file import new_encoder
 from rs3l.pretrain.feed import Batch, Feed, StreamFeed, open_data
+from rs3l.pretrain.loader import loaded as ahead
 from rs3l.pretrain.losses import nt_xent
 from rs3l.pretrain.pretrain import Trainer
 from rs3l.pretrain.view_source import ViewSource
 from rs3l.seeds import event_id
 from rs3l.training.checkpoint import Checkpoint
+from rs3l.training.device import Placement
 from rs3l.training.distributed import Ranks
 from rs3l.training.stop import StopRequest
 from rs3l.training.threads import limit_threads
@@ -174,6 +178,42 @@ def loader(block: PretrainBlock, manifest: Path) -> Callable[[], float]:
     return lambda: cpu_seconds(lambda: [None for _ in loaded(feed, next(epoch))]) / jets
 
 
+def device_loader(
+    block: PretrainBlock, manifest: Path, threads: int, clock: Callable[[], float]
+) -> Callable[[], float]:
+    """Return a function that loads one more epoch for a device and returns seconds per jet by ``clock``.
+
+    The device pads, rotates and computes the features, so that jets are only gathered.
+    """
+    feed = open_data(block, manifest, partial(ViewSource, block), Ranks(), 256, threads).train
+    placement, epoch = Placement(torch.device("meta"), threads=threads), iter(range(block.epochs))
+
+    def once() -> float:
+        start = clock()
+        for _ in ahead(feed.batches(feed.generator(next(epoch)), 0), placement):
+            pass
+        return (clock() - start) / (2 * feed.batch * feed.steps)
+
+    return once
+
+
+def compare_threads(block: PretrainBlock, name: str, manifest: Path, rounds: int) -> dict[str, Any]:
+    """Alternate loading for a device by one, two and four threads; the first round is a warm-up."""
+    threads = (1, 2, 4)
+    by_clock = [device_loader(block, manifest, n, time.perf_counter) for n in threads]
+    of_cpu = device_loader(block, manifest, 1, time.process_time)
+    times = np.array([[once() for once in (*by_clock, of_cpu)] for _ in range(rounds + 1)])[1:]
+    rates = 1 / np.median(times, axis=0)
+    return {
+        "benchmark": f"jets from {name} for a GPU",
+        "jets_per_s_by_threads": {n: round(float(rate)) for n, rate in zip(threads, rates, strict=False)},
+        "jets_per_cpu_s": round(float(rates[-1])),
+        "range": [round(1 / float(times[:, -1].max())), round(1 / float(times[:, -1].min()))],
+        "cores": os.cpu_count(),
+        "load": [round(each, 1) for each in os.getloadavg()],
+    }
+
+
 def encoder(block: PretrainBlock, manifest: Path, batches: int) -> Callable[[], float]:
     """Return a function that trains on batches that lie ready and returns CPU seconds per jet."""
     feed = open_data(block, manifest, partial(ViewSource, block), Ranks(), 256).train
@@ -259,6 +299,7 @@ def main() -> None:
         memory, stream = (block_of(manifest, args.batch, args.constituents, stream) for stream in (False, True))
         for name, block in (("memory", memory), ("stream", stream)):
             print(json.dumps(compare_rates(block, name, manifest, args.epochs)), flush=True)
+            print(json.dumps(compare_threads(block, name, manifest, args.epochs)), flush=True)
         print(json.dumps(compare_training(memory, stream, manifest, folder, args.epochs, device)), flush=True)
 
 

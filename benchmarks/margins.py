@@ -123,9 +123,8 @@ def one(config: Any, run: str, args: argparse.Namespace, folder: Path) -> Line:
         warn = settings.finetune.model_copy(update={"on_undertrained": "warn"})
         settings = settings.model_copy(update={"finetune": warn})
         history = folder / "history.csv"
-        finetune(
-            settings, args.manifest, folder / "model.safetensors", folder / "classifiers.safetensors", history
-        )
+        model, classifiers = folder / "model.safetensors", folder / "classifiers.safetensors"
+        finetune(settings, args.manifest, model, classifiers, history)
         longest = max(longest, *fractions(history, settings.finetune.max_epochs))
     return {**line, "epochs_used": longest}
 

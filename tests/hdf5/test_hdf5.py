@@ -230,11 +230,12 @@ def test_scripts_and_training_on_imported_files(manifest: Path, tmp_path: Path) 
     settings = tuning.SETTINGS.model_copy(update={"labels": [20], "repeats": 1})
     values = {"task": Task(signal="higgs_bb", background="qcd"), "variants": ["nominal"]}
     tune = tuning.block("rs3l_s0", settings).model_copy(update=values)
-    outputs = [f"--{name}={tmp_path / name}" for name in ("predictions", "history")]
-    done = run_script(
-        "finetune.py", "--block", tune.model_dump_json(), f"--manifest={dataset}/manifest.json",
-        f"--model={tmp_path}/model", *outputs,
-    )  # fmt: skip
+    data = (f"--manifest={dataset}/manifest.json", f"--model={tmp_path}/model")
+    outputs = [f"--{name}={tmp_path / name}" for name in ("classifiers", "history")]
+    done = run_script("finetune.py", "--block", tune.model_dump_json(), *data, *outputs)
+    assert done.returncode == 0, done.stderr
+    outputs = [f"--{name}={tmp_path / name}" for name in ("classifiers", "predictions")]
+    done = run_script("score.py", *data, *outputs)
     assert done.returncode == 0, done.stderr
     assert pq.read_table(tmp_path / "predictions").num_rows > 100
     done = run_script(

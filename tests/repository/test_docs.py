@@ -31,7 +31,7 @@ def commands() -> list[tuple[str, str, list[str]]]:
     found = []
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8").replace("\\\n", " ")
-        for line in re.findall(r"^python workflow/scripts/.*$", text, re.MULTILINE):
+        for line in re.findall(r"^ *python workflow/scripts/.*$", text, re.MULTILINE):
             script = line.split()[1]
             found.append((name(document), script, re.findall(r" --([a-z-]+)", line)))
     return found

@@ -149,18 +149,6 @@ def data_of(what):
     return lambda wildcards: data_read(CAMPAIGN, what(wildcards))
 
 
-def forget_params():
-    """
-    Let Snakemake compute anew, when a job has ended, the params that it records.
-
-    Otherwise it would record those of the plan, with the checksums of the data set before this run's merge, and
-    train once more the next time.
-    """
-    cached = getattr(workflow.persistence, "_params", None)
-    if hasattr(cached, "cache_clear"):
-        cached.cache_clear()
-
-
 def merge_workers(wildcards, threads, resources):
     """
     Return the options for the workers of the merge.

@@ -15,11 +15,10 @@ def main() -> None:
     parser.add_argument("--quality", required=True, help="table to write (.parquet)")
     parser.add_argument("--seed", type=int, default=0, help="seed of sample and bootstrap (default 0)")
     known = Evaluate()
-    for name, default, text in (
-        ("bootstrap", known.bootstrap, "replicas"),
-        ("events", known.quality_events, "hard events of each split at most"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default {default})")
+    parser.add_argument("--bootstrap", type=int, default=known.bootstrap, help="replicas (default %(default)s)")
+    parser.add_argument(
+        "--events", type=int, default=known.quality_events, help="hard events of a split (default %(default)s)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads (default 1)")
     args = parser.parse_args()
     limit_threads(args.threads)

@@ -6,7 +6,7 @@ sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,7 +102,7 @@ class Measurer:
         return Sample(
             task=self.block.name,
             run=self.block.run,
-            digest=self.jets.digest,
+            digest=self.jets.digest(),
             chosen=(len(jets[0]), len(jets[1])),
             events=(events[0], events[1]),
             jets={count_name(name, CLASSES[side]): len(each) for (name, side), each in self.classes.items()},
@@ -125,17 +125,24 @@ class Measurer:
 
     def _metrics(self, score: Floats32, with_curve: bool) -> Iterator[tuple[Key, Floats64]]:
         """Yield areas and false-positive rates, with the jets' weights too, and the curve if it is wanted."""
-        jets = self.chosen
-        rows, ranking = self.jets.row[jets], Ranking.of(score[jets], self.jets.is_signal[jets])
-        efficiencies = np.array(self.block.evaluate.efficiencies)
-        for prefix, scale in (("", None), ("weighted_", self.jets.weight[jets])):
-            curves = roc(ranking, self.weights, rows, scale)
-            usable = np.isfinite(curves.auc)
-            yield Key(f"{prefix}auc"), curves.auc[usable]
-            wanted = {"fpr": efficiencies, **({"roc_fpr": ROC_EFFICIENCIES} if with_curve and not prefix else {})}
-            for name, each in wanted.items():
-                rates = background_efficiency(ranking, curves, each)[usable]
-                yield from ((Key(prefix + name, efficiency=e), r) for e, r in zip(each, rates.T, strict=True))
+        ranking = Ranking.of(score[self.chosen], self.jets.is_signal[self.chosen])
+        wanted = {"fpr": np.array(self.block.evaluate.efficiencies)}
+        yield from self._rates(ranking, "weighted_", self.jets.weight[self.chosen], wanted)
+        if with_curve:
+            wanted["roc_fpr"] = ROC_EFFICIENCIES
+        yield from self._rates(ranking, "", None, wanted)
+
+    def _rates(
+        self, ranking: Ranking, prefix: str, scale: Floats32 | None, wanted: Mapping[str, Floats64]
+    ) -> Iterator[tuple[Key, Floats64]]:
+        """Yield the area, and the rates of some names at signal efficiencies."""
+        curves = roc(ranking, self.weights, self.jets.row[self.chosen], scale)
+        usable = np.isfinite(curves.auc)
+        yield Key(f"{prefix}auc"), curves.auc[usable]
+        for name, efficiencies in wanted.items():
+            rates = background_efficiency(ranking, curves, efficiencies)[usable]
+            for efficiency, each in zip(efficiencies, rates.T, strict=True):
+                yield Key(prefix + name, efficiency=float(efficiency)), each
 
     def _calibration(self, score: Floats32) -> Measured:
         jets = self._nominal

@@ -44,7 +44,7 @@ class TestJets:
     """The jets [N] of the test split.
 
     ``row`` [N] is the index of the hard event, whose key is ``event_id`` [E]. ``variant`` [N] is an index of
-    ``variants``. ``weight`` [N] holds the cross-section weights. ``digest`` says which jets these are.
+    ``variants``. ``weight`` [N] holds the cross-section weights.
     """
 
     paths: list[Path]
@@ -56,7 +56,13 @@ class TestJets:
     variant: NDArray[np.uint8]
     is_signal: Bools
     weight: Floats32
-    digest: str
+
+    def digest(self) -> str:
+        """Return a checksum that says which jets these are, however they are shared among files."""
+        result = hashlib.sha256()
+        for values in (self.event_id, self.row, self.variant, self.is_signal, self.weight):
+            result.update(values.tobytes())
+        return result.hexdigest()
 
     def where(self, variants: Iterable[str], is_signal: bool | None = None) -> NDArray[np.int32]:
         """Return the jets under some variants, of one class or of both."""
@@ -104,28 +110,28 @@ def read_jets(paths: Sequence[str | Path], name: str, task: Task, run: str, vari
     Raises :class:`DataError` if a file is missing, damaged, of another task or run, if the files have other
     classifiers, if a jet is there twice, or if the classes do not fit the task.
     """
-    digest = hashlib.sha256()
     checked = [intact_parquet(path) for path in paths]
     columns, collapsed = _columns(checked)
-    parts = [_read(path, name, task, run, list(variants), digest) for path in checked]
+    parts = [_read(path, name, task, run, list(variants)) for path in checked]
     events = [len(part.event_id) for part in parts]
     event_id = np.concatenate([part.event_id for part in parts])
     if not len(event_id):
         raise DataError(f"{checked[0].parent}: no jets; the test split of the data set may be empty")
-    if len(np.unique(event_id)) < len(event_id):
+    event_id, place = np.unique(event_id, return_inverse=True)
+    if len(event_id) < len(place):
         raise DataError(f"{checked[0].parent}: a hard event is in two files; {_AGAIN}")
-    firsts = np.cumsum([0, *events[:-1]], dtype=np.int32)
+    firsts = np.cumsum([0, *events[:-1]])
+    rows = [place[part.row + first].astype(np.int32) for part, first in zip(parts, firsts, strict=True)]
     return TestJets(
         paths=checked,
         columns=columns,
         collapsed=collapsed,
         event_id=event_id,
-        row=np.concatenate([part.row + first for part, first in zip(parts, firsts, strict=True)]),
+        row=np.concatenate(rows),
         variants=list(variants),
         variant=np.concatenate([part.variant for part in parts]),
         is_signal=np.concatenate([part.is_signal for part in parts]),
         weight=np.concatenate([part.weight for part in parts]),
-        digest=digest.hexdigest(),
     )
 
 
@@ -153,8 +159,8 @@ def _column(path: Path, name: str) -> Column:
     return Column(mode, int(labels), int(repeat))
 
 
-def _read(path: Path, name: str, task: Task, run: str, variants: list[str], digest: hashlib._Hash) -> _Jets:
-    """Return the jets of one file, and add them to the ``digest``."""
+def _read(path: Path, name: str, task: Task, run: str, variants: list[str]) -> _Jets:
+    """Return the jets of one file."""
     table = pq.read_table(path, columns=_HEAD)
     for column, expected in (("task", name), ("run", run)):
         if other := set(pc.unique(table[column]).to_pylist()) - {expected}:
@@ -168,10 +174,8 @@ def _read(path: Path, name: str, task: Task, run: str, variants: list[str], dige
     variant = _codes(path, table["variant"], variants)
     if len(np.unique(row * len(variants) + variant)) < len(row):
         raise DataError(f"{path}: a jet is there twice; {_AGAIN}")
-    weight = table["weight"].to_numpy()
-    for values in (table["event_id"].to_numpy(), variant, is_signal, weight):
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return _Jets(event_id, row.astype(np.int32), variant, is_signal, weight.astype(np.float32))
+    weight = table["weight"].to_numpy().astype(np.float32)
+    return _Jets(event_id, row.astype(np.int32), variant, is_signal, weight)
 
 
 def _codes(path: Path, names: pa.ChunkedArray, variants: list[str]) -> NDArray[np.uint8]:

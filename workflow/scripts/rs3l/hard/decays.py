@@ -33,10 +33,10 @@ def decayed(block: LheBlock, events: Iterable[HardEvent]) -> Iterator[HardEvent]
 def _decay(block: LheBlock, events: list[HardEvent]) -> Iterator[HardEvent]:
     pythia = new_pythia()
 
-    def seed(index: int) -> int:
-        return seeds.seed(block.seed, block.process, index, "hard", "nominal")
+    def reseed(index: int) -> None:
+        pythia.rndm.init(seeds.seed(block.seed, block.process, index, "hard", "nominal"))
 
-    source = memory_source(pythia, seed, block.source.ecm)  # Pythia keeps a pointer to it
+    source = memory_source(reseed, block.source.ecm)  # Pythia keeps a pointer to it
     source.load(events)
     apply_settings(pythia, block.decays)
     fixed = seeds.seed(block.seed, block.process, 0, "init", "nominal")

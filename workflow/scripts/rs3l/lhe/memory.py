@@ -12,8 +12,10 @@ USER_PROCESS = 9999
 """Code of the process that the hard events are announced as."""
 
 
-def memory_source(pythia: Any, shower_seed: Callable[[int], int], ecm: float) -> Any:
-    """Return a Les Houches interface that hands the events of ``load`` to Pythia and reseeds it for each.
+def memory_source(reseed: Callable[[int], None], ecm: float) -> Any:
+    """Return a Les Houches interface that hands the events of ``load`` to Pythia.
+
+    ``reseed`` is called with the index of each.
 
     The position of an event comes back as ``info.pdf1``, because Pythia silently skips events that fail at the
     process level, so that counting would not do. The factorisation scale of the PDF fields must be SCALUP, because
@@ -49,7 +51,7 @@ def memory_source(pythia: Any, shower_seed: Callable[[int], int], ecm: float) ->
             (id1, x1), (id2, x2) = ((p.pdg_id, p.energy / (ecm / 2)) for p in incoming(event))
             self.setIdX(id1, id2, x1, x2)
             self.setPdf(id1, id2, x1, x2, event.scale, float(self.position), 0.0, True)
-            pythia.rndm.init(shower_seed(event.index))
+            reseed(event.index)
             return True
 
     return MemorySource()

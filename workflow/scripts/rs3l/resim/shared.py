@@ -24,7 +24,8 @@ from rs3l.errors import GeneratorError
 from rs3l.lhe.lhe import HardEvent
 from rs3l.lhe.memory import memory_source
 from rs3l.pythia import Charges, new_pythia, pythia_module
-from rs3l.resim.shower import Particles, Recorder, Showerer, flatten, initialise, no_particles, seeder
+from rs3l.resim.reseed import Reseeder
+from rs3l.resim.shower import Particles, Recorder, Showerer, flatten, initialise, no_particles, prepare, reseeders
 from rs3l.types import Ints
 
 CHECKED_EVENTS = 20
@@ -103,8 +104,9 @@ class _Rehadroniser:
         self._block = block
         self._pythia = new_pythia()
         # Pythia keeps pointers to these two, so they must live as long as it does.
-        self._source = memory_source(self._pythia, seeder(block, "shower"), block.ecm)
-        self._hook = _replacing_hook(self._pythia, self._source, seeder(block, "hadronisation"))
+        self._reseeders = reseeders(self._pythia, block)
+        self._source = memory_source(self._reseeders[0], block.ecm)
+        self._hook = _replacing_hook(self._pythia, self._source, self._reseeders[1])
         settings = {**block.pythia, **_NO_PARTON_LEVEL}
         initialise(self._pythia, block, self._source, self._hook, settings, lambda: _Rehadroniser(block))
         self._charge = Charges(self._pythia)
@@ -128,7 +130,9 @@ class _Rehadroniser:
         self, events: Sequence[HardEvent], partons: Mapping[int, Any], there: Ints
     ) -> Particles:
         """Return the events at the positions ``there`` [E] that were complete after the first attempt."""
-        self._source.load([events[i] for i in there.tolist()])
+        chosen = [events[i] for i in there.tolist()]
+        prepare(self._reseeders, chosen)
+        self._source.load(chosen)
         self._hook.load([partons[i] for i in there.tolist()])
         found = flatten(self._pythia.nextBatch(len(there), "none"), self._charge)
         first_attempt = np.array([self._hook.attempts[i] == 1 for i in found.position.tolist()], bool)
@@ -141,7 +145,7 @@ class _Rehadroniser:
         return replace(found, position=np.array(positions, np.int64)[found.position])
 
 
-def _replacing_hook(pythia: Any, source: Any, hadronisation_seed: Any) -> Any:
+def _replacing_hook(pythia: Any, source: Any, reseed: Reseeder) -> Any:
     """Return a hook that puts another event in place once the parton level is complete, and reseeds.
 
     The copy must get its particle data from this Pythia, because the data know the random numbers of their owner.
@@ -161,7 +165,7 @@ def _replacing_hook(pythia: Any, source: Any, hadronisation_seed: Any) -> Any:
             pythia.event = self.partons[source.position]
             pythia.event.init("(complete event)", pythia.particleData, self.first_tag)
             pythia.event.restorePtrs()
-            pythia.rndm.init(hadronisation_seed(source.event.index))
+            reseed(source.event.index)
             return False
 
     return ReplacingHook()

@@ -1,7 +1,6 @@
 """The energy correlator N2 of many jets (arXiv:1609.07483), in compiled loops.
 
 FastJet's contrib sorts the three distances of each triple of particles, which takes more than ten times as long.
-Importing this module imports Numba.
 """
 
 from __future__ import annotations
