@@ -85,7 +85,7 @@ publish: venv  ## summary, tables and figures of a campaign into a folder: make 
 	@$(RUN) tools/publish.py "$(CAMPAIGN)" "$(FOLDER)"
 
 bench: venv  ## speed as ratios, a JSON line per figure (half an hour; docs/benchmarks.md)
-	@for name in resim share memory chain merge encoders loader finetune; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done
+	@for name in resim share memory chain merge encoders loader embed finetune; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done
 
 gpu-check: venv  ## on a node with a GPU: speed, memory, agreement with the CPU, resumption, the demo, as Markdown
 	@$(RUN) benchmarks/gpu_check.py --campaign "$(CONFIG)" $(GPU_CHECK)
