@@ -124,7 +124,11 @@ def test_the_results_are_those_without_conda(campaign_in_conda: Conda, finished:
 @pytest.mark.parametrize(
     ("rule", "has", "lacks"),
     [
-        ("resimulate", ["pythia8mc", "fastjet", "pylhe"], ["torch", "distributed", "matplotlib", "snakemake"]),
+        (
+            "resimulate",
+            ["pythia8mc", "fastjet", "numba", "pylhe"],
+            ["torch", "distributed", "matplotlib", "snakemake"],
+        ),
         ("merge", ["distributed", "pyarrow"], ["torch", "pythia8mc", "matplotlib", "snakemake"]),
         ("pretrain", ["torch", "sklearn"], ["pythia8mc", "distributed", "matplotlib", "snakemake"]),
         ("evaluate", ["matplotlib", "pandas"], ["torch", "pythia8mc", "distributed", "snakemake"]),

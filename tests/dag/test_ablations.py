@@ -26,8 +26,9 @@ def with_ablations(values: Values, **more: Any) -> Values:
 
 
 def training_jobs(planned: dict[str, int]) -> dict[str, int]:
-    """Return the jobs, without figures and without the scores and measures that each fine-tuning has."""
+    """Return the jobs without figures, without qualities, and without the scores and measures of each fine-tuning."""
     jobs = {rule: n for rule, n in planned.items() if not rule.startswith(FIGURES)}
+    assert jobs.pop("quality") >= jobs["pretrain"]
     assert jobs.pop("measure") == jobs["finetune"]
     assert jobs.pop("score") == 2 * jobs["finetune"], "a group per process"
     return jobs

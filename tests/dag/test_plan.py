@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
-from rs3l.plan import STAGES, work_of
+from rs3l.plan import STAGES, Scope, work_of
 from rs3l.report.graph import rule_graph
 from support.places import REPOSITORY
 from support.rules import jobs
@@ -185,3 +185,15 @@ def test_the_plan_of_costs_counts_the_jobs_of_the_dry_run(snakemake: Snakemake, 
     counted_figures = counted.pop("figures")
     assert {stage: planned[stage] for stage in counted} == counted
     assert sum(n for rule, n in planned.items() if rule.startswith("plot_")) == counted_figures
+
+
+def test_the_plan_of_costs_counts_the_jobs_of_the_ablations(snakemake: Snakemake, test_values: Values) -> None:
+    values = {**test_values, "ablations": {"blind": {"displacement": False}, "half": {"events": 0.5}}}
+    snakemake.configure(values)
+    planned = snakemake.planned("all", "ablations")
+    for stage, what in STAGES.items():
+        rules = [
+            rule for rule in planned if rule in what.rules or (stage == "figures" and rule.startswith("plot_"))
+        ]
+        counted = work_of(stage, parse_campaign(values), Scope(ablations=True)).jobs
+        assert sum(planned[rule] for rule in rules) == counted, stage

@@ -14,6 +14,7 @@ from scipy.stats import pearsonr
 from rs3l.config import blocks
 from rs3l.errors import ConfigError, DataError
 from rs3l.figures.draw import draw
+from rs3l.figures.histograms import Accumulator, add_views
 from rs3l.figures.plot_kinematics import TITLES, bins
 from rs3l.figures.plot_schematic import stage_kinds
 from rs3l.figures.style import Header
@@ -91,6 +92,24 @@ def test_the_feature_with_the_largest_spread_is_shown(tmp_path: Path) -> None:
     assert set(points["feature"]) == {int(z.std(axis=0).argmax()) + 1}
     inside = points.groupby(["process", "variant"])["fraction"].sum()
     assert ((inside > 0.9) & (inside < 1.0 + 1e-9)).all()
+
+
+def test_outputs_and_their_errors_are_those_of_the_jets(tmp_path: Path) -> None:
+    """The histograms that the measures hold give what the scores of all jets would."""
+    measures, _ = write_measures(campaign(), tmp_path, 30)
+    paths = [path for path in measures if path.parent.parent.name == "h_vs_qcd"]
+    points = draw("tagger_output", BLOCK, HEADER, given(measures=paths, task="h_vs_qcd")).points
+    folder = next(path.parent for path in paths if path.parent.name == "none")
+    jets = pd.read_parquet(next(folder.glob("predictions/qcd-*.parquet")))
+    variants = ["nominal", *(name for name in BLOCK.variants if name != "nominal")]
+    sums = Accumulator(len(variants), np.linspace(0.0, 1.0, 26))
+    output = 1.0 / (1.0 + np.exp(-jets["scratch/200/0"].to_numpy(float)))
+    ids, names = jets["event_id"].to_numpy(), jets["variant"].to_numpy(str)
+    add_views(sums, ids, names, variants, output, np.ones(len(jets)))
+    expected = sums.shapes()
+    found = points.query("method == 'none' and mode == 'scratch' and `class` == 'background'")
+    for name in ("fraction", "error", "ratio", "ratio_error", "jets"):
+        np.testing.assert_allclose(found[name], getattr(expected, name).ravel(), rtol=1e-9, err_msg=name)
 
 
 def test_the_score_is_squeezed_and_no_jet_is_lost(tmp_path: Path) -> None:

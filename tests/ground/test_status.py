@@ -67,13 +67,13 @@ def test_variants_that_share_a_shower_are_one_job(campaign: Campaign, tmp_path: 
 def test_nothing_has_begun(campaign: Campaign, tmp_path: Path) -> None:
     found = stages(campaign, tmp_path)
     assert {name: stage.planned for name, stage in found.items()} == {
-        "hard process": 8, "re-simulation": 32, "merge": 1, "pre-training": 2, "latents": 2, "fine-tuning": 6,
-        "evaluation": 1, "figures": 28, "report": 1,
+        "hard process": 8, "re-simulation": 32, "merge": 1, "pre-training": 2, "latents": 6, "quality": 2,
+        "fine-tuning": 6, "scores": 12, "measures": 6, "evaluation": 1, "figures": 28, "report": 1,
     }  # fmt: skip
     assert all((s.done, s.begun, s.failures, s.seconds, s.rate) == (0, 0, [], None, None) for s in found.values())
     text = status_text(campaign, list(found.values()), 2)
-    assert "campaign 0/81, at least 0:00 left with 2 jobs at a time" in text
-    assert text.count("not measured yet") == 9
+    assert "campaign 0/105, at least 0:00 left with 2 jobs at a time" in text
+    assert text.count("not measured yet") == 12
 
 
 def test_rates_and_time_left_are_means_of_what_was_measured(
@@ -178,7 +178,7 @@ def test_the_command(campaign: Campaign, jobs: dict[str, list[PlannedJob]], tmp_
     command = [sys.executable, str(REPOSITORY / "tools" / "status.py"), "--config"]
     result = subprocess.run([*command, str(config), "--directory", str(tmp_path)], capture_output=True, text=True)
     assert result.stdout.startswith("test in results/test\n"), result.stderr
-    assert "campaign 81/81: complete" in result.stdout
+    assert "campaign 105/105: complete" in result.stdout
     wrong = subprocess.run([*command, "missing.yaml"], capture_output=True, text=True)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: missing.yaml: cannot be read")

@@ -48,6 +48,24 @@ def test_what_a_job_holds_does_not_grow_with_the_campaign(campaign: Campaign) ->
             assert very_large == large and (small == 0) == (stage in NOTHING), stage
 
 
+def test_events_that_are_for_tests_alone_train_nothing(test_values: Values) -> None:
+    """The ones added after the first 180 of a process."""
+    splits = {**test_values["dataset"]["splits"], "test_only_after": {"qcd": 180}}
+    processes = copy.deepcopy(test_values["processes"])
+    processes["qcd"]["events"] = 1180
+    before = parse_campaign(test_values)
+    after = changed({**test_values, "processes": processes}, dataset={"splits": splits})
+    for stage in ("pretrain", "finetune"):
+        assert work_of(stage, after) == work_of(stage, before)
+    assert work_of("embed", after).written == work_of("embed", before).written + 1000 * 4 * 2
+    assert work_of("embed", after).largest == pytest.approx((1000 + 0.25 * 180) * 4 * network(before))
+
+
+def network(config: Campaign) -> float:
+    """Return the time of the miniature network relative to the default one."""
+    return work_of("embed", config).units / work_of("embed", config).written
+
+
 def test_a_pretraining_streams_as_the_training_itself_decides(test_values: Values) -> None:
     showers = 0.5 * (180 + 180) * 4
     factor = int(IN_MEMORY / showers) + 1
@@ -132,6 +150,7 @@ def test_ablations_are_more_of_the_same(test_values: Values) -> None:
         stage: [work_of(stage, config, Scope(ablations=more)).jobs for more in (False, True)] for stage in STAGES
     }
     assert jobs["pretrain"] == jobs["quality"] == [2, 4]
+    assert jobs["embed"][0] == jobs["embed"][1]
     assert jobs["finetune"] == jobs["measure"] == [2 * 3, 2 * (4 + 2)]
     assert jobs["evaluate"] == [1, 2] and jobs["figures"][1] == jobs["figures"][0] + 1
     assert jobs["resimulate"][0] == jobs["resimulate"][1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import (
     Field,
@@ -21,7 +21,7 @@ class Splits(Settings):
     train: Fraction = Field(0.65, description="Pre-training and labels.")
     val: Fraction = Field(0.10, description="Every choice: best epoch, regularisation.")
     test: Fraction = Field(0.25, description="Results only.")
-    test_only_after: dict[Name, int] = Field(
+    test_only_after: dict[Name, Annotated[int, Field(gt=0)]] = Field(
         {},
         exclude_if=operator.not_,
         description="By process: all hard events after the first so many are in the test split. Set it to the "

@@ -23,5 +23,5 @@ class Jets(Settings):
     soft_drop_zcut: float = Field(0.1, gt=0, lt=0.5, description="Soft-drop zcut (arXiv:1402.2657).")
     soft_drop_beta: float = Field(0.0, ge=0, description="Soft-drop beta.")
     substructure: bool = Field(
-        True, description="Compute N2, tau21 and tau32 (0.15-0.45 ms per event); without, they are NaN."
+        True, description="Compute N2, tau21 and tau32 (about 0.15 ms per event); without, they are NaN."
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rs3l.errors import DataError
 from rs3l.evaluate.replicas import Weights
 from rs3l.evaluate.sums import BLOCK, Rows, Sums, batches, looked_up, padded, steps
-from rs3l.types import Array, Bools, Floats32, Floats64, Ints
+from rs3l.types import Array, Bools, Floats32, Floats64
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Ranking:
     None if all scores differ.
     """
 
-    order: NDArray[np.intp]
+    order: NDArray[np.int32]
     is_signal: Bools
-    first: Ints | None
-    last: Ints | None
+    first: NDArray[np.int32] | None
+    last: NDArray[np.int32] | None
 
     @classmethod
     def of(cls, score: Floats32, is_signal: Bools) -> Ranking:
@@ -41,13 +41,13 @@ class Ranking:
         """
         if not np.isfinite(score).all():
             raise DataError("a score is not finite: the classifier diverged; repeat its training")
-        order = np.lexsort((is_signal, -score))
+        order = np.lexsort((is_signal, -score)).astype(np.int32)
         ranked = score[order]
         new = np.append(True, ranked[1:] != ranked[:-1])
         if new.all():
             return cls(order, is_signal[order], None, None)
-        starts = np.append(np.flatnonzero(new), len(score))
-        group = np.cumsum(new) - 1
+        starts = np.append(np.flatnonzero(new), len(score)).astype(np.int32)
+        group = np.cumsum(new, dtype=np.int32) - 1
         return cls(order, is_signal[order], starts[group], starts[group + 1])
 
 

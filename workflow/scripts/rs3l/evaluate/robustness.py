@@ -52,7 +52,7 @@ class Falling:
     @classmethod
     def of(cls, score: Floats32, weights: Weights, rows: Rows) -> Falling:
         """Sort the scores [N] of jets with these ``rows`` of the weights."""
-        order = np.argsort(-score, kind="stable")
+        order = np.argsort(-score, kind="stable").astype(np.int32)
         return cls(score[order], Sums.of(weights, rows[order]))
 
     def above(self, threshold: Array) -> tuple[Floats64, Floats64]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from rs3l.dataset.store import JetStore
 from rs3l.files import atomic
 from rs3l.finetune.order import BLOCK, POOL, places
 from rs3l.finetune.sources import Labelled, Source
@@ -79,17 +80,25 @@ class Embedded:
         return torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(np.sqrt(square).astype(np.float32))
 
 
-def embedded(encoder: JetEncoder, jets: Source, folder: Path, name: str) -> dict[str, Embedded]:
+def embed_at(place: Placement, encoder: JetEncoder, store: JetStore, rows: Ints) -> tuple[Floats32, Floats32]:
+    """Return h [B, H] and z [B, D] of the jets ``rows``, computed on a device; the encoder stays on the CPU."""
+    try:
+        return embed(encoder.to(place.device), store, rows, place.put)
+    finally:
+        encoder.cpu()
+
+
+def embedded(encoder: JetEncoder, jets: Source, folder: Path, name: str, place: Placement) -> dict[str, Embedded]:
     """Return h and z of jets, by :data:`SPACES`; those of more than a pool are in files of ``folder``."""
     if len(jets) <= POOL:
-        found, y = _embed(encoder, jets, None)
+        found, y = _embed(place, encoder, jets, None)
         return {space: Embedded(x, y, x.shape[1]) for space, x in zip(SPACES, found, strict=True)}
     paths = [folder / f"{name}-{space}.f32" for space in SPACES]
     with atomic(paths[0]) as first, atomic(paths[1]) as second, open(first, "wb") as h, open(second, "wb") as z:
         labels = []
         blocks_of_all = np.arange(-(-len(jets) // BLOCK))
         for blocks in np.array_split(blocks_of_all, -(-len(jets) // POOL)):
-            found, y = _embed(encoder, jets, blocks)
+            found, y = _embed(place, encoder, jets, blocks)
             labels.append(y.astype(np.int8))
             for stream, x in zip((h, z), found, strict=True):
                 x.tofile(stream)
@@ -98,7 +107,9 @@ def embedded(encoder: JetEncoder, jets: Source, folder: Path, name: str) -> dict
     return {s: Embedded(path, y, width) for s, path, width in zip(SPACES, paths, widths, strict=True)}
 
 
-def _embed(encoder: JetEncoder, jets: Source, blocks: Ints | None) -> tuple[tuple[Floats32, Floats32], Array]:
+def _embed(
+    place: Placement, encoder: JetEncoder, jets: Source, blocks: Ints | None
+) -> tuple[tuple[Floats32, Floats32], Array]:
     part = jets.part(blocks)
     assert isinstance(part, Labelled)
-    return embed(encoder, part.store, part.rows), part.y
+    return embed_at(place, encoder, part.store, part.rows), part.y

@@ -33,7 +33,7 @@ from rs3l.files import sha256
 from rs3l.finetune.classifier import Classifier, DeepHead, new_head, supervised, tuned
 from rs3l.finetune.classifiers import Classifiers, LinearHead, OnFrozen, Trained, save
 from rs3l.finetune.draws import Draw, DrawnJets
-from rs3l.finetune.embedded import Embedded, embedded
+from rs3l.finetune.embedded import SPACES, Embedded, embed_at, embedded
 from rs3l.finetune.high_level import N2, fit_cut, fit_trees
 from rs3l.finetune.probe import Probe, fit_probe
 from rs3l.finetune.probe_in_pieces import fit_probe_in_pieces
@@ -44,7 +44,7 @@ from rs3l.finetune.training import Fit, FrozenValidation, Running, Training, Val
 from rs3l.finetune.trees import BoostedTrees
 from rs3l.modes import MODES
 from rs3l.networks.base import JetEncoder
-from rs3l.networks.model_file import embed, load_encoder, new_encoder, signs_in
+from rs3l.networks.model_file import load_encoder, new_encoder, signs_in
 from rs3l.seeds import keyed_hash
 from rs3l.training.device import Placement
 from rs3l.training.stop import Timer
@@ -354,7 +354,7 @@ class Frozen:
         self.job = job
         self.encoder = encoder
         self.stored = None if of_run else encoder
-        self.val = dict(zip("hz", embed(encoder, job.val.store, job.val_rows), strict=True))
+        self.val = dict(zip(SPACES, embed_at(job.watch.place, encoder, job.val.store, job.val_rows), strict=True))
         self._probes: dict[tuple[str, int, int], Probe] = {}
         self._embedded: tuple[tuple[int, int], dict[str, Embedded]] | None = None
 
@@ -388,7 +388,10 @@ class Frozen:
         """Return h and z of the nominal jets of a draw; those of the last one are kept."""
         if self._embedded is None or self._embedded[0] != draw.key:
             jets, folder = self.job.train.jets(draw, every_view=False), self.job.train.folder
-            self._embedded = draw.key, embedded(self.encoder, jets, folder, self.job.train.name(draw))
+            self._embedded = (
+                draw.key,
+                embedded(self.encoder, jets, folder, self.job.train.name(draw), self.job.watch.place),
+            )
         return self._embedded[1]
 
     def head(self, mode: str, draw: Draw) -> Result:

@@ -205,6 +205,8 @@ class Training:
 
     def _look(self, validation: Judge) -> None:
         """Compare the classifier with the best one so far."""
+        if isinstance(self.classifier, Classifier):
+            self.classifier.encoder.norm.check()
         loss, auc = validation.metrics(self.classifier)
         if loss < self.best.val_loss or not self.weights:
             self.best = Fit(self._epoch, 0, 0, loss, auc)

@@ -226,7 +226,7 @@ def _head(stream: Iterable[bytes]) -> Generator[bytes, None, bytes]:
 def _event(text: bytes) -> HardEvent:
     """Return an event from its text, without additional weights, which may be far more than the rest.
 
-    This reads what ``write_shard`` writes, and nothing else, in a twelfth of the time of pylhe.
+    This reads what ``write_shard`` writes, and nothing else.
     """
     tag, head, *lines = text.partition(b"<rwgt>")[0].splitlines()
     key = _EVENT_TAG.fullmatch(tag)

@@ -15,10 +15,11 @@ from rs3l.plan.work import (
     Scope,
     Work,
     classifiers,
-    events,
     group_jobs,
+    in_split,
     largest_group,
     modes_of,
+    pretrained,
     test_showers,
 )
 
@@ -49,7 +50,7 @@ def streams(config: Campaign, settings: Pretrain, scope: Scope) -> bool:
     """Return whether a pre-training streams its data set, as the training itself will find by its jets."""
     if settings.events is not None or settings.loop.stream != "auto":
         return settings.loop.stream is True
-    showers = config.dataset.splits.train * events(config, "pretrain") * len(config.variants)
+    showers = in_split(config, "train", pretrained(config)) * len(config.variants)
     return showers * scope.jets_per_shower > IN_MEMORY
 
 
@@ -57,7 +58,7 @@ def pretrain(config: Campaign, scope: Scope) -> Work:
     """Return the work of the pre-training: views seen by the default network."""
     runs = [run for run in scope.runs(config) if blocks.imported_model(config, run) is None]
     settings = [blocks.run_settings(config, run) for run in runs]
-    train = config.dataset.splits.train * events(config, "pretrain")
+    train = in_split(config, "train", pretrained(config))
     passes = [train * _epoch_work(config, block, scope) for block in settings]
     held = max((_held(config, block, scope) for block in settings), default=0.0)
     step = max((_step_mb(config, block, scope) for block in settings), default=0.0)
@@ -76,8 +77,8 @@ def _compared(config: Campaign, settings: Pretrain) -> int:
 
 def _held(config: Campaign, settings: Pretrain, scope: Scope) -> float:
     """Return the showers that a pre-training holds: those of train and validation, or the pools of a stream."""
-    splits, variants = config.dataset.splits, len(methods.variants(config, settings))
-    everything = (splits.train + splits.val) * events(config, "pretrain") * variants
+    own, variants = pretrained(config), len(methods.variants(config, settings))
+    everything = (in_split(config, "train", own) + in_split(config, "val", own)) * variants
     pools = POOLS * GROUPS_OF_POOL * config.dataset.events_per_row_group * variants
     return min(everything, pools) if streams(config, settings, scope) else everything
 
@@ -92,8 +93,11 @@ def _inference(config: Campaign, run: str, scope: Scope) -> float:
 
 
 def embed(config: Campaign, scope: Scope) -> Work:
-    """Return the work of the latents, with a job per run and group of parts; none holds more than a row group."""
-    everything, runs = list(config.processes), scope.runs(config)
+    """Return the work of the latents, with a job per run and group of parts; none holds more than a row group.
+
+    Those of ablations are not made.
+    """
+    everything, runs = list(config.processes), blocks.runs(config)
     times = [_inference(config, run, scope) for run in runs]
     showers = test_showers(config, everything)
     return Work(
@@ -108,8 +112,8 @@ def embed(config: Campaign, scope: Scope) -> Work:
 
 def quality(config: Campaign, scope: Scope) -> Work:
     """Return the work of what the latents know, in jets times replicas."""
-    splits, most = config.dataset.splits, config.evaluate.quality_events
-    test, val = (min(fraction * events(config), most) for fraction in (splits.test, splits.val))
+    most = config.evaluate.quality_events
+    test, val = (min(in_split(config, split, config.processes), most) for split in ("test", "val"))
     held = test * len(config.variants) + val
     units = held * (config.evaluate.bootstrap + 1)
     runs = scope.runs(config)
@@ -138,11 +142,7 @@ def finetune(config: Campaign, scope: Scope) -> Work:
 def _finetune_mb(config: Campaign, task: str, run: str, scope: Scope) -> float:
     """Return the memory of a step on labelled jets, and of the index of the events that have them."""
     step = step_mb(blocks.run_settings(config, run), config.finetune.batch, scope.encoders)
-    return step + INDEX_BYTES / 1e6 * config.dataset.splits.train * _events_of(config, task)
-
-
-def _events_of(config: Campaign, task: str) -> int:
-    return sum(config.processes[name].events for name in blocks.task_processes(config, task))
+    return step + INDEX_BYTES / 1e6 * in_split(config, "train", _of(config, task))
 
 
 def _trained_jets(config: Campaign, task: str, run: str) -> float:
@@ -166,7 +166,7 @@ def _training(config: Campaign, task: str, jets: int) -> float:
 
 def _validation(config: Campaign, task: str) -> float:
     """Return the nominal validation jets of a task, at most."""
-    return min(config.finetune.validation, config.dataset.splits.val * _events_of(config, task))
+    return min(config.finetune.validation, in_split(config, "val", _of(config, task)))
 
 
 def _held_labels(config: Campaign, task: str, run: str) -> float:

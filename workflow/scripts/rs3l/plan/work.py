@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rs3l.config import blocks
 from rs3l.config.campaign import Campaign
 from rs3l.modes import MODES, Mode
+from rs3l.paths import Split
 from rs3l.plan.costs import NO_ENCODERS, Cost, Encoders
 
 
@@ -62,22 +63,43 @@ class Scope:
         return [(task, run) for task in config.tasks for run in runs]
 
 
-def events(config: Campaign, use: str | None = None) -> int:
-    """Return the number of hard events, of all processes or those of one ``use``."""
-    return sum(p.events for p in config.processes.values() if use in (None, p.use))
+def events(config: Campaign) -> int:
+    """Return the number of hard events."""
+    return sum(p.events for p in config.processes.values())
+
+
+def in_split(config: Campaign, split: Split, processes: Iterable[str]) -> float:
+    """Return the hard events of some processes in a split, those that `test_only_after` adds among them."""
+    splits, result = config.dataset.splits, 0.0
+    for name in processes:
+        number = config.processes[name].events
+        divided = splits.divided(name, number)
+        result += getattr(splits, split) * divided + (number - divided if split == "test" else 0)
+    return result
+
+
+def pretrained(config: Campaign) -> list[str]:
+    """Return the processes of the pre-training."""
+    return [name for name, process in config.processes.items() if process.use == "pretrain"]
 
 
 def test_showers(config: Campaign, processes: Sequence[str]) -> float:
     """Return the showers of the test split of some processes, under all variants."""
-    number = sum(config.processes[name].events for name in processes)
-    return config.dataset.splits.test * number * len(config.variants)
+    return in_split(config, "test", processes) * len(config.variants)
 
 
 def largest_group(config: Campaign, processes: Sequence[str]) -> float:
     """Return the showers of the test split in the largest group of parts of some processes."""
     full = config.dataset.events_per_part * config.dataset.parts_per_job
-    most = max(config.processes[name].events for name in processes)
-    return config.dataset.splits.test * min(full, most) * len(config.variants)
+    return max(_fullest(config, name, full) for name in processes) * len(config.variants)
+
+
+def _fullest(config: Campaign, process: str, full: int) -> float:
+    """Return the test events among ``full`` consecutive hard events of a process, where they are most."""
+    number = config.processes[process].events
+    behind = number - config.dataset.splits.divided(process, number)
+    apart = min(full, behind)
+    return apart + config.dataset.splits.test * min(full - apart, number - behind)
 
 
 def group_jobs(config: Campaign, processes: Sequence[str]) -> int:

@@ -46,7 +46,10 @@ class Placement:
 
     def pin(self, batch: T) -> T:
         """Return ``batch`` in memory from which a GPU copies by itself; any thread may call this."""
-        return _map(batch, Tensor.pin_memory) if self.device.type == "cuda" else batch
+        if self.device.type != "cuda":
+            return batch
+        with torch.cuda.device(self.device):  # a thread begins on the first GPU, which may be another rank's
+            return _map(batch, Tensor.pin_memory)
 
     def put(self, batch: T) -> T:
         """Return ``batch`` on the device, without waiting; tuples and named tuples are taken value by value."""
