@@ -285,7 +285,7 @@ def slope(peaks: Mapping[int, float], jets: Mapping[int, int]) -> str:
     if len(peaks) < 2:
         return ""
     first, last = sorted(peaks)[-2:]
-    return f"{(peaks[last] - peaks[first]) * 2**20 / (jets[last] - jets[first]):.0f}"
+    return str(round((peaks[last] - peaks[first]) * 2**20 / (jets[last] - jets[first])))
 
 
 def write_table(page: Path, text: str) -> None:
