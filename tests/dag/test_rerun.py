@@ -92,15 +92,16 @@ def test_changing_the_training_simulates_nothing(configured: Any) -> None:
 
 
 def test_what_failures_do_reruns_the_report_alone(configured: Any) -> None:
-    """What a collapse or an under-trained classifier does changes no result; the report shows the configuration."""
+    """What a failure does, and how soon it is seen, changes no result; the report shows the configuration."""
 
     def change(values: Values) -> None:
         values["pretrain"]["on_collapse"] = values["finetune"]["on_undertrained"] = "warn"
+        values["pretrain"]["check_every"] = 7
 
     snakemake = configured(change)
     assert snakemake.planned() == {"report": 1, "all": 1}
     forced = ("models", "--forcerun", "pretrain", "--dry-run", "--printshellcmds")
-    assert snakemake(*forced).stdout.count("--on-collapse warn") == 2
+    assert snakemake(*forced).stdout.count("--on-collapse warn --check-every 7") == 2
 
 
 def test_forcing_a_rule_reruns_it_and_what_follows(finished: Snakemake) -> None:

@@ -16,10 +16,9 @@ from rs3l.config.detector import Detector
 from rs3l.config.encoders import DeepSets, OwnEncoder
 from rs3l.config.pretrain import HandMadeViews
 from rs3l.dataset.store import load_views
-from rs3l.embed.latents import embed_test_jets
 from rs3l.errors import CampaignError, ConfigError
 from rs3l.networks.build import build
-from rs3l.networks.model_file import load_encoder
+from rs3l.networks.model_file import embed, load_encoder
 from rs3l.plan import network_work
 from rs3l.pretrain.losses import Loss
 from rs3l.pretrain.pretrain import Trainer
@@ -39,8 +38,9 @@ def test_an_encoder_and_a_loss_are_trained_recorded_and_loaded(tmp_path: Path, m
     model = train(tmp_path, manifest, settings)[0]
     encoder = load_encoder(model)
     assert isinstance(encoder, own_parts.Sums) and encoder.config == OwnEncoder(**SUMS)
-    latents = embed_test_jets(manifest, encoder)
-    assert latents.h.shape[1] == 12 and latents.z.shape[1] == 4
+    jets = load_views(manifest, "test", ["signal", "background"], VIEWS, encoder.constituents)
+    h, z = embed(encoder, jets, jets.rows())
+    assert h.shape[1] == 12 and z.shape[1] == 4
     assert settings.model_dump()["loss_options"] == {"weight": 2.0}
 
 
