@@ -93,7 +93,7 @@ def _point(stage: str, config: Campaign, root: Path) -> Point:
 
 
 def _campaign_of(folder: Path) -> Campaign:
-    """Return the configuration of a multiplied data set, with the events that it has, not those it has room for."""
+    """Return the configuration of a multiplied data set, with the events that it has."""
     config = load_campaign(folder / "config.yaml")
     counts = read_manifest(folder / config.root / "dataset" / "manifest.json").processes
     processes = {
