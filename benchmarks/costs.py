@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from usage import usage
 
 from rs3l.config import Campaign, blocks, load_campaign
+from rs3l.dataset.manifest import read_manifest
 from rs3l.files import write_text
 from rs3l.plan import STAGES, Cost, CostTable, held_kb, load_costs, measured, peak_memory, work_of
 from rs3l.plan.measured import MEBIBYTE
@@ -91,6 +92,17 @@ def _point(stage: str, config: Campaign, root: Path) -> Point:
     return work_of(stage, config).held, peak_memory(root, stage)
 
 
+def _campaign_of(folder: Path) -> Campaign:
+    """Return the configuration of a multiplied data set, with the events that it has."""
+    config = load_campaign(folder / "config.yaml")
+    counts = read_manifest(folder / config.root / "dataset" / "manifest.json").processes
+    processes = {
+        name: process.model_copy(update={"events": counts[name].hard_events})
+        for name, process in config.processes.items()
+    }
+    return config.model_copy(update={"processes": processes})
+
+
 def copies_of(work: Path) -> dict[str, list[Point]]:
     """Return the held rows and the peak memory of each stage that benchmarks/scale.py has run, for all sizes."""
     found: dict[tuple[str, int], float] = {}
@@ -98,7 +110,7 @@ def copies_of(work: Path) -> dict[str, list[Point]]:
         key = STAGE_OF_LOGS.get(rule := line["job"].split("/")[0], rule), line["factor"]
         if not line["exit"]:
             found[key] = max(found.get(key, 0.0), line["peak_mb"] * MEBIBYTE)
-    configs = {factor: load_campaign(work / f"x{factor}" / "config.yaml") for _, factor in found}
+    configs = {factor: _campaign_of(work / f"x{factor}") for _, factor in found}
     points: dict[str, list[Point]] = {}
     for (stage, factor), peak in found.items():
         points.setdefault(stage, []).append((work_of(stage, configs[factor]).held, peak))
