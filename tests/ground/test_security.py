@@ -98,6 +98,9 @@ def test_every_path_in_a_rule_is_quoted() -> None:
         "params.model",
         "params.seed",
         "params.bootstrap",
+        "params.events",
+        "params.parts",
+        "params.check_every",
     }
     numbers_and_names |= {"params.launcher", "params.workers", "params.devices"}  # the last quotes what it takes
     assert {field for field in plain if not field.startswith("resources.")} <= numbers_and_names

@@ -19,7 +19,7 @@ from rs3l.config.blocks import FinetuneBlock, PretrainBlock
 from rs3l.config.encoders import DeepSets
 from rs3l.config.finetune import Finetune
 from rs3l.config.tasks import Task
-from rs3l.embed.latents import write_test_latents
+from rs3l.embed.latents import write_latents
 from rs3l.embed.quality import write_quality
 from rs3l.errors import ConfigError, TrainingError
 from rs3l.evaluate.evaluate import Evaluation, evaluate
@@ -186,7 +186,7 @@ def test_a_dead_encoder_is_embedded_and_tested(tmp_path: Path, manifest: Path) -
     model = tmp_path / "model.safetensors"
     save_encoder(encoder, model, collapsed=["RankMe 1.00 < 1.50"])
     latents, quality = tmp_path / "latents.parquet", tmp_path / "quality.parquet"
-    write_test_latents(manifest, model, latents)
+    write_latents(manifest, model, None, None, latents)
     write_quality(manifest, model, quality, 1, 5, 100)
     lines = history_of(tmp_path, manifest, model, settings)
     assert {line["collapsed"] for line in lines} == {"RankMe 1.00 < 1.50"}
