@@ -18,7 +18,9 @@ from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import FinetuneBlock, PretrainBlock
 from rs3l.config.encoders import DeepSets
 from rs3l.config.finetune import Finetune
+from rs3l.config.reads import TRAINING
 from rs3l.config.tasks import Task
+from rs3l.dataset.manifest import read_manifest
 from rs3l.embed.latents import write_latents
 from rs3l.embed.quality import write_quality
 from rs3l.errors import ConfigError, TrainingError
@@ -88,9 +90,8 @@ def test_what_collapsed_in_its_last_epoch_is_not_trained_again(tmp_path: Path, m
 
 def state(folder: Path, manifest: Path, settings: PretrainBlock) -> Checkpoint:
     """Return the state that a stopped training has left."""
-    from rs3l.files import sha256
-
-    return Checkpoint(folder / "state", settings, sha256(manifest))
+    files = read_manifest(manifest).files_sha256(TRAINING, settings.processes)
+    return Checkpoint(folder / "state", settings, files)
 
 
 def test_a_loss_that_is_not_finite_stops_all_the_same(tmp_path: Path, manifest: Path) -> None:
