@@ -81,8 +81,11 @@ def test_the_data_set_is_that_of_local_workers(clone: Clone, expected: dict[str,
     assert not queue() and not list(clone.root.rglob(".dask-jobqueue*"))
 
 
-def test_cancelled_workers_of_the_merge_are_replaced(clone: Clone, expected: dict[str, bytes]) -> None:
+def test_cancelled_workers_of_the_merge_are_replaced(
+    clone: Clone, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first two are cancelled when they appear in the queue, before they can have done anything."""
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__JOB_SCRIPT_PROLOGUE", "['sleep 5']")
     process = clone.start("dataset")
     cancelled: set[str] = set()
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import cluster
-from rs3l.figures.registry import FIGURES
+from rs3l.figures.registry import MEMORY_MB
 from slurm_site import Clone, Values, accounted, needs_slurm, queue, results, rule_of, small, visible_devices
 from support.places import REPOSITORY
 from support.workflow import Snakemake
@@ -74,7 +74,7 @@ def test_few_jobs_and_all_of_them_well(jobs: dict[str, list[dict[str, str]]]) ->
         "resimulate": 6,
         "merge": 1,
         "pretrain": 2,
-        "embed": 2,
+        "embed": 4,
         "quality": 2,
         "finetune": 3,
         "score": 6,
@@ -114,8 +114,7 @@ def test_memory_time_and_cores_are_those_of_the_profile(jobs: dict[str, list[dic
     for rule in ("resimulate", "pretrain"):
         assert asked(rule) == {first_attempt(rule)}
     (memory, _, cores) = next(iter(asked("figures")))
-    largest = max(figure.memory_mb for figure in FIGURES.values())
-    assert (memory, cores) == (f"{largest}M", "1")
+    assert (memory, cores) == (f"{MEMORY_MB}M", "1")
     assert {job["Account"] for found in jobs.values() for job in found} == {cluster.ACCOUNT}
 
 
