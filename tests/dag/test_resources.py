@@ -63,6 +63,23 @@ def test_the_devices_of_a_training(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        ([], ""),
+        (["finetune:gpu=1"], "--gpus 1 "),
+        (["finetune:gpu=1", "finetune:device=cpu"], "--gpus 1 --device cpu "),
+    ],
+)
+def test_the_devices_of_a_fine_tuning(
+    tmp_path: Path, test_values: dict[str, Any], options: list[str], expected: str
+) -> None:
+    output = commands(Snakemake(tmp_path, copy.deepcopy(test_values)), "all", options)
+    assert set(re.findall(r"finetune\.py --block '.*' --manifest \S+ (?:--model \S+)? *(.*)--state", output)) == {
+        expected
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
         ([], "--workers 2"),
         (["merge:dask_jobs=5", "merge:mem_mb=3000", "merge:runtime=90"], "--jobs 5 --memory 3000 --minutes 90"),
     ],
@@ -80,6 +97,7 @@ def test_they_rerun_nothing(finished: Snakemake) -> None:
         "pretrain:mpi=srun",
         "pretrain:gpu=2",
         "pretrain:device=cpu",
+        "finetune:gpu=1",
         "merge:dask_jobs=3",
     ]
     assert finished.planned("all", "--set-resources", *resources, "--set-threads", "pretrain=2") == {}

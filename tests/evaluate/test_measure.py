@@ -13,7 +13,7 @@ import pytest
 from rs3l.config import blocks
 from rs3l.errors import DataError
 from rs3l.evaluate.measure import measure
-from rs3l.evaluate.measures import read_measures
+from rs3l.evaluate.measures import CLASSES, Key, read_measures
 from support.toy_campaign import campaign, write_predictions, write_scores
 from support.workflow import run_script
 
@@ -111,6 +111,24 @@ def test_an_event_in_two_files_and_a_missing_class_are_refused(files: list[Path]
         measured([*files, files[1]], tmp_path / "measures.parquet")
     with pytest.raises(DataError, match=r"\d+ signal and 0 background jets of nominal"):
         measured(files[:1], tmp_path / "measures.parquet")
+
+
+def test_replicas_without_two_events_have_no_correlation(files: list[Path], tmp_path: Path) -> None:
+    """Some replicas of three events hold one of them, or none."""
+    few = []
+    for path in files:
+        jets = frame(path)
+        kept = (jets["variant"] == "nominal") | jets["event_id"].isin(jets["event_id"].unique()[:3])
+        few.append(write_scores(jets[kept], tmp_path / path.name))
+    sample, _, found = read_measures(measured(few, tmp_path / "few.parquet"))
+    assert {sample.pairs[f"nominal/seed/{side}"] for side in CLASSES.values()} <= {2, 3}
+    replicas = blocks.measure(campaign(), TASK, RUN).evaluate.bootstrap
+    for column, values in found.items():
+        for side in CLASSES.values():
+            correlations = values[Key("spearman", "nominal", "seed", side)]
+            shifts = values[Key("rank_shift", "nominal", "seed", side)]
+            assert 2 < len(correlations) < len(shifts) <= replicas + 1, column
+            assert np.isfinite(shifts).all() and (column.mode == "n2" or np.isfinite(correlations).all())
 
 
 def test_the_command_writes_what_the_library_does(files: list[Path], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,3 +140,15 @@ def test_scaled_is_the_logistic_function_and_never_overflows() -> None:
     np.testing.assert_allclose(
         scaled(logit), [0, 1 / (1 + np.exp(2.0)), 0.5, 1 / (1 + np.exp(-3.0)), 1], atol=1e-12
     )
+
+
+def test_replicas_without_a_jet_have_no_distance_and_say_nothing() -> None:
+    weights = np.array([[1, 0, 2], [1, 0, 1], [1, 3, 1], [1, 1, 0], [0, 0, 0]], dtype=np.uint8)
+    first, second = (
+        Falling.of(np.array(score, dtype=np.float32), weights, np.array(rows, dtype=np.int32))
+        for score, rows in (([0.1, -2.0], [0, 1]), ([1.0, 0.3], [2, 3]))
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        distance = wasserstein(first, second)
+    assert np.isnan(distance).tolist() == [False, True, False]

@@ -13,7 +13,6 @@ import torch
 from torch import Generator
 
 from rs3l.config.blocks import FinetuneBlock
-from rs3l.dataset.observables import load_columns
 from rs3l.dataset.parquet import parquet_options
 from rs3l.dataset.store import JetStore, load_views
 from rs3l.errors import DataError
@@ -30,6 +29,7 @@ from rs3l.finetune.sources import JetsInFile, JetsInMemory
 from rs3l.networks.model_file import new_encoder, save_encoder
 from rs3l.training.device import Placement
 from support import toy
+from support.columns import load_columns
 from support.tuning import ENCODER, SETTINGS, block, task_training
 
 SIDES = ("signal", "background")
@@ -93,6 +93,11 @@ def test_the_labelled_jets_are_those_of_the_whole_split(
             expected = np.column_stack([columns[name][rows].astype(float) for name in OBSERVABLES])
             np.testing.assert_array_equal(x, expected)
             assert np.array_equal(y, jets.y)
+
+
+def test_a_variant_that_the_data_set_does_not_have_is_refused(manifest: Path) -> None:
+    with pytest.raises(DataError, match="no variant unheard in the data set"):
+        Index(manifest, "train", block().task, ["seed", "unheard"])
 
 
 def test_inputs_are_standardised_by_the_nominal_jets_of_the_whole_split(manifest: Path, whole: JetStore) -> None:

@@ -19,7 +19,6 @@ from rs3l.config.encoders import OwnEncoder
 from rs3l.config.tasks import Task
 from rs3l.dataset.checksum import COLLAPSED, intact_parquet
 from rs3l.dataset.features import features
-from rs3l.dataset.observables import load_columns
 from rs3l.dataset.store import load_views
 from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.finetune.classifier import Classifier, DeepHead, new_head
@@ -32,6 +31,7 @@ from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import load_encoder, new_encoder, save_encoder
 from rs3l.types import Floats32
 from support import toy
+from support.columns import load_columns
 from support.tuning import BASELINE, ENCODER, PRETRAINED, block
 from support.workflow import run_script
 

@@ -26,7 +26,7 @@ from rs3l.evaluate.scores import Column, TestJets, read_jets
 from rs3l.evaluate.stability import rank_shift, spearman
 from rs3l.evaluate.sums import Rows
 from rs3l.files import atomic
-from rs3l.types import Floats32, Floats64
+from rs3l.types import Bools, Floats32, Floats64
 
 ROC_EFFICIENCIES = np.round(np.linspace(0.02, 1.0, 50), 2)
 """Signal efficiencies of the points of the ROC curves."""
@@ -158,16 +158,17 @@ class Measurer:
                         function = spearman if quantity == "spearman" else rank_shift
                         rows = self.jets.row[one]
                         values = function(score[one], score[other], self.weights, rows)
-                        yield Key(quantity, first, second, name), values[self._any(rows)]
+                        fewest = 2 if quantity == "spearman" else 1
+                        yield Key(quantity, first, second, name), values[self._with_events(rows, fewest)]
 
-    def _any(self, rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Return the replicas with an event of these rows, [R]."""
-        found = np.zeros(self.weights.shape[1], dtype=bool)
+    def _with_events(self, rows: Rows, fewest: int) -> Bools:
+        """Return the replicas with ``fewest`` of the events of these rows or more, [R]; copies count once."""
+        found = np.zeros(self.weights.shape[1], dtype=np.int64)
         for begin in range(0, len(rows), 4096):
-            found |= self.weights[rows[begin : begin + 4096]].any(axis=0)
-            if found.all():
+            found += (self.weights[rows[begin : begin + 4096]] > 0).sum(axis=0)
+            if (found >= fewest).all():
                 break
-        return found
+        return np.asarray(found >= fewest)
 
     def _robustness(self, score: Floats32, is_most: bool) -> Iterator[tuple[Key, Floats64]]:
         """Yield distances between the nominal and the other variants, and what changes at the most labels."""

@@ -1,8 +1,8 @@
 """The file of measures: what each classifier does on the test jets, under every replica.
 
 It has a line per classifier, quantity and subject. In the shapes, R counts the replicas; entry 0 of R + 1 values
-is the test sample itself. Replicas in which a sample of the quantity has no jet are left out, which is the same
-for all classifiers.
+is the test sample itself. Replicas in which a sample of the quantity has no jet, or a correlation fewer than two
+events, are left out, which is the same for all classifiers.
 """
 
 from __future__ import annotations

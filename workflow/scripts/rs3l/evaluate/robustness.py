@@ -116,13 +116,14 @@ def wasserstein(first: Falling, second: Falling) -> Floats64:
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.stack([1.0 / first.sums.total, -1.0 / second.sums.total])
     weights = first.sums.weights
-    return _area(
-        weights,
-        padded(rows, len(weights) - 1),
-        padded((order >= len(first.score)).astype(np.int8), 0),
-        padded((output - np.append(output[1:], output[-1])).astype(np.float32), 0.0),
-        share.astype(np.float32),
-    )
+    with np.errstate(invalid="ignore"):
+        return _area(
+            weights,
+            padded(rows, len(weights) - 1),
+            padded((order >= len(first.score)).astype(np.int8), 0),
+            padded((output - np.append(output[1:], output[-1])).astype(np.float32), 0.0),
+            share.astype(np.float32),
+        )
 
 
 def _area(weights: Weights, rows: Rows, side: Array, step: Floats32, share: Floats32) -> Floats64:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rs3l.config.tasks import Task
+from rs3l.dataset.manifest import check_names, read_manifest
 from rs3l.dataset.row_groups import RowGroup, row_groups
 from rs3l.dataset.schema import CANDIDATE_COLUMNS
 from rs3l.dataset.store import COLUMNS, JetStore, join_parts, part_arrays
@@ -71,10 +72,12 @@ class Index:
     def __init__(self, manifest: str | Path, split: str, task: Task, variants: Sequence[str]) -> None:
         """Read three light columns, a row group at a time.
 
-        Raises :class:`DataError` if a file is missing, foreign or changed, or if a class has no jet.
+        Raises :class:`DataError` if a file is missing, foreign or changed, if the data set does not have a
+        variant, or if a class has no jet.
         """
         self.manifest, self.split, self.task = manifest, split, task
         self.variants = tuple(dict.fromkeys([NOMINAL, *variants]))
+        check_names(manifest, "variant", self.variants, read_manifest(manifest).variants)
         processes = list(dict.fromkeys((task.signal, task.background)))
         self.groups = row_groups(manifest, split, processes)
         found = [self._of_group(number, group) for number, group in enumerate(self.groups)]
