@@ -32,13 +32,14 @@ rule finetune:
         block=lambda wildcards: blocks.finetune(CAMPAIGN, wildcards.task, wildcards.run).as_json(),
         model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
         state=PATHS.finetune_state(),
+        devices=devices,
         on_undertrained=on_undertrained,
     message:
         "classifiers of {wildcards.task} on {wildcards.run}"
     shell:
         "python {input.script:q} --block {params.block:q} --manifest {input.manifest:q} {params.model} "
-        "--state {params.state:q} --threads {threads} --classifiers {output.classifiers:q} --history {output.history:q} "
-        "--on-undertrained {params.on_undertrained:q} > {log:q} 2>&1"
+        "{params.devices}--state {params.state:q} --threads {threads} --classifiers {output.classifiers:q} "
+        "--history {output.history:q} --on-undertrained {params.on_undertrained:q} > {log:q} 2>&1"
 
 
 rule score:

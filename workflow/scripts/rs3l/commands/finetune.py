@@ -23,6 +23,7 @@ def main() -> None:
         "--checkpoint-minutes", type=float, default=1.0, help="between two states within a training (default 1)"
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda if there is a GPU, else cpu")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the job asked for: fewer are an error")
     parser.add_argument("--threads", type=int, default=1, help="threads (default 1)")
     parser.add_argument("--classifiers", required=True, help="trained classifiers to write (.safetensors)")
     parser.add_argument("--history", required=True, help="one line per classifier to write (.csv)")
@@ -35,5 +36,6 @@ def main() -> None:
         settings = block.finetune.model_copy(update={"on_undertrained": args.on_undertrained})
         block = block.model_copy(update={"finetune": settings})
     limit_threads(args.threads)
-    watch = Watch(place(choose_device(args.device), threads=args.threads), Timer(60 * args.checkpoint_minutes))
+    where = place(choose_device(args.device, gpus=args.gpus), threads=args.threads)
+    watch = Watch(where, Timer(60 * args.checkpoint_minutes))
     finetune(block, args.manifest, args.model, args.classifiers, args.history, args.state, watch)
