@@ -64,6 +64,18 @@ def test_events_that_are_for_tests_alone_train_nothing(test_values: Values) -> N
     assert work_of("embed", after).largest == pytest.approx((1000 + 0.25 * 180) * 4 * network(before))
 
 
+def test_a_variant_of_the_test_split_has_all_events_for_tests_alone(test_values: Values) -> None:
+    late = {"late": {"resample": "shower", "use": "held_out", "splits": ["test"]}}
+
+    def showers(**more: Any) -> float:
+        with_late, without = changed(test_values, variants=late, **more), changed(test_values, **more)
+        return work_of("resimulate", with_late).units - work_of("resimulate", without).units
+
+    assert showers() == pytest.approx(0.25 * 480)
+    splits = {"train": 0.5, "val": 0.25, "test": 0.25, "test_only_after": {"qcd": 80}}
+    assert showers(dataset={"splits": splits}) == pytest.approx(0.25 * 380 + 100)
+
+
 def network(config: Campaign) -> float:
     """Return the time of the miniature network relative to the default one."""
     return work_of("embed", config).units / work_of("embed", config).written
