@@ -135,6 +135,23 @@ def test_the_lines_to_paste_use_a_short_partition(tmp_path: Path) -> None:
     assert longer["score"]["runtime"] == "min(60 * attempt, 120)"
 
 
+def test_what_a_profile_does_not_name_is_not_compared(tmp_path: Path) -> None:
+    assert misfits([line("merge", 8000)], profile(tmp_path, {"merge": {"dask_jobs": 2}}), Limits()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("set-resources: {merge: 8000}", "set-resources: merge: a mapping of resources is expected"),
+        ("retries: many", "retries: 'many' is no number"),
+    ],
+)
+def test_wrong_values_of_a_profile_are_named(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"{text}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=words):
+        load_profile(tmp_path)
+
+
 def test_figures_have_the_time_of_their_rules(tmp_path: Path) -> None:
     asks = profile(tmp_path, {}, retries=2)
     assert misfits([line("figures", 300, hours=0.16)], asks, Limits()) == []

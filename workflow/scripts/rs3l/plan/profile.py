@@ -93,7 +93,10 @@ def load_profile(folder: str | Path) -> Profile:
     for key, value in (("set-resources", rules), ("default-resources", defaults)):
         if not isinstance(value, dict):
             raise ConfigError(f"{path}: {key}: a mapping of rules or resources is expected")
-    return Profile(path, defaults, rules, 1 + int(values.get("retries") or 0))
+    for rule, resources in rules.items():
+        if not isinstance(resources, dict):
+            raise ConfigError(f"{path}: set-resources: {rule}: a mapping of resources is expected")
+    return Profile(path, defaults, rules, 1 + int(value_of(values.get("retries") or 0, 1, f"{path}: retries")))
 
 
 def machines_of(profile: Profile, gpu_speed: float | None = None, ranks: int = 1) -> Machines:
@@ -147,9 +150,9 @@ def _misfits(line: Line, profile: Profile, limits: Limits) -> Iterator[str]:
     if line.stage == "figures":
         yield from _figures(line)
     for rule in asked_rules(line, profile):
-        ask = profile.ask(rule)
-        yield from _memory(line, ask, profile, limits)
-        yield from _time(line, ask, profile, limits)
+        ask = profile.ask(rule)  # what it does not name is as the rule says
+        yield from _memory(line, ask, profile, limits) if "mem_mb" in ask.resources else ()
+        yield from _time(line, ask, profile, limits) if "runtime" in ask.resources else ()
 
 
 def _node(line: Line, limits: Limits) -> Iterator[str]:
