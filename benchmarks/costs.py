@@ -42,7 +42,7 @@ UNITS = {
     "score": "jet of the test split through the default network",
     "measure": "score in one replica",
     "evaluate": "value in one replica",
-    "figures": "shower",
+    "figures": "figure",
     "report": "figure",
 }
 IMPORTS = [stage for stage in UNITS if stage not in ("hard_process", "resimulate")]

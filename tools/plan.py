@@ -6,7 +6,9 @@ Without --measured, the costs are those of benchmarks/costs.json, and its machin
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rs3l.config import Campaign, load_campaign
@@ -20,13 +22,29 @@ from rs3l.streams import speak_any_locale
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def above_zero(kind: Callable[[str], float]) -> Callable[[str], float]:
+    """Return the type of an argument that is a finite number above 0, as ``kind`` (int, float) reads it."""
+
+    def read(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"a number above 0 is expected, found {text}")
+        return value
+
+    read.__name__ = kind.__name__  # in the words of argparse for what is no number
+    return read
+
+
+COUNT, NUMBER = above_zero(int), above_zero(float)
+
+
 def arguments() -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="config/config.yaml", help="the campaign that is planned")
-    parser.add_argument("--cores", type=int, default=1, help="cores at work at the same time")
-    parser.add_argument("--events-per-shard", type=int, help="in place of the configuration's")
-    parser.add_argument("--jets", type=float, help="as many hard events as give this many jets, e.g. 1e8")
+    parser.add_argument("--cores", type=COUNT, default=1, help="cores at work at the same time")
+    parser.add_argument("--events-per-shard", type=COUNT, help="in place of the configuration's")
+    parser.add_argument("--jets", type=NUMBER, help="as many hard events as give this many jets, e.g. 1e8")
     parser.add_argument("--ablations", action="store_true", help="with the target `ablations`")
     costs = parser.add_argument_group("costs")
     costs.add_argument("--costs", default=REPOSITORY / "benchmarks" / "costs.json", help="table of costs")
@@ -34,14 +52,14 @@ def arguments() -> argparse.Namespace:
     costs.add_argument("--measured-config", help="the configuration of that campaign; default: --config")
     jobs = parser.add_argument_group("what jobs get")
     jobs.add_argument("--profile", default=REPOSITORY / "profiles" / "slurm", help="folder of a profile")
-    jobs.add_argument("--node-memory", type=float, help="memory of the largest node [GB]")
-    jobs.add_argument("--time-limit", type=float, help="longest job of the partition [hours]")
+    jobs.add_argument("--node-memory", type=NUMBER, help="memory of the largest node [GB]")
+    jobs.add_argument("--time-limit", type=NUMBER, help="longest job of the partition [hours]")
     jobs.add_argument(
-        "--gpu-speed", type=float,
+        "--gpu-speed", type=NUMBER,
         help="a GPU is taken to be so many times faster than a core, where the profile asks for one; not measured",
     )  # fmt: skip
     jobs.add_argument(
-        "--ranks", type=int, default=1, help="processes of a pre-training, if its profile names none"
+        "--ranks", type=COUNT, default=1, help="processes of a pre-training, if its profile names none"
     )
     jobs.add_argument("--set-resources", action="store_true", help="print the lines of the profile that would fit")
     parser.add_argument("--docs", action="store_true", help="renew the tables of the documents; nothing else")

@@ -12,6 +12,15 @@ from rs3l.status import campaign_status, status_text
 from rs3l.streams import speak_any_locale
 
 
+def number_of_cores(text: str) -> int:
+    """Return the jobs at a time that ``text`` says, in which `all` stands for the cores of this machine."""
+    if text == "all":
+        return os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 or `all` is expected, found {text!r}")
+    return int(text)
+
+
 def main() -> None:
     """Print the status of one campaign."""
     speak_any_locale()
@@ -20,16 +29,16 @@ def main() -> None:
     parser.add_argument("--directory", default=".", help="where Snakemake runs, if elsewhere (default: here)")
     parser.add_argument(
         "--cores",
+        type=number_of_cores,
         default="all",
         help="jobs at a time, for the time left (default: the cores of this machine)",
     )
     args = parser.parse_args()
-    cores = (os.cpu_count() or 1) if args.cores == "all" else max(int(args.cores), 1)
     try:
         config = load_campaign(args.config)
     except CampaignError as error:
         sys.exit(f"error: {error}")
-    print(status_text(config, campaign_status(config, args.directory), cores))
+    print(status_text(config, campaign_status(config, args.directory), args.cores))
 
 
 if __name__ == "__main__":

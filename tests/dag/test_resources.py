@@ -60,21 +60,18 @@ def test_the_devices_of_a_training(
     assert set(re.findall(r"pretrain\.py --block '.*' (.*)--manifest", output)) == {expected}
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ([], ""),
-        (["finetune:gpu=1"], "--gpus 1 "),
-        (["finetune:gpu=1", "finetune:device=cpu"], "--gpus 1 --device cpu "),
-    ],
-)
-def test_the_devices_of_a_fine_tuning(
-    tmp_path: Path, test_values: dict[str, Any], options: list[str], expected: str
-) -> None:
-    output = commands(Snakemake(tmp_path, copy.deepcopy(test_values)), "all", options)
-    assert set(re.findall(r"finetune\.py --block '.*' --manifest \S+ (?:--model \S+)? *(.*)--state", output)) == {
-        expected
-    }
+@pytest.mark.parametrize("rule", ["embed", "finetune", "score"])
+def test_other_networks_have_devices_as_well(tmp_path: Path, test_values: dict[str, Any], rule: str) -> None:
+    """A GPU that was asked for and is not there is an error, unless the CPU is meant."""
+    for options, expected in (
+        ([f"{rule}:gpu=0"], ""),
+        ([f"{rule}:gpu=1"], "--gpus 1 "),
+        ([f"{rule}:gpu=1", f"{rule}:device=cpu"], "--gpus 1 --device cpu "),
+    ):
+        output = commands(Snakemake(tmp_path, copy.deepcopy(test_values)), "all", options)
+        found = re.findall(rf"python \S*/{rule}\.py (.*)", output)
+        given = {"".join(re.findall(r"--(?:gpus|device) \S+ ", words)) for words in found}
+        assert given == {expected}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +95,7 @@ def test_they_rerun_nothing(finished: Snakemake) -> None:
         "pretrain:gpu=2",
         "pretrain:device=cpu",
         "finetune:gpu=1",
+        "score:gpu=1",
         "merge:dask_jobs=3",
     ]
     assert finished.planned("all", "--set-resources", *resources, "--set-threads", "pretrain=2") == {}

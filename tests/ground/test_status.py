@@ -182,3 +182,6 @@ def test_the_command(campaign: Campaign, jobs: dict[str, list[PlannedJob]], tmp_
     wrong = subprocess.run([*command, "missing.yaml"], capture_output=True, text=True)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: missing.yaml: cannot be read")
+    for cores in ("0", "-1", "1.5", "many"):
+        wrong = subprocess.run([*command, str(config), f"--cores={cores}"], capture_output=True, text=True)
+        assert wrong.returncode == 2 and "a whole number above 0 or `all` is expected" in wrong.stderr

@@ -212,3 +212,13 @@ def test_the_command_prints_every_stage() -> None:
 def test_the_command_names_what_is_wrong() -> None:
     result = run_tool("--config", "config/none.yaml")
     assert result.returncode != 0 and "config/none.yaml" in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--cores=0", "--events-per-shard=0", "--jets=nan", "--node-memory=-64", "--ranks=0", "--gpu-speed=0"],
+)
+def test_the_command_refuses_what_is_not_above_zero(option: str) -> None:
+    result = run_tool(option)
+    assert result.returncode == 2
+    assert f"{option.partition('=')[0]}: a number above 0 is expected" in result.stderr

@@ -123,6 +123,48 @@ def test_the_lines_to_paste_fit_what_they_were_made_for(tmp_path: Path) -> None:
     assert "# merge needs 70.3 GB: it does not fit a node of 64 GB" in too_large
 
 
+def test_the_lines_to_paste_use_a_short_partition(tmp_path: Path) -> None:
+    """No attempt is shorter than a job that has to be done in one."""
+    rules = {rule: {"mem_mb": 8000, "runtime": 10} for rule in ("merge", "score", "pretrain", "evaluate")}
+    asks = profile(tmp_path / "before", rules, retries=2)
+    lines = [line("merge", hours=0.8), line("score", hours=0.5), line("pretrain", hours=2.9), line("evaluate")]
+    limits = Limits(hours=1)
+    block = yaml.safe_load(set_resources(lines, asks, limits))["set-resources"]
+    assert misfits(lines, profile(tmp_path / "after", block, retries=2), limits) == []
+    longer = yaml.safe_load(set_resources(lines, asks, Limits(hours=2)))["set-resources"]
+    assert longer["score"]["runtime"] == "min(60 * attempt, 120)"
+
+
+def test_what_a_profile_does_not_name_is_not_compared(tmp_path: Path) -> None:
+    assert misfits([line("merge", 8000)], profile(tmp_path, {"merge": {"dask_jobs": 2}}), Limits()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("set-resources: {merge: 8000}", "set-resources: merge: a mapping of resources is expected"),
+        ("retries: many", "retries: 'many' is no number"),
+    ],
+)
+def test_wrong_values_of_a_profile_are_named(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"{text}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=words):
+        load_profile(tmp_path)
+
+
+def test_figures_have_the_time_of_their_rules(tmp_path: Path) -> None:
+    asks = profile(tmp_path, {}, retries=2)
+    assert misfits([line("figures", 300, hours=0.16)], asks, Limits()) == []
+    assert misfits([line("figures", 300, hours=0.5)], asks, Limits()) == [
+        "figures take 30 minutes: their rules ask 10 at attempt 1"
+    ]
+
+
+def test_a_folder_without_a_profile_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere: no profile: a folder with a file config.yaml is expected"):
+        load_profile(tmp_path / "nowhere")
+
+
 def test_a_profile_of_another_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("set-resources: [merge:mem_mb=3000]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="set-resources: a mapping of rules or resources is expected"):

@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from rs3l.config import Campaign, blocks, parse_campaign
+from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.config.encoders import DeepSets, EdgeConv
 from rs3l.config.pretrain import IN_MEMORY
 from rs3l.dataset.stream import Order
 from rs3l.finetune.order import MIN_STEPS, POOL
 from rs3l.finetune.training import FEWEST_JUDGES, JUDGES_PER_JET
+from rs3l.paths import CampaignPaths
 from rs3l.plan import STAGES, EncoderCost, Scope, learning, work_of
 from rs3l.plan.work import classifiers
+from rs3l.status import planned_jobs
+from support.places import REPOSITORY
 
 Values = dict[str, Any]
 NOTHING = ("hard_process", "resimulate", "embed", "score", "evaluate", "figures", "report")
@@ -61,6 +64,18 @@ def test_events_that_are_for_tests_alone_train_nothing(test_values: Values) -> N
     assert work_of("embed", after).largest == pytest.approx((1000 + 0.25 * 180) * 4 * network(before))
 
 
+def test_a_variant_of_the_test_split_has_all_events_for_tests_alone(test_values: Values) -> None:
+    late = {"late": {"resample": "shower", "use": "held_out", "splits": ["test"]}}
+
+    def showers(**more: Any) -> float:
+        with_late, without = changed(test_values, variants=late, **more), changed(test_values, **more)
+        return work_of("resimulate", with_late).units - work_of("resimulate", without).units
+
+    assert showers() == pytest.approx(0.25 * 480)
+    splits = {"train": 0.5, "val": 0.25, "test": 0.25, "test_only_after": {"qcd": 80}}
+    assert showers(dataset={"splits": splits}) == pytest.approx(0.25 * 380 + 100)
+
+
 def network(config: Campaign) -> float:
     """Return the time of the miniature network relative to the default one."""
     return work_of("embed", config).units / work_of("embed", config).written
@@ -98,6 +113,14 @@ def test_groups_of_parts_are_jobs(test_values: Values) -> None:
     one = changed(test_values, dataset={"events_per_part": 30, "parts_per_job": 200})
     assert work_of("score", one).units == pytest.approx(score.units)
     assert work_of("score", one).largest == pytest.approx(3 * score.largest)
+
+
+@pytest.mark.parametrize("name", ["config", "paper", "reference", "test"])
+def test_as_many_jobs_as_the_progress_of_a_campaign_counts(name: str) -> None:
+    """Latents, for one, are made of the first run of each method alone."""
+    config = load_campaign(REPOSITORY / "config" / f"{name}.yaml")
+    counted = [len(jobs) for jobs in planned_jobs(config, CampaignPaths(config.root)).values()]
+    assert {stage: work_of(stage, config).jobs for stage in STAGES} == dict(zip(STAGES, counted, strict=True))
 
 
 def test_scores_are_a_column_per_classifier(campaign: Campaign) -> None:

@@ -224,3 +224,12 @@ def test_the_script_refuses_gpus_that_are_not_there(tmp_path: Path, manifest: Pa
     assert list(tmp_path.iterdir()) == []
     result = launch(1, script, *arguments, *outputs, "--gpus=1", "--device=cpu")
     assert result.returncode == 0, result.stderr[-4000:]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_fine_tuning_refuses_them_as_well(tmp_path: Path, manifest: Path) -> None:
+    config = ["--config", str(SCRIPTS.parents[1] / "config" / "test.yaml"), "--task", "h_vs_qcd"]
+    outputs = [f"--{name}={tmp_path / name}" for name in ("state", "classifiers", "history")]
+    result = launch(1, SCRIPTS / "finetune.py", *config, f"--manifest={manifest}", *outputs, "--gpus=1")
+    assert result.returncode == 1 and "error: resource gpu=1 of the rule" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,7 @@ from rs3l.config.yaml_file import check_files
 from rs3l.dataset.digests import data_read
 from rs3l.errors import CampaignError
 from rs3l.evaluate.registry import TABLES
-from rs3l.figures.registry import FIGURES, MEMORY_MB, QUOTES, figure_names, input_files
+from rs3l.figures.registry import FIGURES, MEMORY_MB, MINUTES, QUOTES, figure_names, input_files
 from rs3l.groups import prediction_files
 from rs3l.imported import not_found
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps

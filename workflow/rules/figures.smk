@@ -29,7 +29,7 @@ for figure in FIGURES.values():  # each has a rule because the file of a caption
         threads: 1
         resources:
             mem_mb=more(MEMORY_MB),
-            runtime=more(10),
+            runtime=more(MINUTES),
             disk_mb=more(200),
             serial=1,
         params:

@@ -440,9 +440,12 @@ def _chosen(config: Campaign, process: str, variant: str) -> Chosen | None:
 
 
 def chosen_fraction(config: Campaign, variant: str) -> float:
-    """Return the fraction of the hard events that a variant re-simulates."""
-    fractions = config.dataset.splits.model_dump()
-    return float(sum(fractions[split] for split in set(config.variants[variant].splits)))
+    """Return the fraction of the hard events that a variant re-simulates, those for tests alone among them."""
+    splits, own = config.dataset.splits, set(config.variants[variant].splits)
+    numbers = {name: process.events for name, process in config.processes.items()}
+    divided = sum(splits.divided(name, number) for name, number in numbers.items())
+    behind = sum(numbers.values()) - divided if "test" in own else 0
+    return float(sum(getattr(splits, split) for split in own) * divided + behind) / sum(numbers.values())
 
 
 def shared_variants(config: Campaign) -> list[str]:

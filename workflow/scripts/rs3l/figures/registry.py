@@ -22,6 +22,8 @@ Files = Callable[[Campaign, CampaignPaths], list[str]]
 
 MEMORY_MB = 1000
 """Memory that the job of a figure asks for, whatever the size of the campaign."""
+MINUTES = 10
+"""Wall time that it asks for."""
 
 
 @dataclass(frozen=True)

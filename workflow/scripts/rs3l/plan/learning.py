@@ -95,9 +95,9 @@ def _inference(config: Campaign, run: str, scope: Scope) -> float:
 def embed(config: Campaign, scope: Scope) -> Work:
     """Return the work of the latents, with a job per run and group of parts; none holds more than a row group.
 
-    Those of ablations are not made.
+    Figures show those of the first run of each method, and no others are made.
     """
-    everything, runs = list(config.processes), blocks.runs(config)
+    everything, runs = list(config.processes), [f"{method}_s0" for method in methods.methods(config)]
     times = [_inference(config, run, scope) for run in runs]
     showers = test_showers(config, everything)
     return Work(

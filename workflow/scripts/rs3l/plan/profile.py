@@ -13,7 +13,7 @@ from typing import Any
 
 from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
-from rs3l.figures.registry import MEMORY_MB
+from rs3l.figures.registry import MEMORY_MB, MINUTES
 from rs3l.plan.lines import Line, Machines
 from rs3l.plan.stages import STAGES
 
@@ -83,13 +83,20 @@ class Limits:
 def load_profile(folder: str | Path) -> Profile:
     """Return the profile in a folder; raises :class:`ConfigError` if it cannot be read."""
     path = Path(folder) / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder}: no profile: a folder with a file config.yaml is expected, like profiles/slurm"
+        )
     values = read_mapping(path)
     rules = values.get("set-resources") or {}
     defaults = values.get("default-resources") or {}
     for key, value in (("set-resources", rules), ("default-resources", defaults)):
         if not isinstance(value, dict):
             raise ConfigError(f"{path}: {key}: a mapping of rules or resources is expected")
-    return Profile(path, defaults, rules, 1 + int(values.get("retries") or 0))
+    for rule, resources in rules.items():
+        if not isinstance(resources, dict):
+            raise ConfigError(f"{path}: set-resources: {rule}: a mapping of resources is expected")
+    return Profile(path, defaults, rules, 1 + int(value_of(values.get("retries") or 0, 1, f"{path}: retries")))
 
 
 def machines_of(profile: Profile, gpu_speed: float | None = None, ranks: int = 1) -> Machines:
@@ -143,9 +150,9 @@ def _misfits(line: Line, profile: Profile, limits: Limits) -> Iterator[str]:
     if line.stage == "figures":
         yield from _figures(line)
     for rule in asked_rules(line, profile):
-        ask = profile.ask(rule)
-        yield from _memory(line, ask, profile, limits)
-        yield from _time(line, ask, profile, limits)
+        ask = profile.ask(rule)  # what it does not name is as the rule says
+        yield from _memory(line, ask, profile, limits) if "mem_mb" in ask.resources else ()
+        yield from _time(line, ask, profile, limits) if "runtime" in ask.resources else ()
 
 
 def _node(line: Line, limits: Limits) -> Iterator[str]:
@@ -157,12 +164,14 @@ def _node(line: Line, limits: Limits) -> Iterator[str]:
 
 
 def _figures(line: Line) -> Iterator[str]:
-    """Yield whether the figures of the data set need more than their rules say, which no profile lists."""
+    """Yield whether figures need more memory or time than their rules say, which no profile lists."""
     if needed_mb(line) > MEMORY_MB:
         yield (
             f"figures need {_gb(needed_mb(line))} at attempt 1: their rules ask {_gb(MEMORY_MB)}; give the "
             f"profile lines like `plot_jet_mass: {{mem_mb: {_up(MARGIN * needed_mb(line), 500)} * attempt}}`"
         )
+    if 60 * line.job_hours > MINUTES:
+        yield f"figures take {60 * line.job_hours:.0f} minutes: their rules ask {MINUTES} at attempt 1"
 
 
 REMEDIES: Mapping[str, str] = {
@@ -222,7 +231,7 @@ def _entry(line: Line | None, profile: Profile, rule: str, limits: Limits) -> li
     values = dict(profile.rules[rule])
     if line is not None:
         values["mem_mb"] = _memory_of_attempts(_up(MARGIN * needed_mb(line), 500), profile.attempts, limits)
-        values["runtime"] = f"{_minutes(line, profile, limits)} * attempt"
+        values["runtime"] = _minutes_of_attempts(line, profile.attempts, limits)
     return [f"{key}: {_yaml(value)}" for key, value in values.items()]
 
 
@@ -239,13 +248,20 @@ def _memory_of_attempts(first: int, attempts: int, limits: Limits) -> str:
     return growing if fits else f"min({growing}, {limits.node_mb:.0f})"
 
 
-def _minutes(line: Line, profile: Profile, limits: Limits) -> int:
-    """Return the minutes of a first attempt, so that one is enough, or all together for a job that goes on."""
+def _minutes_of_attempts(line: Line, attempts: int, limits: Limits) -> str:
+    """Return an expression of ``attempt`` so that one attempt is enough, or all together for a job that goes on.
+
+    It ends at the longest job of the partition, which a job that goes on asks for at once where it binds.
+    """
     wanted = 60 * TIME_MARGIN * line.job_hours
     if STAGES[line.stage].resumes:
-        wanted /= profile.attempts * (profile.attempts + 1) / 2
-    minutes = max(_up(wanted, 30), 30)
-    return minutes if limits.hours is None else min(minutes, int(60 * limits.hours / profile.attempts))
+        wanted /= attempts * (attempts + 1) / 2
+    first = max(_up(wanted, 30), 30)
+    longest = first * attempts if limits.hours is None else int(60 * limits.hours)
+    if first * attempts <= longest:
+        return f"{first} * attempt"
+    at_once = STAGES[line.stage].resumes or first >= longest
+    return str(longest) if at_once else f"min({first} * attempt, {longest})"
 
 
 def _up(value: float, step: int) -> int:
