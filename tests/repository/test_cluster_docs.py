@@ -25,6 +25,8 @@ RULES = (
     "embed",
     "quality",
     "finetune",
+    "score",
+    "measure",
     "evaluate",
     "plot_latent",
 )

@@ -69,3 +69,8 @@ def known(name: str) -> str:
     if name not in MODES:
         raise ValueError(f"no mode {name!r}; known: {', '.join(MODES)}")
     return name
+
+
+def classifier_name(mode: str, labels: int, repeat: int) -> str:
+    """Return the name of a classifier of a run, under which its weights and its scores are stored."""
+    return f"{mode}/{labels}/{repeat}"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rs3l.config.tasks import Task
 from rs3l.dataset.checksum import COLLAPSED, intact_parquet
 from rs3l.errors import DataError
+from rs3l.modes import classifier_name
 from rs3l.types import Bools, Floats32, Ints
 
 _HEAD = ["event_id", "process", "variant", "is_signal", "weight", "task", "run"]
@@ -36,7 +37,7 @@ class Column(NamedTuple):
     @property
     def name(self) -> str:
         """The name of the column."""
-        return f"{self.mode}/{self.labels}/{self.repeat}"
+        return classifier_name(self.mode, self.labels, self.repeat)
 
 
 @dataclass(frozen=True)

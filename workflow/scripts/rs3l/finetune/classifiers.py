@@ -28,6 +28,7 @@ from rs3l.files import atomic
 from rs3l.finetune.classifier import Classifier, DeepHead
 from rs3l.finetune.high_level import OBSERVABLES, Cut
 from rs3l.finetune.trees import BoostedTrees
+from rs3l.modes import classifier_name
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.build import build
 from rs3l.networks.model_file import CHECKSUM, tensors_sha256
@@ -69,7 +70,7 @@ class Trained:
     @property
     def name(self) -> str:
         """Name of the classifier, which is that of its column of scores."""
-        return f"{self.mode}/{self.labels}/{self.repeat}"
+        return classifier_name(self.mode, self.labels, self.repeat)
 
 
 @dataclass(frozen=True)
