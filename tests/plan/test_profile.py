@@ -53,6 +53,26 @@ def test_expressions_of_attempts(value: object, attempt: int, expected: float) -
 
 
 @pytest.mark.parametrize(
+    ("resources", "name", "expected"),
+    [
+        ({"mem": "8GB"}, "mem_mb", 8000),
+        ({"mem": 3000}, "mem_mb", 3000),
+        ({"mem": "2000 * attempt"}, "mem_mb", 2000),
+        ({"mem_mib": 1000}, "mem_mb", 1048.576),
+        ({"runtime": "4h"}, "runtime", 240),
+        ({"runtime": "2d"}, "runtime", 2880),
+        ({"runtime": "90"}, "runtime", 90),
+        ({"runtime": "60 * attempt"}, "runtime", 60),
+    ],
+)
+def test_units_are_those_of_snakemake(
+    tmp_path: Path, resources: dict[str, Any], name: str, expected: float
+) -> None:
+    own = profile(tmp_path / "p", {"embed": resources}, **{"default-resources": {"mem_mb": 10, "runtime": 1}})
+    assert own.ask("embed").number(name) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
     "value", ["input.size_mb * 2", "__import__('os')", "4G", "attempt.real", "1 / 0", "", None]
 )
 def test_other_expressions_are_named_and_never_run(value: object) -> None:

@@ -6,7 +6,7 @@ In the shapes, N counts the jets (of every variant), and E the hard events.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -87,16 +87,18 @@ class TestJets:
         result = np.empty(len(self.row), dtype=np.float32)
         end = 0
         for path in self.paths:
-            found = pq.read_table(path, columns=[column.name]).column(0).to_numpy()
-            if not np.isfinite(found).all():
-                raise DataError(f"{path}: a score of {column.name} is not finite; a classifier diverged")
-            result[end : end + len(found)] = found
-            end += len(found)
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    found = file.read_row_group(group, columns=[column.name]).column(0).to_numpy()
+                    if not np.isfinite(found).all():
+                        raise DataError(f"{path}: a score of {column.name} is not finite; a classifier diverged")
+                    result[end : end + len(found)] = found
+                    end += len(found)
         return result
 
 
 class _Jets(NamedTuple):
-    """The jets of one file, where ``row`` counts the events of the file."""
+    """The jets of one row group, where ``row`` counts the events of the row group."""
 
     event_id: Ints
     row: NDArray[np.int32]
@@ -113,14 +115,14 @@ def read_jets(paths: Sequence[str | Path], name: str, task: Task, run: str, vari
     """
     checked = [intact_parquet(path) for path in paths]
     columns, collapsed = _columns(checked)
-    parts = [_read(path, name, task, run, list(variants)) for path in checked]
+    parts = [part for path in checked for part in _read(path, name, task, run, list(variants))]
     events = [len(part.event_id) for part in parts]
     event_id = np.concatenate([part.event_id for part in parts])
     if not len(event_id):
         raise DataError(f"{checked[0].parent}: no jets; the test split of the data set may be empty")
     event_id, place = np.unique(event_id, return_inverse=True)
     if len(event_id) < len(place):
-        raise DataError(f"{checked[0].parent}: a hard event is in two files; {_AGAIN}")
+        raise DataError(f"{checked[0].parent}: a hard event is in two files or row groups; {_AGAIN}")
     firsts = np.cumsum([0, *events[:-1]])
     rows = [place[part.row + first].astype(np.int32) for part, first in zip(parts, firsts, strict=True)]
     return TestJets(
@@ -160,9 +162,15 @@ def _column(path: Path, name: str) -> Column:
     return Column(mode, int(labels), int(repeat))
 
 
-def _read(path: Path, name: str, task: Task, run: str, variants: list[str]) -> _Jets:
-    """Return the jets of one file."""
-    table = pq.read_table(path, columns=_HEAD)
+def _read(path: Path, name: str, task: Task, run: str, variants: list[str]) -> Iterator[_Jets]:
+    """Yield the jets of each row group of a file."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield _jets(path, file.read_row_group(group, columns=_HEAD), name, task, run, variants)
+
+
+def _jets(path: Path, table: pa.Table, name: str, task: Task, run: str, variants: list[str]) -> _Jets:
+    """Return the jets of a row group."""
     for column, expected in (("task", name), ("run", run)):
         if other := set(pc.unique(table[column]).to_pylist()) - {expected}:
             raise DataError(f"{path}: of the {column} {', '.join(sorted(other))} and not {expected}")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import humanfriendly
+
 from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
 from rs3l.figures.registry import MEMORY_MB, MINUTES
@@ -69,7 +71,7 @@ class Profile:
 
     def ask(self, rule: str) -> Ask:
         """Return what the jobs of a rule ask for."""
-        return Ask(rule, {**self.defaults, **self.rules.get(rule, {})})
+        return Ask(rule, {**_with_units(self.defaults), **_with_units(self.rules.get(rule, {}))})
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,29 @@ def machines_of(profile: Profile, gpu_speed: float | None = None, ranks: int = 1
     asks = {stage: profile.ask(what.rules[0]) for stage, what in STAGES.items()}
     gpus = {stage: ask.gpus for stage, ask in asks.items() if ask.gpus}
     return Machines(gpus, gpu_speed, max(ranks, asks["pretrain"].tasks))
+
+
+def _with_units(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Return resources with memory as ``mem_mb`` [MB] and times in minutes, from ``mem: 8GB`` and ``runtime: 4h``.
+
+    A text with another unit stays as it is, and so does an expression.
+    """
+    found = {"mem_mb" if name == "mem" else name: _number(name, value) for name, value in resources.items()}
+    if "mem_mib" in found:
+        found["mem_mb"] = f"({found.pop('mem_mib')}) * 1.048576"
+    return found
+
+
+def _number(name: str, value: Any) -> Any:
+    """Return a text with a unit as a number of MB or minutes, rounded as Snakemake does; another value as it is."""
+    if not isinstance(value, str) or value.isdecimal():
+        return value
+    try:
+        if name == "mem":
+            return math.ceil(humanfriendly.parse_size(value) / 1e6)
+        return max(round(humanfriendly.parse_timespan(value)) // 60, 1) if name == "runtime" else value
+    except (humanfriendly.InvalidSize, humanfriendly.InvalidTimespan):
+        return value
 
 
 def value_of(value: object, attempt: int, where: str) -> float:
