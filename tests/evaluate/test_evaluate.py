@@ -18,9 +18,13 @@ from rs3l.config import blocks
 from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import DataError, TrainingError
 from rs3l.evaluate.bootstrap import Estimate
+from rs3l.evaluate.calibration_table import calibration_table
 from rs3l.evaluate.evaluate import Evaluation, evaluate
+from rs3l.evaluate.marks import SIGNS
 from rs3l.evaluate.measures import load
 from rs3l.evaluate.registry import TABLES
+from rs3l.evaluate.robustness_table import robustness_table
+from rs3l.evaluate.stability_table import stability_table
 from rs3l.evaluate.summary import format_number
 from rs3l.evaluate.tables import bootstrap_p_value, significance, training_table
 from support.toy_campaign import ROOT, campaign, write_dataset, write_measures, write_qualities
@@ -47,6 +51,17 @@ def row(table: pd.DataFrame, **key: object) -> pd.Series:
         found = found[found[column] == value]
     assert len(found) == 1, f"{len(found)} lines for {key}"
     return found.iloc[0]
+
+
+def test_tables_without_a_line_have_their_columns(result: Evaluation) -> None:
+    block = blocks.evaluate(campaign())
+    empty = {
+        "stability": stability_table([], block),
+        "robustness": robustness_table([], block),
+        "calibration": calibration_table([]),
+    }
+    for name, table in empty.items():
+        assert list(table) == [column for column in result.tables[name] if column not in SIGNS]
 
 
 def naive_runs(measures: list[Path], run: str, mode: str, labels: int) -> dict[int, pd.DataFrame]:

@@ -13,7 +13,7 @@ from rs3l.config.blocks import EvaluateBlock
 from rs3l.evaluate.measures import CLASSES, Key, TaskMeasures, count_name
 from rs3l.evaluate.names import has_seen
 from rs3l.evaluate.robustness import unbiased_change
-from rs3l.evaluate.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
+from rs3l.evaluate.tables import Row, TaskMetrics, auc_columns, estimate_columns, frame, group_columns
 from rs3l.types import Floats64
 
 _CHANGES = (
@@ -37,7 +37,8 @@ def robustness_table(results: Iterable[TaskMetrics], block: EvaluateBlock) -> pd
         for variant in block.variants:
             if variant != "nominal" and can_compare(result.measures, variant):
                 rows += _variant_rows(result, variant, block)
-    return pd.DataFrame(rows)
+    own = ("variant", "use", "seen", "class", "quantity", "efficiency", "background_passing")
+    return frame(rows, own, ["n_nominal", "n_varied"])
 
 
 def can_compare(measures: TaskMeasures, variant: str) -> bool:

@@ -10,7 +10,7 @@ from rs3l.config.blocks import EvaluateBlock
 from rs3l.evaluate.measure import paired_cases
 from rs3l.evaluate.measures import CLASSES, Key, count_name
 from rs3l.evaluate.names import has_seen
-from rs3l.evaluate.tables import Row, TaskMetrics, auc_columns, estimate_columns, group_columns
+from rs3l.evaluate.tables import Row, TaskMetrics, auc_columns, estimate_columns, frame, group_columns
 
 
 def stability_table(results: Iterable[TaskMetrics], block: EvaluateBlock) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def stability_table(results: Iterable[TaskMetrics], block: EvaluateBlock) -> pd.
         for case in paired_cases(list(block.variants), block.evaluate.pair):
             for side in CLASSES.values():
                 rows += _stability_rows(result, Key(*case, side), block)
-    return pd.DataFrame(rows)
+    return frame(rows, ("class", "quantity", "first", "second", "use", "seen"), ["n_events"])
 
 
 def _stability_rows(result: TaskMetrics, key: Key, block: EvaluateBlock) -> list[Row]:

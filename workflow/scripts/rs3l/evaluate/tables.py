@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -336,6 +336,15 @@ def _history(path: Path) -> pd.DataFrame:
 def group_columns(task: str, group: Group) -> Row:
     """Return the cells that name a group."""
     return {"task": task, "method": group[0], "mode": group[1], "labels": group[2]}
+
+
+def frame(rows: Sequence[Row], own: Iterable[str], after: Iterable[str]) -> pd.DataFrame:
+    """Return a table of estimates, which has its columns even without rows.
+
+    First come the columns of the group, ``own`` and those of the estimate, then ``after`` and the AUC.
+    """
+    names = ["task", "method", "mode", "labels", *own, *ESTIMATE_COLUMNS, *after, "auc", "auc_error"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def spread_columns(estimate: Estimate) -> Row:

@@ -120,7 +120,7 @@ def _with_units(resources: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(name: str, value: Any) -> Any:
-    """Return a text with a unit as a number of MB or minutes, rounded as Snakemake does; another value as it is."""
+    """Return a text with a unit as MB or minutes, rounded as Snakemake does; another value as it is."""
     if not isinstance(value, str) or value.isdecimal():
         return value
     try:
