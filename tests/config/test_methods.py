@@ -35,6 +35,28 @@ def test_a_list_is_the_short_form_of_a_mapping(test_values: Values) -> None:
     assert blocks.pretrain(short, "supcon_s0").loss == "sup_con"
 
 
+def test_ready_methods_treat_views_alike(test_values: Values) -> None:
+    config = campaign_with(test_values, {"rs3l": {}, "rs3l_plus": {}, "jetclr_all": {"hand_made": {"drop": 0.5}}})
+    plain, plus, every = (blocks.pretrain(config, f"{name}_s0") for name in ("rs3l", "rs3l_plus", "jetclr_all"))
+    assert (plus.augment, plus.augmented, plus.views) == (True, None, plain.views)
+    assert plus.hand_made == config.pretrain.hand_made
+    assert (every.augment, every.augmented, every.method) == (False, "any", "jetclr")
+    assert every.hand_made is not None and every.hand_made.drop == 0.5, "changes of a ready method add to it"
+    assert not every.needs_nominal and not plus.needs_nominal
+    assert blocks.evaluate(config).views["jetclr_all"] == blocks.evaluate(config).views["rs3l"]
+
+
+def test_new_keys_leave_the_blocks_of_others_as_they_were(test_values: Values) -> None:
+    for run in ("rs3l_s0", "jetclr_s0"):
+        dumped = blocks.pretrain(campaign_with(test_values, ["rs3l", "jetclr"]), run).model_dump()
+        assert "augment" not in dumped and "of" not in (dumped["hand_made"] or {})
+
+
+def test_augmented_hand_made_views_are_refused(test_values: Values) -> None:
+    with pytest.raises(ConfigError, match="augment: true is for re-simulated views"):
+        campaign_with(test_values, {"twice": {"views": "hand_made", "augment": True}})
+
+
 def test_overrides_reach_the_block_of_their_run_alone(test_values: Values) -> None:
     ablations = {
         "seed_only": {"variants": ["nominal", "seed"], "seeds": 2},
@@ -133,7 +155,7 @@ def test_the_evaluation_knows_what_each_method_has_seen(test_values: Values) -> 
         (None, {"none_x": {}}, "ablations.none_x: names that begin with 'none'"),
         (None, {"x": {"model": "a.safetensors", "epochs": 3}}, "ablations.x: epochs: without effect on the finished `model`"),
         (None, {"x": {"model": "$(touch y).safetensors"}}, "ablations.x.model: "),
-        (["rs3l", "simclr"], {}, "pretrain.methods: no ready method 'simclr'; known: rs3l, jetclr, supcon"),
+        (["rs3l", "simclr"], {}, "pretrain.methods: no ready method 'simclr'; known: rs3l, rs3l_plus, jetclr, jetclr_all, supcon"),
     ],
 )  # fmt: skip
 def test_each_mistake_is_named(test_values: Values, chosen: Any, ablations: Values, expected: str) -> None:

@@ -24,9 +24,11 @@ from rs3l.finetune.classifier import new_head, supervised, tuned
 from rs3l.finetune.classifiers import OnFrozen, load
 from rs3l.finetune.draws import Draw
 from rs3l.finetune.finetune import HISTORY, Frozen, TaskTraining, finetune
+from rs3l.finetune.high_level import fit_trees
 from rs3l.finetune.probe import C_GRID, balanced_loss, fit_probe
 from rs3l.finetune.sources import JetsInMemory, Labelled
 from rs3l.finetune.training import Fit, FrozenValidation, Training
+from rs3l.finetune.trees import BoostedTrees
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import embed, load_encoder, new_encoder, save_encoder
 from support import toy
@@ -286,6 +288,22 @@ def test_a_deep_head_has_five_layers_and_starts_at_zero(job: TaskTraining, encod
     assert found.fit.best_epoch < found.fit.epochs
     assert isinstance(found.model, OnFrozen) and isinstance(found.model.head, torch.nn.Module)
     assert validation.metrics(found.model.head) == (found.fit.val_loss, found.fit.val_auc)
+
+
+@pytest.mark.parametrize(("mode", "space"), [("gbt_h", "h"), ("gbt_z", "z")])
+def test_trees_see_the_space_and_then_the_observables(
+    job: TaskTraining, encoder: JetEncoder, mode: str, space: str
+) -> None:
+    frozen, draw = Frozen(job, encoder), draw_of(job, 40)
+    found = frozen.classifier(mode, draw)
+    observables, y = job.train.observables(draw)
+    x = np.column_stack([frozen.embedded(draw)[space].rows(0, 40), observables])
+    x_val = np.column_stack([frozen.val[space], job.val.observables])
+    expected = fit_trees(x, y, x_val, job.val_y, job.block.seed)
+    assert isinstance(found.model, OnFrozen) and isinstance(found.model.head, BoostedTrees)
+    np.testing.assert_array_equal(found.model.head.logits(x_val), expected.logits(x_val))
+    assert (found.fit.val_loss, found.fit.val_auc) == (expected.val_loss, expected.val_auc)
+    assert found.model.space == space and found.model.encoder is None, "the run's own encoder"
 
 
 @pytest.mark.parametrize(("mode", "space"), [("tuned_z", "z"), ("tuned_mlp", "h")])

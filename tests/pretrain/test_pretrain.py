@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from rs3l.config.detector import Detector
 from rs3l.config.encoders import DeepSets
 from rs3l.dataset.store import load_views
 from rs3l.errors import ConfigError, DataError, TrainingError
@@ -262,3 +263,46 @@ def test_fewer_events_take_the_same_number_of_steps(tmp_path: Path, manifest: Pa
     assert part.steps == whole.steps
     assert len(part.train.source.events.count) == round(0.5 * len(whole.train.source.events.count))
     assert len(part.val.events.count) == len(whole.val.events.count), "validation keeps all of its events"
+
+
+def source_of(manifest: Path, **changes: object) -> ViewSource:
+    """Return the views of the train split with hand-made augmentations, which have no randomness of their own."""
+    off = {"soft_smearing": 0, "collinear_splits": 0, "drop": 0, "pt_jitter": 0, "charge_flip": False}
+    of = changes.pop("of", "nominal")
+    made = {"hand_made": {**off, "smear_displacement": False, "of": of}, "detector": Detector(), **changes}
+    settings = block("jetclr", **made)
+    return ViewSource(settings, load_views(manifest, "train", settings.processes, settings.variants, 16))
+
+
+def test_augmentations_of_any_jet_are_two_of_the_same(manifest: Path) -> None:
+    source = source_of(manifest, of="any")
+    rows = source.draw(torch_generator(1))
+    assert np.array_equal(rows[0], rows[1])
+    assert np.array_equal(source.store.event_id[rows[0]], source.events.event_id)
+    drawn = {source.store.variant_names[code] for code in source.store.variant[rows[0]]}
+    assert drawn == set(VIEWS), "jets of every variant"
+    assert len(source.events.count) > len(source_of(manifest).events.count), "events without a nominal jet, too"
+
+
+@pytest.mark.parametrize("views", ["any_two", "nominal_and_one", "all"])
+def test_re_simulations_are_augmented_on_top(manifest: Path, views: str) -> None:
+    source = source_of(manifest, augment=True, views=views)
+    plain = ViewSource(block(views=views), source.store)
+    rows = source.draw(torch_generator(1))
+    assert np.array_equal(rows, plain.draw(torch_generator(1))), "the jets are those of re-simulation"
+    made, expected = (each.views(rows, torch_generator(2)) for each in (source, plain))
+    assert torch.equal(made.jet_pt, expected.jet_pt)
+    radius = [torch.hypot(jets.candidates[..., 1], jets.candidates[..., 2]) for jets in (made, expected)]
+    torch.testing.assert_close(*radius, msg="augmentations that do nothing, and a rotation")
+
+
+@pytest.mark.parametrize("changes", [{"of": "any"}, {"augment": True}, {"augment": True, "views": "all"}])
+def test_a_part_of_augmented_views_is_that_of_the_whole(manifest: Path, changes: dict[str, object]) -> None:
+    source = source_of(manifest, **changes)
+    rows = source.draw(torch_generator(1))[:, :10]
+    whole = source.views(rows, torch_generator(2))
+    events = np.broadcast_to(np.arange(10), rows.shape)[rows >= 0]
+    for part in (slice(0, 4), slice(4, 10)):
+        own = source.views(rows, torch_generator(2), part)
+        chosen = torch.from_numpy((events >= part.start) & (events < part.stop))
+        assert torch.equal(own.candidates, whole.candidates[chosen])

@@ -14,6 +14,7 @@ from rs3l.config.pretrain import HandMadeViews
 from rs3l.dataset.store import EventViews, JetBatch
 from rs3l.pretrain.views import (
     all_views,
+    choose_one,
     choose_pairs,
     drop,
     epoch_batches,
@@ -72,6 +73,14 @@ def test_the_nominal_and_each_other_view_equally_likely(generator: torch.Generat
     step = (pairs[1] - pairs[0]) % 4
     assert set(step) == {1, 2, 3} and (pairs // 4 == np.arange(n)).all()
     assert all(abs((step == s).sum() - n / 3) < 5 * (n / 3) ** 0.5 for s in (1, 2, 3))
+
+
+def test_one_view_of_each_event_all_equally_likely(generator: torch.Generator) -> None:
+    n = 12_000
+    events = EventViews(np.arange(n), np.arange(n) * 4, np.full(n, 3))
+    view = choose_one(events, generator) - events.start
+    assert set(view) == {0, 1, 2}
+    assert all(abs((view == v).sum() - n / 3) < 5 * (n / 3) ** 0.5 for v in range(3))
 
 
 def test_all_views_leave_slots_of_missing_ones_empty() -> None:

@@ -12,7 +12,18 @@ from rs3l.config.tasks import Task
 from rs3l.finetune.finetune import TaskTraining
 from rs3l.finetune.state import State
 
-PRETRAINED = ("probe_h", "probe_z", "mlp_h", "mlp_z", "tuned", "tuned_z", "tuned_mlp", "tuned_views")
+PRETRAINED = (
+    "probe_h",
+    "probe_z",
+    "mlp_h",
+    "mlp_z",
+    "gbt_h",
+    "gbt_z",
+    "tuned",
+    "tuned_z",
+    "tuned_mlp",
+    "tuned_views",
+)
 BASELINE = ("random", "scratch", "scratch_mlp", "scratch_views", "gbt", "n2")
 ENCODER = DeepSets(hidden=16, representation=16, latent=4)
 SETTINGS = Finetune(labels=[20, 40], repeats=2, batch=16, patience=3, min_steps=20, max_epochs=60)

@@ -16,8 +16,8 @@ class Mode:
     trained: a ``frozen`` pre-trained encoder, a pre-trained encoder that is ``tuned``, ``scratch`` (random
     weights, all trained), a frozen ``random`` encoder, or ``none`` (no network at all). ``head`` is one ``linear``
     layer, a ``deep`` one of five, boosted ``trees``, or a ``cut``. ``space`` is what the head sees: the
-    representation ``h``, the latent ``z``, or jet ``observables``. ``views`` are the re-simulations of the
-    labelled events that it learns from.
+    representation ``h``, the latent ``z``, or jet ``observables``, which trees on h or z see, too. ``views`` are
+    the re-simulations of the labelled events that it learns from.
     """
 
     name: str
@@ -48,6 +48,8 @@ _ALL = (
     Mode("probe_z", "frozen, linear on z", "frozen", space="z"),
     Mode("mlp_h", "frozen, five layers on h", "frozen", head="deep"),
     Mode("mlp_z", "frozen, five layers on z", "frozen", head="deep", space="z"),
+    Mode("gbt_h", "frozen, boosted trees on h and observables", "frozen", head="trees"),
+    Mode("gbt_z", "frozen, boosted trees on z and observables", "frozen", head="trees", space="z"),
     Mode("tuned", "fine-tuned", "tuned"),
     Mode("tuned_z", "fine-tuned through z", "tuned", space="z"),
     Mode("tuned_mlp", "fine-tuned, five layers", "tuned", head="deep"),

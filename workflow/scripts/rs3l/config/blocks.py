@@ -181,12 +181,25 @@ class PretrainBlock(Settings):
     weight_decay: float
     constituents: int
     hand_made: HandMadeViews | None
+    augment: bool = Field(
+        False, exclude_if=operator.not_, description="hand_made's steps are made on re-simulated views."
+    )
     detector: Detector | None
     events: int | float | None = None
     displacement: bool = True
     loop: Loop = Loop()
     on_collapse: Verdict = Field("stop", exclude=True, description="No result depends on it: it is not dumped.")
     check_every: int = Field(50, exclude=True, description="Nor on this.")
+
+    @property
+    def augmented(self) -> Literal["nominal", "any"] | None:
+        """The jet of an event that two augmentations are made of, or None if its re-simulations are compared."""
+        return None if self.hand_made is None or self.augment else self.hand_made.of
+
+    @property
+    def needs_nominal(self) -> bool:
+        """Whether an event without a nominal jet is of no use."""
+        return self.augmented == "nominal" or self.views == "nominal_and_one"
 
 
 class FinetuneBlock(Settings):
@@ -507,9 +520,9 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
     trained = [name for name in (*runs(config), *ablation_runs(config)) if imported_model(config, name) is None]
     _known("run", run, trained)
     block = run_settings(config, run)
-    hand_made = block.views == "hand_made"
+    hand_made = block.views == "hand_made" or block.augment
     return PretrainBlock(
-        method="jetclr" if hand_made else "rs3l",
+        method="jetclr" if block.views == "hand_made" else "rs3l",
         seed=config.seed + Run.parse(run).seed,
         processes=[name for name, p in config.processes.items() if p.use == "pretrain"],
         variants=methods.variants(config, block),
@@ -525,6 +538,7 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         weight_decay=block.weight_decay,
         constituents=block.constituents,
         hand_made=block.hand_made if hand_made else None,
+        augment=block.augment,
         detector=config.detector if hand_made else None,
         events=block.events,
         displacement=block.displacement,
@@ -632,7 +646,8 @@ def _evaluate(config: Campaign, chosen: list[str]) -> EvaluateBlock:
 def _views(config: Campaign, settings: Pretrain) -> list[str]:
     if settings.model is not None:
         return []
-    return ["nominal"] if settings.views == "hand_made" else methods.variants(config, settings)
+    of_nominal = settings.views == "hand_made" and settings.hand_made.of == "nominal"
+    return ["nominal"] if of_nominal else methods.variants(config, settings)
 
 
 def figures(config: Campaign, of_data: bool = False) -> FiguresBlock:

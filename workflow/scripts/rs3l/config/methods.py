@@ -13,7 +13,13 @@ from rs3l.config.pretrain import Pretrain
 from rs3l.imported import is_path
 from rs3l.runs import BASELINE, is_baseline
 
-READY: dict[str, Overrides] = {"rs3l": {}, "jetclr": {"views": "hand_made"}, "supcon": {"loss": "sup_con"}}
+READY: dict[str, Overrides] = {
+    "rs3l": {},
+    "rs3l_plus": {"augment": True},
+    "jetclr": {"views": "hand_made"},
+    "jetclr_all": {"views": "hand_made", "hand_made": {"of": "any"}},
+    "supcon": {"loss": "sup_con"},
+}
 """Methods that a list may name, with what they change; a mapping by name adds further changes on top."""
 
 KeyPath = tuple[str, ...]
@@ -23,7 +29,7 @@ def method_overrides(config: Campaign) -> dict[str, Overrides]:
     """Return what each method of the campaign changes."""
     methods = config.pretrain.methods
     own: Mapping[str, Overrides] = methods if isinstance(methods, dict) else {name: {} for name in methods}
-    return {name: {**READY.get(name, {}), **changes} for name, changes in own.items()}
+    return {name: _merged(READY.get(name, {}), changes) for name, changes in own.items()}
 
 
 def methods(config: Campaign) -> dict[str, Pretrain]:

@@ -61,6 +61,12 @@ class Loop(Settings):
 class HandMadeViews(Settings):
     """JetCLR's augmentations (arXiv:2108.04253, section 3.2) and five more, the peer of re-simulation."""
 
+    of: Literal["nominal", "any"] = Field(
+        "nominal",
+        exclude_if="nominal".__eq__,
+        description="Under `views: hand_made`, the jet that both augmentations are made of: the nominal one, or "
+        "any re-simulation of the event, drawn anew each epoch, so that the method sees as many jets as RS3L.",
+    )
     soft_smearing: float = Field(0.1, ge=0, description="Scale of the angular smearing, sigma = scale / pT [GeV].")
     collinear_splits: int = Field(8, ge=0, description="Candidates of each jet that are split in two.")
     drop: Fraction = Field(0.25, description="Probability that a candidate is dropped.")
@@ -80,8 +86,9 @@ class Pretrain(Settings):
     methods: list[Name] | dict[Name, Overrides] = Field(
         ["rs3l", "jetclr"],
         min_length=1,
-        description="What is pre-trained: ready methods (rs3l: this block as it is; jetclr: `views: hand_made`; "
-        "supcon: `loss: sup_con`), or by name the keys of this block that a method changes.",
+        description="What is pre-trained: ready methods (rs3l: this block as it is; rs3l_plus: `augment: true`; "
+        "jetclr: `views: hand_made`; jetclr_all: the same with `hand_made.of: any`; supcon: `loss: sup_con`), or "
+        "by name the keys of this block that a method changes.",
     )
     seeds: int = Field(2, ge=1, le=100, description="Pre-training runs per method.")
     model: ModelPath | None = Field(
@@ -97,7 +104,12 @@ class Pretrain(Settings):
         "any_two",
         description="Views of an event that are compared, drawn anew each epoch. any_two: two re-simulations. "
         "nominal_and_one: the nominal and one other, as RS3L. all: every one; needs a loss for more than two. "
-        "hand_made: two augmentations of the nominal jet.",
+        "hand_made: two augmentations of one jet, the nominal (`hand_made.of`).",
+    )
+    augment: bool = Field(
+        False,
+        exclude_if=operator.not_,
+        description="Whether each re-simulated view is augmented by the steps of `hand_made`, too.",
     )
     events: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
@@ -141,6 +153,10 @@ class Pretrain(Settings):
 
     @model_validator(mode="after")
     def _loss_takes_the_views(self) -> Self:
+        if self.augment and self.views == "hand_made":
+            raise ValueError(
+                "augment: true is for re-simulated views, and views: hand_made has others; remove one"
+            )
         if self.loss_options and not is_path(self.loss):
             raise ValueError(f"loss_options: the loss {self.loss} takes none; they are for one's own")
         if self.views == "all" and loss_kind(self.loss).pairs:

@@ -28,7 +28,13 @@ SUBJECT_MODES = ("probe_h", "tuned", "tuned_views")
 OUTPUT_MODES = ("probe_h", "tuned", "scratch", "scratch_views")
 """The modes of the methods whose distribution of the output is drawn (:func:`with_panels`)."""
 
-_METHODS = {"rs3l": "RS3L", "jetclr": "JetCLR+", "supcon": "SupCon"}
+_METHODS = {
+    "rs3l": "RS3L",
+    "rs3l_plus": "RS3L+",
+    "jetclr": "JetCLR+",
+    "jetclr_all": "JetCLR+ of all views",
+    "supcon": "SupCon",
+}
 
 
 def method_label(method: Method) -> str:
@@ -65,11 +71,19 @@ def _about(settings: Pretrain, base: Pretrain) -> str:
     """Return the views of a method, and its loss and network where they differ from those of the campaign."""
     if settings.model is not None:
         return "a finished model, used as it is"
-    hand_made = settings.views == "hand_made"
-    views = "hand-made views (arXiv:2108.04253, extended)" if hand_made else "re-simulated views"
     loss = f", loss {settings.loss}" if settings.loss != base.loss else ""
     network = f", network {settings.encoder.kind}" if settings.encoder.kind != base.encoder.kind else ""
-    return f"pre-trained on {views}{loss}{network}"
+    return f"pre-trained on {_views(settings)}{loss}{network}"
+
+
+def _views(settings: Pretrain) -> str:
+    """Return what the views of a method are."""
+    if settings.augment:
+        return "re-simulated views with hand-made augmentations"
+    if settings.views != "hand_made":
+        return "re-simulated views"
+    jet = "" if settings.hand_made.of == "nominal" else " of any re-simulation"
+    return f"hand-made views{jet} (arXiv:2108.04253, extended)"
 
 
 def losses_text(config: Campaign) -> str:

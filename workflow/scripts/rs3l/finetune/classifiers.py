@@ -48,9 +48,12 @@ class LinearHead(NamedTuple):
 
 @dataclass(frozen=True)
 class OnFrozen:
-    """A head on the representation h or the latent z of a frozen encoder, by default that of the run."""
+    """A head on the representation h or the latent z of a frozen encoder, by default that of the run.
 
-    head: LinearHead | DeepHead
+    Boosted trees see the columns of h or z, and then those of the observables.
+    """
+
+    head: LinearHead | DeepHead | BoostedTrees
     space: str
     encoder: JetEncoder | None = None
 
@@ -166,17 +169,23 @@ class _Writer:
             deep = isinstance(model.head, DeepHead)
             return {"kind": "network", "latent": model.latent, "deep": deep, **_network(model.encoder)}
         if isinstance(model, BoostedTrees):
-            arrays = {key: value for key, value in vars(model).items() if key != "start"}
-            self._add(name, {key: torch.from_numpy(value) for key, value in arrays.items()})
-            return {"kind": "trees", "start": model.start}
+            return {"kind": "trees", "start": self._trees(name, model)}
         return {"kind": "cut", "low": model.low, "high": model.high, "falling": model.falling}
 
-    def _head(self, name: str, head: LinearHead | DeepHead) -> dict[str, Any]:
+    def _head(self, name: str, head: LinearHead | DeepHead | BoostedTrees) -> dict[str, Any]:
+        if isinstance(head, BoostedTrees):
+            return {"trees": True, "start": self._trees(name, head)}
         if isinstance(head, DeepHead):
             self._add(name, head.state_dict())
             return {"deep": True}
         self._add(name, {"weight": torch.from_numpy(head.weight)})
         return {"deep": False, "bias": head.bias}
+
+    def _trees(self, name: str, trees: BoostedTrees) -> float:
+        """Add the arrays of trees, and return what their sums begin with."""
+        arrays = {key: value for key, value in vars(trees).items() if key != "start"}
+        self._add(name, {key: torch.from_numpy(value) for key, value in arrays.items()})
+        return trees.start
 
     def _shared(self, encoder: JetEncoder) -> int:
         """Return the number of an encoder in the file."""
@@ -221,11 +230,17 @@ def _model(entry: Mapping[str, Any], state: State, encoders: Sequence[JetEncoder
     if entry["kind"] == "network":
         return _classifier(entry, state)
     if entry["kind"] == "trees":
-        return BoostedTrees(entry["start"], **{key: value.numpy() for key, value in state.items()})
+        return _boosted(entry, state)
     return Cut(entry["low"], entry["high"], entry["falling"])
 
 
-def _head(entry: Mapping[str, Any], state: State) -> LinearHead | DeepHead:
+def _boosted(entry: Mapping[str, Any], state: State) -> BoostedTrees:
+    return BoostedTrees(entry["start"], **{key: value.numpy() for key, value in state.items()})
+
+
+def _head(entry: Mapping[str, Any], state: State) -> LinearHead | DeepHead | BoostedTrees:
+    if entry.get("trees"):
+        return _boosted(entry, state)
     if not entry["deep"]:
         return LinearHead(np.asarray(state["weight"].numpy(), dtype=np.float32), entry["bias"])
     head = DeepHead(len(state["mean"]))

@@ -1,7 +1,8 @@
 """Trains all classifiers of one task on one pre-training run, or without one.
 
 ``finetune.modes`` says which ones. On a pre-trained encoder there are ``probe_h``, ``probe_z`` (frozen; linear on
-the representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``tuned``, ``tuned_z``,
+the representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``gbt_h``, ``gbt_z`` (frozen;
+boosted trees on h or z and on jet observables), ``tuned``, ``tuned_z``,
 ``tuned_mlp`` (all weights, starting from ``probe_h``, ``probe_z``, ``mlp_h``) and ``tuned_views`` (as ``tuned``,
 on all re-simulated views of the labelled events). Without one there are ``scratch`` (supervised, on the nominal
 jets of the labelled events), ``scratch_mlp`` (with five layers as head), ``scratch_views`` (on all their
@@ -48,7 +49,7 @@ from rs3l.networks.model_file import load_encoder, new_encoder, signs_in
 from rs3l.seeds import keyed_hash
 from rs3l.training.device import Placement
 from rs3l.training.stop import Timer
-from rs3l.types import Array, Floats32, Ints
+from rs3l.types import Array, Floats32, Floats64, Ints
 
 HISTORY = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
@@ -272,10 +273,14 @@ class TaskTraining:
 
     def trees(self, draw: Draw) -> Result:
         """Return the boosted trees on the observables of the labelled nominal jets."""
-        x, y = self.train.observables(draw)
-        trees = fit_trees(x, y, self.val.observables, self.val_y, self.block.seed)
+        fit, trees = self.boosted(*self.train.observables(draw), self.val.observables)
+        return Result("gbt", draw.labels, draw.repeat, fit, trees)
+
+    def boosted(self, x: Floats64, y: Array, x_val: Floats64) -> tuple[Fit, BoostedTrees]:
+        """Return boosted trees on inputs ``x`` [n, F] of labelled jets, and how they were made."""
+        trees = fit_trees(x, y, x_val, self.val_y, self.block.seed)
         fit = Fit(trees.best, trees.model.n_iter_, trees.model.n_iter_, trees.val_loss, trees.val_auc)
-        return Result("gbt", draw.labels, draw.repeat, fit, BoostedTrees.of(trees.model, trees.best))
+        return fit, BoostedTrees.of(trees.model, trees.best)
 
     def cut(self, draw: Draw) -> Result:
         """Return the cut on N2, which takes no labels and is the same at every number of them."""
@@ -359,9 +364,11 @@ class Frozen:
         self._embedded: tuple[tuple[int, int], dict[str, Embedded]] | None = None
 
     def classifier(self, mode: str, draw: Draw) -> Result:
-        """Return one classifier on the frozen encoder, either a probe or a five-layer head."""
+        """Return one classifier on the frozen encoder: a probe, a five-layer head or boosted trees."""
         if MODES[mode].head == "deep":
             return self.head(mode, draw)
+        if MODES[mode].head == "trees":
+            return self.job.kept(mode, draw, lambda: self.trees(mode, draw))
         found = self.job.kept(mode, draw, lambda: self.result(mode, draw, self.probe(MODES[mode].space, draw)))
         assert isinstance(found.model, OnFrozen)
         return replace(found, model=replace(found.model, encoder=self.stored))  # one object, not a copy per file
@@ -407,6 +414,15 @@ class Frozen:
         fit = training.run(FrozenValidation(self.val[space], job.val_y, job.watch.place))
         log_fit(mode, draw, fit)
         return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, space, self.stored))
+
+    def trees(self, mode: str, draw: Draw) -> Result:
+        """Return boosted trees on h or z and the observables of the labelled nominal jets, all held in memory."""
+        job, space = self.job, MODES[mode].space
+        data, (observables, y) = self.embedded(draw)[space], job.train.observables(draw)
+        assert np.array_equal(data.y, y), "embedded jets and observables are of the same jets"
+        x = np.column_stack([data.rows(0, len(data)), observables])
+        fit, trees = job.boosted(x, y, np.column_stack([self.val[space], job.val.observables]))
+        return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(trees, space, self.stored))
 
     def result(self, mode: str, draw: Draw, probe: Probe) -> Result:
         """Return the probe as a classifier on the encoder."""

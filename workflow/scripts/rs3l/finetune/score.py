@@ -29,10 +29,11 @@ from rs3l.errors import ConfigError, DataError, TrainingError
 from rs3l.files import atomic, sha256
 from rs3l.finetune.classifier import Classifier
 from rs3l.finetune.classifiers import Classifiers, LinearHead, OnFrozen, load
+from rs3l.finetune.embedded import SPACES
 from rs3l.finetune.high_level import N2, OBSERVABLES, Cut
 from rs3l.finetune.trees import BoostedTrees
 from rs3l.networks.base import JetEncoder, chunk_size, chunks
-from rs3l.networks.model_file import load_encoder
+from rs3l.networks.model_file import embed, load_encoder
 from rs3l.training.device import Placement
 from rs3l.types import Array, Floats32, Floats64
 
@@ -165,6 +166,7 @@ class Scorer:
         self._n = len(classifiers.trained)
         self._names = [trained.name for trained in classifiers.trained]
         self._frozen: dict[JetEncoder, list[_Head]] = {}
+        self._boosted: dict[JetEncoder, list[tuple[int, str, BoostedTrees]]] = {}
         self._networks: dict[int, Classifier] = {}
         self._tabular: dict[int, BoostedTrees | Cut] = {}
         for index, model in enumerate(trained.model for trained in classifiers.trained):
@@ -174,8 +176,12 @@ class Scorer:
         if isinstance(model, OnFrozen):
             own = model.encoder or encoder
             assert own is not None, "a classifier on a frozen encoder belongs to a run that has one"
+            own = own.to(self.place.device)
+            if isinstance(model.head, BoostedTrees):
+                self._boosted.setdefault(own, []).append((index, model.space, model.head))
+                return
             head = _Head(index, model.space, _module(model.head).to(self.place.device))
-            self._frozen.setdefault(own.to(self.place.device), []).append(head)
+            self._frozen.setdefault(own, []).append(head)
         elif isinstance(model, Classifier):
             self._networks[index] = model.to(self.place.device)
         else:
@@ -188,12 +194,13 @@ class Scorer:
         return max((encoder.constituents for encoder in self._encoders()), default=1)
 
     def _encoders(self) -> list[JetEncoder]:
-        return [*self._frozen, *(network.encoder for network in self._networks.values())]
+        networks = (network.encoder for network in self._networks.values())
+        return list(dict.fromkeys([*self._frozen, *self._boosted, *networks]))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The further columns of the data set that the classifiers see."""
-        return OBSERVABLES if self._tabular else ()
+        return OBSERVABLES if self._tabular or self._boosted else ()
 
     def scores(self, jets: Jets) -> Floats32:
         """Return the logits [M, n] of the jets of a row group.
@@ -206,14 +213,23 @@ class Scorer:
             result[places] = self.place.host(logits)
             for encoder in self._encoders():
                 encoder.norm.check()
-        if self._tabular:
+        if self.columns:
             x = np.column_stack([jets.table[name].to_numpy().astype(np.float64) for name in OBSERVABLES])
             for index, model in self._tabular.items():
                 result[index] = _by_observables(model, x)
+            for index, logits in self._by_boosted(jets.store, x):
+                result[index] = logits
         for name, scores in zip(self._names, result, strict=True):
             if not np.isfinite(scores).all():
                 raise TrainingError(f"a score of {name} is not finite: the classifier diverged; fine-tune again")
         return result
+
+    def _by_boosted(self, store: JetStore, x: Floats64) -> Iterator[tuple[int, Floats32]]:
+        """Yield the place and the logits [n] of boosted trees on embedded jets with observables ``x`` [n, 4]."""
+        for encoder, heads in self._boosted.items():
+            spaces = dict(zip(SPACES, embed(encoder, store, store.rows(), self.place.put), strict=True))
+            for index, space, trees in heads:
+                yield index, trees.logits(np.column_stack([spaces[space], x]))
 
     @torch.inference_mode()
     def by_networks(self, store: JetStore) -> tuple[list[int], Tensor]:

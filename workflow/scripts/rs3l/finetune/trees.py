@@ -36,7 +36,7 @@ class BoostedTrees:
     """
 
     start: float
-    feature: NDArray[np.uint8]
+    feature: NDArray[np.unsignedinteger[Any]]
     threshold: Floats64
     nan_left: NDArray[np.uint8]
     keep: NDArray[np.uint8]
@@ -46,7 +46,7 @@ class BoostedTrees:
     def of(cls, model: HistGradientBoostingClassifier, trees: int) -> Self:
         """Return the first trees of a model of scikit-learn for two classes."""
         shape = trees, LEAVES - 1
-        feature, nan_left = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        feature, nan_left = np.zeros(shape, np.min_scalar_type(model.n_features_in_)), np.zeros(shape, np.uint8)
         threshold, keep = np.zeros(shape), np.full(shape, _ALL, np.uint8)
         result = cls(
             float(model._baseline_prediction.item()), feature, threshold, nan_left, keep, np.zeros((trees, LEAVES))

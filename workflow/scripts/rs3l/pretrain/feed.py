@@ -238,9 +238,8 @@ def open_data(
 def _open_stream(
     block: PretrainBlock, manifest: str | Path, source: NewSource, ranks: Ranks, validation: int, threads: int
 ) -> Data:
-    needs_nominal = block.hand_made is not None or block.views == "nominal_and_one"
     all_events = Order(seed=block.seed, min_views=2)
-    order = replace(all_events, needs="nominal" if needs_nominal else None)
+    order = replace(all_events, needs="nominal" if block.needs_nominal else None)
 
     def stream(split: str, order: Order, verify: bool = False) -> ViewStream:
         names = block.processes, block.variants, block.constituents

@@ -15,7 +15,7 @@ from rs3l.config.losses import loss_kind
 from rs3l.dataset.store import FlatJets, JetBatch, JetStore, pad
 from rs3l.errors import DataError
 from rs3l.pretrain.subset import subset
-from rs3l.pretrain.views import all_views, angles, choose_pairs, hand_made, nominal_and_one, turn
+from rs3l.pretrain.views import all_views, angles, choose_one, choose_pairs, hand_made, nominal_and_one, turn
 from rs3l.training.device import Placement
 from rs3l.types import Ints
 
@@ -29,10 +29,11 @@ Jets = JetBatch | FlatJets
 class ViewSource:
     """The views of the events of one split, for one method.
 
-    With rs3l they are re-simulations of a hard event, drawn anew each epoch by the policy ``views`` and rotated
-    independently. With jetclr they are two augmentations of the nominal jet. All methods count the events with at
-    least two views, so that the number of steps is the same. Of these, jetclr and ``nominal_and_one`` draw only
-    from those that have a nominal jet.
+    With rs3l they are re-simulations of a hard event, drawn anew each epoch by the policy ``views``, and rotated
+    independently or (``augment``) augmented. With jetclr they are two augmentations of the nominal jet, or of any
+    one view (``hand_made.of``). All methods count the events with at least two views, so that the number of steps
+    is the same. Of these, jetclr of nominal jets and ``nominal_and_one`` draw only from those that have a nominal
+    jet.
     """
 
     def __init__(self, block: PretrainBlock, store: JetStore, chosen: int | float | None = None) -> None:
@@ -43,7 +44,7 @@ class ViewSource:
         self.total = len(self.events.count)
         if chosen is not None:
             self.events = self.events.where(subset(self.events.event_id, chosen, block.seed))
-        if block.hand_made is not None or block.views == "nominal_and_one":
+        if block.needs_nominal:
             self.nominal = store.rows(variant="nominal")
             self.nominal = self.nominal[np.isin(store.event_id[self.nominal], self.events.event_id)]
             self.events = self.events.where(np.isin(self.events.event_id, store.event_id[self.nominal]))
@@ -58,8 +59,9 @@ class ViewSource:
 
     def draw_pairs(self, generator: Generator) -> Ints:
         """Return two rows per event [2, E], which validation compares even if the policy is ``all``."""
-        if self.block.hand_made is not None:
-            return np.stack([self.nominal, self.nominal])
+        if self.block.augmented is not None:
+            one = self.nominal if self.block.augmented == "nominal" else choose_one(self.events, generator)
+            return np.stack([one, one])
         if self.block.views == "nominal_and_one":
             return nominal_and_one(self.events, self.nominal, generator)
         return choose_pairs(self.events, generator)
@@ -73,7 +75,8 @@ class ViewSource:
 
     def load(self, rows: Ints, part: slice = ALL, placement: Placement = HERE) -> Jets:
         """Return the jets that the views with ``rows`` [K, B] are made of, pinned; any thread may call this."""
-        own = rows.reshape(-1) if self.block.hand_made is not None else rows[:, part][rows[:, part] >= 0]
+        chosen = rows if self.block.hand_made is not None else rows[:, part]
+        own = chosen[chosen >= 0]
         return self.store.batch(own) if placement.device.type == "cpu" else placement.pin(self.store.flat(own))
 
     def augment(
@@ -87,10 +90,12 @@ class ViewSource:
             angle = angles(rows.size, generator).view(len(rows), -1)
             own = angle[:, part][torch.from_numpy(rows[:, part] >= 0)]
             return turn(jets, placement.put(own)[:, None])
-        assert self.block.detector is not None, "a jetclr block holds the detector"
+        assert self.block.detector is not None, "a block with hand-made augmentations holds the detector"
         views = hand_made(jets, self.block.hand_made, self.block.detector, placement.generator(generator))
-        chosen = torch.arange(rows.size, device=placement.device).view(2, -1)[:, part].flatten()
-        return JetBatch(*(values[chosen] for values in views))
+        own_part = np.zeros(rows.shape, dtype=bool)
+        own_part[:, part] = True
+        mine = placement.put(torch.from_numpy(np.flatnonzero(own_part[rows >= 0])))
+        return JetBatch(*(values[mine] for values in views))
 
     def groups(self, rows: Ints) -> Tensor:
         """Return what the loss compares [R] of the views with ``rows`` [K, B]."""

@@ -71,6 +71,12 @@ def choose_pairs(events: EventViews, generator: Generator) -> Ints:
     return np.stack([events.start + first, events.start + second])
 
 
+def choose_one(events: EventViews, generator: Generator) -> Ints:
+    """Return one row per event [E], with each of its views equally likely."""
+    draw = torch.rand(len(events.count), generator=generator, dtype=torch.float64).numpy()
+    return np.asarray(events.start + (draw * events.count).astype(np.int64))
+
+
 def nominal_and_one(events: EventViews, nominal: Ints, generator: Generator) -> Ints:
     """Return the row ``nominal`` [E] and one other view of each event [2, E], with all others equally likely.
 
