@@ -2,8 +2,8 @@
 
 No file of POWHEG is needed: events with one more parton are made here. For `z_jet` and `z_qq` the parton is that
 of the matrix element of Z + parton. For `hz_bb` and `dijets` it is the first emission of Pythia's shower, with its
-Sudakov factor, as in POWHEG. SCALUP is the hardness of this emission as POWHEG defines it (arXiv:0709.2092): the pT
-with respect to the beam of an initial-state emission, and sqrt(2 k_i.k_j E_i E_j) / (E_i + E_j) in the partonic
+Sudakov factor, as in POWHEG. SCALUP is the hardness of this emission as POWHEG defines it (arXiv:0709.2092):
+the pT with respect to the beam of an initial-state one, and sqrt(2 k_i.k_j E_i E_j) / (E_i + E_j) in the partonic
 rest frame of a final-state one. The same events are then showered in three ways:
 
 - start: from SCALUP on (pTmaxMatch = 1), as this workflow does;
@@ -34,7 +34,7 @@ from rs3l.config.library import library
 from rs3l.config.processes import Process
 from rs3l.hard.anchor import Anchor, find_anchor
 from rs3l.hard.hard import generate_shard
-from rs3l.lhe.lhe import FINAL, INCOMING, HardEvent, Particle, check_conservation, outgoing, read_shard
+from rs3l.lhe.lhe import FINAL, INCOMING, HardEvent, Particle, check_conservation, read_shard
 from rs3l.lhe.memory import memory_source
 from rs3l.pythia import Charges, new_pythia, pythia_module
 from rs3l.resim.jet_table import jet_table
