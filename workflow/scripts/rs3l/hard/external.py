@@ -383,14 +383,14 @@ def _check_sum(index: LheIndex) -> None:
 
 
 def _check_sizes(index: LheIndex) -> None:
-    """Warn of columns whose mean is of another size than that of XWGTUP, and say which cross-sections they have."""
+    """Say which cross-sections the columns have, and warn of one that is of another size than that of XWGTUP."""
     for column, name in index.columns.items():
         sigma, own = index.cross_section[0], index.cross_section_of(column)
         logging.info("%s: the weight %s (%s) has %.5g pb", index.source.process, name, column, own)
         if not sigma / _OTHER_SIZE < own < sigma * _OTHER_SIZE:
             logging.warning(
-                "%s: with the weights %r the cross-section would be %.4g pb instead of %.4g pb: are they factors, or "
-                "in other units than XWGTUP?",
+                "%s: with the weights %r the cross-section would be %.4g pb instead of %.4g pb: are they factors, "
+                "or in other units than XWGTUP?",
                 index.source.process, name, own, sigma,
             )  # fmt: skip
 

@@ -229,7 +229,7 @@ def _head(stream: Iterable[bytes]) -> Generator[bytes, None, bytes]:
 
 
 def _event(text: bytes, columns: Mapping[str, str]) -> HardEvent:
-    """Return an event from its text, without additional weights but ``columns``: they may be far more than the rest.
+    """Return an event from its text; of the additional weights, which may be far more than the rest, ``columns``.
 
     This reads what ``write_shard`` writes, and nothing else.
     """

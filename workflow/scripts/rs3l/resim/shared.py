@@ -26,7 +26,7 @@ from rs3l.lhe.memory import memory_source
 from rs3l.pythia import Charges, new_pythia, pythia_module
 from rs3l.resim.reseed import Reseeder
 from rs3l.resim.shower import Particles, Recorder, Showerer, flatten, initialise, no_particles, prepare, reseeders
-from rs3l.types import Ints
+from rs3l.types import Floats64, Ints
 
 CHECKED_EVENTS = 20
 """Number of events of the first shard that are simulated in both ways."""
@@ -56,15 +56,16 @@ class SharedShower:
         ]
 
 
-def _weights(nominal: Particles, partons: _PartonLevels) -> dict[int, float]:
-    """Return the weight of the parton levels that can be used, by position.
+def _weights(nominal: Particles, partons: _PartonLevels) -> dict[int, Floats64]:
+    """Return the weights [1 + B] of the parton levels that can be used, by position; the bands follow the weight.
 
     Where Pythia prefers some showers to others, the weight of the nominal is that of its last attempt.
     """
-    if (nominal.weight == 1).all():
-        return dict.fromkeys(partons.first, 1.0)
-    known = zip(nominal.position.tolist(), nominal.weight.tolist(), strict=True)
-    return {position: weight for position, weight in known if partons.attempts[position] == 1}
+    if nominal.bands is None and (nominal.weight == 1).all():
+        return dict.fromkeys(partons.first, np.ones(1))
+    bands = np.empty((len(nominal.weight), 0)) if nominal.bands is None else nominal.bands
+    known = zip(nominal.position.tolist(), np.column_stack([nominal.weight, bands]), strict=True)
+    return {position: weights for position, weights in known if partons.attempts[position] == 1}
 
 
 def check_shared(views: Sequence[ResimBlock], events: Sequence[HardEvent]) -> None:
@@ -113,7 +114,7 @@ class _Rehadroniser:
         self._whole: Showerer | None = None
 
     def hadronise(
-        self, events: Sequence[HardEvent], partons: Mapping[int, Any], weights: Mapping[int, float]
+        self, events: Sequence[HardEvent], partons: Mapping[int, Any], weights: Mapping[int, Floats64]
     ) -> list[Particles]:
         """Return the completed events, by their positions in ``events``, in one or two batches.
 
@@ -122,7 +123,7 @@ class _Rehadroniser:
         """
         there = np.array(sorted(weights), np.int64)
         found = self._from_parton_levels(events, partons, there) if len(there) else no_particles()
-        found = replace(found, weight=np.array([weights[i] for i in found.position.tolist()], float))
+        found = _weighted(found, [weights[i] for i in found.position.tolist()])
         again = sorted(set(partons) - set(found.position.tolist()))
         return [found, self._from_the_hard_process(events, again)] if again else [found]
 
@@ -171,6 +172,14 @@ def _replacing_hook(pythia: Any, source: Any, reseed: Reseeder) -> Any:
     return ReplacingHook()
 
 
+def _weighted(particles: Particles, weights: Sequence[Floats64]) -> Particles:
+    """Return the events with their weights [1 + B]."""
+    if not weights:
+        return particles
+    own = np.stack(weights)
+    return replace(particles, weight=own[:, 0], bands=own[:, 1:] if own.shape[1] > 1 else None)
+
+
 def _selected(particles: Particles, kept: npt.NDArray[np.bool_]) -> Particles:
     """Return the events [E] that are ``kept``."""
     if kept.all():
@@ -179,7 +188,14 @@ def _selected(particles: Particles, kept: npt.NDArray[np.bool_]) -> Particles:
     inside = np.repeat(kept, sizes)
     columns = {name: values[inside] for name, values in vars(particles).items() if name not in _PER_EVENT}
     offsets = np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64)
-    return Particles(position=particles.position[kept], offsets=offsets, weight=particles.weight[kept], **columns)
+    bands = None if particles.bands is None else particles.bands[kept]
+    return Particles(
+        position=particles.position[kept],
+        offsets=offsets,
+        weight=particles.weight[kept],
+        bands=bands,
+        **columns,
+    )
 
 
-_PER_EVENT = ("position", "offsets", "weight")
+_PER_EVENT = ("position", "offsets", "weight", "bands")
