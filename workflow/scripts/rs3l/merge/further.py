@@ -5,6 +5,7 @@ In the data set each is the weight of the row: to use one, take it in place of `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,19 +18,19 @@ from rs3l.errors import DataError
 from rs3l.lhe.weights import PREFIX
 from rs3l.merge.exact import exact_sum, rounded
 from rs3l.merge.shards import Shard
-from rs3l.types import Floats64
 
 Sums = dict[str, dict[str, list[int]]]
-"""By column and variant: events, sum of the column, of its square, and of ``weight``, of the same events.
+"""By column and variant: events, and sums over them of v, v^2, w, v w and w^2 (:func:`exact_sum`).
 
-The sums are those of :func:`exact_sum`.
+v is the column, and w is ``weight``, of the hard event.
 """
 
 
 def columns(shards: Mapping[str, Mapping[str, Sequence[Shard]]]) -> list[str]:
     """Return the columns of further weights of all processes, those of hard events first.
 
-    Raises :class:`DataError` if the variants of a process have other weights of the hard events, or a name is both.
+    Raises :class:`DataError` if the variants of a process have other weights of the hard events, or a name is
+    both.
     """
     lhe: dict[str, Shard] = {}
     bands: dict[str, Shard] = {}
@@ -45,37 +46,42 @@ def columns(shards: Mapping[str, Mapping[str, Sequence[Shard]]]) -> list[str]:
         lhe |= dict.fromkeys(first.weights, first)
     for name in lhe.keys() & bands.keys():
         raise DataError(
-            f"{bands[name].path}: its band {name.removeprefix(PREFIX)} and the weight {lhe[name].weights[name]!r} of "
-            f"{lhe[name].path} would both be the column {name}: rename the band"
+            f"{bands[name].path}: its band {name.removeprefix(PREFIX)} and the weight "
+            f"{lhe[name].weights[name]!r} of {lhe[name].path} would both be the column {name}: rename the band"
         )
     return [*lhe, *bands]
 
 
 def further_weights(table: pa.Table, names: Iterable[str]) -> dict[str, pa.ChunkedArray]:
     """Return the columns of the data set of a variant's jets [E], NaN where the jets have none of a name."""
-    result = {}
-    for name in names:
-        band = band_column(name.removeprefix(PREFIX))
-        if band in table.column_names:
-            result[name] = pc.multiply(table["weight"], table[band])
-        elif name in table.column_names:
-            result[name] = pc.multiply(table[name], table[SHOWER_WEIGHT])
-        else:
-            result[name] = pa.chunked_array([pa.array(np.full(table.num_rows, np.nan))])
-    return result
+    none = pa.chunked_array([pa.array(np.full(table.num_rows, np.nan))])
+    factors = {name: _factors(table, name) for name in names}
+    return {name: none if own is None else pc.multiply(*(table[n] for n in own)) for name, own in factors.items()}
+
+
+def _factors(table: pa.Table, name: str) -> tuple[str, str] | None:
+    """Return the two columns of the jets whose product is a column of the data set, or None without them."""
+    band = band_column(name.removeprefix(PREFIX))
+    if band in table.column_names:
+        return "weight", band
+    return (name, SHOWER_WEIGHT) if name in table.column_names else None
 
 
 def sums(tables: Mapping[str, pa.Table], names: Sequence[str]) -> Sums:
-    """Return the sums over some events: those that a variant has simulated."""
+    """Return the sums over some events: bands of those that a variant has simulated, others of all hard events."""
     result: Sums = {}
-    for variant, table in tables.items() if names else ():
-        done = ~np.isin(table["status"].to_numpy(), (Status.FAILED, Status.SKIPPED))
-        weight = table["weight"].to_numpy()[done]
-        for name, column in further_weights(table, names).items():
-            values: Floats64 = column.to_numpy()[done]
-            if not np.isnan(values).any():
-                entries = [int(done.sum()), *map(exact_sum, (values, np.square(values), weight))]
-                result.setdefault(name, {})[variant] = entries
+    for name in names:
+        for variant, table in tables.items():
+            factors = _factors(table, name)
+            if factors is None or not (factors[0] == "weight" or variant == "nominal"):
+                continue
+            left_out = (Status.FAILED, Status.SKIPPED) if factors[0] == "weight" else ()
+            done = ~np.isin(table["status"].to_numpy(), left_out)
+            column = further_weights(table, [name])[name]
+            values, weight = (own.to_numpy()[done] for own in (column, table["weight"]))
+            terms = values, values**2, weight, values * weight, weight**2
+            own_sums = map(exact_sum, terms)
+            result.setdefault(name, {})[variant] = [int(done.sum()), *own_sums]
     return result
 
 
@@ -94,7 +100,7 @@ def entries(found: Sums, shards: Mapping[str, Sequence[Shard]], sigma: float) ->
     """Return what the manifest says of each column: its origin, and what it does under each variant.
 
     ``ratio`` is the sum of the column by that of ``weight``, with its standard error; ``cross_section_pb`` is the
-    ratio times ``sigma``; ``effective`` is (sum)^2 / (sum of squares) by the number of events.
+    ratio times ``sigma``; ``effective`` is (sum)^2 / (sum of squares) by that of ``weight``.
     """
     result: dict[str, Any] = {}
     for name, by_variant in found.items():
@@ -110,14 +116,15 @@ def entries(found: Sums, shards: Mapping[str, Sequence[Shard]], sigma: float) ->
 
 
 def _entry(own: Sequence[int], sigma: float) -> dict[str, Any]:
-    events, (total, squares, weights) = own[0], map(rounded, own[1:])
-    if not events or not squares or not weights:
+    events, (v, vv, w, vw, ww) = own[0], map(rounded, own[1:])
+    if not (events and vv and w):
         return {"events": events}
-    ratio = total / weights
+    ratio = v / w
+    error = math.sqrt(max(vv - 2 * ratio * vw + ratio**2 * ww, 0.0)) / abs(w)
     return {
         "events": events,
-        "sum_weights": total,
-        "ratio": float(f"{ratio:.6g}"),
+        "sum_weights": v,
+        "ratio": [float(f"{ratio:.6g}"), float(f"{error:.3g}")],
         "cross_section_pb": float(f"{sigma * ratio:.6g}"),
-        "effective": float(f"{total**2 / squares / events:.4g}"),
+        "effective": float(f"{v**2 / vv / (w**2 / ww):.4g}"),
     }

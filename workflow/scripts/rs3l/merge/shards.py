@@ -120,8 +120,8 @@ def _check_shards(block: MergeBlock, process: str, variant: str, shards: Sequenc
             )
         if shard.weights != shards[0].weights:
             raise DataError(
-                f"{shard.path}: its hard events have other weights than those of {shards[0].path} (`lhe_weights`); "
-                "delete it and run again"
+                f"{shard.path}: its hard events have other weights than those of {shards[0].path}; delete it and "
+                "run again"
             )
         if shard.resimulation != shards[0].resimulation:
             raise DataError(f"{shard.path}: made with other settings than {shards[0].path}; run again")

@@ -110,8 +110,8 @@ def check_hard_events(tables: Mapping[str, pa.Table]) -> None:
 def data_rows(block: MergeBlock, process: str, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return rows [V x E], variant after variant, with the columns of the data set, null without a jet.
 
-    Their weights are those of the hard event times those of the shower. The jet types are the nominal's, because only its
-    shower tells how a gluon splits.
+    Their weights are those of the hard event times those of the shower. The jet types are the nominal's, because
+    only its shower tells how a gluon splits.
     """
     pieces = [_of_variant(block, table, tables["nominal"]["jet_type"]) for table in tables.values()]
     rows = pa.concat_tables(pieces).combine_chunks()
@@ -129,8 +129,8 @@ def _of_variant(block: MergeBlock, table: pa.Table, jet_type: pa.ChunkedArray) -
     """Return the columns [E] of the data set of one variant but the names."""
     weight = pc.multiply(table["weight"], table[SHOWER_WEIGHT])
     own = {"jet_type": jet_type, "weight": weight, **further.further_weights(table, block.weights)}
-    wanted = (name for name in dataset_schema(block.weights).names if name in own or name in table.column_names)
-    return pa.table({name: own.get(name, table[name] if name in table.column_names else None) for name in wanted})
+    known = {**{name: table[name] for name in table.column_names}, **own}
+    return pa.table({name: known[name] for name in dataset_schema(block.weights).names if name in known})
 
 
 def _repeated(name: str, length: int) -> pa.Array:
