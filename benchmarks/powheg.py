@@ -198,7 +198,7 @@ class OneWay(Showerer):
         self._hook = hook(self._pythia, self._source, self._reseeders[1], vetoes)
         settings = {**block.pythia, "TimeShower:pTmaxMatch": start, "SpaceShower:pTmaxMatch": start}
         initialise(self._pythia, block, self._source, self._hook, settings, lambda: None)
-        self._charge = Charges(self._pythia)
+        self._charge, self._bands = Charges(self._pythia), ()
 
     @property
     def hook(self) -> Any:

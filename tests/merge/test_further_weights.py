@@ -28,7 +28,7 @@ from support.merging import rewrite
 
 Events = Callable[[str, int], list[HardEvent]]
 Made = tuple[Campaign, CampaignPaths]
-N, SHARD = 24, 9
+N, SHARD = 20, 12
 BANDS = {"fsr_half": "fsr:muRfac=0.7071", "isr_double": "isr:muRfac=1.4142"}
 FURTHER = ["weight_1001", "weight_1002", "weight_fsr_half", "weight_isr_double"]
 
@@ -102,7 +102,7 @@ def test_every_row_has_the_weights_of_its_event_and_shower(
                 for row in pq.read_table(paths.jets(process, variant, shard_name(number))).to_pylist():
                     factors[row["event_id"], variant] = [row[f"shower_weight_{name}"] for name in BANDS]
     found = rows(paths)
-    assert {row["process"] for row in found} == {"qcd", "higgs_bb"} and len(found) > 60
+    assert {row["process"] for row in found} == {"qcd", "higgs_bb"} and len(found) > 50
     for row in found:
         up, down, *bands = (row[name] for name in FURTHER)
         if row["process"] == "qcd":
@@ -167,7 +167,7 @@ def test_shards_and_parts_play_no_role(made: Made, manifest: dict[str, Any], tmp
         resimulate_shard(block, tmp_path / "qcd.lhe.gz", other.jets("qcd", variant, "0000"))
     alone = merge(blocks.merge(only), other.root, workers=1)
     assert alone["processes"]["qcd"] == manifest["processes"]["qcd"]
-    assert [r for r in rows(paths) if r["process"] == "qcd"] == rows(other)
+    assert str([r for r in rows(paths) if r["process"] == "qcd"]) == str(rows(other))  # NaN is not NaN
 
 
 def test_one_job_for_several_views_makes_the_same_files(made: Made, tmp_path: Path) -> None:
