@@ -98,9 +98,9 @@ class Variant(Settings):
     pythia: PythiaSettings = Field({}, description="Pythia settings on top of the nominal ones.")
     bands: dict[Name, Band] = Field(
         {},
-        description="Variations of this variant's shower as weights of the same events, by name: each becomes the "
-        "column `weight_<name>` of the data set (docs/weights.md). Variants that share the nominal's shower have "
-        "the nominal's. Computing them makes Pythia draw other random numbers, and so other showers.",
+        description="Variations of this variant's shower as weights of the same events, by name: each becomes a "
+        "column `weight_...` of the data set (docs/weights.md). Variants that share the nominal's shower have the "
+        "nominal's. Computing them makes Pythia draw other random numbers, and so other showers.",
     )
     generator: GeneratorCommand | None = Field(
         None, description="Another generator in place of Pythia, for everything after the hard process."
