@@ -218,3 +218,21 @@ def test_the_shard_gives_back_what_is_asked_for(made: Made, hard_events: Events)
         assert event.columns == pytest.approx(
             {"weight_1001": 1.1 * original.weight, "weight_1002": 0.9 * original.weight}, rel=1e-6
         )
+
+
+def test_the_card_says_what_is_missing(made: Made, manifest: dict[str, Any]) -> None:
+    """Of POWHEG events the veto; the kind is known from what the process accepts."""
+    config, _ = made
+    accepting = config.processes["qcd"].model_copy(update={"lhe_accept": ["powheg", "short"]})
+    block = blocks.merge(config.model_copy(update={"processes": {**config.processes, "qcd": accepting}}))
+    assert (
+        block.processes["qcd"].accepted == ["powheg", "short"] and "accepted" not in manifest["processes"]["qcd"]
+    )
+    accepted = {**manifest["processes"]["qcd"], "accepted": ["powheg", "short"]}
+    text = card_text({**manifest, "processes": {**manifest["processes"], "qcd": accepted}})
+    assert "- qcd: its POWHEG events are showered from SCALUP on (pTmaxMatch = 1), without the veto" in text
+    assert (
+        "Beware" in text
+        and "Beware" not in card_text(manifest)
+        and '"accepted"' not in blocks.merge(config).as_json()
+    )
