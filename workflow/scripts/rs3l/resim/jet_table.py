@@ -71,8 +71,8 @@ def _jet_rows(
     row = pa.array(row_of_event, mask=row_of_event < 0)
     jet_table = pa.table(columns).take(row)
     of_event = {"position": particles.position, "status": status, SHOWER_WEIGHT: particles.weight}
-    bands = np.ones((len(status), len(block.bands))) if particles.bands is None else particles.bands
-    of_event |= dict(zip(map(band_column, block.bands), bands.T, strict=True))
+    bands = particles.bands.reshape(len(status), len(block.bands)).T
+    of_event |= dict(zip(map(band_column, block.bands), bands, strict=True))
     for name, values in of_event.items():
         jet_table = jet_table.append_column(name, pa.array(values))
     return jet_table

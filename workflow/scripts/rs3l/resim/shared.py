@@ -39,7 +39,7 @@ class SharedShower:
 
     def __init__(self, views: Sequence[ResimBlock]) -> None:
         """Initialise the nominal, which is the first view, and each other hadronisation."""
-        self._nominal = Showerer(views[0])
+        self._nominal, self._bands = Showerer(views[0]), len(views[0].bands)
         self._others = [_Rehadroniser(v) if v.resample == "hadronisation" else None for v in views]
 
     def shower(self, events: Sequence[HardEvent], recorder: Recorder | None = None) -> list[list[Particles]]:
@@ -49,23 +49,23 @@ class SharedShower:
         """
         partons = _PartonLevels(recorder)
         nominal = self._nominal.shower(events, partons)
-        weights = _weights(nominal, partons)
+        weights = _weights(nominal, partons, self._bands)
         return [
             [nominal] if other is None else other.hadronise(events, partons.first, weights)
             for other in self._others
         ]
 
 
-def _weights(nominal: Particles, partons: _PartonLevels) -> dict[int, Floats64]:
+def _weights(nominal: Particles, partons: _PartonLevels, bands: int) -> dict[int, Floats64]:
     """Return the weights [1 + B] of the parton levels that can be used, by position; the bands follow the weight.
 
     Where Pythia prefers some showers to others, the weight of the nominal is that of its last attempt.
     """
-    if nominal.bands is None and (nominal.weight == 1).all():
+    if not bands and (nominal.weight == 1).all():
         return dict.fromkeys(partons.first, np.ones(1))
-    bands = np.empty((len(nominal.weight), 0)) if nominal.bands is None else nominal.bands
-    known = zip(nominal.position.tolist(), np.column_stack([nominal.weight, bands]), strict=True)
-    return {position: weights for position, weights in known if partons.attempts[position] == 1}
+    weights = np.column_stack([nominal.weight, nominal.bands])
+    known = zip(nominal.position.tolist(), weights, strict=True)
+    return {position: own for position, own in known if partons.attempts[position] == 1}
 
 
 def check_shared(views: Sequence[ResimBlock], events: Sequence[HardEvent]) -> None:
@@ -177,7 +177,7 @@ def _weighted(particles: Particles, weights: Sequence[Floats64]) -> Particles:
     if not weights:
         return particles
     own = np.stack(weights)
-    return replace(particles, weight=own[:, 0], bands=own[:, 1:] if own.shape[1] > 1 else None)
+    return replace(particles, weight=own[:, 0], bands=own[:, 1:])
 
 
 def _selected(particles: Particles, kept: npt.NDArray[np.bool_]) -> Particles:
@@ -186,16 +186,11 @@ def _selected(particles: Particles, kept: npt.NDArray[np.bool_]) -> Particles:
         return particles
     sizes = np.diff(particles.offsets)
     inside = np.repeat(kept, sizes)
-    columns = {name: values[inside] for name, values in vars(particles).items() if name not in _PER_EVENT}
+    others = ("offsets", *_PER_EVENT)
+    columns = {name: values[inside] for name, values in vars(particles).items() if name not in others}
     offsets = np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64)
-    bands = None if particles.bands is None else particles.bands[kept]
-    return Particles(
-        position=particles.position[kept],
-        offsets=offsets,
-        weight=particles.weight[kept],
-        bands=bands,
-        **columns,
-    )
+    per_event = {name: getattr(particles, name)[kept] for name in _PER_EVENT}
+    return Particles(offsets=offsets, **per_event, **columns)
 
 
-_PER_EVENT = ("position", "offsets", "weight", "bands")
+_PER_EVENT = ("position", "weight", "bands")

@@ -7,7 +7,7 @@ event and reseed for the shower, and again to reseed for the hadronisation once 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import awkward as ak
@@ -45,7 +45,7 @@ class Particles:
     Event ``i`` owns ``offsets[i]:offsets[i + 1]``. ``position`` [E] is the position of each event among those that
     were showered. ``weight`` [E] is what its jet counts beside the weight of the hard event; it is not 1 where a
     setting makes Pythia prefer some showers to others. ``bands`` [E, B] are what it counts instead under each
-    variation of the shower, if there are any. Momenta are in GeV, vertices in mm.
+    variation of the shower; they are empty if there are none. Momenta are in GeV, vertices in mm.
     """
 
     position: Ints
@@ -60,7 +60,7 @@ class Particles:
     vy: Floats64
     vz: Floats64
     weight: Floats64
-    bands: Floats64 | None = None
+    bands: Floats64 = field(default_factory=lambda: np.zeros((0, 0)))
 
     def same_as(self, other: Particles) -> bool:
         """Return whether all particles of all events, and their weights, equal those of ``other`` to the bit."""
@@ -145,7 +145,7 @@ def flatten(batch: ak.Array, charge: Charges, bands: int = 0) -> Particles:
     )
 
 
-def _weights(batch: ak.Array, bands: int) -> tuple[Floats64, Floats64 | None]:
+def _weights(batch: ak.Array, bands: int) -> tuple[Floats64, Floats64]:
     """Return Pythia's weight of each event [E], a product of all that it knows, such as enhanced branchings.
 
     The second result are the last ``bands`` weights [E, B], which are those of the variations. Raises
@@ -159,7 +159,7 @@ def _weights(batch: ak.Array, bands: int) -> tuple[Floats64, Floats64 | None]:
     weights: Floats64 = ak.to_numpy(ak.to_regular(batch.info.weights)).astype(float)
     if not np.isfinite(weights).all():
         raise GeneratorError("Pythia gives a weight that is not a number: enhance or vary less")
-    return weights[:, 0].copy(), weights[:, -bands:].copy() if bands else None
+    return weights[:, 0].copy(), weights[:, weights.shape[1] - bands :].copy()
 
 
 def seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
@@ -237,8 +237,8 @@ def _vertices(vertex: ak.Array, chosen: Ints) -> dict[str, Floats64]:
     index = np.asarray(layout.index)[chosen]
     there = np.flatnonzero(index >= 0)
     result = {name: np.zeros(len(chosen)) for name in ("vx", "vy", "vz")}
-    for values, field in zip(result.values(), ("px", "py", "pz"), strict=True):
-        values[there] = ak.to_numpy(layout.content[field])[index[there]]
+    for values, axis in zip(result.values(), ("px", "py", "pz"), strict=True):
+        values[there] = ak.to_numpy(layout.content[axis])[index[there]]
     return result
 
 
