@@ -1,9 +1,9 @@
 """Re-weighted events against re-simulated ones: how many the weights of a variation leave, and what they say.
 
 The same hard events are showered once with bands (weights of Pythia for a variation of the scale of the shower, a
-column of the data set each), and once more per variation, as a view of its own. Bands are had in two ways: with
-Pythia's defaults, which leave soft emissions alone and dampen the others, and complete, where they are the same
-variation as the view. Prints one JSON line per process, way and variation:
+column of the data set each), and once more per variation, as a view of its own. Bands are had in three ways: with
+Pythia's defaults, which leave emissions below 1 GeV alone and compensate a part of the variation; without that
+compensation; and complete, where they are the same variation as the view. Prints one JSON line per process, way and variation:
 
 - effective: (sum of w)^2 / (sum of w^2) / N of all N hard events; that of the view is 1;
 - effective_jets: the same of those with a jet;
@@ -37,7 +37,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 REPLICAS = 400
 GROUP = "UncertaintyBands"
 COMPLETE = {f"{GROUP}:muSoftCorr": False, f"{GROUP}:deltaAlphaSmax": 1.0, f"{GROUP}:FSRpTmin2Fac": 0.0}
-WAYS: dict[str, dict[str, Any]] = {"default": {}, "complete": COMPLETE}
+PLAIN = {f"{GROUP}:muSoftCorr": False}
+WAYS: dict[str, dict[str, Any]] = {"default": {}, "uncompensated": PLAIN, "complete": COMPLETE}
 FACTORS = {"fsr_half": 0.5, "fsr_hi": 0.707, "fsr_lo": 1.414, "fsr_double": 2.0}
 """Factor of the square of the renormalisation scale of the final-state shower."""
 BANDS = {name: f"fsr:muRfac={factor**0.5:.4f}" for name, factor in FACTORS.items()}
