@@ -3,8 +3,8 @@
 The same hard events are showered once with bands (weights of Pythia for a variation of the scale of the shower, a
 column of the data set each), and once more per variation, as a view of its own. Bands are had in three ways: with
 Pythia's defaults, which leave emissions below 1 GeV alone and compensate a part of the variation; without that
-compensation; and complete, where they are the same variation as the view. Prints one JSON line per process, way and
-variation:
+compensation; and complete, where they are the same variation as the view. Prints one JSON line per process, way
+and variation:
 
 - effective: (sum of w)^2 / (sum of w^2) / N of all N hard events; that of the view is 1;
 - effective_jets: the same of those with a jet;
