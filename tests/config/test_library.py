@@ -18,7 +18,7 @@ from rs3l.errors import ConfigError, GeneratorError
 from rs3l.hard.anchor import find_anchor
 from rs3l.hard.hard import generate_shard
 from rs3l.lhe.lhe import HardEvent, read_shard
-from rs3l.pythia import check_settings
+from rs3l.pythia import apply_settings, check_settings, new_pythia
 from rs3l.resim import resim
 from rs3l.resim.resim import check_effect, resimulate, resimulate_shard
 from rs3l.resim.shower import Showerer
@@ -123,6 +123,7 @@ def test_every_process_makes_anchored_hard_events(test_values: Values, name: str
     assert table.num_rows == 12 and (table["status"].to_numpy() == 0).any()
 
 
+EIGENTUNES = {f"a14_var{name}_{way}" for name in ("1", "2", "3a", "3b", "3c") for way in ("up", "down")}
 SETTINGS = sorted(name for name, entry in library("variants").items() if entry.get("pythia"))
 
 
@@ -132,7 +133,7 @@ def showerer_of(block: str) -> Showerer:
     return Showerer(blocks.ResimBlock.model_validate_json(block))
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name not in EIGENTUNES])
 def test_every_variant_does_something(hard_events: Events, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With multi-parton interactions, which the miniature campaign does without."""
     monkeypatch.setattr(resim, "Showerer", lambda block: showerer_of(named_nominal(block).model_dump_json()))
@@ -141,6 +142,47 @@ def test_every_variant_does_something(hard_events: Events, name: str, monkeypatc
         update={"variants": {**config.variants, name: Variant(**library("variants")[name])}}
     )
     check_effect(blocks.resim(config, "higgs_bb", name), hard_events("higgs_bb", 24))
+
+
+A14 = {
+    "TimeShower:alphaSvalue": (0.127, {"2": (0.139, 0.111), "3a": (0.136, 0.124), "3b": (0.114, 0.138)}),
+    "SpaceShower:alphaSvalue": (0.127, {"3b": (0.129, 0.126), "3c": (0.140, 0.115)}),
+    "SpaceShower:pT0Ref": (1.56, {"2": (1.60, 1.50), "3a": (1.67, 1.51)}),
+    "SpaceShower:pTmaxFudge": (0.91, {"3a": (0.98, 0.88), "3b": (1.00, 0.83)}),
+    "SpaceShower:pTdampFudge": (1.05, {"2": (1.04, 1.08), "3a": (1.36, 0.93), "3b": (1.04, 1.07)}),
+    "MultipartonInteractions:alphaSvalue": (0.126, {"1": (0.131, 0.121), "3a": (0.125, 0.127)}),
+    "ColourReconnection:range": (1.71, {"1": (1.73, 1.69)}),
+}
+"""Settings of A14, and of its eigentunes up and down where they differ (ATL-PHYS-PUB-2014-021, table 3)."""
+
+
+def test_eigentunes_of_a14_are_those_of_atlas() -> None:
+    """Ten of them, numbers 23 to 32 of Pythia; what they do not change is that of A14."""
+    tuned = {name: library("variants")[name] for name in EIGENTUNES}
+    assert {entry["pythia"]["Tune:pp"] for entry in tuned.values()} == set(range(23, 33))
+    for name, entry in {**tuned, "a14": library("variants")["a14"]}.items():
+        variation, _, way = name.removeprefix("a14_var").partition("_")
+        pythia = new_pythia()
+        apply_settings(pythia, entry["pythia"])
+        for key, (central, changes) in A14.items():
+            expected = changes[variation][way == "down"] if variation in changes else central
+            assert pythia.settings.parm(key) == expected, (name, key)
+        assert pythia.settings.parm("MultipartonInteractions:pT0Ref") == 2.09
+
+
+@pytest.mark.parametrize("name", sorted(EIGENTUNES))
+def test_no_eigentune_is_a14(hard_events: Events, name: str) -> None:
+    """With the same random numbers, other events; Pythia initialises each, and completes what it is given."""
+    config = load_campaign(REPOSITORY / "config" / "config.yaml")
+    tuned = {key: Variant(**library("variants")[key]) for key in ("a14", name)}
+    config = config.model_copy(update={"variants": {**config.variants, **tuned}})
+    event = hard_events("higgs_bb", 24)[:2]
+    central, own = (
+        blocks.resim(config, "higgs_bb", key).model_copy(update={"variant": "nominal", "baseline": None})
+        for key in ("a14", name)
+    )
+    ours, theirs = Showerer(own).shower(event), showerer_of(central.model_dump_json()).shower(event)
+    assert len(ours.position) == len(theirs.position) == 2 and not ours.same_as(theirs)
 
 
 def named_nominal(block: blocks.ResimBlock) -> blocks.ResimBlock:

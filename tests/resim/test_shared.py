@@ -49,7 +49,7 @@ def by_position(batches: list[Particles]) -> dict[int, list[Any]]:
         position: [
             column[batch.offsets[i] : batch.offsets[i + 1]].tolist()
             for name, column in vars(batch).items()
-            if name not in ("position", "offsets", "weight")
+            if name not in ("position", "offsets", "weight", "bands")
         ]
         + [[batch.weight[i]]]
         for batch in batches

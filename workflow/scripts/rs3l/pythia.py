@@ -27,7 +27,8 @@ _REFUSED = {
     "what becomes of merged samples",
     "merging:do": "merging vetoes and weighs events of several multiplicities, which is not part of the "
     "re-simulation; docs/hard.md says what becomes of merged samples",
-    "uncertaintybands:dovariations": _VARIATIONS,
+    "uncertaintybands:dovariations": f"{_VARIATIONS}. Or name them in `bands` of the variant (docs/weights.md)",
+    "uncertaintybands:list": "has no effect: name the variations in `bands` of the variant (docs/weights.md)",
     "variationfrag:": _VARIATIONS,
     "vincia:enhancefac": "the weights that Pythia 8.317 gives for VINCIA's enhanced branchings are wrong (their "
     "mean is 1.22 for a factor of 1.2, not 1); leave it out, or use Enhancements:doEnhance and the default shower",

@@ -22,16 +22,20 @@ NAME = r"^[a-z][a-z0-9_]{0,39}$"
 PYTHIA_KEY = r"^[A-Za-z0-9]+:[A-Za-z0-9:()\-+]+$"
 MODEL_PATH = r"^[\w./+@][\w./+@=,-]*\.safetensors$"
 IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+_ONE_BAND = r"(fsr|isr):((G2GG|G2QQ|Q2QG|X2XG):)?(muRfac=|cNS=-?)\d*\.?\d+"
+BAND = rf"^{_ONE_BAND}( {_ONE_BAND})*$"
 FOLDER_PATH = r"^[\w./+@][\w./+@=,-]*$"
 PATTERNS = {
     NAME: "a name (small letters, digits and _, 40 at most; the first is a letter)",
     PYTHIA_KEY: "a setting of Pythia (Group:name)",
     MODEL_PATH: "the path of a .safetensors file (letters, digits and . / _ + @ = , -)",
     IMPORT_PATH: "the import path of one's own (package.module:Name)",
+    BAND: "variations of Pythia's shower, e.g. fsr:muRfac=0.5 isr:muRfac=0.5",
     FOLDER_PATH: "the path of a folder (letters, digits and . / _ + @ = , -)",
 }
 """Each pattern of text, with its meaning in words."""
 Name = Annotated[str, StringConstraints(pattern=NAME)]
+Band = Annotated[str, StringConstraints(pattern=BAND)]
 PythiaKey = Annotated[str, StringConstraints(pattern=PYTHIA_KEY)]
 PythiaValue = bool | int | float | str
 PythiaSettings = dict[PythiaKey, PythiaValue]

@@ -60,6 +60,9 @@ class LheSource(Settings):
     anchor: Literal["outgoing_parton"] | list[int]
     anchor_choice: Literal["unique", "alternate"]
     declared: list[int] = Field(description="Particles that the settings declare: Pythia may know none of them.")
+    weights: list[str] = Field(
+        [], exclude_if=operator.not_, description="Additional weights, or patterns of them, that become columns."
+    )
 
 
 class LheBlock(Settings):
@@ -115,6 +118,9 @@ class ResimBlock(Settings):
     ecm: float
     pythia: PythiaSettings
     baseline: PythiaSettings | None = None
+    bands: dict[str, str] = Field(
+        {}, exclude_if=operator.not_, description="Variations of the shower, as weights."
+    )
     anchor: Literal["outgoing_parton"] | list[int]
     anchor_choice: Literal["unique", "alternate"] = "unique"
     detector: Detector
@@ -143,6 +149,9 @@ class ProcessInfo(Settings):
     label: str
     events: int
     use: Literal["pretrain", "downstream"]
+    accepted: list[SampleKind] = Field(
+        [], exclude_if=operator.not_, description="Kinds of external files that need care."
+    )
 
 
 class MergeBlock(Settings):
@@ -159,6 +168,9 @@ class MergeBlock(Settings):
     processes: dict[str, ProcessInfo]
     variants: dict[str, Literal["train", "held_out"]]
     limited: dict[str, list[Split]] = Field({}, description="Splits of the variants that do not have all.")
+    weights: list[str] = Field(
+        [], exclude_if=operator.not_, description="Columns of further weights, which the merge finds in the jets."
+    )
 
 
 class PretrainBlock(Settings):
@@ -382,6 +394,7 @@ def lhe_source(config: Campaign, process: str) -> LheSource:
         anchor=block.anchor,
         anchor_choice=block.anchor_choice,
         declared=_declared({**config.generator.pythia, **config.variants["nominal"].pythia}),
+        weights=block.lhe_weights,
     )
 
 
@@ -435,6 +448,7 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         ecm=config.generator.ecm,
         pythia={**nominal, **own},
         baseline=nominal if own and variant != "nominal" else None,
+        bands=_bands(config, variant),
         anchor=config.processes[process].anchor,
         anchor_choice=config.processes[process].anchor_choice,
         detector=config.detector,
@@ -443,6 +457,12 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         generator_files=_checksums(variant, config.variants[variant].generator),
         chosen=_chosen(config, process, variant),
     )
+
+
+def _bands(config: Campaign, variant: str) -> dict[str, str]:
+    """Return the variations of a variant's shower, which are the nominal's where the shower is."""
+    own = config.variants[variant].resample == "shower"
+    return dict(config.variants[variant if own else "nominal"].bands)
 
 
 def _chosen(config: Campaign, process: str, variant: str) -> Chosen | None:
@@ -508,7 +528,8 @@ def merge(config: Campaign) -> MergeBlock:
         min_views=config.dataset.min_views,
         splits=config.dataset.splits,
         processes={
-            name: ProcessInfo(label=p.label, events=p.events, use=p.use) for name, p in config.processes.items()
+            name: ProcessInfo(label=p.label, events=p.events, use=p.use, accepted=p.lhe_accept)
+            for name, p in config.processes.items()
         },
         variants={name: v.use for name, v in config.variants.items()},
         limited={name: sorted(set(v.splits)) for name, v in config.variants.items() if not v.is_complete},

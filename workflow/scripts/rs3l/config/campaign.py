@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import FOLDER_PATH, Name, Overrides, Settings
+from rs3l.config.base import FOLDER_PATH, Name, Overrides, PythiaSettings, Settings
 from rs3l.config.dataset import Dataset
 from rs3l.config.detector import Detector
 from rs3l.config.evaluate import Evaluate
@@ -75,6 +75,7 @@ class Campaign(Settings):
             *_cut_problems(self.processes, self.jets),
             *_detector_problems(self.variants, self.detector),
             *(_share_problems(self.variants) if self.share_shower else []),
+            *_band_problems(self.generator.pythia, self.variants),
             *_reference_problems(self),
             *_mode_problems(self.finetune),
         ]
@@ -170,6 +171,25 @@ def _share_problems(variants: Mapping[str, Variant]) -> list[str]:
         for key in variant.pythia
         if not key.startswith(SHAREABLE_GROUPS)
     ]
+
+
+def _band_problems(common: PythiaSettings, variants: Mapping[str, Variant]) -> list[str]:
+    """Return which variants have bands that Pythia does not compute, or whose weights were not tested."""
+    nominal = variants["nominal"].pythia if "nominal" in variants else {}
+    problems = []
+    for name, variant in variants.items():
+        settings = {key.lower(): value for key, value in {**common, **nominal, **variant.pythia}.items()}
+        if variant.bands and settings.get("partonshowers:model", 1) != 1:
+            problems.append(
+                f"variants.{name}.bands: Pythia's weights of variations are those of its default shower "
+                "(PartonShowers:model = 1); make a variant of each variation instead"
+            )
+        if variant.bands and settings.get("enhancements:doenhance", False) not in (False, "off"):
+            problems.append(
+                f"variants.{name}.bands: not together with Enhancements:doEnhance, whose weights would be mixed "
+                "with these; use one of both"
+            )
+    return problems
 
 
 def _mode_problems(finetune: Finetune) -> list[str]:

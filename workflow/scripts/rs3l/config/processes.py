@@ -73,6 +73,11 @@ class Process(Settings):
         description="Kinds of files in `lhe` that are refused unless they are named here; docs/hard.md says what "
         "each means for the shower.",
     )
+    lhe_weights: list[str] = Field(
+        [],
+        description="Additional weights of the files in `lhe` that the data set gets a column `weight_...` of: "
+        "their identifiers, or patterns of them (`10*`); docs/weights.md.",
+    )
     anchor: Literal["outgoing_parton"] | list[int] = Field(
         description="The hard particle that the jet is matched to: PDG codes (either sign) of a resonance, "
         "or outgoing_parton: the coloured parton of a boson + jet process."
@@ -106,4 +111,8 @@ class Process(Settings):
             raise ValueError("needs `pt_hat` and `pythia` (hard events by Pythia), or `lhe` (from files)")
         if self.lhe_accept and not self.lhe_patterns:
             raise ValueError("`lhe_accept` belongs to `lhe`, which is missing")
+        if self.lhe_weights and not self.lhe_patterns:
+            raise ValueError(
+                "`lhe_weights` belongs to `lhe`, which is missing: Pythia's own hard events have none"
+            )
         return self

@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from rs3l.config.base import Fraction, Name, PythiaSettings, Settings
+from rs3l.config.base import Band, Fraction, Name, PythiaSettings, Settings
 from rs3l.paths import SPLITS, Split
 
 PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process", "folder")
@@ -96,6 +96,12 @@ class Variant(Settings):
         "to the bit. Only the nominal leaves it out.",
     )
     pythia: PythiaSettings = Field({}, description="Pythia settings on top of the nominal ones.")
+    bands: dict[Name, Band] = Field(
+        {},
+        description="Variations of this variant's shower as weights of the same events, by name: each becomes a "
+        "column `weight_...` of the data set (docs/weights.md). Variants that share the nominal's shower have the "
+        "nominal's. Computing them makes Pythia draw other random numbers, and so other showers.",
+    )
     generator: GeneratorCommand | None = Field(
         None, description="Another generator in place of Pythia, for everything after the hard process."
     )
@@ -114,6 +120,17 @@ class Variant(Settings):
             raise ValueError("a `generator` makes everything after the hard process: it needs `resample: shower`")
         if self.generator is not None and self.pythia:
             raise ValueError("`pythia` has no effect on another `generator`: use its `settings`")
+        return self
+
+    @model_validator(mode="after")
+    def _bands_belong_to_a_shower(self) -> Self:
+        if self.bands and self.generator is not None:
+            raise ValueError("`bands` are weights of Pythia's shower: another `generator` has none")
+        if self.bands and self.resample in ("hadronisation", "detector"):
+            raise ValueError(
+                f"`resample: {self.resample}` shares the nominal's shower, and with it the `bands` of "
+                "variants.nominal: name them there"
+            )
         return self
 
     @property

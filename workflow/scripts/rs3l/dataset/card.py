@@ -23,10 +23,12 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             "biased sampling of the hard process: a row counts `weight` x cross-section / sum of weights.",
             "## Events",
             _events_table(manifest),
+            *_notices(manifest),
             *_efficiency(manifest),
             "## Columns",
             _schema_table(manifest["schema"]),
             *_substitutes(manifest),
+            *_weights(manifest),
             "## Files",
             _files_table(manifest["files"]),
         ]
@@ -77,6 +79,61 @@ def _substitutes(manifest: Mapping[str, Any]) -> list[str]:
         return []
     rows = [[f"`{name}`", text] for name, text in manifest["substitutes"].items()]
     return ["Where the files did not have a column, its values are:", _markdown(["column", "substitute"], rows)]
+
+
+_NOTICES = {
+    "powheg": "its POWHEG events are showered from SCALUP on (pTmaxMatch = 1), without the veto of emissions that "
+    "POWHEG has made before: a part of phase space is filled twice, and another not at all",
+    "mcatnlo": "its MC@NLO events are next-to-leading order with the settings of the nominal's shower alone; a "
+    "variant that changes the shower is not",
+    "merged": "its events of several multiplicities are showered without the veto of merging: some configurations "
+    "count twice",
+}
+"""What a user must know of a process whose external files are of such a kind."""
+
+
+def _notices(manifest: Mapping[str, Any]) -> list[str]:
+    """Return what is missing where external files of some kinds were accepted."""
+    lines = [
+        f"- {escaped(name)}: {_NOTICES[kind]}."
+        for name, process in manifest["processes"].items()
+        for kind in process.get("accepted", ())
+        if kind in _NOTICES
+    ]
+    return ["**Beware:**", "\n".join(lines)] if lines else []
+
+
+def _weights(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the section on further weights, or none without them."""
+    rows = [
+        [f"`{column}`", escaped(name), escaped(variant), escaped(_origin_of(entry, variant)), *_numbers(own)]
+        for name, process in manifest["processes"].items()
+        for column, entry in process.get("weights", {}).items()
+        for variant, own in entry["variants"].items()
+    ]
+    if not rows:
+        return []
+    header = ["column", "process", "variant", "what it is", "sum / sum of `weight`", "cross-section [pb]"]
+    return [
+        "## Further weights",
+        "Each is the weight of the row under a variation: take it in place of `weight`, with the same "
+        "cross-section and sum of weights. It is NaN for a row that has none: another process, or a view with a "
+        "shower of its own. Those of the hard events are the same in all views of an event, but for what the "
+        "shower counts. The effective fraction is (sum)² / (sum of squares), relative to that of `weight`.",
+        _markdown([*header, "effective fraction"], rows),
+    ]
+
+
+def _origin_of(entry: Mapping[str, Any], variant: str) -> str:
+    """Return the identifier of a weight of the hard events, or the variation of a shower."""
+    return f"weight {entry['lhe']} of the files" if "lhe" in entry else str(entry["bands"][variant])
+
+
+def _numbers(own: Mapping[str, Any]) -> list[str]:
+    if "ratio" not in own:
+        return ["none"] * 3
+    ratio, error = own["ratio"]
+    return [f"{ratio:.4g} ± {error:.1g}", f"{own['cross_section_pb']:.4g}", f"{own['effective']:.3g}"]
 
 
 def _markdown(header: list[str], rows: list[list[str]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,9 +27,9 @@ class JetsFile:
     status so far, and ``first_failed`` is the first row of an event that failed.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """Open the file; it is complete after :meth:`finish`."""
-        schema = jets_schema()
+    def __init__(self, path: str | Path, weights: Sequence[str] = (), bands: Sequence[str] = ()) -> None:
+        """Open a file with further weights and bands (``jets_schema``); it is complete after :meth:`finish`."""
+        schema = jets_schema(weights, bands)
         # Arrow's own copy of the schema would hide the metadata that are added at the end.
         self._writer = pq.ParquetWriter(path, schema, store_schema=False, **parquet_options(schema))
         self._waiting = schema.empty_table()

@@ -6,6 +6,7 @@ Units are GeV, mm and radians. Candidates are sorted by descending pT.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -70,10 +71,16 @@ SHOWER_WEIGHT = "shower_weight"
 """Column of the jets that the view counts beside the weight of its hard event; 1 if no shower is preferred."""
 
 
-def jets_schema() -> pa.Schema:
+def band_column(name: str) -> str:
+    """Return the column of the jets with what a view counts, beside its hard event, under a band of its shower."""
+    return f"{SHOWER_WEIGHT}_{name}"
+
+
+def jets_schema(weights: Sequence[str] = (), bands: Sequence[str] = ()) -> pa.Schema:
     """Return the schema of ``jets/{process}/{variant}/{shard}.parquet``; jet and candidates are null unless OK.
 
-    The ``weight`` is that of the hard event, the same in every variant.
+    The ``weight`` is that of the hard event, the same in every variant, and so are the further ``weights``
+    (columns). ``bands`` (names) are variations of the view's shower.
     """
     return pa.schema(
         [pa.field("event_id", pa.int64(), nullable=False), pa.field("status", pa.int8(), nullable=False)]
@@ -81,16 +88,19 @@ def jets_schema() -> pa.Schema:
             pa.field(FINGERPRINT, pa.uint64(), nullable=False),
             pa.field(SHOWER_WEIGHT, pa.float64(), nullable=False),
         ]
+        + [pa.field(band_column(name), pa.float64(), nullable=False) for name in bands]
         + [pa.field(name, kind, nullable=False) for name, kind in HARD_COLUMNS.items()]
+        + [pa.field(name, pa.float64(), nullable=False) for name in weights]
         + [pa.field(name, kind) for name, kind in JET_COLUMNS.items()]
         + [pa.field(name, pa.list_(kind)) for name, kind in CANDIDATE_COLUMNS.items()]
     )
 
 
-def dataset_schema() -> pa.Schema:
+def dataset_schema(weights: Sequence[str] = ()) -> pa.Schema:
     """Return the schema of the data set, which has no nulls and the views of one event in adjacent rows.
 
-    The type says that no entry of a list is null, which spares a reader a third of the decoding.
+    ``weights`` are the columns of further weights, which are NaN for a view that has none. The type says that no
+    entry of a list is null, which spares a reader a third of the decoding.
     """
     return pa.schema(
         [
@@ -100,6 +110,7 @@ def dataset_schema() -> pa.Schema:
             pa.field("variant", pa.string(), nullable=False),
         ]
         + [pa.field(name, kind, nullable=False) for name, kind in HARD_COLUMNS.items()]
+        + [pa.field(name, pa.float64(), nullable=False) for name in weights]
         + [pa.field(name, kind, nullable=False) for name, kind in JET_COLUMNS.items()]
         + [pa.field(name, _full_list(kind), nullable=False) for name, kind in CANDIDATE_COLUMNS.items()]
     )

@@ -10,6 +10,7 @@ import itertools
 import json
 import logging
 import math
+import operator
 import xml.etree.ElementTree as ElementTree
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +32,7 @@ from rs3l.lhe.files import Head, read_event, read_head, scan, unique
 from rs3l.lhe.inputs import find_files
 from rs3l.lhe.kinds import Label, check_kinds, kinds, labels
 from rs3l.lhe.lhe import HardEvent, ShardInfo, fingerprint, outgoing, write_shard
+from rs3l.lhe.weights import check_present, chosen_columns
 from rs3l.pythia import installed_version
 from rs3l.repeated import first_repeated
 
@@ -42,6 +44,8 @@ _NOTHING = 1e-9
 """Sum of the weights, relative to that of their sizes, that is no more than the rounding of zero."""
 _SAME_RUNS = 0.1
 """Largest relative difference of cross-sections, or of constant weights, between the files of one sample."""
+_OTHER_SIZE = 10
+"""Ratio of two cross-sections of one sample beyond which the weights are hardly variations."""
 _SIGMAS = 4
 """Largest difference of two cross-sections, or of one and a mean of weights, in errors, if that allows more."""
 
@@ -65,6 +69,9 @@ class LheFile(Settings):
     sum_of_sizes: float = Field(description="Of |XWGTUP|.")
     along_the_beam: int = Field(description="Events whose anchor has no transverse momentum: they have no jet.")
     weights: list[str] = Field(description="Identifiers of the additional weights.")
+    sums_of_columns: dict[str, float] = Field(
+        {}, exclude_if=operator.not_, description="Of the weights that become columns, with their signs."
+    )
 
 
 class LheIndex(Settings):
@@ -72,6 +79,9 @@ class LheIndex(Settings):
 
     source: LheSource
     files: list[LheFile]
+    columns: dict[str, str] = Field(
+        {}, exclude_if=operator.not_, description="Identifiers of the weights that become columns of the data set."
+    )
 
     @property
     def cross_section(self) -> tuple[float, float]:
@@ -79,6 +89,14 @@ class LheIndex(Settings):
         total = sum(f.used for f in self.files)
         sigma = math.fsum(f.used * f.cross_section_pb for f in self.files) / total
         return sigma, math.hypot(*(f.used * f.cross_section_error_pb for f in self.files)) / total
+
+    def cross_section_of(self, column: str) -> float:
+        """Cross-section [pb] with the weights of a column in place of XWGTUP."""
+        total, own = (
+            math.fsum(values)
+            for values in ((f.sum_of_weights for f in self.files), (f.sums_of_columns[column] for f in self.files))
+        )
+        return self.cross_section[0] * own / total
 
     def sums(self, events: int) -> Sums:
         """Return what a shard of ``events`` adds to the sums; those of all shards give the cross-section."""
@@ -98,11 +116,12 @@ def make_index(source: LheSource) -> LheIndex:
     """Return the index of the files of a process; raises :class:`DataError` if they cannot be used."""
     files: list[LheFile] = []
     prints, left = array("Q"), source.events
+    columns: dict[str, str] = {}
     for path in find_files(source.process, source.patterns):
         if not left:
             logging.info("%s: not needed for %d events", path, source.events)
             continue
-        file = _examine(source, path, left, prints)
+        file = _examine(source, path, left, prints, columns)
         files.append(file)
         left -= file.used
     if left:
@@ -110,9 +129,11 @@ def make_index(source: LheSource) -> LheIndex:
             f"{', '.join(f.path for f in files)}: {source.events - left} events in all, and "
             f"processes.{source.process}.events asks for {source.events}; lower it, or add files"
         )
-    index = LheIndex(source=source, files=files)
+    index = LheIndex(source=source, files=files, columns=columns)
     _check_one_sample(index)
     _check_no_event_twice(index, prints)
+    _check_sizes(index)
+    _notice(index)
     return index
 
 
@@ -141,6 +162,7 @@ def external_shard(block: LheBlock, path: str | Path, index: LheIndex | None = N
         pythia=installed_version() if block.decays else "",
         subprocesses=index.sums(block.events),
         source={"files": [[file.path, file.sha256, start, stop] for file, start, stop in pieces]},
+        weights=index.columns or None,
     )
     events = _events(block, pieces)
     if block.decays:
@@ -153,8 +175,9 @@ def external_shard(block: LheBlock, path: str | Path, index: LheIndex | None = N
 class _Tally:
     """The properties of a file that are collected while its events pass by."""
 
-    def __init__(self, prints: array[int]) -> None:
-        self.prints = prints
+    def __init__(self, prints: array[int], columns: dict[str, str]) -> None:
+        self.prints, self.columns = prints, columns
+        self.sums_of_columns: dict[str, float] = {}
         self.events = self.used = 0
         self.smallest, self.largest = math.inf, 0.0
         self.sum = self.sizes = self.sum_of_squares = 0.0
@@ -173,6 +196,8 @@ class _Tally:
         self.sum += event.weight
         self.sizes += size
         self.sum_of_squares += size**2
+        for column, name in self.columns.items():
+            self.sums_of_columns[column] = self.sums_of_columns.get(column, 0.0) + event.weights[name]
         self.multiplicities.add(sum(abs(p.pdg_id) in _PARTONS for p in outgoing(event)))
 
     @property
@@ -182,18 +207,24 @@ class _Tally:
         return mean, math.sqrt(max(self.sum_of_squares / self.used - mean**2, 0.0) / self.used)
 
 
-def _examine(source: LheSource, path: str, wanted: int, prints: array[int]) -> LheFile:
-    """Read a file to its end, check the events that are used, and append their fingerprints to ``prints``."""
+def _examine(source: LheSource, path: str, wanted: int, prints: array[int], columns: dict[str, str]) -> LheFile:
+    """Read a file to its end, check the events that are used, and append their fingerprints to ``prints``.
+
+    The first event of all fills ``columns`` with the weights that are asked for.
+    """
     texts = scan(path)
     head = read_head(path, next(texts))
     _check_init(source, path, head)
-    first, tally = "", _Tally(prints)
+    first, tally = "", _Tally(prints, columns)
     for text in texts:
         first = first or text
         if tally.used < wanted:
             event = read_event(path, tally.events, text, source.events - wanted + tally.events, head.weight_ids)
             where = f"{path}: event {tally.events}"
             check_event(where, event, text, source)
+            if not prints:
+                columns.update(chosen_columns(where, source.weights, event.weights))
+            check_present(where, columns, event.weights)
             tally.add(event, text, _anchor(source, where, event))
         tally.events += 1
     found = kinds(head.text, first, tally.events, tally.multiplicities, tally.labels)
@@ -216,6 +247,7 @@ def _examine(source: LheSource, path: str, wanted: int, prints: array[int]) -> L
         sum_of_sizes=tally.sizes,
         along_the_beam=tally.along_the_beam,
         weights=head.weight_ids,
+        sums_of_columns=tally.sums_of_columns,
     )
 
 
@@ -347,6 +379,30 @@ def _check_sum(index: LheIndex) -> None:
         raise DataError(
             f"{names}: the weights XWGTUP add up to {total:g}, and the cross-section is {sigma:g} pb: every jet "
             "would count with the wrong sign. Take more events, or correct the files"
+        )
+
+
+def _check_sizes(index: LheIndex) -> None:
+    """Say which cross-sections the columns have, and warn of one that is of another size than that of XWGTUP."""
+    for column, name in index.columns.items():
+        sigma, own = index.cross_section[0], index.cross_section_of(column)
+        logging.info("%s: the weight %s (%s) has %.5g pb", index.source.process, name, column, own)
+        if not sigma / _OTHER_SIZE < own < sigma * _OTHER_SIZE:
+            logging.warning(
+                "%s: with the weights %r the cross-section would be %.4g pb instead of %.4g pb: are they factors, "
+                "or in other units than XWGTUP?",
+                index.source.process, name, own, sigma,
+            )  # fmt: skip
+
+
+def _notice(index: LheIndex) -> None:
+    """Say what is missing where POWHEG events are showered."""
+    kinds_found = {kind for file in index.files for kind in file.kinds}
+    if "powheg" in kinds_found or "powheg" in index.source.accept:
+        logging.warning(
+            "%s: POWHEG events: the showers begin at SCALUP, and the veto of Pythia's PowhegHooks is missing; "
+            "docs/hard.md says what that costs",
+            index.source.process,
         )
 
 

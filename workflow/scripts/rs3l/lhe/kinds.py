@@ -25,7 +25,7 @@ _REASONS: dict[SampleKind, str] = {
     "variants change. Use leading-order events; or accept the kind, to shower with the settings for them",
     "powheg": "POWHEG events: the shower must not radiate harder than POWHEG did. Accept the kind to start the "
     "showers at SCALUP (pTmaxMatch = 1); the veto of POWHEG:veto needs Pythia's PowhegHooks, which its Python "
-    "package does not have",
+    "package does not have; docs/hard.md says what that costs",
     "short": "fewer events than its header declares. Get or generate the file again; or accept the kind, if a "
     "longer file was split",
 }

@@ -23,6 +23,7 @@ import pylhe
 from rs3l.errors import DataError
 from rs3l.files import atomic
 from rs3l.lhe.cross_section import Sums, cross_section
+from rs3l.lhe.weights import read_columns
 
 INCOMING, FINAL = -1, 1
 _BLOCK = 2**18
@@ -76,6 +77,7 @@ class HardEvent:
     """One hard event, with its ``index`` within its process, weight, scale [GeV], couplings and particles.
 
     ``weights`` are the additional weights of an external file, which are written into the shard but not read back.
+    ``columns`` are those of them that become columns of the data set, by column, which are read back.
     """
 
     index: int
@@ -85,6 +87,7 @@ class HardEvent:
     alpha_qcd: float
     particles: Sequence[Particle]
     weights: Mapping[str, float] = field(default_factory=dict)
+    columns: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class ShardInfo:
 
     ``subprocesses`` are the sums over the phase-space points tried, from which the cross-section follows.
     ``pythia`` is the version of the Pythia that made the events. It is empty for events from external files, whose
-    origin is in ``source``.
+    origin is in ``source``. ``weights`` are the additional weights that become columns of the data set, by column.
     """
 
     process: str
@@ -103,6 +106,7 @@ class ShardInfo:
     pythia: str
     subprocesses: Sums
     source: Mapping[str, Any] | None = None
+    weights: Mapping[str, str] | None = None
 
     @property
     def cross_section(self) -> tuple[float, float]:
@@ -170,7 +174,8 @@ def _events(path: str | Path, info: ShardInfo) -> Iterator[HardEvent]:
     """Yield the events of a shard and check that they are those that its header announces."""
     count = 0
     with _damage_is_named(path):
-        for count, event in enumerate(map(_event, islice(_texts(path), 1, None)), 1):
+        texts = islice(_texts(path), 1, None)
+        for count, event in enumerate((_event(text, info.weights or {}) for text in texts), 1):
             if event.index != info.first + count - 1:
                 raise _other_events(path, info, info.events)
             yield event
@@ -223,12 +228,13 @@ def _head(stream: Iterable[bytes]) -> Generator[bytes, None, bytes]:
     raise ValueError("no event and no end")
 
 
-def _event(text: bytes) -> HardEvent:
-    """Return an event from its text, without additional weights, which may be far more than the rest.
+def _event(text: bytes, columns: Mapping[str, str]) -> HardEvent:
+    """Return an event from its text; of the additional weights, which may be far more than the rest, ``columns``.
 
     This reads what ``write_shard`` writes, and nothing else.
     """
-    tag, head, *lines = text.partition(b"<rwgt>")[0].splitlines()
+    event, _, weights = text.partition(b"<rwgt>")
+    tag, head, *lines = event.splitlines()
     key = _EVENT_TAG.fullmatch(tag)
     count, _, weight, scale, alpha_qed, alpha_qcd = head.split()
     if key is None:
@@ -236,7 +242,8 @@ def _event(text: bytes) -> HardEvent:
     if int(count) != len(lines):
         raise ValueError(f"an event announces {int(count)} particles and has {len(lines)}")
     numbers = float(weight), float(scale), float(alpha_qed), float(alpha_qcd)
-    return HardEvent(int(key[1]), *numbers, [_particle(line) for line in lines])
+    own = read_columns(weights.decode(), columns) if columns else {}
+    return HardEvent(int(key[1]), *numbers, [_particle(line) for line in lines], columns=own)
 
 
 def _particle(line: bytes) -> Particle:

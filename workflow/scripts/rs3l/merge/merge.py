@@ -23,6 +23,7 @@ from rs3l.dataset.contents import contents_sha256
 from rs3l.dataset.schema import dataset_schema
 from rs3l.files import write_json, write_text
 from rs3l.lhe.cross_section import cross_section
+from rs3l.merge import further
 from rs3l.merge.exact import rounded
 from rs3l.merge.parts import Made
 from rs3l.merge.ranges import Merged, merge_range, merge_seam, ranges
@@ -52,6 +53,7 @@ def merge(block: MergeBlock, root: str, workers: int, jobs: Jobs | None = None) 
     shards = find_shards(block, paths)
     for process, by_variant in shards.items():
         check_no_event_twice(paths, process, by_variant["nominal"])
+    block = block.model_copy(update={"weights": further.columns(shards)})
     with new_splits(paths) as new:
         named = list(tasks(block, new, shards, jobs.number if jobs else workers))
         results = compute([task for _, task in named], workers, jobs)
@@ -94,7 +96,7 @@ def _manifest(block: MergeBlock, shards: Shards, results: Sequence[tuple[str, Me
             process: _process_entry(
                 block,
                 process,
-                shards[process]["nominal"],
+                shards[process],
                 added_counts([r.counts for name, r in results if name == process and isinstance(r, Merged)]),
             )
             for process in block.processes
@@ -103,7 +105,7 @@ def _manifest(block: MergeBlock, shards: Shards, results: Sequence[tuple[str, Me
         "digests": {
             split: {process: _digests(pieces, split) for process, pieces in made.items()} for split in SPLITS
         },
-        "schema": {field.name: str(field.type) for field in dataset_schema()},
+        "schema": {field.name: str(field.type) for field in dataset_schema(block.weights)},
     }
 
 
@@ -115,9 +117,11 @@ def _digests(pieces: Sequence[Made], split: Split) -> dict[str, str]:
     }
 
 
-def _process_entry(block: MergeBlock, process: str, nominal: Sequence[Shard], counts: Counts) -> dict[str, Any]:
-    events = block.processes[process].events
-    sigma, error = cross_section([shard.subprocesses for shard in nominal])
+def _process_entry(
+    block: MergeBlock, process: str, shards: Mapping[str, Sequence[Shard]], counts: Counts
+) -> dict[str, Any]:
+    events, accepted = block.processes[process].events, block.processes[process].accepted
+    sigma, error = cross_section([shard.subprocesses for shard in shards["nominal"]])
     return {
         "label": block.processes[process].label,
         "use": block.processes[process].use,
@@ -132,6 +136,8 @@ def _process_entry(block: MergeBlock, process: str, nominal: Sequence[Shard], co
         "matching_efficiency_all_variants": counts.all_variants / events,
         "matching_efficiency_two_variants": counts.two_variants / events,
         "survival": survival(counts.survival),
+        **({"weights": further.entries(counts.further, shards, sigma)} if counts.further else {}),
+        **({"accepted": list(accepted)} if accepted else {}),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Parts(contextlib.ExitStack):
         self.files: list[dict[str, Any]] = []
         self._block, self._root, self._process, self._split = block, root, process, split
         self._numbers = numbers
-        self._waiting = dataset_schema().empty_table()
+        self._waiting = dataset_schema(block.weights).empty_table()
         self._events_waiting = 0
         self._writer: pq.ParquetWriter | None = None
 
@@ -84,7 +84,7 @@ class Parts(contextlib.ExitStack):
             path = Path(CampaignPaths(self._root).part(self._split, self._process, shard_name(self._numbers[0])))
             entry = {"path": f"{self._split}/{path.name}", "split": self._split, "process": self._process}
             self.files.append({**entry, "events": 0, "rows": 0})
-            self._writer = self.enter_context(part_file(path, self.files[-1]))
+            self._writer = self.enter_context(part_file(path, self.files[-1], self._block.weights))
         return self._writer
 
     def _finish(self) -> None:
@@ -98,9 +98,9 @@ class Parts(contextlib.ExitStack):
 
 
 @contextlib.contextmanager
-def part_file(path: Path, entry: dict[str, Any]) -> Iterator[pq.ParquetWriter]:
+def part_file(path: Path, entry: dict[str, Any], weights: Sequence[str]) -> Iterator[pq.ParquetWriter]:
     """Yield the writer of a file of the data set, and note its checksum in ``entry`` when it is closed."""
-    schema = dataset_schema()
+    schema = dataset_schema(weights)
     with atomic(path) as temporary:
         with pq.ParquetWriter(temporary, schema, **parquet_options(schema)) as writer:
             yield writer

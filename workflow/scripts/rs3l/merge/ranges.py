@@ -89,7 +89,7 @@ def merge_range(
     }
     counts = []
     cut = Cut(block, root, process, own.whole(block.events_per_part), own.whole(contents.BLOCK))
-    seams = Seams(root, process, own, block.events_per_part)
+    seams = Seams(root, process, own, block.events_per_part, block.weights)
     with cut, seams, damage_first(sources):
         for first in range(own.first, own.end, contents.BLOCK):
             tables = {name: rows.take(min(contents.BLOCK, own.end - first)) for name, rows in sources.items()}
@@ -117,7 +117,7 @@ def damage_first(sources: Mapping[str, ShardRows]) -> Iterator[None]:
 class Seams(contextlib.ExitStack):
     """Files of the rows of a range that parts, or blocks of checksums, across its ends need."""
 
-    def __init__(self, root: str, process: str, own: Range, part: int) -> None:
+    def __init__(self, root: str, process: str, own: Range, part: int, weights: Sequence[str] = ()) -> None:
         """Begin without rows; a range has no file for an end where nothing goes across."""
         super().__init__()
         sizes = (part, contents.BLOCK)
@@ -128,7 +128,9 @@ class Seams(contextlib.ExitStack):
         if any(own.seam(size) for size in sizes):
             self._sides["before", own.end] = range(min(own.end // size * size for size in sizes), own.end)
         self._writers = {
-            (side, split): self.enter_context(seam_writer(seam_file(root, process, side[1], side[0], split)))
+            (side, split): self.enter_context(
+                seam_writer(seam_file(root, process, side[1], side[0], split), weights)
+            )
             for side in self._sides
             for split in SPLITS
         }
@@ -148,9 +150,10 @@ def seam_file(root: str, process: str, end: int, side: str, split: Split) -> Pat
 
 
 @contextlib.contextmanager
-def seam_writer(path: Path) -> Iterator[pq.ParquetWriter]:
+def seam_writer(path: Path, weights: Sequence[str]) -> Iterator[pq.ParquetWriter]:
     """Yield the writer of such a file."""
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, dataset_schema(), compression="lz4") as writer:
+    schema = dataset_schema(weights)
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="lz4") as writer:
         yield writer
 
 
@@ -161,5 +164,5 @@ def merge_seam(block: MergeBlock, root: str, process: str, own: Range, *_: Merge
             for split in SPLITS:
                 with pq.ParquetFile(seam_file(root, process, own.end, side, split)) as file:
                     for group in range(file.num_row_groups):
-                        cut.add(split, file.read_row_group(group).cast(dataset_schema()))
+                        cut.add(split, file.read_row_group(group).cast(dataset_schema(block.weights)))
         return cut.finish()

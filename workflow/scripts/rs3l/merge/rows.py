@@ -68,7 +68,7 @@ def verified_rows(shard: Shard) -> Iterator[pa.Table]:
     digest, rows, columns, keys = ValuesDigest(), 0, False, True
     try:
         with pq.ParquetFile(shard.path) as file:
-            columns = file.schema_arrow.remove_metadata() == jets_schema()
+            columns = file.schema_arrow.remove_metadata() == jets_schema(list(shard.weights), list(shard.bands))
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group).replace_schema_metadata(None)
                 table.validate(full=True)

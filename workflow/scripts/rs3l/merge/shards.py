@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,10 @@ DAMAGE = (OSError, ValueError, pa.ArrowException)
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of jets with the content of its header."""
+    """One file of jets with the content of its header.
+
+    ``weights`` are the columns of further weights of the hard events, with the identifiers that they had.
+    """
 
     path: str
     process: str
@@ -36,6 +39,13 @@ class Shard:
     subprocesses: Sums
     resimulation: str
     values_sha256: str
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bands(self) -> dict[str, str]:
+        """Variations of the shower by name."""
+        found: dict[str, str] = json.loads(self.resimulation).get("bands", {})
+        return found
 
 
 def find_shards(block: MergeBlock, paths: CampaignPaths) -> dict[str, dict[str, list[Shard]]]:
@@ -72,6 +82,7 @@ def read_header(path: str) -> Shard:
             subprocesses=json.loads(values["subprocesses"]),
             resimulation=values["block"],
             values_sha256=metadata[VALUES],
+            weights=json.loads(values.get("weights", "{}")),
         )
     except (KeyError, ValueError):
         raise DataError(f"{path}: not a file of jets of this workflow; delete it and run again") from None
@@ -106,6 +117,11 @@ def _check_shards(block: MergeBlock, process: str, variant: str, shards: Sequenc
         if shard.first != expected:
             raise DataError(
                 f"{shard.path}: begins with hard event {shard.first}, not {expected}; delete it and run again"
+            )
+        if shard.weights != shards[0].weights:
+            raise DataError(
+                f"{shard.path}: its hard events have other weights than those of {shards[0].path}; delete it and "
+                "run again"
             )
         if shard.resimulation != shards[0].resimulation:
             raise DataError(f"{shard.path}: made with other settings than {shards[0].path}; run again")

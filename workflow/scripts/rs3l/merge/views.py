@@ -13,6 +13,8 @@ from rs3l.config.blocks import MergeBlock
 from rs3l.dataset.schema import FINGERPRINT, SHOWER_WEIGHT, Status, dataset_schema
 from rs3l.dataset.splits import split_of
 from rs3l.errors import DataError
+from rs3l.lhe.weights import PREFIX
+from rs3l.merge import further
 from rs3l.merge.exact import exact_sum
 from rs3l.merge.survival import Moments, added, moments
 from rs3l.paths import SPLITS, Split
@@ -34,6 +36,7 @@ class Counts:
     two_variants: int
     weights: int
     survival: Moments
+    further: further.Sums
 
 
 def added_counts(pieces: list[Counts]) -> Counts:
@@ -47,6 +50,7 @@ def added_counts(pieces: list[Counts]) -> Counts:
         two_variants=sum(piece.two_variants for piece in pieces),
         weights=sum(piece.weights for piece in pieces),
         survival=added([piece.survival for piece in pieces]),
+        further=further.added([piece.further for piece in pieces]),
     )
 
 
@@ -72,6 +76,7 @@ class Views:
             two_variants=int((views >= 2).sum()),
             weights=exact_sum(self.tables["nominal"]["weight"].to_numpy()),
             survival=moments(self.tables, self.complete),
+            further=further.sums(self.tables, self.block.weights),
         )
 
     def of_splits(self) -> dict[Split, pa.Table]:
@@ -86,15 +91,17 @@ class Views:
         """Return the chosen views [V, E]; they have a jet, so that nothing of them is null."""
         event, variant = np.nonzero(chosen.T)
         rows = self._all.take(pa.array(variant * self.events + event))
-        columns = [rows[field.name].combine_chunks().cast(field.type) for field in dataset_schema()]
-        return pa.table(columns, schema=dataset_schema())
+        schema = dataset_schema(self.block.weights)
+        columns = [rows[field.name].combine_chunks().cast(field.type) for field in schema]
+        return pa.table(columns, schema=schema)
 
 
 def check_hard_events(tables: Mapping[str, pa.Table]) -> None:
     """Raise :class:`DataError` unless every view of an event carries the same hard event, to the bit."""
-    nominal = tables["nominal"].select(SAME)
+    same = [*SAME, *(name for name in tables["nominal"].column_names if name.startswith(PREFIX))]
+    nominal = tables["nominal"].select(same)
     for variant, table in tables.items():
-        if not table.select(SAME).equals(nominal):
+        if not table.select(same).equals(nominal):
             raise DataError(
                 f"the hard events of {variant} are not those of nominal; delete its jets and run again"
             )
@@ -103,16 +110,10 @@ def check_hard_events(tables: Mapping[str, pa.Table]) -> None:
 def data_rows(block: MergeBlock, process: str, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return rows [V x E], variant after variant, with the columns of the data set, null without a jet.
 
-    Their weights are hard-event weight times shower weight. The jet types are the nominal's, because only its
-    shower tells how a gluon splits.
+    Their weights are those of the hard event times those of the shower. The jet types are the nominal's, because
+    only its shower tells how a gluon splits.
     """
-    jet_type = tables["nominal"]["jet_type"]
-    pieces = [
-        table.set_column(table.schema.get_field_index("jet_type"), "jet_type", jet_type).set_column(
-            table.schema.get_field_index("weight"), "weight", pc.multiply(table["weight"], table[SHOWER_WEIGHT])
-        )
-        for table in tables.values()
-    ]
+    pieces = [_of_variant(block, table, tables["nominal"]["jet_type"]) for table in tables.values()]
     rows = pa.concat_tables(pieces).combine_chunks()
     length = rows.num_rows // len(tables)
     names = {
@@ -120,7 +121,16 @@ def data_rows(block: MergeBlock, process: str, tables: Mapping[str, pa.Table]) -
         "label": _repeated(block.processes[process].label, rows.num_rows),
         "variant": pa.concat_arrays([_repeated(name, length) for name in tables]),
     }
-    return pa.table({name: names[name] if name in names else rows[name] for name in dataset_schema().names})
+    wanted = dataset_schema(block.weights).names
+    return pa.table({name: names[name] if name in names else rows[name] for name in wanted})
+
+
+def _of_variant(block: MergeBlock, table: pa.Table, jet_type: pa.ChunkedArray) -> pa.Table:
+    """Return the columns [E] of the data set of one variant but the names."""
+    weight = pc.multiply(table["weight"], table[SHOWER_WEIGHT])
+    own = {"jet_type": jet_type, "weight": weight, **further.further_weights(table, block.weights)}
+    known = {**{name: table[name] for name in table.column_names}, **own}
+    return pa.table({name: known[name] for name in dataset_schema(block.weights).names if name in known})
 
 
 def _repeated(name: str, length: int) -> pa.Array:

@@ -13,7 +13,15 @@ import pyarrow.compute as pc
 
 from rs3l import seeds
 from rs3l.config.blocks import ResimBlock
-from rs3l.dataset.schema import CANDIDATE_COLUMNS, FINGERPRINT, HARD_COLUMNS, SHOWER_WEIGHT, Status, jets_schema
+from rs3l.dataset.schema import (
+    CANDIDATE_COLUMNS,
+    FINGERPRINT,
+    HARD_COLUMNS,
+    SHOWER_WEIGHT,
+    Status,
+    band_column,
+    jets_schema,
+)
 from rs3l.errors import GeneratorError
 from rs3l.hard.anchor import Anchor
 from rs3l.lhe.lhe import HardEvent, fingerprint
@@ -63,6 +71,8 @@ def _jet_rows(
     row = pa.array(row_of_event, mask=row_of_event < 0)
     jet_table = pa.table(columns).take(row)
     of_event = {"position": particles.position, "status": status, SHOWER_WEIGHT: particles.weight}
+    bands = particles.bands.reshape(len(status), len(block.bands)).T
+    of_event |= dict(zip(map(band_column, block.bands), bands, strict=True))
     for name, values in of_event.items():
         jet_table = jet_table.append_column(name, pa.array(values))
     return jet_table
@@ -144,6 +154,7 @@ def _one_row_per_event(
     jets = rows.take(pa.array(lookup, mask=lookup < 0))
     status = pc.coalesce(jets["status"].combine_chunks(), pa.array(missing))
     prints = [fingerprint(event) for event in events]
+    further, shower_weights = list(events[0].columns), [SHOWER_WEIGHT, *map(band_column, block.bands)]
     hard = {
         "weight": [event.weight for event in events],
         "jet_type": [anchor.jet_type for anchor in anchors],
@@ -157,8 +168,9 @@ def _one_row_per_event(
         "event_id": pa.array([seeds.event_id(block.process, event.index) for event in events], pa.int64()),
         "status": status,
         FINGERPRINT: pa.array(prints, pa.uint64()),
-        SHOWER_WEIGHT: pc.coalesce(jets[SHOWER_WEIGHT].combine_chunks(), pa.scalar(1.0)),
+        **{name: pc.coalesce(jets[name].combine_chunks(), pa.scalar(1.0)) for name in shower_weights},
         **{name: pa.array(values, HARD_COLUMNS[name]) for name, values in hard.items()},
+        **{name: pa.array([event.columns[name] for event in events], pa.float64()) for name in further},
     }
-    schema = jets_schema()
+    schema = jets_schema(further, list(block.bands))
     return pa.table([columns.get(name) or jets[name] for name in schema.names], schema=schema)

@@ -24,6 +24,7 @@ from rs3l.files import atomic
 from rs3l.hard.anchor import Anchor, find_anchor
 from rs3l.hard.jet_types import GLUON, GluonSplittings
 from rs3l.lhe.lhe import HardEvent, ShardInfo, open_shard
+from rs3l.lhe.weights import PREFIX
 from rs3l.pythia import installed_version
 from rs3l.pythia_reason import reason
 from rs3l.resim import shower
@@ -70,11 +71,16 @@ def resimulate_together(
         raise DataError(f"{len(outs)} files for {len(views)} variants; name one for each")
     info, events = open_shard(hard)
     _check_shard(views[0], hard, info, first)
+    _check_columns(views, hard, info)
     if info.first == 0:
         events = _checked(views, events)
     start = perf_counter()
     with ExitStack() as stack:
-        files = [stack.enter_context(JetsFile(stack.enter_context(atomic(out)))) for out in outs]
+        further = list(info.weights or {})
+        files = [
+            stack.enter_context(JetsFile(stack.enter_context(atomic(out)), further, list(view.bands)))
+            for view, out in zip(views, outs, strict=True)
+        ]
         for tables in jet_tables(views, events):
             for file, table in zip(files, tables, strict=True):
                 file.write(table)
@@ -172,6 +178,18 @@ def _check_shard(block: ResimBlock, hard: str | Path, info: ShardInfo, first: in
         )
 
 
+def _check_columns(views: Sequence[ResimBlock], hard: str | Path, info: ShardInfo) -> None:
+    """Raise :class:`DataError` if a band of the shower would be the column of a weight of the hard events."""
+    for view in views:
+        both = {PREFIX + name for name in view.bands} & set(info.weights or {})
+        if both:
+            column = min(both)
+            raise DataError(
+                f"{hard}: its weight {(info.weights or {})[column]!r} and the band {column.removeprefix(PREFIX)} "
+                f"would both be the column {column}: rename the band in variants.{view.variant}.bands"
+            )
+
+
 def _checked(views: Sequence[ResimBlock], events: Iterator[HardEvent]) -> Iterator[HardEvent]:
     """Return the same events after the first have shown that the variants are what they say."""
     head = list(islice(events, EFFECT_EVENTS))
@@ -201,7 +219,7 @@ def check_effect(block: ResimBlock, events: Sequence[HardEvent]) -> None:
     """
     if block.baseline is None or not events:
         return
-    own = block.model_copy(update={"resample": None})
+    own = block.model_copy(update={"resample": None, "bands": {}})
     nominal = own.model_copy(update={"pythia": block.baseline})
     ours, theirs = Showerer(own), Showerer(nominal)
     pieces = (events[:1], events[1:10], events[10:])
@@ -238,6 +256,7 @@ def _why(block: ResimBlock, hard: str | Path, row: int) -> str:
 def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:
     """Return what the merge needs to know of a shard, as the file's metadata."""
     return {
+        **({"rs3l.weights": json.dumps(info.weights)} if info.weights else {}),
         "rs3l.block": block.model_dump_json(),
         "rs3l.first": str(info.first),
         "rs3l.events": str(info.events),

@@ -26,7 +26,7 @@ from rs3l.lhe.memory import memory_source
 from rs3l.pythia import Charges, new_pythia, pythia_module
 from rs3l.resim.reseed import Reseeder
 from rs3l.resim.shower import Particles, Recorder, Showerer, flatten, initialise, no_particles, prepare, reseeders
-from rs3l.types import Ints
+from rs3l.types import Floats64, Ints
 
 CHECKED_EVENTS = 20
 """Number of events of the first shard that are simulated in both ways."""
@@ -39,7 +39,7 @@ class SharedShower:
 
     def __init__(self, views: Sequence[ResimBlock]) -> None:
         """Initialise the nominal, which is the first view, and each other hadronisation."""
-        self._nominal = Showerer(views[0])
+        self._nominal, self._bands = Showerer(views[0]), len(views[0].bands)
         self._others = [_Rehadroniser(v) if v.resample == "hadronisation" else None for v in views]
 
     def shower(self, events: Sequence[HardEvent], recorder: Recorder | None = None) -> list[list[Particles]]:
@@ -49,22 +49,23 @@ class SharedShower:
         """
         partons = _PartonLevels(recorder)
         nominal = self._nominal.shower(events, partons)
-        weights = _weights(nominal, partons)
+        weights = _weights(nominal, partons, self._bands)
         return [
             [nominal] if other is None else other.hadronise(events, partons.first, weights)
             for other in self._others
         ]
 
 
-def _weights(nominal: Particles, partons: _PartonLevels) -> dict[int, float]:
-    """Return the weight of the parton levels that can be used, by position.
+def _weights(nominal: Particles, partons: _PartonLevels, bands: int) -> dict[int, Floats64]:
+    """Return the weights [1 + B] of the parton levels that can be used, by position; the bands follow the weight.
 
     Where Pythia prefers some showers to others, the weight of the nominal is that of its last attempt.
     """
-    if (nominal.weight == 1).all():
-        return dict.fromkeys(partons.first, 1.0)
-    known = zip(nominal.position.tolist(), nominal.weight.tolist(), strict=True)
-    return {position: weight for position, weight in known if partons.attempts[position] == 1}
+    if not bands and (nominal.weight == 1).all():
+        return dict.fromkeys(partons.first, np.ones(1))
+    weights = np.column_stack([nominal.weight, nominal.bands])
+    known = zip(nominal.position.tolist(), weights, strict=True)
+    return {position: own for position, own in known if partons.attempts[position] == 1}
 
 
 def check_shared(views: Sequence[ResimBlock], events: Sequence[HardEvent]) -> None:
@@ -113,7 +114,7 @@ class _Rehadroniser:
         self._whole: Showerer | None = None
 
     def hadronise(
-        self, events: Sequence[HardEvent], partons: Mapping[int, Any], weights: Mapping[int, float]
+        self, events: Sequence[HardEvent], partons: Mapping[int, Any], weights: Mapping[int, Floats64]
     ) -> list[Particles]:
         """Return the completed events, by their positions in ``events``, in one or two batches.
 
@@ -122,7 +123,7 @@ class _Rehadroniser:
         """
         there = np.array(sorted(weights), np.int64)
         found = self._from_parton_levels(events, partons, there) if len(there) else no_particles()
-        found = replace(found, weight=np.array([weights[i] for i in found.position.tolist()], float))
+        found = _weighted(found, [weights[i] for i in found.position.tolist()])
         again = sorted(set(partons) - set(found.position.tolist()))
         return [found, self._from_the_hard_process(events, again)] if again else [found]
 
@@ -171,15 +172,25 @@ def _replacing_hook(pythia: Any, source: Any, reseed: Reseeder) -> Any:
     return ReplacingHook()
 
 
+def _weighted(particles: Particles, weights: Sequence[Floats64]) -> Particles:
+    """Return the events with their weights [1 + B]."""
+    if not weights:
+        return particles
+    own = np.stack(weights)
+    return replace(particles, weight=own[:, 0], bands=own[:, 1:])
+
+
 def _selected(particles: Particles, kept: npt.NDArray[np.bool_]) -> Particles:
     """Return the events [E] that are ``kept``."""
     if kept.all():
         return particles
     sizes = np.diff(particles.offsets)
     inside = np.repeat(kept, sizes)
-    columns = {name: values[inside] for name, values in vars(particles).items() if name not in _PER_EVENT}
+    others = ("offsets", *_PER_EVENT)
+    columns = {name: values[inside] for name, values in vars(particles).items() if name not in others}
     offsets = np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64)
-    return Particles(position=particles.position[kept], offsets=offsets, weight=particles.weight[kept], **columns)
+    per_event = {name: getattr(particles, name)[kept] for name in _PER_EVENT}
+    return Particles(offsets=offsets, **per_event, **columns)
 
 
-_PER_EVENT = ("position", "offsets", "weight")
+_PER_EVENT = ("position", "weight", "bands")

@@ -7,7 +7,7 @@ event and reseed for the shower, and again to reseed for the hadronisation once 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import awkward as ak
@@ -44,7 +44,8 @@ class Particles:
 
     Event ``i`` owns ``offsets[i]:offsets[i + 1]``. ``position`` [E] is the position of each event among those that
     were showered. ``weight`` [E] is what its jet counts beside the weight of the hard event; it is not 1 where a
-    setting makes Pythia prefer some showers to others. Momenta are in GeV, vertices in mm.
+    setting makes Pythia prefer some showers to others. ``bands`` [E, B] are what it counts instead under each
+    variation of the shower; they are empty if there are none. Momenta are in GeV, vertices in mm.
     """
 
     position: Ints
@@ -59,6 +60,7 @@ class Particles:
     vy: Floats64
     vz: Floats64
     weight: Floats64
+    bands: Floats64 = field(default_factory=lambda: np.zeros((0, 0)))
 
     def same_as(self, other: Particles) -> bool:
         """Return whether all particles of all events, and their weights, equal those of ``other`` to the bit."""
@@ -78,7 +80,9 @@ class Showerer:
         self._reseeders = reseeders(self._pythia, block)
         self._source = memory_source(self._reseeders[0], block.ecm)
         self._hook = _hadronisation_hook(self._source, self._reseeders[1])
-        initialise(self._pythia, block, self._source, self._hook, block.pythia, lambda: Showerer(block))
+        self._bands = tuple(block.bands)
+        settings = {**block.pythia, **band_settings(block)}
+        initialise(self._pythia, block, self._source, self._hook, settings, lambda: Showerer(block))
         self._charge = Charges(self._pythia)
 
     def shower(self, events: Sequence[HardEvent], recorder: Recorder | None = None) -> Particles:
@@ -89,15 +93,33 @@ class Showerer:
         prepare(self._reseeders, events)
         self._source.load(events)
         self._hook.recorder = recorder
-        return flatten(self._pythia.nextBatch(len(events), "none"), self._charge)
+        batch = self._pythia.nextBatch(len(events), "none")
+        self._check_names()
+        return flatten(batch, self._charge, len(self._bands))
+
+    def _check_names(self) -> None:
+        """Raise :class:`GeneratorError` unless Pythia's last weights are those of the variations, in order."""
+        names = tuple(self._pythia.infoPython().weightNameVector()) if self._bands else ()
+        if names[len(names) - len(self._bands) :] != self._bands:
+            raise GeneratorError(
+                f"Pythia has the weights {', '.join(names)}, and not those of the bands {', '.join(self._bands)}"
+            )
 
     def list_event(self) -> None:
         """Print the last event as Pythia has it, with hard process, showers and hadrons."""
         self._pythia.event.list()
 
 
-def flatten(batch: ak.Array, charge: Charges) -> Particles:
-    """Return the visible stable particles of what ``nextBatch`` gives."""
+def band_settings(block: ResimBlock) -> PythiaSettings:
+    """Return the settings that make Pythia compute the weights of the variations (arXiv:1605.08352)."""
+    if not block.bands:
+        return {}
+    listed = ", ".join(f"{name} {variation}" for name, variation in block.bands.items())
+    return {"UncertaintyBands:doVariations": True, "UncertaintyBands:List": f"{{{listed}}}"}
+
+
+def flatten(batch: ak.Array, charge: Charges, bands: int = 0) -> Particles:
+    """Return the visible stable particles of what ``nextBatch`` gives, with the weights of some variations."""
     if "prt" not in batch.fields:  # every event failed
         return no_particles()
     batch = ak.drop_none(batch, axis=0)
@@ -107,6 +129,7 @@ def flatten(batch: ak.Array, charge: Charges) -> Particles:
     counts = np.bincount(event[chosen], minlength=len(batch))
     pdg_id = ak.to_numpy(entries.id)[chosen].astype(np.int64)
     px, py, pz, energy = (ak.to_numpy(entries.p[axis])[chosen] for axis in ("px", "py", "pz", "e"))
+    weight, varied = _weights(batch, bands)
     return Particles(
         position=ak.to_numpy(batch.info.pdf1).astype(np.int64),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
@@ -117,24 +140,26 @@ def flatten(batch: ak.Array, charge: Charges) -> Particles:
         pz=pz,
         energy=energy,
         **_vertices(entries.vProd, chosen),
-        weight=_weights(batch),
+        weight=weight,
+        bands=varied,
     )
 
 
-def _weights(batch: ak.Array) -> Floats64:
+def _weights(batch: ak.Array, bands: int) -> tuple[Floats64, Floats64]:
     """Return Pythia's weight of each event [E], a product of all that it knows, such as enhanced branchings.
 
-    Raises :class:`GeneratorError` if there are weights of variations beside it, because they would be lost.
+    The second result are the last ``bands`` weights [E, B], which are those of the variations. Raises
+    :class:`GeneratorError` if there are weights of variations that were not asked for: they would be lost.
     """
-    if (ak.to_numpy(ak.num(batch.info.weights)) != 1).any():
+    if not bands and (ak.to_numpy(ak.num(batch.info.weights)) != 1).any():
         raise GeneratorError(
             "Pythia gives several weights per event, of variations that this workflow does not keep: remove the "
             "settings that ask for them, and make a variant of each variation"
         )
-    weights: Floats64 = ak.to_numpy(ak.flatten(batch.info.weights)).astype(float)
+    weights: Floats64 = ak.to_numpy(ak.to_regular(batch.info.weights)).astype(float)
     if not np.isfinite(weights).all():
-        raise GeneratorError("Pythia gives a weight that is not a number: enhance less")
-    return weights
+        raise GeneratorError("Pythia gives a weight that is not a number: enhance or vary less")
+    return weights[:, 0].copy(), weights[:, weights.shape[1] - bands :].copy()
 
 
 def seeder(block: ResimBlock, stage: Any) -> Callable[[int], int]:
@@ -212,8 +237,8 @@ def _vertices(vertex: ak.Array, chosen: Ints) -> dict[str, Floats64]:
     index = np.asarray(layout.index)[chosen]
     there = np.flatnonzero(index >= 0)
     result = {name: np.zeros(len(chosen)) for name in ("vx", "vy", "vz")}
-    for values, field in zip(result.values(), ("px", "py", "pz"), strict=True):
-        values[there] = ak.to_numpy(layout.content[field])[index[there]]
+    for values, axis in zip(result.values(), ("px", "py", "pz"), strict=True):
+        values[there] = ak.to_numpy(layout.content[axis])[index[there]]
     return result
 
 
