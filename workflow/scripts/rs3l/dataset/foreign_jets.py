@@ -69,6 +69,10 @@ def _names(jets: pd.DataFrame | pa.Table | Mapping[str, Any]) -> list[str]:
 def _arrow(column: Any) -> pa.Array | pa.ChunkedArray:
     if isinstance(column, pa.Array | pa.ChunkedArray):
         return column
+    if type(column).__module__.startswith("awkward."):
+        import awkward
+
+        return awkward.to_arrow(column, extensionarray=False)
     return pa.array(list(column) if isinstance(column, np.ndarray) and column.ndim > 1 else column)
 
 

@@ -18,8 +18,8 @@ from rs3l.errors import DataError
 from rs3l.evaluate.names import method_label
 from rs3l.files import atomic_folder, refuse_existing, write_text
 from rs3l.models import latents
-from rs3l.models.card import CARD, DIAGNOSTICS, METRICS, card_text
-from rs3l.models.sample import EVENTS, about, write_sample
+from rs3l.models.model_card import CARD, DIAGNOSTICS, METRICS, card_text
+from rs3l.models.small_sample import EVENTS, about, write_sample
 from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import load_encoder, save_encoder, signs_in
 from rs3l.paths import CampaignPaths
