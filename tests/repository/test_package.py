@@ -100,3 +100,15 @@ def test_another_checkout_than_the_installed_one_is_refused(tmp_path: Path) -> N
         file.write("# edited\n")
     with pytest.raises(ConfigError, match=f"is not that of this workflow .*pip install {tmp_path}/there"):
         check_package(copy)
+
+
+def test_the_model_of_the_package_embeds_jets_at_once(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from rs3l import models; print(models.sample().parent / 'test' / 'qcd-0000.parquet', models.card()[:3])"
+    )
+    found = run(installed, "-c", code).stdout.split()
+    assert found[0].startswith(str(installed.parent)) and found[1] == "---"
+    latents = tmp_path / "latents.parquet"
+    done = run(installed, "-m", "rs3l", "embed", "--jets", found[0], "--latents", str(latents))
+    assert done.returncode == 0, done.stderr
+    assert latents.stat().st_size > 10_000

@@ -41,4 +41,5 @@ def read_frame(
     ]
     if not sum(table.num_rows for table in tables):
         raise DataError(f"{manifest_path}: no jet of these processes under these variants in the split {split!r}")
-    return pa.concat_tables(tables).select(names).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables(tables).select(names).to_pandas()
+    return frame

@@ -88,14 +88,14 @@ def thinned(table: pa.Table, constituents: int) -> pa.Table:
 
 
 def rounded(name: str, values: Array) -> Array:
-    """Return the values of a column of candidates with the bits that a sample keeps of them."""
+    """Return the values of a column of candidates with the bits that a sample keeps: within 1 in 2^bits."""
     if name in ("cand_eta", "cand_phi"):
         return np.round(values * STEPS) / STEPS
     if not np.issubdtype(values.dtype, np.floating):
         return values
     bits = DISPLACEMENT_BITS if name in ("cand_d0", "cand_dz") else BITS
     mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent)
+    return np.asarray(np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent))
 
 
 def _manifest(source: Manifest, processes: list[str], writer: DatasetWriter, constituents: int) -> dict[str, Any]:
