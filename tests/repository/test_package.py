@@ -24,6 +24,7 @@ class Refused:
             raise ImportError(f"{name} is not for this part")
 
 sys.meta_path.insert(0, Refused())
+import rs3l.models, rs3l.pretrain.quick, rs3l.dataset.frames
 import rs3l.config, rs3l.dataset.store, rs3l.dataset.stream, rs3l.dataset.features, rs3l.networks.model_file
 import rs3l.pretrain.losses, rs3l.pretrain.pretrain, rs3l.finetune.finetune, rs3l.embed.latents
 import rs3l.evaluate.ranking, rs3l.evaluate.replicas, rs3l.evaluate.metrics, rs3l.figures.registry, rs3l.report.page
