@@ -26,7 +26,7 @@ GPU_CHECK ?=
 # `make test-processor`: default, avx2 or avx512, of which torch takes the best by itself.
 PROCESSOR ?= default
 
-.PHONY: bench chromium gpu-check compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: bench notebook chromium gpu-check compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -83,6 +83,9 @@ compare: venv  ## two campaigns side by side, as Markdown: make compare A=result
 
 publish: venv  ## summary, tables and figures of a campaign into a folder: make publish CAMPAIGN=results/one FOLDER=docs/results
 	@$(RUN) tools/publish.py "$(CAMPAIGN)" "$(FOLDER)"
+
+notebook: venv  ## docs/library.ipynb from docs/library.md
+	@$(RUN) tools/make_notebook.py
 
 bench: venv  ## speed as ratios, a JSON line per figure (half an hour; docs/benchmarks.md)
 	@for name in resim share memory chain merge encoders loader embed finetune; do $(RUN) benchmarks/$$name.py | grep '^{' || exit 1; done

@@ -23,6 +23,7 @@ FLOORS = [
     ["pretrain"],
     ["embed", "finetune"],
     ["evaluate"],
+    ["models"],
     ["figures"],
     ["report"],
     ["cli", "dry_run", "plan", "status"],

@@ -24,6 +24,7 @@ class Refused:
             raise ImportError(f"{name} is not for this part")
 
 sys.meta_path.insert(0, Refused())
+import rs3l.models, rs3l.pretrain.quick, rs3l.dataset.frames
 import rs3l.config, rs3l.dataset.store, rs3l.dataset.stream, rs3l.dataset.features, rs3l.networks.model_file
 import rs3l.pretrain.losses, rs3l.pretrain.pretrain, rs3l.finetune.finetune, rs3l.embed.latents
 import rs3l.evaluate.ranking, rs3l.evaluate.replicas, rs3l.evaluate.metrics, rs3l.figures.registry, rs3l.report.page
@@ -100,3 +101,15 @@ def test_another_checkout_than_the_installed_one_is_refused(tmp_path: Path) -> N
         file.write("# edited\n")
     with pytest.raises(ConfigError, match=f"is not that of this workflow .*pip install {tmp_path}/there"):
         check_package(copy)
+
+
+def test_the_model_of_the_package_embeds_jets_at_once(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from rs3l import models; print(models.sample().parent / 'test' / 'qcd-0000.parquet', models.card()[:3])"
+    )
+    found = run(installed, "-c", code).stdout.split()
+    assert found[0].startswith(str(installed.parent)) and found[1] == "---"
+    latents = tmp_path / "latents.parquet"
+    done = run(installed, "-m", "rs3l", "embed", "--jets", found[0], "--latents", str(latents))
+    assert done.returncode == 0, done.stderr
+    assert latents.stat().st_size > 10_000

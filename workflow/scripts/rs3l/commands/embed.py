@@ -4,6 +4,7 @@ import argparse
 
 from rs3l import cli
 from rs3l.embed.latents import write_latents, write_latents_of_file
+from rs3l.models import MODEL_HELP, SHIPPED, model_path
 from rs3l.training.device import choose_device, place
 from rs3l.training.threads import limit_threads
 
@@ -15,7 +16,7 @@ def main() -> None:
     source.add_argument("--manifest", help="manifest of the data set (.json), for its test jets")
     source.add_argument("--jets", help="a file of jets with the columns of the data set (.parquet)")
     cli.parts_arguments(parser)
-    parser.add_argument("--model", required=True, help="weights of the encoder (.safetensors)")
+    parser.add_argument("--model", help=f"{MODEL_HELP}; with --jets by default {SHIPPED[0]}")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda if there is a GPU, else cpu")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs that the job asked for: fewer are an error")
     parser.add_argument("--threads", type=int, default=1, help="threads (default 1)")
@@ -23,9 +24,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.jets and args.process:
         parser.error("--process is one of a data set: --manifest")
+    if args.manifest and not args.model:
+        parser.error("--manifest needs a --model")
+    model = model_path(args.model or SHIPPED[0])
     limit_threads(args.threads)
     where = place(choose_device(args.device, gpus=args.gpus), threads=args.threads)
     if args.jets:
-        write_latents_of_file(args.jets, args.model, args.latents, where)
+        write_latents_of_file(args.jets, model, args.latents, where)
     else:
-        write_latents(args.manifest, args.model, args.process, cli.parts(args), args.latents, where)
+        write_latents(args.manifest, model, args.process, cli.parts(args), args.latents, where)

@@ -541,12 +541,28 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
     trained = [name for name in (*runs(config), *ablation_runs(config)) if imported_model(config, name) is None]
     _known("run", run, trained)
     block = run_settings(config, run)
-    hand_made = block.views == "hand_made" or block.augment
-    return PretrainBlock(
-        method="jetclr" if block.views == "hand_made" else "rs3l",
+    return pretrain_block(
+        block.model_copy(update={"on_collapse": on_collapse(config, run)}),
         seed=config.seed + Run.parse(run).seed,
         processes=[name for name, p in config.processes.items() if p.use == "pretrain"],
         variants=methods.variants(config, block),
+        detector=config.detector,
+    )
+
+
+def pretrain_block(
+    block: Pretrain, seed: int, processes: list[str], variants: list[str], detector: Detector
+) -> PretrainBlock:
+    """Return what one run depends on, from its settings, the names that it reads and the detector.
+
+    The ``detector`` is for hand-made views, which smear the displacement once more.
+    """
+    hand_made = block.views == "hand_made" or block.augment
+    return PretrainBlock(
+        method="jetclr" if block.views == "hand_made" else "rs3l",
+        seed=seed,
+        processes=processes,
+        variants=variants,
         encoder=block.encoder,
         views="any_two" if block.views == "hand_made" else block.views,
         loss=block.loss,
@@ -560,12 +576,12 @@ def pretrain(config: Campaign, run: str) -> PretrainBlock:
         constituents=block.constituents,
         hand_made=block.hand_made if hand_made else None,
         augment=block.augment,
-        detector=config.detector if hand_made else None,
+        detector=detector if hand_made else None,
         events=block.events,
         displacement=block.displacement,
         loop=block.loop,
-        on_collapse=on_collapse(config, run),
-        check_every=check_every(config, run),
+        on_collapse=block.on_collapse,
+        check_every=block.check_every,
     )
 
 

@@ -6,8 +6,9 @@ Lists may have any order and numbers any width; other columns may be missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,9 @@ import pyarrow.parquet as pq
 from rs3l.dataset.schema import CANDIDATE_COLUMNS
 from rs3l.dataset.store import JetStore, join_parts, part_arrays
 from rs3l.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 JET_COLUMNS = ("jet_pt", "jet_eta", "jet_phi", "jet_energy")
 NEEDED = (*JET_COLUMNS, *CANDIDATE_COLUMNS)
@@ -39,6 +43,37 @@ def read_jets(path: str | Path, constituents: int) -> Iterator[tuple[pa.Table, J
                 yield _scalars(table), _store(file, table, constituents)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
+
+
+def jets_of(jets: pd.DataFrame | pa.Table | Mapping[str, Any], constituents: int) -> JetStore:
+    """Return jets in memory as a store: a table, or arrays by name, with the columns :data:`NEEDED`.
+
+    Columns have an entry per jet [J], which for ``cand_...`` is a sequence with an entry per candidate, in any
+    order; GeV, mm, rad. Raises :class:`DataError` if columns are missing, or hold values that cannot be used.
+    """
+    columns = {name: jets[name] for name in NEEDED if name in _names(jets)}
+    try:
+        table = pa.table({name: _arrow(column) for name, column in columns.items()})
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise DataError(f"the jets: {str(error).splitlines()[0]}") from None
+    _check_columns(Path("the jets"), table.schema)
+    if not table.num_rows:
+        raise DataError("the jets: there is none")
+    return _store(Path("the jets"), table, constituents)
+
+
+def _names(jets: pd.DataFrame | pa.Table | Mapping[str, Any]) -> list[str]:
+    return list(jets.column_names if isinstance(jets, pa.Table) else jets)
+
+
+def _arrow(column: Any) -> pa.Array | pa.ChunkedArray:
+    if isinstance(column, pa.Array | pa.ChunkedArray):
+        return column
+    if type(column).__module__.startswith("awkward."):
+        import awkward
+
+        return awkward.to_arrow(column, extensionarray=False)
+    return pa.array(list(column) if isinstance(column, np.ndarray) and column.ndim > 1 else column)
 
 
 def _check_columns(path: Path, schema: pa.Schema) -> None:
