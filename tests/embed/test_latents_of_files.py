@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rs3l.config.encoders import DeepSets
-from rs3l.dataset import foreign_jets
+from rs3l.dataset.own import tables
 from rs3l.dataset.checksum import COLLAPSED
 from rs3l.dataset.foreign_jets import NEEDED
 from rs3l.dataset.store import JetStore
@@ -47,7 +47,7 @@ def frame(manifest: Path, shuffle: bool = False) -> pd.DataFrame:
 def test_a_file_of_pandas_gets_its_latents(
     tmp_path: Path, manifest: Path, store: JetStore, shuffle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreign_jets, "JETS_AT_A_TIME", 17)
+    monkeypatch.setattr(tables, "JETS_AT_A_TIME", 17)
     encoder = saved(tmp_path / "m.safetensors", DeepSets(), store)
     frame(manifest, shuffle).to_parquet(tmp_path / "jets.parquet")
     write_latents_of_file(tmp_path / "jets.parquet", tmp_path / "m.safetensors", tmp_path / "latents.parquet")
