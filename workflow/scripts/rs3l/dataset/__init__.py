@@ -29,16 +29,16 @@ def write(
 ) -> dict[str, Any]:
     """Write a data set of own jets to the new folder ``out``, whole or not at all, and return its manifest.
 
-    ``jets`` are one :class:`Jets` or several, or the data of one: a path (Parquet, ROOT, JetClass's layout), arrays,
-    or an iterator of arrays. The columns are listed in docs/own_jets.md; units are GeV, mm and radians. Views with
-    one ``event_id`` are those of one event of their process, wherever they come from; without that column, every jet
-    is an event of its own.
+    ``jets`` are one :class:`Jets` or several, or the data of one: a path (Parquet, ROOT, JetClass's layout),
+    arrays, or an iterator of arrays. The columns are listed in docs/own_jets.md; units are GeV, mm and radians.
+    Views with one ``event_id`` are those of one event of their process, wherever they come from; without that
+    column, every jet is an event of its own.
 
-    ``process`` is that of sources that name none. ``labels`` are texts for processes. Processes are for pre-training,
-    but for those that are ``downstream``; variants are for training, but for those that are ``held_out``. ``splits``
-    are the fractions of train, validation and test: the split of an event follows from ``seed``, process and number
-    alone, where the source gives none. At most ``constituents`` candidates of a jet are stored. With
-    ``leave_out_invalid``, jets with values that cannot be used are left out and counted.
+    ``process`` is that of sources that name none. ``labels`` are texts for processes. Processes are for
+    pre-training, but for those that are ``downstream``; variants are for training, but for those that are
+    ``held_out``. ``splits`` are the fractions of train, validation and test: the split of an event follows from
+    ``seed``, process and number alone, where the source gives none. At most ``constituents`` candidates of a jet
+    are stored. With ``leave_out_invalid``, jets with values that cannot be used are left out and counted.
 
     Memory does not grow with the number of jets. Jets with event numbers wait on the disk beside ``out``, so that
     about twice the space is needed while it is written. Raises :class:`rs3l.errors.DataError`, which names source,

@@ -29,9 +29,9 @@ LARGEST_PT = 50_000.0
 
 @dataclass(frozen=True)
 class Clean:
-    """Jets that can be used: columns of ours (:func:`table`), rows of the piece that they are, and all its columns.
+    """Jets that can be used, their rows in the piece, and all columns that the piece has of them.
 
-    ``invalid`` counts those that were left out, by reason.
+    ``invalid`` counts those that were left out, by column.
     """
 
     jet: Mapping[str, Floats64]
@@ -56,9 +56,9 @@ class Clean:
 def clean(piece: Piece, jets: Jets, leave_out: bool = False, empty: bool = False, process: bool = True) -> Clean:
     """Return the jets of a piece, candidates by descending pT, or refuse them.
 
-    With ``leave_out``, jets with values that cannot be used are left out and counted; otherwise the first is named.
-    ``empty`` allows jets without candidates. JetClass's labels are read where ``process`` is needed. Raises
-    :class:`DataError`, and :class:`ConfigError` for a column that cannot be filled.
+    With ``leave_out``, jets with values that cannot be used are left out and counted; otherwise the first is
+    named. ``empty`` allows jets without candidates. JetClass's labels are read where ``process`` is needed.
+    Raises :class:`DataError`, and :class:`ConfigError` for a column that cannot be filled.
     """
     where, start, _ = piece
     columns = _own_columns(piece, jets, process)
@@ -93,7 +93,9 @@ def _own_columns(piece: Piece, jets: Jets, process: bool) -> pa.Table:
         raise ConfigError(f"rename: {unknown[0]}: no column of own jets; known are {', '.join(BY_NAME)}")
     for name, theirs in jets.rename.items():
         if theirs not in table.column_names:
-            raise DataError(f"{where}: no column {theirs} (renamed to {name}); it has {', '.join(table.column_names)}")
+            raise DataError(
+                f"{where}: no column {theirs} (renamed to {name}); it has {', '.join(table.column_names)}"
+            )
         if theirs != name:
             table = table.drop_columns([name] if name in table.column_names else [])
             table = table.rename_columns([name if own == theirs else own for own in table.column_names])
@@ -189,8 +191,8 @@ def _refusal(where: str, start: int, text: str, wrong: Bools) -> str:
     column, _, what = text.partition(": ")
     first = int(wrong.argmax())
     return (
-        f"{where}: {column} {what}, first in row {start + first} ({int(wrong.sum())} of the jets from row {start} on); "
-        "correct the column, or leave such jets out (`leave_out_invalid`)"
+        f"{where}: {column} {what}, first in row {start + first} ({int(wrong.sum())} of the jets from row {start} "
+        "on); correct the column, or leave such jets out (`leave_out_invalid`)"
     )
 
 
@@ -204,10 +206,14 @@ def _filled(
         values = _absolute(jet, values, lists["cand_pt"].rows)
     values.setdefault("cand_energy", pt * np.cosh(values["cand_eta"]))
     values.setdefault("cand_charge", np.zeros(len(pt)))
-    values.setdefault("cand_pdg_id", np.where(values["cand_charge"] == 0, 130, 211 * np.sign(values["cand_charge"])))
+    values.setdefault(
+        "cand_pdg_id", np.where(values["cand_charge"] == 0, 130, 211 * np.sign(values["cand_charge"]))
+    )
     for name in ("cand_d0", "cand_dz"):
         values.setdefault(name, np.zeros(len(pt)))
-    axis = dict(jet) if len(jet) == len(JET_AXIS) else {**summed(values, lists["cand_pt"].rows, len(lengths)), **jet}
+    axis = (
+        dict(jet) if len(jet) == len(JET_AXIS) else {**summed(values, lists["cand_pt"].rows, len(lengths)), **jet}
+    )
     return {name: axis[name] for name in JET_AXIS}, {n: Lists(n, lengths, values[n]) for n in CANDIDATES}
 
 
@@ -233,16 +239,17 @@ def summed(values: Mapping[str, Floats64], rows: Ints, n: int) -> dict[str, Floa
 def _check_angles(
     where: str, start: int, jet: Mapping[str, Floats64], lists: Mapping[str, Lists], jets: Jets
 ) -> None:
-    """Raise :class:`DataError` if candidates are far from their jets: relative angles that are taken as absolute."""
+    """Raise :class:`DataError` if candidates are about zero and not about their jets: relative angles."""
     pt, eta = lists["cand_pt"], lists["cand_eta"].values
     n = len(pt.lengths)
     weights = pt.values.astype(np.float64)
     away = np.bincount(pt.rows, weights=weights * np.abs(eta - jet["jet_eta"][pt.rows]), minlength=n)
     about_zero = np.bincount(pt.rows, weights=weights * np.abs(eta), minlength=n)
-    if not jets.relative and away.sum() > 2 * np.maximum(about_zero, 0.3 * np.bincount(pt.rows, weights, n)).sum():
+    width = 0.3 * np.bincount(pt.rows, weights=weights, minlength=n)
+    if not jets.relative and away.sum() > 2 * np.maximum(about_zero, width).sum():
         raise DataError(
-            f"{where}: cand_eta is about zero and not about jet_eta (from row {start} on), as if it were relative to "
-            "the jet axis; say so (`relative`)"
+            f"{where}: cand_eta is about zero and not about jet_eta (from row {start} on), as if it were relative "
+            "to the jet axis; say so (`relative`)"
         )
 
 

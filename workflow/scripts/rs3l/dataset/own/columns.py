@@ -28,8 +28,13 @@ class Column:
     seen: bool = False
 
 
+def _event(name: str, kind: str, meaning: str, substitute: str) -> Column:
+    return Column(name, "event", kind, "", meaning, substitute)
+
+
 def _seen(name: str, kind: str, unit: str, meaning: str, substitute: str = "") -> Column:
-    return Column(name, "jet" if name.startswith("jet") else "candidate", kind, unit, meaning, substitute, seen=True)
+    role: Role = "jet" if name.startswith("jet") else "candidate"
+    return Column(name, role, kind, unit, meaning, substitute, seen=True)
 
 
 def _further(name: str, kind: str, unit: str, meaning: str, substitute: str) -> Column:
@@ -37,15 +42,18 @@ def _further(name: str, kind: str, unit: str, meaning: str, substitute: str) -> 
 
 
 _SUM = "from the sum of the candidates"
+_NUMBER = (
+    "number of the event, the same for its views and no other event of the process: 0 … 2⁴⁰ − 1, or a key of ours"
+)
+_CODES = "PDG codes: 22 photon, ±11 electron, ±13 muon; others are hadrons, by their charge"
 COLUMNS = (
-    Column(
-        "event_id", "event", "integer", "", "number of the event, shared by its views and by no other event of the "
-        "process: 0 … 2⁴⁰ − 1, or a key of this project", "every jet is an event of its own, numbered in order",
+    _event("event_id", "integer", _NUMBER, "every jet is an event of its own, numbered in order"),
+    _event("process", "text", "what made the jet; a name as in a configuration", "that of the source, or error"),
+    _event(
+        "variant", "text", "which view of its event; one must be `nominal`", "that of the source, or `nominal`"
     ),
-    Column("process", "event", "text", "", "what made the jet; a name as in a configuration", "error, unless `process` is given"),
-    Column("variant", "event", "text", "", "which view of its event the jet is; one must be `nominal`", "`nominal`, unless `variant` is given"),
-    Column("split", "event", "text", "", "`train`, `val` or `test`, the same for all views of an event", "by process, number and `seed`"),
-    Column("weight", "event", "number", "", "of the jet, in sums over the process", "1"),
+    _event("split", "text", "`train`, `val` or `test`, one for all views of an event", "by process, number, seed"),
+    _event("weight", "number", "of the jet, in sums over its process", "1"),
     _seen("jet_pt", "number", "GeV", "transverse momentum of the jet", _SUM),
     _seen("jet_eta", "number", "", "pseudorapidity of the jet axis", _SUM),
     _seen("jet_phi", "number", "rad", "azimuth of the jet axis", _SUM),
@@ -55,22 +63,23 @@ COLUMNS = (
     _seen("cand_phi", "list", "rad", "their azimuths; with `relative`, minus that of the jet"),
     _seen("cand_energy", "list", "GeV", "their energies", "pT cosh η: massless"),
     _seen("cand_charge", "list", "e", "their charges, whole numbers", "0: all count as neutral"),
-    _seen("cand_pdg_id", "list", "", "PDG codes: 22 photon, ±11 electron, ±13 muon, others are hadrons by their charge", "211 × charge, 130 if neutral: all count as hadrons"),
-    _seen("cand_d0", "list", "mm", "transverse impact parameters as they are (no tanh); 0 for neutral ones", "0: no displacement"),
-    _seen("cand_dz", "list", "mm", "longitudinal impact parameters, likewise", "0: no displacement"),
+    _seen("cand_pdg_id", "list", "", _CODES, "211 × sign of the charge, 130 if neutral: all count as hadrons"),
+    _seen("cand_d0", "list", "mm", "transverse impact parameters, not their tanh; 0 for neutral ones", "0"),
+    _seen("cand_dz", "list", "mm", "longitudinal impact parameters, likewise", "0"),
     _further("jet_mass", "number", "GeV", "mass of the jet", "from its pT, η and energy"),
     _further("jet_msd", "number", "GeV", "soft-drop mass", "NaN"),
     _further("jet_n2", "number", "", "N2", "NaN"),
     _further("jet_tau21", "number", "", "τ2 / τ1", "NaN"),
     _further("jet_tau32", "number", "", "τ3 / τ2", "NaN"),
     _further("jet_n_constituents", "integer", "", "constituents before any cap", "the candidates that came"),
-    _further("jet_type", "text", "", "type of the jet, as docs/resim.md lists them", "`other`"),
+    _further("jet_type", "text", "", "type of the jet, as in docs/resim.md", "`other`"),
     _further("parton_pdg_id", "integer", "", "PDG code of the hard particle of the jet", "0"),
     _further("parton_pt", "number", "GeV", "its transverse momentum", "NaN"),
     _further("parton_eta", "number", "", "its pseudorapidity", "NaN"),
     _further("parton_phi", "number", "rad", "its azimuth", "NaN"),
     _further("parton_energy", "number", "GeV", "its energy", "NaN"),
-)  # fmt: skip
+)
+"""All columns; those of a source that are not among them are not used."""
 
 BY_NAME = {column.name: column for column in COLUMNS}
 SEEN = tuple(column.name for column in COLUMNS if column.seen)

@@ -1,8 +1,8 @@
 """The layout of JetClass (arXiv:2202.03772, Zenodo 10.5281/zenodo.6619768): its branches as columns of ours.
 
-Momenta and energies are in GeV. ``part_d0val`` and ``part_dzval`` are the impact parameters of Delphes in mm, without
-tanh, and 0 for neutral particles. ``part_deta`` has its sign flipped for jets at negative pseudorapidity, and is not
-used: angles are those of the momenta. Shapes count J jets and T particles in all.
+Momenta and energies are in GeV. ``part_d0val`` and ``part_dzval`` are impact parameters as Delphes gives them, in
+mm, without tanh. ``part_deta`` has its sign flipped for jets at negative pseudorapidity, and is not used: angles are
+those of the momenta. Shapes count J jets and T particles in all.
 """
 
 from __future__ import annotations
@@ -80,7 +80,12 @@ _RENAMED = {
     "parton_eta": "aux_genpart_eta",
     "parton_phi": "aux_genpart_phi",
 }
-_LISTS = {"cand_energy": "part_energy", "cand_charge": "part_charge", "cand_d0": "part_d0val", "cand_dz": "part_dzval"}
+_LISTS = {
+    "cand_energy": "part_energy",
+    "cand_charge": "part_charge",
+    "cand_d0": "part_d0val",
+    "cand_dz": "part_dzval",
+}
 _TAUS = {"jet_tau21": ("jet_tau2", "jet_tau1"), "jet_tau32": ("jet_tau3", "jet_tau2")}
 _NUMBERS = tuple({*_RENAMED.values(), *(name for pair in _TAUS.values() for name in pair)})
 NEEDED = (*MOMENTA, *KINDS, *_LISTS.values(), *_NUMBERS, *_SAME, *(label.branch for label in LABELS))
@@ -144,7 +149,8 @@ def pdg_codes(photon: Array, muon: Array, electron: Array, charge: Floats64) -> 
 
 
 def _ratio(upper: Floats64, lower: Floats64) -> Floats64:
-    return np.divide(upper, lower, out=np.full(len(lower), np.nan), where=lower > 0)
+    ratio: Floats64 = np.divide(upper, lower, out=np.full(len(lower), np.nan), where=lower > 0)
+    return ratio
 
 
 def _numbers(table: pa.Table, name: str) -> Floats64:

@@ -78,7 +78,8 @@ def refuse_nulls(where: str, name: str, values: Any, start: int, rows: Ints | No
         first = int(np.argmax(np.asarray(pc.is_null(values).to_numpy(zero_copy_only=False))))
         row = first if rows is None else int(rows[first])
         raise DataError(
-            f"{where}: {name} has {values.null_count} empty values, first in row {start + row}; leave these jets out"
+            f"{where}: {name} has {values.null_count} empty values, first in row {start + row}; fill them, or "
+            "leave these jets out"
         )
 
 

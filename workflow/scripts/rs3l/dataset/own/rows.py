@@ -83,15 +83,19 @@ class RowMaker:
         for one in pc.unique(values).to_pylist():
             if not re.fullmatch(NAME, one):
                 raise DataError(
-                    f"{where}: {name} {one!r}: a name has small letters, digits and _, 40 at most, and begins with a "
-                    "letter; rename it"
+                    f"{where}: {name} {one!r}: a name has small letters, digits and _, 40 at most, and begins "
+                    "with a letter; rename it"
                 )
         return values
 
     def _note(self, where: str, process: pa.Array, variant: pa.Array) -> None:
         self.variants |= dict.fromkeys(pc.unique(variant).to_pylist())
         for name in pc.unique(process).to_pylist():
-            clash = [one for one in self.processes if one != name and seeds.process_code(one) == seeds.process_code(name)]
+            clash = [
+                one
+                for one in self.processes
+                if one != name and seeds.process_code(one) == seeds.process_code(name)
+            ]
             if clash:
                 raise DataError(f"{where}: the processes {name} and {clash[0]} have one code of keys; rename one")
             self.processes.setdefault(name, 0)
@@ -101,8 +105,8 @@ class RowMaker:
         numbered = "event_id" in found.columns.column_names
         if self.numbered not in (None, numbered):
             raise DataError(
-                f"{where}: has {'a' if numbered else 'no'} column event_id, unlike the sources before; give all of "
-                "them one, or none"
+                f"{where}: has {'a' if numbered else 'no'} column event_id, unlike the sources before; give all "
+                "of them one, or none"
             )
         self.numbered = numbered
         names = np.asarray(process.to_numpy(zero_copy_only=False))
@@ -127,8 +131,8 @@ class RowMaker:
         if len(wrong):
             row = start + found.rows[own[wrong[0]]]
             raise DataError(
-                f"{where}: event_id is {values[wrong[0]]} in row {row}, neither a number from 0 to 2^40 - 1 nor a key "
-                f"of the process {name}; number the events"
+                f"{where}: event_id is {values[wrong[0]]} in row {row}, neither a number from 0 to 2^40 - 1 nor a "
+                f"key of the process {name}; number the events"
             )
         return np.asarray(index, dtype=np.int64)
 
@@ -151,7 +155,9 @@ class RowMaker:
         self.lacking |= {name for name in ("weight", *FURTHER) if name not in there}
         columns: dict[str, Any] = _substitutes(found)
         for name in there:
-            columns[name] = self._text_type(where, found) if name == "jet_type" else _values(where, found, name, start)
+            columns[name] = (
+                self._text_type(where, found) if name == "jet_type" else _values(where, found, name, start)
+            )
         return columns
 
     def _text_type(self, where: str, found: Clean) -> pa.Array:

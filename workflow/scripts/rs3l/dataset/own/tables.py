@@ -32,7 +32,7 @@ class Piece(NamedTuple):
 
 
 def pieces(jets: Jets, scalars: bool = False) -> Iterator[Piece]:
-    """Yield the rows of a source in order, with the columns that are used; with ``scalars``, all that are no lists.
+    """Yield the rows of a source in order, with the columns that are used; with ``scalars``, all but lists.
 
     The names of columns are still those of the source. Raises :class:`DataError` for a file that cannot be read,
     and :class:`ConfigError` for data of another kind, or where a package is missing.
@@ -81,8 +81,6 @@ def _parquet(path: Path, jets: Jets, scalars: bool) -> Iterator[pa.Table]:
             names = wanted(jets, schema.names, lambda name: is_list(schema.field(name).type), scalars)
             for batch in file.iter_batches(JETS_AT_A_TIME, columns=names, use_threads=False):
                 yield pa.Table.from_batches([batch])
-            if not file.metadata.num_rows:
-                yield schema.empty_table().select(names)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
 
@@ -92,7 +90,7 @@ def _root(path: Path, jets: Jets, scalars: bool) -> Iterator[pa.Table]:
     uproot = package("uproot", "ROOT files")
     with _as_data_error(path), uproot.open(path) as file:
         tree = _tree(path, file, jets.tree)
-        shape = {name: tree[name].interpretation for name in tree.keys(recursive=False)}  # noqa: SIM118
+        shape = {name: tree[name].interpretation for name in tree.keys(recursive=False)}
         flat = [name for name, kind in shape.items() if _readable(uproot, kind)]
         names = wanted(jets, flat, lambda name: not isinstance(shape[name], uproot.AsDtype), scalars)
         if not names:

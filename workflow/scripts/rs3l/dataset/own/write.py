@@ -90,8 +90,8 @@ def _in_order(sources: Sequence[Jets], maker: RowMaker, folder: Path) -> Iterato
                 runs.append(rows)
             elif len(maker.variants) > 1:
                 raise DataError(
-                    f"{piece.where}: views under {', '.join(maker.variants)} without a column event_id that says which "
-                    "belong to one event; add it"
+                    f"{piece.where}: views under {', '.join(maker.variants)} without a column event_id that says "
+                    "which belong to one event; add it"
                 )
             elif rows.num_rows:
                 yield rows
@@ -120,8 +120,9 @@ def _event_splits(process: str, rows: pa.Table, options: WriteOptions) -> np.nda
     keys = keys_of(rows)
     same = keys[1:] == keys[:-1]
     variant, given = (np.asarray(rows[name].to_numpy(), dtype=object) for name in ("variant", SPLIT))
-    _refuse(same & (variant[1:] == variant[:-1]), process, keys, f"has two jets under {_first(variant, same)}; give each "
-            "view a variant of its own, and each event a number of its own")  # fmt: skip
+    twice = same & (variant[1:] == variant[:-1])
+    view = str(variant[int(twice.argmax())])
+    _refuse(twice, process, keys, f"has two jets under {view}; give every view of it a variant of its own")
     _refuse(same & (given[1:] != given[:-1]), process, keys, "has views in two splits; give all of them one")
     first = np.flatnonzero(np.concatenate([[True], ~same]))
     names = [
@@ -129,11 +130,6 @@ def _event_splits(process: str, rows: pa.Table, options: WriteOptions) -> np.nda
         for row in first
     ]
     return np.repeat(np.array(names, dtype=object), np.diff(first, append=len(keys)))
-
-
-def _first(variant: np.ndarray[Any, Any], same: np.ndarray[Any, Any]) -> str:
-    twice = np.flatnonzero(same & (variant[1:] == variant[:-1]))
-    return str(variant[twice[0]]) if len(twice) else ""
 
 
 def _refuse(wrong: np.ndarray[Any, Any], process: str, keys: Any, text: str) -> None:
@@ -193,8 +189,8 @@ def _check_names(manifest: Mapping[str, Any], maker: RowMaker, options: WriteOpt
         raise DataError(f"{manifest['source']}: no jet; left out as invalid: {dict(maker.invalid)}")
     if NOMINAL not in manifest["variants"] or NOMINAL in options.held_out:
         raise ConfigError(
-            f"one variant must be `{NOMINAL}`, and not be held out (there are {', '.join(maker.variants)}): name so "
-            "the view that labels are read from"
+            f"one variant must be `{NOMINAL}`, and not be held out (there are {', '.join(maker.variants)}): name "
+            "so the view that labels are read from"
         )
     for kind, given, known in (
         ("process", [*options.labels, *options.downstream], manifest["processes"]),
