@@ -62,7 +62,7 @@ def clean(piece: Piece, jets: Jets, leave_out: bool = False, empty: bool = False
     """
     where, start, _ = piece
     columns = _own_columns(piece, jets, process)
-    filled = _missing(where, columns, jets)
+    filled = _missing(piece, columns, jets)
     if leave_out:
         columns = _nan_for_empty(columns)
     jet = {name: _number(where, columns, name, start) for name in JET_AXIS if name not in filled}
@@ -75,7 +75,7 @@ def clean(piece: Piece, jets: Jets, leave_out: bool = False, empty: bool = False
     invalid: Counter[str] = Counter()
     for text, wrong in problems.items():
         if wrong.any() and not leave_out:
-            raise DataError(_refusal(where, start, text, wrong))
+            raise DataError(_refusal(piece, text, wrong))
         invalid[text.partition(":")[0]] += int((wrong & ~bad).sum())
         bad |= wrong
     kept = _filled({name: values[~bad] for name, values in jet.items()}, _rows_of(lists, ~bad), jets)
@@ -104,16 +104,17 @@ def _own_columns(piece: Piece, jets: Jets, process: bool) -> pa.Table:
     return table
 
 
-def _missing(where: str, columns: pa.Table, jets: Jets) -> set[str]:
+def _missing(piece: Piece, columns: pa.Table, jets: Jets) -> set[str]:
     """Return the columns to fill; raises an error if others are missing."""
     cannot = [name for name in jets.fill if name not in FILLED_IF_ASKED]
     if cannot:
         raise ConfigError(f"fill: {cannot[0]} cannot be filled; only {', '.join(FILLED_IF_ASKED)} can")
     missing = [name for name in (*JET_AXIS, *CANDIDATES) if name not in columns.column_names]
     needed = [name for name in missing if name not in jets.fill]
+    names = [jetclass.named(name, piece.table.column_names) for name in needed]
     if needed:
         raise DataError(
-            f"{where}: no column {', '.join(needed)}; needed are {', '.join(JET_AXIS)} (GeV, rad) and lists "
+            f"{piece.where}: no column {', '.join(names)}; needed are {', '.join(JET_AXIS)} (GeV, rad) and lists "
             f"{', '.join(CANDIDATES)} with an entry per candidate (docs/own_jets.md); if it has them under other "
             "names, `rename` them; if it has none, `fill` names what gets a substitute"
         )
@@ -187,8 +188,10 @@ def _any(lists: Lists, wrong: Bools, n: int) -> Bools:
     return np.bincount(lists.rows[wrong], minlength=n) > 0 if wrong.any() else np.zeros(n, bool)
 
 
-def _refusal(where: str, start: int, text: str, wrong: Bools) -> str:
-    column, _, what = text.partition(": ")
+def _refusal(piece: Piece, text: str, wrong: Bools) -> str:
+    where, start, table = piece
+    name, _, what = text.partition(": ")
+    column = jetclass.named(name, table.column_names)
     first = int(wrong.argmax())
     return (
         f"{where}: {column} {what}, first in row {start + first} ({int(wrong.sum())} of the jets from row {start} "

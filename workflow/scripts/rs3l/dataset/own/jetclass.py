@@ -1,8 +1,8 @@
 """The layout of JetClass (arXiv:2202.03772, Zenodo 10.5281/zenodo.6619768): its branches as columns of ours.
 
-Momenta and energies are in GeV. ``part_d0val`` and ``part_dzval`` are impact parameters as Delphes gives them, in
-mm, without tanh. ``part_deta`` has its sign flipped for jets at negative pseudorapidity, and is not used: angles are
-those of the momenta. Shapes count J jets and T particles in all.
+Momenta and energies are in GeV. ``part_d0val`` and ``part_dzval`` are impact parameters as Delphes gives them,
+in mm, without tanh. ``part_deta`` has its sign flipped for jets at negative pseudorapidity, and is not used; angles
+are those of the momenta. Shapes count J jets and T particles in all.
 """
 
 from __future__ import annotations
@@ -95,6 +95,14 @@ NEEDED = (*MOMENTA, *KINDS, *_LISTS.values(), *_NUMBERS, *_SAME, *(label.branch 
 def is_jetclass(names: Collection[str]) -> bool:
     """Return whether columns are those of JetClass rather than ours."""
     return "part_px" in names and "cand_pt" not in names
+
+
+def named(column: str, names: Collection[str]) -> str:
+    """Return what an error calls a column of ours: with its branches, if the columns of its source are JetClass's."""
+    if not is_jetclass(names):
+        return column
+    found = [branches for columns, (_, branches) in BRANCHES.items() if column in columns.split(", ")]
+    return f"{column} ({found[0].replace('`', '')})" if found else column
 
 
 def from_jetclass(where: str, table: pa.Table, start: int, needs_process: bool = True) -> pa.Table:
