@@ -33,8 +33,8 @@ def write_latents_of_file(
 ) -> None:
     """Write h and z of every jet of a source, in its order, with those of its columns that are no lists.
 
-    A source is what :func:`rs3l.dataset.write` takes, or a file in RS3L's HDF5 layout, with a jet per view. z is on
-    the unit sphere. Memory does not grow with the file. The metadata of the table say whether the model collapsed.
+    A source is what :func:`rs3l.dataset.write` takes, or a file in RS3L's HDF5 layout, with a jet per view. z is
+    on the unit sphere. Memory does not grow with the file. The metadata of the table say whether the model collapsed.
     Raises :class:`DataError` if ``jets`` lacks columns, or has columns called h or z.
     """
     own = jets if isinstance(jets, Jets) else Jets(jets)

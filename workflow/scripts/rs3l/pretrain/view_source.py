@@ -39,8 +39,8 @@ class ViewSource:
 
     With rs3l they are re-simulations of a hard event, drawn anew each epoch by the policy ``views`` and rotated
     independently. With jetclr they are two augmentations of the nominal jet. All methods count the events with at
-    least two views (:func:`least_views`), so that the number of steps is the same. Of these, jetclr and ``nominal_and_one`` draw only
-    from those that have a nominal jet.
+    least two views (:func:`least_views`), so that the number of steps is the same. Of these, jetclr and
+    ``nominal_and_one`` draw only from those that have a nominal jet.
     """
 
     def __init__(self, block: PretrainBlock, store: JetStore, chosen: int | float | None = None) -> None:

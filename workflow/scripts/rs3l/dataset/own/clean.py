@@ -93,9 +93,8 @@ def _own_columns(piece: Piece, jets: Jets, process: bool) -> pa.Table:
         raise ConfigError(f"rename: {unknown[0]}: no column of own jets; known are {', '.join(BY_NAME)}")
     for name, theirs in jets.rename.items():
         if theirs not in table.column_names:
-            raise DataError(
-                f"{where}: no column {theirs} (renamed to {name}); it has {', '.join(table.column_names)}"
-            )
+            known = ", ".join(table.column_names)
+            raise DataError(f"{where}: no column {theirs}, which was to be renamed to {name}; it has {known}")
         if theirs != name:
             table = table.drop_columns([name] if name in table.column_names else [])
             table = table.rename_columns([name if own == theirs else own for own in table.column_names])
@@ -124,9 +123,10 @@ def _missing(piece: Piece, columns: pa.Table, jets: Jets) -> set[str]:
 def _nan_for_empty(columns: pa.Table) -> pa.Table:
     """Return a table in which empty values of the jet axis are NaN."""
     for name in JET_AXIS:
-        if name in columns.column_names and pa.types.is_floating(columns[name].type):
-            place = columns.column_names.index(name)
-            columns = columns.set_column(place, name, pc.fill_null(columns[name], float("nan")))
+        values = columns[name] if name in columns.column_names else None
+        if values is not None and (pa.types.is_floating(values.type) or pa.types.is_null(values.type)):
+            filled = pc.fill_null(pc.cast(values, pa.float64()), float("nan"))
+            columns = columns.set_column(columns.column_names.index(name), name, filled)
     return columns
 
 

@@ -1,8 +1,8 @@
 """The layout of JetClass (arXiv:2202.03772, Zenodo 10.5281/zenodo.6619768): its branches as columns of ours.
 
 Momenta and energies are in GeV. ``part_d0val`` and ``part_dzval`` are impact parameters as Delphes gives them,
-in mm, without tanh. ``part_deta`` has its sign flipped for jets at negative pseudorapidity, and is not used; angles
-are those of the momenta. Shapes count J jets and T particles in all.
+in mm, without tanh. ``part_deta`` has its sign flipped for jets at negative pseudorapidity, and is not used;
+angles are those of the momenta. Shapes count J jets and T particles in all.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def is_jetclass(names: Collection[str]) -> bool:
 
 
 def named(column: str, names: Collection[str]) -> str:
-    """Return what an error calls a column of ours: with its branches, if the columns of its source are JetClass's."""
+    """Return what an error calls a column of ours: with its branches, if its source has those of JetClass."""
     if not is_jetclass(names):
         return column
     found = [branches for columns, (_, branches) in BRANCHES.items() if column in columns.split(", ")]

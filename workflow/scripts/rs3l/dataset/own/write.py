@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import ValidationError
 
 from rs3l import seeds
 from rs3l.config.dataset import Splits
@@ -54,8 +55,8 @@ def fractions(values: Sequence[float]) -> Splits:
     """Return the fractions of train, validation and test as splits."""
     try:
         return Splits(**dict(zip(SPLITS, values, strict=True)))
-    except ValueError as error:  # among them pydantic's
-        raise ConfigError(f"splits: {' '.join(map(str, values))}: {str(error).splitlines()[-1].strip()}") from None
+    except ValidationError as error:
+        raise ConfigError(f"splits: {' '.join(map(str, values))}: {error.errors()[0]['msg']}") from None
 
 
 def write_dataset(sources: Sequence[Jets], out: str | Path, options: WriteOptions) -> dict[str, Any]:
@@ -121,8 +122,9 @@ def _event_splits(process: str, rows: pa.Table, options: WriteOptions) -> np.nda
     same = keys[1:] == keys[:-1]
     variant, given = (np.asarray(rows[name].to_numpy(), dtype=object) for name in ("variant", SPLIT))
     twice = same & (variant[1:] == variant[:-1])
-    view = str(variant[int(twice.argmax())])
-    _refuse(twice, process, keys, f"has two jets under {view}; give every view of it a variant of its own")
+    if twice.any():
+        view = variant[int(twice.argmax())]
+        _refuse(twice, process, keys, f"has two jets under {view}; give every view of it a variant of its own")
     _refuse(same & (given[1:] != given[:-1]), process, keys, "has views in two splits; give all of them one")
     first = np.flatnonzero(np.concatenate([[True], ~same]))
     names = [
