@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,8 @@ def test_files_make_the_same_in_any_order(
             ]
             path = tmp_path / f"{process}-{variant}.{'root' if variant == 'seed' else 'parquet'}"
             if variant == "seed":
-                root_files.write(path, {n: in_awkward(rows)[n] for n in rows[0]}, step=9)
+                arrays = in_awkward(rows)
+                root_files.write(path, {name: arrays[name] for name in arrays.fields}, step=9)
             else:
                 pq.write_table(arrow(rows), path)
             args.append(f"{process}/{variant}={path}")
@@ -404,6 +406,13 @@ def test_invalid_jets_can_be_left_out(tmp_path: Path) -> None:
         row["jet_pt"] = None
     with pytest.raises(DataError, match="no jet"):
         write(arrow(rows), tmp_path / "none", leave_out_invalid=True)
+
+
+def test_root_files_need_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jets.root").write_bytes(b"root")
+    monkeypatch.setitem(sys.modules, "uproot", None)
+    with pytest.raises(ConfigError, match="ROOT files need the package uproot: pip install uproot"):
+        write(tmp_path / "jets.root", tmp_path / "out")
 
 
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:

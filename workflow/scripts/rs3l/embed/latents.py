@@ -13,7 +13,7 @@ from rs3l.dataset.checksum import COLLAPSED, SealedWriter
 from rs3l.dataset.foreign_jets import read_jets
 from rs3l.dataset.manifest import read_manifest
 from rs3l.dataset.own.jets import Jets
-from rs3l.dataset.own.tables import source_name
+from rs3l.dataset.own.tables import package, source_name
 from rs3l.dataset.parquet import scores_options
 from rs3l.dataset.parts import Reader
 from rs3l.dataset.store import JetStore, name_column
@@ -34,8 +34,8 @@ def write_latents_of_file(
     """Write h and z of every jet of a source, in its order, with those of its columns that are no lists.
 
     A source is what :func:`rs3l.dataset.write` takes, or a file in RS3L's HDF5 layout, with a jet per view. z is
-    on the unit sphere. Memory does not grow with the file. The metadata of the table say whether the model collapsed.
-    Raises :class:`DataError` if ``jets`` lacks columns, or has columns called h or z.
+    on the unit sphere. Memory does not grow with the file. The metadata of the table say whether the model
+    collapsed. Raises :class:`DataError` if ``jets`` lacks columns, or has columns called h or z.
     """
     own = jets if isinstance(jets, Jets) else Jets(jets)
     encoder, signs = load_encoder(model).to(place.device), "; ".join(signs_in(model))
@@ -59,6 +59,7 @@ def write_latents_of_file(
 
 def _read(jets: Jets, constituents: int) -> Iterator[tuple[pa.Table, JetStore]]:
     if isinstance(jets.data, str | Path) and Path(jets.data).suffix in HDF5_SUFFIXES:
+        package("h5py", "HDF5 files")
         from rs3l.hdf5.jets import read_hdf5_jets
 
         return read_hdf5_jets(jets.data, constituents)
