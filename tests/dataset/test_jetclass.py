@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rs3l.config.blocks import FinetuneBlock, PretrainBlock
 from rs3l.config.encoders import DeepSets
 from rs3l.config.tasks import Task
 from rs3l.dataset import Jets, write
@@ -23,6 +25,7 @@ from rs3l.dataset.own.tables import pieces
 from rs3l.dataset.store import load_views
 from rs3l.errors import DataError
 from rs3l.networks.model_file import embed, load_encoder, new_encoder, save_encoder
+from rs3l.pretrain.view_source import least_views
 from support import pretraining, root_files, tuning
 from support.places import REPOSITORY
 from support.workflow import run_script
@@ -202,6 +205,12 @@ def test_from_files_to_a_task_and_latents(tmp_path: Path) -> None:
     outputs = [f"--{name}={tmp_path / name}" for name in ("classifiers", "history")]
     done = run_script("finetune.py", "--block", tune.model_dump_json(), *common, *outputs)
     assert done.returncode == 0, done.stderr
+    predictions = tmp_path / "predictions"
+    done = run_script(
+        "score.py", *common, f"--classifiers={tmp_path / 'classifiers'}", f"--predictions={predictions}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(predictions).num_rows == 80
     jets, latents = tmp_path / "test" / "WToQQ_000.root", tmp_path / "latents.parquet"
     done = run_script("embed.py", f"--jets={jets}", f"--model={model}", f"--latents={latents}")
     assert done.returncode == 0, done.stderr
@@ -210,6 +219,18 @@ def test_from_files_to_a_task_and_latents(tmp_path: Path) -> None:
     found = pd.read_parquet(latents)
     np.testing.assert_allclose(np.stack(found["h"]), embed(encoder, store, store.rows())[0], rtol=1e-4, atol=1e-5)
     assert found["label_Wqq"].tolist() == [1] * 40 and "part_px" not in found
+
+
+def test_the_blocks_of_the_page_are_for_one_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (REPOSITORY / "docs" / "own_jets.md").read_text(encoding="utf-8")
+    (example,) = [e for e in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "load_campaign" in e]
+    monkeypatch.chdir(REPOSITORY)
+    exec(example.replace("/tmp/", f"{tmp_path}/"), {})
+    task = FinetuneBlock.model_validate_json((tmp_path / "task.json").read_text(encoding="utf-8"))
+    views = PretrainBlock.model_validate_json((tmp_path / "hand_made.json").read_text(encoding="utf-8"))
+    assert task.variants == ["nominal"] and least_views(views) == 1
+    known = {label.process for label in LABELS}
+    assert {task.task.signal, task.task.background, *views.processes} <= known
 
 
 def test_latents_need_no_labels(tmp_path: Path) -> None:
