@@ -202,6 +202,7 @@ def test_from_files_to_a_task_and_latents(tmp_path: Path) -> None:
     settings = tuning.SETTINGS.model_copy(update={"labels": [40], "repeats": 1})
     values = {"task": Task(signal="w_qq", background="qcd"), "variants": ["nominal"]}
     tune = tuning.block("jetclr_s0", settings).model_copy(update=values)
+    tune.finetune.modes[:] = ["probe_h", "tuned"]
     outputs = [f"--{name}={tmp_path / name}" for name in ("classifiers", "history")]
     done = run_script("finetune.py", "--block", tune.model_dump_json(), *common, *outputs)
     assert done.returncode == 0, done.stderr
