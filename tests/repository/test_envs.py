@@ -41,9 +41,10 @@ BY_HAND = {
     "export_onnx.py": "training.yaml",
     "import_hdf5.py": "merge.yaml",
     "import_model.py": "training.yaml",
+    "write_dataset.py": "merge.yaml",
 }
 """Scripts that no rule runs, and the env to run them in."""
-OPTIONAL = {"tensorboardX", "onnxscript"}
+OPTIONAL = {"tensorboardX", "onnxscript", "h5py"}
 """Packages that are asked for by an option, with an error that names them where they are missing."""
 CHOSEN_AT_RUN_TIME = {
     "pythia.py": {"pythia8"},

@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
 from rs3l.config import Campaign, load_campaign
 from rs3l.config.base import Settings
+from rs3l.dataset.own.jets import Jets
 from rs3l.errors import CampaignError, ConfigError
 from rs3l.files import written
+from rs3l.paths import SPLITS
 from rs3l.streams import argument_text, speak_any_locale
 
 B = TypeVar("B", bound=Settings)
@@ -64,6 +67,69 @@ def parts(args: argparse.Namespace) -> range | None:
     if args.process is None or not 0 <= first < end:
         raise ConfigError(f"--parts {first} {end}: needs a --process, and a first part below the end")
     return range(first, end)
+
+
+def own_jets_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what files of own jets hold."""
+    parser.add_argument("--tree", default="", help="with .root files: the tree, if there are several")
+    parser.add_argument(
+        "--relative", action="store_true", help="angles of candidates are relative to the jet axis"
+    )
+    parser.add_argument(
+        "--rename", nargs="+", default=[], metavar="NAME=COLUMN", help="columns that have other names than ours"
+    )
+    parser.add_argument(
+        "--fill", nargs="+", default=[], metavar="NAME", help="missing columns that get substitutes"
+    )
+
+
+def own_jets(args: argparse.Namespace, data: str, process: str = "", variant: str = "", split: str = "") -> Jets:
+    """Return a file with what :func:`own_jets_arguments` say of it."""
+    return Jets(
+        data,
+        process=process,
+        variant=variant,
+        split=cast(Literal["", "train", "val", "test"], split),
+        rename=pairs("--rename", args.rename),
+        tree=args.tree,
+        relative=args.relative,
+        fill=args.fill,
+    )
+
+
+def own_files_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name files of own jets, and say what they hold."""
+    form = "[[PROCESS]/[VARIANT]=]FILE"
+    parser.add_argument("--jets", nargs="+", default=[], metavar=form, help="files of jets (.parquet, .root)")
+    for name in SPLITS:
+        parser.add_argument(
+            f"--{name}", nargs="+", default=[], metavar=form, help=f"files of the split {name} alone"
+        )
+    own_jets_arguments(parser)
+
+
+def own_files(args: argparse.Namespace) -> list[Jets]:
+    """Return the files that :func:`own_files_arguments` name; raises :class:`ConfigError` if there is none."""
+    given = [(text, "") for text in args.jets]
+    given += [(text, split) for split in SPLITS for text in getattr(args, split)]
+    if not given:
+        raise ConfigError("no file of jets: give --jets, or --train, --val and --test")
+    return [_own_file(args, text, split) for text, split in given]
+
+
+def _own_file(args: argparse.Namespace, text: str, split: str) -> Jets:
+    """Return one file, perhaps with its process and variant before it."""
+    found = None if Path(text).exists() else re.fullmatch(r"([a-z0-9_]*)/([a-z0-9_]*)=(.+)", text)
+    process, variant, file = found.groups() if found else ("", "", text)
+    return own_jets(args, file, process, variant, split)
+
+
+def pairs(option: str, values: Sequence[str]) -> dict[str, str]:
+    """Return NAME=VALUE pairs of an option as a mapping; raises :class:`ConfigError` for another form."""
+    split = [value.partition("=") for value in values]
+    if wrong := [value for value, parts in zip(values, split, strict=True) if not all(parts)]:
+        raise ConfigError(f"{option} takes NAME=VALUE, not {wrong[0]}")
+    return {name: value for name, _, value in split}
 
 
 def block(

@@ -1,4 +1,4 @@
-"""Write the latents of test jets, or of the jets of any Parquet file, under one pre-trained encoder."""
+"""Write the latents of test jets, or of the jets of any file, under one pre-trained encoder."""
 
 import argparse
 
@@ -14,7 +14,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--manifest", help="manifest of the data set (.json), for its test jets")
-    source.add_argument("--jets", help="a file of jets with the columns of the data set (.parquet)")
+    source.add_argument("--jets", help="a file of jets: .parquet, .root, .h5 (docs/own_jets.md)")
+    cli.own_jets_arguments(parser)
     cli.parts_arguments(parser)
     parser.add_argument("--model", help=f"{MODEL_HELP}; with --jets by default {SHIPPED[0]}")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda if there is a GPU, else cpu")
@@ -30,6 +31,6 @@ def main() -> None:
     limit_threads(args.threads)
     where = place(choose_device(args.device, gpus=args.gpus), threads=args.threads)
     if args.jets:
-        write_latents_of_file(args.jets, model, args.latents, where)
+        write_latents_of_file(cli.own_jets(args, args.jets), model, args.latents, where)
     else:
         write_latents(args.manifest, model, args.process, cli.parts(args), args.latents, where)

@@ -14,11 +14,10 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     """Return the Markdown text of ``card.md``."""
     return "\n\n".join(
         [
-            _front_matter(manifest["campaign"]),
-            f"# {manifest['campaign']}: re-simulated jets",
+            _front_matter(_title(manifest)),
+            f"# {_title(manifest)}",
             "Each row is a jet: one view of one hard event. The views of an event are adjacent rows with the "
-            "same `event_id`; they share the hard process and its decays, and differ in what was re-simulated. "
-            f"{_origin(manifest)} "
+            f"same `event_id`; {_what_views_share(manifest)} {_origin(manifest)} "
             "Units: GeV, mm, radians. A hard event is in one split, with all its views. `weight` undoes the "
             "biased sampling of the hard process: a row counts `weight` x cross-section / sum of weights.",
             "## Events",
@@ -35,14 +34,24 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _front_matter(campaign: str) -> str:
+def _title(manifest: Mapping[str, Any]) -> str:
+    return f"{manifest['campaign']}: {manifest.get('title', 're-simulated jets')}"
+
+
+def _what_views_share(manifest: Mapping[str, Any]) -> str:
+    if "title" in manifest:
+        return "what they share, and what they differ in, is for those to say who made them."
+    return "they share the hard process and its decays, and differ in what was re-simulated."
+
+
+def _front_matter(title: str) -> str:
     """Return the front matter that Hugging Face hubs read; `validation` is their name of the split in any case."""
     names = {"val": "validation"}
     files = "\n".join(
         f"      - split: {names.get(split, split)}\n        path: {split}/*.parquet" for split in SPLITS
     )
     return (
-        f"---\npretty_name: {json.dumps(campaign + ': re-simulated jets')}\n"
+        f"---\npretty_name: {json.dumps(title)}\n"
         "tags: [physics, jets, simulation, contrastive-learning]\nconfigs:\n  - config_name: default\n"
         f"    data_files:\n{files}\n---"
     )

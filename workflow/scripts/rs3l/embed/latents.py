@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 from rs3l.dataset.checksum import COLLAPSED, SealedWriter
 from rs3l.dataset.foreign_jets import read_jets
 from rs3l.dataset.manifest import read_manifest
+from rs3l.dataset.own.jets import Jets
+from rs3l.dataset.own.tables import package, source_name
 from rs3l.dataset.parquet import scores_options
 from rs3l.dataset.parts import Reader
 from rs3l.dataset.store import JetStore, name_column
@@ -22,22 +25,27 @@ from rs3l.training.device import Placement
 from rs3l.types import Floats32
 
 HERE = Placement()
+HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
-def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path, place: Placement = HERE) -> None:
-    """Write h and z of every jet of a Parquet file, in its order, with those of its columns that are no lists.
+def write_latents_of_file(
+    jets: Jets | str | Path, model: str | Path, path: str | Path, place: Placement = HERE
+) -> None:
+    """Write h and z of every jet of a source, in its order, with those of its columns that are no lists.
 
-    z is on the unit sphere. Memory does not grow with the file. The metadata of the table say whether the model
+    A source is what :func:`rs3l.dataset.write` takes, or a file in RS3L's HDF5 layout, with a jet per view. z is
+    on the unit sphere. Memory does not grow with the file. The metadata of the table say whether the model
     collapsed. Raises :class:`DataError` if ``jets`` lacks columns, or has columns called h or z.
     """
+    own = jets if isinstance(jets, Jets) else Jets(jets)
     encoder, signs = load_encoder(model).to(place.device), "; ".join(signs_in(model))
     if signs:
         logging.warning("%s: its pre-training collapsed: %s", model, signs)
     with atomic(path) as temporary:
         writer: pq.ParquetWriter | None = None
-        for table, store in read_jets(jets, encoder.constituents):
+        for table, store in _read(own, encoder.constituents):
             if {"h", "z"} & set(table.column_names):
-                raise DataError(f"{jets}: has a column h or z already; rename it")
+                raise DataError(f"{source_name(own)}: has a column h or z already; rename it")
             for name, values in zip(("h", "z"), embed(encoder, store, store.rows(), place.put), strict=True):
                 table = table.append_column(name, _vectors(values))
             if signs:
@@ -45,8 +53,17 @@ def write_latents_of_file(jets: str | Path, model: str | Path, path: str | Path,
             writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
             writer.write_table(table)
         if writer is None:
-            raise DataError(f"{jets}: holds no jet")
+            raise DataError(f"{source_name(own)}: holds no jet")
         writer.close()
+
+
+def _read(jets: Jets, constituents: int) -> Iterator[tuple[pa.Table, JetStore]]:
+    if isinstance(jets.data, str | Path) and Path(jets.data).suffix in HDF5_SUFFIXES:
+        package("h5py", "HDF5 files")
+        from rs3l.hdf5.jets import read_hdf5_jets
+
+        return read_hdf5_jets(jets.data, constituents)
+    return read_jets(jets, constituents)
 
 
 def write_latents(

@@ -27,7 +27,7 @@ from rs3l.dataset.store import JetStore, load_views
 from rs3l.dataset.stream import Order, ViewStream
 from rs3l.errors import ConfigError, DataError
 from rs3l.networks.base import STATISTICS_JETS
-from rs3l.pretrain.view_source import ViewSource, codes
+from rs3l.pretrain.view_source import ViewSource, codes, least_views
 from rs3l.pretrain.views import buckets, epoch_batches, torch_generator
 from rs3l.training.distributed import Ranks
 from rs3l.types import Ints
@@ -139,7 +139,7 @@ class StreamFeed:
         """Return the processes of the views of the global batch; what all ranks know is not sent around."""
         if self.block.views != "all" and loss_kind(self.block.loss).compares != "processes":
             return np.zeros((2, self.batch), dtype=np.int64)
-        own = np.full((len(self.block.variants), rows.shape[1]), -1)
+        own = np.full((max(2, len(self.block.variants)), rows.shape[1]), -1)
         own[: len(rows)] = codes(source.store, rows)
         together = self.ranks.together(own, self.batch)
         return together[(together >= 0).any(axis=1)]
@@ -238,7 +238,7 @@ def open_data(
 def _open_stream(
     block: PretrainBlock, manifest: str | Path, source: NewSource, ranks: Ranks, validation: int, threads: int
 ) -> Data:
-    all_events = Order(seed=block.seed, min_views=2)
+    all_events = Order(seed=block.seed, min_views=least_views(block))
     order = replace(all_events, needs="nominal" if block.needs_nominal else None)
 
     def stream(split: str, order: Order, verify: bool = False) -> ViewStream:

@@ -26,21 +26,29 @@ Jets = JetBatch | FlatJets
 """What is loaded: padded for a CPU, without padding for a device that pads by itself."""
 
 
+def least_views(block: PretrainBlock) -> int:
+    """Return the number of views of the events that count: two, or one if no event has more than the nominal.
+
+    Where there is one variant, only hand-made views can be made, so that no other method is compared with.
+    """
+    return 1 if block.hand_made is not None and block.variants == ["nominal"] else 2
+
+
 class ViewSource:
     """The views of the events of one split, for one method.
 
     With rs3l they are re-simulations of a hard event, drawn anew each epoch by the policy ``views``, and rotated
     independently or (``augment``) augmented. With jetclr they are two augmentations of the nominal jet, or of any
-    one view (``hand_made.of``). All methods count the events with at least two views, so that the number of steps
-    is the same. Of these, jetclr of nominal jets and ``nominal_and_one`` draw only from those that have a nominal
-    jet.
+    one view (``hand_made.of``). All methods count the events with at least two views (:func:`least_views`), so
+    that the number of steps is the same. Of these, jetclr of nominal jets and ``nominal_and_one`` draw only from
+    those that have a nominal jet.
     """
 
     def __init__(self, block: PretrainBlock, store: JetStore, chosen: int | float | None = None) -> None:
         """Take all events, or some ``chosen`` ones (see :func:`subset`); ``total`` counts all of them."""
         self.block = block
         self.store = store
-        self.events = store.events().at_least(2)
+        self.events = store.events().at_least(least_views(block))
         self.total = len(self.events.count)
         if chosen is not None:
             self.events = self.events.where(subset(self.events.event_id, chosen, block.seed))
