@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_distributed import assert_same_training
+from test_distributed import train as train_double
+from test_resume_training import KillAt, outputs
 from torch import Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
@@ -16,9 +19,6 @@ from rs3l.pretrain.pretrain import Running, Trainer, pretrain
 from rs3l.training.average import WeightAverage
 from rs3l.training.checkpoint import Checkpoint
 from support.pretraining import block, train
-from test_distributed import assert_same_training
-from test_distributed import train as train_double
-from test_resume_training import KillAt, outputs
 
 DECAY = 0.9
 

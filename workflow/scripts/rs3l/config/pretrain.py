@@ -40,8 +40,8 @@ class Loop(Settings):
         gt=0,
         lt=1,
         exclude_if=operator.not_,
-        description="Decay per step of an exponential moving average of the weights, e.g. 0.999; validation and the "
-        "model file then have the average. By default the weights of the last step.",
+        description="Decay per step of an exponential moving average of the weights, e.g. 0.999; validation and "
+        "the model file then have the average. By default the weights of the last step.",
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto",

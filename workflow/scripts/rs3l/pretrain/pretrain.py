@@ -44,10 +44,11 @@ from rs3l.training.average import WeightAverage
 from rs3l.training.checkpoint import Checkpoint
 from rs3l.training.device import place
 from rs3l.training.distributed import Ranks, Votes
-from rs3l.training.live import Live, NullMetrics
+from rs3l.training.live import Live, NullMetrics, Several, ending
 from rs3l.training.optimizer import new_optimizer, new_schedule
 from rs3l.training.preflight import preflight
 from rs3l.training.stop import StopRequest, Timer
+from rs3l.training.tracking import Tracker, described, guarded_trackers
 from rs3l.types import Ints
 
 VALIDATION_PAIRS = 2048
@@ -95,6 +96,7 @@ class Running:
 
     checkpoint_minutes: float = 10.0
     live: Live = field(default_factory=NullMetrics)
+    trackers: Sequence[Tracker] = ()
 
 
 RUNNING = Running()
@@ -114,18 +116,20 @@ def pretrain(
 
     ``state`` is a folder for the resumable state, which is deleted in the end. The weights are those of the last
     epoch, because the one-cycle schedule ends at a vanishing learning rate, or with ``block.loop.ema`` their
-    average over the steps (:class:`WeightAverage`); the validation loss of every epoch is in the metrics. All ``ranks`` call this, and the first one writes. Raises :class:`StoppedError` after SIGTERM
-    or SIGINT, after which the same call goes on and has the result of an uninterrupted one. Raises
-    :class:`TrainingError` if the loss is not finite, the batch is too small for the ranks, or the latent space
-    has collapsed. With ``block.on_collapse`` set to ``warn``, a collapse raises nothing, but the model and its
-    provenance say ``collapsed``.
+    average over the steps (:class:`WeightAverage`); the validation loss of every epoch is in the metrics. All
+    ``ranks`` call this, and the first one writes. Raises :class:`StoppedError` after SIGTERM or SIGINT, after
+    which the same call goes on and has the result of an uninterrupted one. Raises :class:`TrainingError` if the
+    loss is not finite, the batch is too small for the ranks, or the latent space has collapsed. With
+    ``block.on_collapse`` set to ``warn``, a collapse raises nothing, but the model and its provenance say
+    ``collapsed``.
     """
     preflight(ranks)
     data = read_manifest(manifest)
     files = data.files_sha256(TRAINING, block.processes)
     trainer = Trainer(block, manifest, Checkpoint(state, block, files), ranks, running)
-    trainer.run()
-    signs = judge_collapse(block, trainer.rows[-1], trainer.batch)
+    with ending(trainer.live):
+        trainer.run()
+        signs = judge_collapse(block, trainer.rows[-1], trainer.batch)
     if not ranks.first:
         return
     with trainer.averaged():
@@ -168,7 +172,7 @@ class Trainer:
         self.block = block
         self.checkpoint = checkpoint
         self.ranks = ranks
-        self.live: Live = running.live if ranks.first else NullMetrics()
+        self.live = self._sinks(running) if ranks.first else NullMetrics()
         self.votes = Votes(ranks)
         self.check_every = 1 if ranks.size == 1 and ranks.device.type == "cpu" else block.check_every
         threads = torch.get_num_threads()
@@ -356,6 +360,10 @@ class Trainer:
             raise TrainingError(_not_finite(f"the validation loss is {loss} after epoch {len(self.rows) + 1}"))
         return loss
 
+    def _sinks(self, running: Running) -> Live:
+        training = described(self.block, self.checkpoint.path.stem)
+        return Several([running.live, *guarded_trackers(running.trackers, training)])
+
     def _check_batch(self) -> None:
         smallest = min(self.batch, len(self.val.events.count))
         if smallest < self.ranks.size:
@@ -370,6 +378,7 @@ class Trainer:
         A rank's place consists of its random numbers and the place of its feed.
         """
         self._save_due.restart()
+        self.live.flush()
         feed = self.train.state_dict() if self._feed is None else self._feed
         places = self.ranks.collect({"generator": self._generator, "feed": feed})
         if not self.ranks.first:

@@ -1,8 +1,8 @@
 """Averages the weights of a training over its steps, as an exponential moving average (EMA).
 
 Polyak and Juditsky (SIAM J. Control Optim. 30 (1992) 838) average the iterates of a stochastic approximation; the
-exponential average of a network's weights is the teacher of arXiv:1703.01780 (section 2). Its start is unbiased here
-by the correction that Adam applies to its moments (arXiv:1412.6980, section 3).
+exponential average of a network's weights is the teacher of arXiv:1703.01780 (section 2). Its start is unbiased
+here by the correction that Adam applies to its moments (arXiv:1412.6980, section 3).
 """
 
 from __future__ import annotations
