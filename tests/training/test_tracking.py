@@ -16,7 +16,7 @@ from rs3l.errors import ConfigError, StoppedError
 from rs3l.pretrain.pretrain import Running, pretrain
 from rs3l.training import tracking
 from rs3l.training.live import EPOCHS, STEPS, Folder, NullMetrics, Several
-from rs3l.training.mlflow_tracker import EXPERIMENT, MlflowRun
+from rs3l.training.mlflow_tracker import EXPERIMENT, MlflowRun, connected
 from rs3l.training.tracking import Training, described, trackers
 from support.places import SCRIPTS
 from support.pretraining import block, train
@@ -27,9 +27,7 @@ OWN = block(epochs=2, batch=16)
 
 def runs(store: Path) -> tuple[Any, list[Any]]:
     """Return a client of MLflow, and all runs in a folder."""
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=str(store))
+    client = connected(str(store))
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     return client, list(client.search_runs([experiment.experiment_id]))

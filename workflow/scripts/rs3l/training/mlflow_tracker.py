@@ -45,7 +45,7 @@ class MlflowRun:
 
     def __init__(self, uri: str, training: Training) -> None:
         self.training, self.uri = training, uri
-        self.client = _client(uri)
+        self.client = connected(uri)
         self.run = ""
         self._logged = {"step": 0, "epoch": 0}
         self._waiting: list[Any] = []
@@ -115,7 +115,8 @@ class MlflowRun:
             self._waiting += [Metric(f"{group}/{name}", value, now, step) for name, value in values.items()]
 
 
-def _client(uri: str) -> Any:
+def connected(uri: str) -> Any:
+    """Return MLflow's client of a folder or server; raises :class:`ConfigError` if MLflow cannot have one."""
     # MLflow keeps runs in a folder only where this says so; a database would need further packages.
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
