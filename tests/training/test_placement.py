@@ -69,7 +69,9 @@ def test_a_step_of_pre_training(
     assert all(p.grad is not None and p.grad.device == META for p in trainer.encoder.parameters())
 
 
-@pytest.mark.parametrize("loop", [{"optimizer": "adam", "clip": 1.0}, {"stream": True, "bucket_pool": 2}], ids=str)
+@pytest.mark.parametrize(
+    "loop", [{"optimizer": "adam", "clip": 1.0}, {"stream": True, "bucket_pool": 2}, {"ema": 0.9}], ids=str
+)
 def test_a_step_of_other_loops(tmp_path: Path, manifest: Path, loop: dict[str, Any]) -> None:
     assert len(meta_steps(tmp_path, manifest, Ranks(device=META), loop=loop).waiting) == 2
 

@@ -13,6 +13,7 @@ from rs3l.pretrain.pretrain import Running, pretrain
 from rs3l.training.distributed import join
 from rs3l.training.live import Folder, NullMetrics
 from rs3l.training.threads import limit_threads
+from rs3l.training.tracking import MLFLOW, TRACKER, trackers
 
 
 def main() -> None:
@@ -29,6 +30,14 @@ def main() -> None:
     parser.add_argument("--provenance", required=True, help="settings and versions to write (.json)")
     parser.add_argument("--live", help="folder for the metrics of steps and epochs as they come (.jsonl)")
     parser.add_argument("--tensorboard", action="store_true", help="with --live: events for TensorBoard, too")
+    parser.add_argument(
+        "--mlflow", metavar="URI",
+        help=f"folder or server of MLflow for settings and metrics (default: {MLFLOW} of the environment)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tracker", metavar="PACKAGE.MODULE:NAME",
+        help=f"one's own sink of settings and metrics (default: {TRACKER} of the environment)",
+    )  # fmt: skip
     parser.add_argument(
         "--checkpoint-minutes", type=float, default=10.0, help="between two states within an epoch (default 10)"
     )
@@ -47,5 +56,5 @@ def main() -> None:
         limit_threads(max(1, args.threads // ranks.sharing))
         if not ranks.first:
             logging.getLogger().setLevel(logging.WARNING)
-        running = Running(args.checkpoint_minutes, live)
+        running = Running(args.checkpoint_minutes, live, trackers(args.mlflow, args.tracker))
         pretrain(block, args.manifest, args.state, args.model, args.metrics, args.provenance, ranks, running)

@@ -35,6 +35,14 @@ class Loop(Settings):
     clip: float | None = Field(
         None, gt=0, description="Largest norm of the gradient; longer ones are scaled down."
     )
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        exclude_if=operator.not_,
+        description="Decay per step of an exponential moving average of the weights, e.g. 0.999; validation and "
+        "the model file then have the average. By default the weights of the last step.",
+    )
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto",
         description="bf16: the network in bfloat16 where that is safe (autocast), weights and loss in float32. "

@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,13 +40,15 @@ from rs3l.pretrain.view_source import Jets, ViewSource, codes, groups_of
 from rs3l.pretrain.views import torch_generator
 from rs3l.provenance import provenance
 from rs3l.seeds import keyed_hash
+from rs3l.training.average import WeightAverage
 from rs3l.training.checkpoint import Checkpoint
 from rs3l.training.device import place
 from rs3l.training.distributed import Ranks, Votes
-from rs3l.training.live import Live, NullMetrics
+from rs3l.training.live import Live, NullMetrics, Several, ending
 from rs3l.training.optimizer import new_optimizer, new_schedule
 from rs3l.training.preflight import preflight
 from rs3l.training.stop import StopRequest, Timer
+from rs3l.training.tracking import Tracker, described, guarded_trackers
 from rs3l.types import Ints
 
 VALIDATION_PAIRS = 2048
@@ -93,6 +96,7 @@ class Running:
 
     checkpoint_minutes: float = 10.0
     live: Live = field(default_factory=NullMetrics)
+    trackers: Sequence[Tracker] = ()
 
 
 RUNNING = Running()
@@ -111,22 +115,25 @@ def pretrain(
     """Pre-train one encoder and write its weights, metrics and provenance.
 
     ``state`` is a folder for the resumable state, which is deleted in the end. The weights are those of the last
-    epoch, because the one-cycle schedule ends at a vanishing learning rate; the validation loss of every epoch is
-    in the metrics. All ``ranks`` call this, and the first one writes. Raises :class:`StoppedError` after SIGTERM
-    or SIGINT, after which the same call goes on and has the result of an uninterrupted one. Raises
-    :class:`TrainingError` if the loss is not finite, the batch is too small for the ranks, or the latent space
-    has collapsed. With ``block.on_collapse`` set to ``warn``, a collapse raises nothing, but the model and its
-    provenance say ``collapsed``.
+    epoch, because the one-cycle schedule ends at a vanishing learning rate, or with ``block.loop.ema`` their
+    average over the steps (:class:`WeightAverage`); the validation loss of every epoch is in the metrics. All
+    ``ranks`` call this, and the first one writes. Raises :class:`StoppedError` after SIGTERM or SIGINT, after
+    which the same call goes on and has the result of an uninterrupted one. Raises :class:`TrainingError` if the
+    loss is not finite, the batch is too small for the ranks, or the latent space has collapsed. With
+    ``block.on_collapse`` set to ``warn``, a collapse raises nothing, but the model and its provenance say
+    ``collapsed``.
     """
     preflight(ranks)
     data = read_manifest(manifest)
     files = data.files_sha256(TRAINING, block.processes)
     trainer = Trainer(block, manifest, Checkpoint(state, block, files), ranks, running)
-    trainer.run()
-    signs = judge_collapse(block, trainer.rows[-1], trainer.batch)
+    with ending(trainer.live):
+        trainer.run()
+        signs = judge_collapse(block, trainer.rows[-1], trainer.batch)
     if not ranks.first:
         return
-    save_encoder(trainer.encoder, model, **({"collapsed": signs} if signs else {}))
+    with trainer.averaged():
+        save_encoder(trainer.encoder, model, **({"collapsed": signs} if signs else {}))
     write_checked(metrics, _csv(_judged(block, row, trainer.batch) for row in trainer.rows))
     made_from = {
         "block": block.model_dump(),
@@ -165,7 +172,7 @@ class Trainer:
         self.block = block
         self.checkpoint = checkpoint
         self.ranks = ranks
-        self.live: Live = running.live if ranks.first else NullMetrics()
+        self.live = self._sinks(running) if ranks.first else NullMetrics()
         self.votes = Votes(ranks)
         self.check_every = 1 if ranks.size == 1 and ranks.device.type == "cpu" else block.check_every
         threads = torch.get_num_threads()
@@ -183,6 +190,8 @@ class Trainer:
         self.network = ranks.averaging(self.place.compile(Projection(self.encoder)))
         self.optimizer = new_optimizer(block, self.encoder.parameters())
         self.schedule = new_schedule(block, self.optimizer, self.steps)
+        ema = block.loop.ema
+        self.average = None if ema is None else WeightAverage(self.encoder, ema)
         self.loss = Loss(block.loss, block.temperature, block.vicreg, block.loss_options)
         self.rows: list[Row] = []
         self.losses: list[float] = []
@@ -213,7 +222,7 @@ class Trainer:
         self.live.begin(self.done)
         with StopRequest() as stop:
             for epoch in range(len(self.rows), self.block.epochs):
-                self.rows.append({"epoch": epoch + 1, **self._epoch(epoch, stop), **self._validate()})
+                self.rows.append({"epoch": epoch + 1, **self._epoch(epoch, stop), **self._validated()})
                 self.losses, self._generator = [], None
                 self._save()
                 self._report()
@@ -271,6 +280,8 @@ class Trainer:
         self.schedule.step()
         self._feed = batch.place
         self.waiting.append(Waiting(share.detach(), rate))
+        if self.average is not None:
+            self.average.update(self.done)
 
     def check(self) -> None:
         """Look at the losses of the steps since the last check, for which the device is waited for.
@@ -310,6 +321,15 @@ class Trainer:
         """Return what the loss compares [R] of views with ``codes`` [K, B]: event, or process for SupCon."""
         return self.place.put(groups_of(codes, self.block.loss))
 
+    def averaged(self) -> AbstractContextManager[None]:
+        """Return the context in which the encoder has the average of its weights, if there is one."""
+        return nullcontext() if self.average is None else self.average.applied()
+
+    def _validated(self) -> Row:
+        """Return the metrics of validation, of the weights that the model file would have."""
+        with self.averaged():
+            return self._validate()
+
     @torch.no_grad()
     def _validate(self) -> Row:
         """Return the loss and the diagnostics on validation pairs, the same ones after every epoch."""
@@ -340,6 +360,10 @@ class Trainer:
             raise TrainingError(_not_finite(f"the validation loss is {loss} after epoch {len(self.rows) + 1}"))
         return loss
 
+    def _sinks(self, running: Running) -> Live:
+        training = described(self.block, self.checkpoint.path.stem)
+        return Several([running.live, *guarded_trackers(running.trackers, training)])
+
     def _check_batch(self) -> None:
         smallest = min(self.batch, len(self.val.events.count))
         if smallest < self.ranks.size:
@@ -354,6 +378,7 @@ class Trainer:
         A rank's place consists of its random numbers and the place of its feed.
         """
         self._save_due.restart()
+        self.live.flush()
         feed = self.train.state_dict() if self._feed is None else self._feed
         places = self.ranks.collect({"generator": self._generator, "feed": feed})
         if not self.ranks.first:
@@ -366,6 +391,7 @@ class Trainer:
                 "rows": self.rows,
                 "losses": self.losses,
                 "places": places,
+                **({} if self.average is None else {"average": self.average.state_dict()}),
             }
         )
 
@@ -384,6 +410,8 @@ class Trainer:
             self.encoder.load_state_dict(state["encoder"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise self.checkpoint.unusable(error) from None
         self.rows, self.losses = state["rows"], state["losses"]
