@@ -47,7 +47,7 @@ def jets_of(jets: pd.DataFrame | pa.Table | Mapping[str, Any], constituents: int
     """
     try:
         piece = Piece("the jets", 0, as_table(jets))
-    except (ValueError, TypeError, pa.ArrowException) as error:
+    except (DataError, ValueError, TypeError, pa.ArrowException) as error:
         raise DataError(f"the jets: {str(error).splitlines()[0]}") from None
     if not piece.table.num_rows:
         raise DataError("the jets: there is none")
