@@ -86,11 +86,12 @@ def scope_of(costs: CostTable, ablations: bool = False) -> Scope:
 
 
 def plan(config: Campaign, costs: CostTable, ablations: bool = False, machines: Machines = ONE_CORE) -> list[Line]:
-    """Return the cost of each stage, in the order of the campaign."""
+    """Return the cost of each stage that has rules, in the order of the campaign."""
     scope = scope_of(costs, ablations)
     return [
-        _line(work_of(stage, config, scope), rules_of(stage, config, ablations), costs.stages[stage], machines)
+        _line(work_of(stage, config, scope), rules, costs.stages[stage], machines)
         for stage in STAGES
+        if (rules := rules_of(stage, config, ablations))
     ]
 
 

@@ -11,7 +11,7 @@ from rs3l.plan.work import Scope, Work, events
 
 MERGED_GROUPS = 4
 """Row groups in the memory of a merge with two workers: read, and being written."""
-_SHARED_COST = {None: 1.0, "hadronisation": 0.4, "detector": 0.2}
+_SHARED_COST = {None: 1.0, "hadronisation": 0.4, "pileup": 0.2, "detector": 0.2}
 """Cost of a variant that shares its shower with others in one job, relative to a job of its own."""
 
 
@@ -26,6 +26,14 @@ def _shard_work(stage: str, config: Campaign, costs: Sequence[float]) -> Work:
 def hard(config: Campaign, scope: Scope) -> Work:
     """Return the work of the hard processes."""
     return _shard_work("hard_process", config, [1.0])
+
+
+def pileup(config: Campaign, scope: Scope) -> Work:
+    """Return the work of the pool of minimum-bias events, of which there is none without pile-up."""
+    jobs = len(blocks.pool_shards(config))
+    number = config.pileup.events if jobs else 0
+    largest = min(config.pileup.events_per_shard, number)
+    return Work("pileup", jobs, number, largest, held=0, written=number)
 
 
 def resimulate(config: Campaign, scope: Scope) -> Work:
