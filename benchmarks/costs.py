@@ -137,6 +137,7 @@ def table(
             jobs=1,
         )
         for stage in STAGES
+        if stage in found
     }
     return measured(*large, CostTable(machine="", date="", how="", jets_per_shower=1.0, stages=stages))
 

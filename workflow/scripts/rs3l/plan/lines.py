@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from rs3l.config.campaign import Campaign
 from rs3l.plan.costs import Cost, CostTable
-from rs3l.plan.stages import STAGES, rules_of, work_of
+from rs3l.plan.stages import STAGES, rules_of, stages_of, work_of
 from rs3l.plan.work import Scope, Work, events
 
 RANK_EFFICIENCY = 0.85
@@ -86,12 +86,11 @@ def scope_of(costs: CostTable, ablations: bool = False) -> Scope:
 
 
 def plan(config: Campaign, costs: CostTable, ablations: bool = False, machines: Machines = ONE_CORE) -> list[Line]:
-    """Return the cost of each stage that has rules, in the order of the campaign."""
+    """Return the cost of each stage, in the order of the campaign."""
     scope = scope_of(costs, ablations)
     return [
-        _line(work_of(stage, config, scope), rules, costs.stages[stage], machines)
-        for stage in STAGES
-        if (rules := rules_of(stage, config, ablations))
+        _line(work_of(stage, config, scope), rules_of(stage, config, ablations), costs.stages[stage], machines)
+        for stage in stages_of(config)
     ]
 
 

@@ -57,6 +57,11 @@ def rules_of(stage: str, config: Campaign, ablations: bool) -> list[str]:
     return [rule for rule in STAGES[stage].rules if rule not in unused]
 
 
+def stages_of(config: Campaign) -> list[str]:
+    """Return the stages that a campaign has, which are all but the pool of pile-up if no variant has pile-up."""
+    return [stage for stage in STAGES if rules_of(stage, config, ablations=False)]
+
+
 def work_of(stage: str, config: Campaign, scope: Scope | None = None) -> Work:
     """Return the work of a stage, without a scope as if all networks took the same time per multiplication."""
     return STAGES[stage].work(config, scope or Scope())

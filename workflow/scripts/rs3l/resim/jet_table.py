@@ -38,8 +38,8 @@ def jet_table(
     """Return one row per hard event (schema ``jets_schema``), in order, from the particles of those completed.
 
     ``chosen`` are the positions in ``events`` of those that were simulated (None means all), and the positions of
-    the particles refer to ``chosen``. The pile-up is drawn from ``pool``. An event that is in no batch gets the status FAILED, or SKIPPED if it was
-    not chosen.
+    the particles refer to ``chosen``. The pile-up is drawn from ``pool``. An event that is in no batch gets the
+    status FAILED, or SKIPPED if it was not chosen.
     """
     chosen = np.arange(len(events)) if chosen is None else chosen
     placed = (replace(particles, position=chosen[particles.position]) for particles in batches)

@@ -63,7 +63,7 @@ class MinimumBias:
     def events(self, indices: Sequence[int]) -> tuple[npt.NDArray[np.int64], Columns]:
         """Return offsets [E + 1] and particles [T] of the events with these indices.
 
-        Visible stable particles with \\|eta\\| below ``ETA_MAX`` are kept.
+        Visible stable particles with abs(eta) below ``ETA_MAX`` are kept.
         """
         found = flatten(ak.concatenate([self._one(index) for index in indices]), self._charge)
         with np.errstate(divide="ignore"):

@@ -27,8 +27,9 @@ PER_EVENT = ("position", "offsets", "weight")
 class Drawn:
     """Interactions [N] that are overlaid on an event, or on several, one after another.
 
-    ``event`` is the index in the pool. Its particles are turned by ``phi`` about the beam, mirrored where ``side``
-    is -1, and moved by ``z`` [mm] from the hard vertex. ``found`` says whether its vertex is told from the hard one.
+    ``event`` is the index in the pool. Its particles are turned by ``phi`` about the beam, mirrored where
+    ``side`` is -1, and moved by ``z`` [mm] from the hard vertex. ``found`` says whether its vertex is told from
+    the hard one.
     """
 
     event: Ints
@@ -65,7 +66,7 @@ def draw(block: PileupBlock, seed: int) -> Drawn:
 
 
 def overlay(particles: Particles, drawn: Sequence[Drawn], pool: Pool) -> Overlaid:
-    """Return the particles of each event [E], then those of the interactions ``drawn`` for it [E], in their order."""
+    """Return the particles of each event [E], then those of the interactions ``drawn`` for it [E]."""
     if not drawn:
         return Overlaid(particles, np.zeros(0, bool))
     numbers = np.array([len(one.event) for one in drawn], np.int64)

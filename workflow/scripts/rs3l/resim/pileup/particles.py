@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 ETA_MAX = 6.0
-"""Largest \\|eta\\| of the particles in the pool; the calorimeters end at 5, the jets' axes at 5 or before."""
+"""Largest abs(eta) of the particles in the pool; the calorimeters end at 5, the jets' axes at 5 or before."""
 
 KINDS: Mapping[str, type[np.generic]] = MappingProxyType(
     {

@@ -35,7 +35,7 @@ def overlay_one(hard: Sequence[Row], drawn: Drawn, pool: Pool) -> list[Row]:
 def soft_killer_cut(
     momenta: Sequence[tuple[float, float, float, float]], cell: float, rapidity_max: float
 ) -> float:
-    """Return the pT cut [GeV] of one event from (px, py, pz, E) of its candidates (arXiv:1407.0408, eq. 2.3)."""
+    """Return the pT cut [GeV] of one event from (px, py, pz, E) of its candidates (arXiv:1407.0408, section 2)."""
     rows = max(1, round(2 * rapidity_max / cell))
     columns = max(1, round(2 * math.pi / cell))
     largest = {(i, j): 0.0 for i in range(rows) for j in range(columns)}

@@ -33,9 +33,11 @@ def subtract(candidates: Particles, apart: Bools, settings: PileupSettings) -> P
 
 
 def soft_killer_cuts(candidates: Particles, eligible: Bools, cell: float, rapidity_max: float) -> Floats64:
-    """Return the pT cut [GeV] of each event [E]: the median of the largest pT in each cell (arXiv:1407.0408, eq. 2.3).
+    """Return the pT cut [GeV] of each event [E], the median of the largest pT in each cell.
 
-    The cells are a grid in rapidity and azimuth, with the sides nearest to ``cell`` that fill \\|y\\| <
+    This is SoftKiller (arXiv:1407.0408, section 2).
+
+    The cells are a grid in rapidity and azimuth, with the sides nearest to ``cell`` that fill abs(y) <
     ``rapidity_max`` and the circle. A cell without an ``eligible`` [T] candidate counts as 0. Of an even number of
     cells, the upper of the two in the middle is taken, so that a cut above it leaves at least half of them empty.
     """
