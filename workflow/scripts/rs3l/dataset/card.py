@@ -64,7 +64,7 @@ def _pileup(manifest: Mapping[str, Any]) -> list[str]:
     rows = [[escaped(name), f"{s['mean']:g}", s["subtraction"]] for name, s in entry["variants"].items()]
     return [
         "## Pile-up",
-        f"Each event and view draws from one pool of {entry['events']} minimum-bias events, which are turned about "
+        f"Each event and view draws from one pool of {entry['events']} minimum-bias events, turned about "
         f"the beam, mirrored and moved along it. Each of them is used at most {entry['uses']:g} times on average.",
         _markdown(["variant", "mean interactions", "subtraction"], rows),
     ]
