@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.detector import Detector
 from rs3l.config.pileup import PileupSettings
+from rs3l.config.variants import GeneratorCommand
 from rs3l.errors import ConfigError, DataError
 from rs3l.lhe.lhe import HardEvent
 from rs3l.merge.shards import _check_one_pool, read_header
 from rs3l.paths import CampaignPaths
+from rs3l.pythia import setting_line
 from rs3l.resim import shower
 from rs3l.resim.pileup import overlay as overlay_module
 from rs3l.resim.pileup.minimum_bias import write_pool
@@ -30,6 +33,7 @@ from rs3l.resim.pileup.subtraction import soft_killer_cuts, subtract
 from rs3l.resim.replay import replay
 from rs3l.resim.resim import resimulate, resimulate_shard, resimulate_together
 from rs3l.resim.shower import Particles, Showerer
+from support.places import REPOSITORY
 from support.workflow import run_script
 
 Events = Callable[[str, int], list[HardEvent]]
@@ -358,6 +362,23 @@ def test_one_event_is_replayed_with_or_without_the_pool(
         Path(paths.pool(shard)).parent.mkdir(exist_ok=True)
         Path(paths.pool(shard)).symlink_to(path)
     assert replay(config, event, "repile", tmp_path).identical is True
+
+
+def test_another_generators_events_get_the_same_pile_up(
+    test_values: Values, files: list[Path], hard_events: Events
+) -> None:
+    """Pythia in a process of its own, with the seeds of ours, gives the particles of ours in another order."""
+    config, events = with_pileup(test_values), hard_events("qcd", 6)
+    lines = [setting_line(*item).replace(" ", "") for item in of(config, "seed").pythia.items()]
+    program = f"'{sys.executable}' '{REPOSITORY / 'config' / 'generators' / 'pythia_hepmc.py'}'"
+    command = f"{program} {{lhe}} {{out}} --seed {{init_seed}} --seeds {{seeds}} --set {' '.join(lines)}"
+    other = of(config, "seed", detector=Detector(), generator=GeneratorCommand(command=command))
+    tables = [
+        resimulate(b, events, opened(config, files)) for b in (other, of(config, "seed", detector=Detector()))
+    ]
+    found, expected = (table["jet_pt"].to_pylist() for table in tables)
+    assert [pt is None for pt in found] == [pt is None for pt in expected]
+    assert [pt for pt in found if pt] == pytest.approx([pt for pt in expected if pt]) and any(found)
 
 
 @pytest.mark.parametrize(
