@@ -20,7 +20,7 @@ from rs3l.status import planned_jobs
 from support.places import REPOSITORY
 
 Values = dict[str, Any]
-NOTHING = ("hard_process", "resimulate", "embed", "score", "evaluate", "figures", "report")
+NOTHING = ("hard_process", "pileup", "resimulate", "embed", "score", "evaluate", "figures", "report")
 
 
 def changed(values: Values, **blocks_: Values) -> Campaign:
