@@ -18,8 +18,10 @@ from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.detector import Detector
 from rs3l.config.pileup import PileupSettings
 from rs3l.config.variants import GeneratorCommand
+from rs3l.dataset import card
 from rs3l.errors import ConfigError, DataError
 from rs3l.lhe.lhe import HardEvent
+from rs3l.merge import merge as merge_module
 from rs3l.merge.shards import _check_one_pool, read_header
 from rs3l.paths import CampaignPaths
 from rs3l.pythia import setting_line
@@ -339,13 +341,20 @@ def test_a_damaged_event_is_found_when_it_is_drawn(test_values: Values, whole: P
         pool.take(np.array([31, 30], np.int64))
 
 
-def test_the_merge_refuses_shards_of_two_pools(
+def test_the_merge_writes_down_the_pile_up_and_refuses_shards_of_two_pools(
     test_values: Values, files: list[Path], hard_shard: Shard, tmp_path: Path
 ) -> None:
     config = with_pileup(test_values)
     resimulate_shard(of(config, "nominal"), hard_shard("qcd", 0, 5), tmp_path / "a.parquet", 0, files)
     shard = read_header(str(tmp_path / "a.parquet"))
-    _check_one_pool([shard, shard, replace(shard, pileup="")])
+    without = replace(shard, variant="clean", resimulation=of(config, "clean").as_json(), pileup="")
+    _check_one_pool([shard, shard, without])
+    manifest = merge_module._pileup({"qcd": {"nominal": [shard], "clean": [without]}})
+    assert manifest["pileup"]["pool_sha256"] == shard.pileup and manifest["pileup"]["uses"] == 5 * 5 / POOL
+    assert list(manifest["pileup"]["variants"]) == ["nominal"]
+    section = card._pileup(manifest)
+    assert "one pool of 60 minimum-bias events" in section[1] and "| nominal | 5 | chs |" in section[2]
+    assert merge_module._pileup({"qcd": {"clean": [without]}}) == {} and card._pileup({}) == []
     with pytest.raises(DataError, match="made with different pools of pile-up"):
         _check_one_pool([shard, replace(shard, pileup="another", path="b.parquet")])
 
