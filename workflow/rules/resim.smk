@@ -32,7 +32,7 @@ rule resimulate:
         shard_events=CAMPAIGN.events_per_shard,
     shell:
         "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --shard {wildcards.shard} "
-        "--shard-events {params.shard_events} " + POOL_OPTION + "--out {output.jets:q} > {log:q} 2>&1"
+        f"--shard-events {{params.shard_events}} {POOL_OPTION}--out {{output.jets:q}} > {{log:q}} 2>&1"
 
 
 if CAMPAIGN.share_shower:
@@ -66,4 +66,4 @@ if CAMPAIGN.share_shower:
             shard_events=CAMPAIGN.events_per_shard,
         shell:
             "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --shard {wildcards.shard} "
-            "--shard-events {params.shard_events} " + POOL_OPTION + "--out {output.jets:q} > {log:q} 2>&1"
+            f"--shard-events {{params.shard_events}} {POOL_OPTION}--out {{output.jets:q}} > {{log:q}} 2>&1"
