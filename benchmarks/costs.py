@@ -137,6 +137,7 @@ def table(
             jobs=1,
         )
         for stage in STAGES
+        if stage in found
     }
     return measured(*large, CostTable(machine="", date="", how="", jets_per_shower=1.0, stages=stages))
 
@@ -167,12 +168,12 @@ def main() -> None:
         "date": datetime.date.today().isoformat(),
         "how": f"jobs of the campaign {config.campaign}; starts: the quickest of {args.repeats} short jobs",
     }
-    if args.out.exists():  # encoder_costs.py has measured this part
+    costs = table(found, (config, args.root), (small, args.small), copies_of(args.scale))
+    if args.out.exists():  # encoder_costs.py has measured the encoders, and pileup.py the pool
         known = load_costs(args.out)
         heading |= {"encoders": known.encoders, "encoders_how": known.encoders_how}
-    costs = table(found, (config, args.root), (small, args.small), copies_of(args.scale)).model_copy(
-        update=heading
-    )
+        heading["stages"] = {name: costs.stages.get(name, cost) for name, cost in known.stages.items()}
+    costs = costs.model_copy(update=heading)
     write_text(args.out, costs.model_dump_json(indent=2) + "\n")
     for stage, (seconds, largest) in found.items():
         print(f"{stage:<13} start {seconds:.2f} ... {largest:.2f} s of CPU time")

@@ -60,13 +60,18 @@ def measure(config: Campaign, process: str, name: str, events: list[HardEvent]) 
     }
 
 
+def _without_pileup() -> list[str]:
+    """Return the ready variants that need no pool of pile-up."""
+    return sorted(name for name, entry in library("variants").items() if entry["resample"] != "pileup")
+
+
 def main() -> None:
     """Measure each variant."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default=str(REPOSITORY / "config" / "config.yaml"))
     parser.add_argument("--process", default="qcd")
     parser.add_argument("--events", type=int, default=200)
-    parser.add_argument("--variants", nargs="*", default=sorted(library("variants")))
+    parser.add_argument("--variants", nargs="*", default=_without_pileup())
     args = parser.parse_args()
     config = load_campaign(args.config)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rs3l.config import Campaign, load_campaign
+from rs3l.config import Campaign, blocks, load_campaign
 from rs3l.errors import CampaignError
 from rs3l.files import write_text, written
 from rs3l.plan import CostTable, Line, Machines, load_costs, measured, plan, scaled, text
@@ -102,6 +102,14 @@ def notes(costs: CostTable, machines: Machines) -> list[str]:
     ]
 
 
+def pool_note(config: Campaign) -> list[str]:
+    """Return how often the events of the pile-up pool are used, or nothing without pile-up."""
+    if not blocks.has_pileup(config):
+        return []
+    events = config.pileup.events
+    return [f"each of the {events:,} minimum-bias events is used {blocks.pool_uses(config):,.0f} times on average"]
+
+
 def fit_text(lines: list[Line], profile: Profile, limits: Limits) -> str:
     """Return what does not fit, or that everything does."""
     found = misfits(lines, profile, limits)
@@ -127,11 +135,13 @@ def main() -> None:
         return
     costs, profile, limits = costs_of(args), load_profile(args.profile), limits_of(args)
     machines = machines_of(profile, args.gpu_speed, args.ranks)
-    lines = plan(campaign_of(args, costs), costs, args.ablations, machines)
+    config = campaign_of(args, costs)
+    lines = plan(config, costs, args.ablations, machines)
     if args.set_resources:
         print(set_resources(lines, profile, limits))
         return
-    print(text(lines, args.cores), "", *notes(costs, machines), "", sep="\n")
+    used = pool_note(config)
+    print(text(lines, args.cores), "", *used, *notes(costs, machines), "", sep="\n")
     print(fit_text(lines, profile, limits))
 
 

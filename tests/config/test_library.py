@@ -94,6 +94,7 @@ def test_pythia_knows_every_setting(test_values: Values) -> None:
     everything = copy.deepcopy(test_values)
     everything["processes"] |= {name: {"like": name, "events": 10} for name in library("processes")}
     everything["variants"] |= {name: {"like": name} for name in library("variants")}
+    everything["pileup"] = {"mean": 1}
     for tune in tunes():
         everything["generator"] = {"tune": tune}
         check_settings(parse_campaign(everything))

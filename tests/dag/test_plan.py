@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
-from rs3l.plan import STAGES, Scope, work_of
+from rs3l.plan import STAGES, Scope, stages_of, work_of
 from rs3l.report.graph import rule_graph
 from support.places import REPOSITORY
 from support.rules import jobs
@@ -181,7 +181,7 @@ def test_paths_escape_neither_folder_nor_shell(snakemake: Snakemake, test_values
 
 def test_the_plan_of_costs_counts_the_jobs_of_the_dry_run(snakemake: Snakemake, campaign: Campaign) -> None:
     planned = snakemake.planned()
-    counted = {stage: work_of(stage, campaign).jobs for stage in STAGES}
+    counted = {stage: work_of(stage, campaign).jobs for stage in stages_of(campaign)}
     counted_figures = counted.pop("figures")
     assert {stage: planned[stage] for stage in counted} == counted
     assert sum(n for rule, n in planned.items() if rule.startswith("plot_")) == counted_figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ import pytest
 from scipy.stats import pearsonr
 
 from rs3l.config import blocks
+from rs3l.config.blocks import Intervention
+from rs3l.config.pileup import Pileup
 from rs3l.errors import ConfigError, DataError
 from rs3l.figures.draw import draw
 from rs3l.figures.histograms import Accumulator, add_views
@@ -50,6 +53,22 @@ def test_the_schematic_shows_what_the_configuration_says() -> None:
         "rehadron": [shared, redone, redone],
     }
     assert BLOCK.interventions["fsr_hi"].changes == ["TimeShower:renormMultFac = 0.707"]
+
+
+def test_the_schematic_has_the_pile_up_if_some_variant_has() -> None:
+    shared, redone, changed = "as in the nominal", "random numbers of its own", "other settings as well"
+
+    def kinds(resample: Any, *changes: str) -> list[str]:
+        changed_here = Intervention(resample=resample, held_out=False, changes=list(changes))
+        return list(stage_kinds(changed_here, pileup=True).values())
+
+    assert kinds(None) == [shared] * 4
+    assert kinds("pileup", "pileup.mean = 60") == [shared, shared, changed, redone]
+    assert kinds("shower", "pileup.mean = 60", "Tune:pp = 21") == [changed, redone, changed, redone]
+    assert kinds("detector", "pileup.subtraction = none") == [shared, shared, shared, changed]
+    config = campaign().model_copy(update={"pileup": Pileup(mean=20)})
+    points = draw("schematic", blocks.figures(config), HEADER, given()).points
+    assert points["stage"].value_counts()["pileup"] == len(config.variants)
 
 
 def test_jets_of_each_type_and_variant_are_those_of_the_data_set(tmp_path: Path) -> None:

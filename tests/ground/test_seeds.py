@@ -39,7 +39,7 @@ def test_event_id_is_a_positive_int64_that_gives_the_index_back() -> None:
 
 def test_unknown_stage_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown stage"):
-        seeds.seed(1, "qcd", 0, "pileup", "nominal")  # type: ignore[arg-type]
+        seeds.seed(1, "qcd", 0, "trigger", "nominal")  # type: ignore[arg-type]
 
 
 def test_uniform_is_flat() -> None:

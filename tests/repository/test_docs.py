@@ -19,7 +19,7 @@ from rs3l.finetune.score import JET_COLUMNS
 from support.documents import DOCUMENTS, name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STAGES = ["embed", "evaluate", "figures", "finetune", "hard", "merge", "pretrain", "report", "resim"]
+STAGES = ["embed", "evaluate", "figures", "finetune", "hard", "merge", "pileup", "pretrain", "report", "resim"]
 
 
 def page(stage: str) -> str:

@@ -153,7 +153,7 @@ def test_the_script_makes_all_files(test_values: dict[str, Any], hard_shard: Sha
 @pytest.mark.parametrize(
     ("variants", "expected"),
     [
-        ({"seed": {"resample": "shower"}}, "share_shower: no variant has `resample: hadronisation` or `detector`"),
+        ({"seed": {"resample": "shower"}}, "share_shower: no variant has `resample: hadronisation`, `pileup` or `detector`"),
         ({"a": {"resample": "hadronisation", "pythia": {"Ropewalk:doFlavour": True}}}, "variants.a.pythia.Ropewalk:doFlavour: with `share_shower`, only these groups"),
         ({"a": {"resample": "hadronisation", "pythia": {"ColourReconnection:mode": 1}}}, "changes the shower, which `resample: hadronisation`"),
     ],

@@ -195,6 +195,18 @@ def own_variants():
     return "|".join(blocks.own_variants(CAMPAIGN)) or "(?!)"
 
 
+POOL = [PATHS.pool(shard_name(shard)) for shard in blocks.pool_shards(CAMPAIGN)]
+"""The files of the pool of minimum-bias events, or none if no variant has pile-up."""
+
+POOL_OPTION = "--pileup {input.pileup:q} " if POOL else ""
+"""The option that names them, which is left out without pile-up, so that the command is what it was."""
+
+
+def pool_files(wildcards):
+    """Return the files of the pool for a variant that has pile-up."""
+    return POOL if CAMPAIGN.pileup_of(wildcards.variant).mean else []
+
+
 def shared_jets():
     """Return the patterns of the jets that one job makes, under all variants that share a shower."""
     return [PATHS.jets(variant=variant) for variant in blocks.shared_variants(CAMPAIGN)]

@@ -10,6 +10,7 @@ rule resimulate:
     input:
         script=script("resim.py"),
         hard=PATHS.hard(),
+        pileup=pool_files if POOL else [],
     output:
         jets=PATHS.jets(),
     log:
@@ -31,7 +32,7 @@ rule resimulate:
         shard_events=CAMPAIGN.events_per_shard,
     shell:
         "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --shard {wildcards.shard} "
-        "--shard-events {params.shard_events} --out {output.jets:q} > {log:q} 2>&1"
+        f"--shard-events {{params.shard_events}} {POOL_OPTION}--out {{output.jets:q}} > {{log:q}} 2>&1"
 
 
 if CAMPAIGN.share_shower:
@@ -45,6 +46,7 @@ if CAMPAIGN.share_shower:
         input:
             script=script("resim_together.py"),
             hard=PATHS.hard(),
+            pileup=POOL,
         output:
             jets=shared_jets(),
         log:
@@ -64,4 +66,4 @@ if CAMPAIGN.share_shower:
             shard_events=CAMPAIGN.events_per_shard,
         shell:
             "python {input.script:q} --block {params.block:q} --hard {input.hard:q} --shard {wildcards.shard} "
-            "--shard-events {params.shard_events} --out {output.jets:q} > {log:q} 2>&1"
+            f"--shard-events {{params.shard_events}} {POOL_OPTION}--out {{output.jets:q}} > {{log:q}} 2>&1"

@@ -38,6 +38,10 @@ class CampaignPaths:
         """Return the file that says what the external files of a process hold."""
         return f"{self.root}/hard/{process}/files.json"
 
+    def pool(self, shard: str = "{shard}") -> str:
+        """Return one shard of the pool of minimum-bias events."""
+        return f"{self.root}/pileup/{shard}.arrow"
+
     def jets(self, process: str = "{process}", variant: str = "{variant}", shard: str = "{shard}") -> str:
         """Return the file of jets of one shard under one variant, with a row per hard event."""
         return f"{self.root}/jets/{process}/{variant}/{shard}.parquet"

@@ -10,8 +10,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-Stage = Literal["init", "hard", "shower", "hadronisation", "detector", "external"]
+Stage = Literal["init", "hard", "shower", "hadronisation", "pileup", "detector", "external"]
 STAGES: tuple[str, ...] = get_args(Stage)
+
+Resampled = Literal["shower", "hadronisation", "pileup", "detector"]
+RESAMPLED: tuple[Resampled, ...] = get_args(Resampled)
+"""The stages after the hard process in their order, from each of which a variant can be resampled."""
 
 PYTHIA_MAX_SEED = 900_000_000
 """Largest seed that Pythia 8 accepts (``Random:seed``)."""

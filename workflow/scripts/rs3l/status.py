@@ -82,6 +82,7 @@ def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Plann
     """Return all jobs of the campaign by stage."""
     return {
         "hard process": _hard(config, paths),
+        **({"pile-up pool": pool} if (pool := _pool(config, paths)) else {}),
         "re-simulation": _resim(config, paths),
         "merge": [_job(paths, (paths.manifest,), "merge")],
         "pre-training": [
@@ -124,6 +125,14 @@ def _hard(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
         )
         for process in config.processes
         for i in blocks.shards(config, process)
+        for name in [shard_name(i)]
+    ]
+
+
+def _pool(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
+    return [
+        _job(paths, (paths.pool(name),), "pileup", name, events=blocks.pool_shard(config, i).events)
+        for i in blocks.pool_shards(config)
         for name in [shard_name(i)]
     ]
 

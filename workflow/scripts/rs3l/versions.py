@@ -15,4 +15,5 @@ SCORE = 1
 MEASURE = 1
 EVALUATE = 4
 FIGURES = 4
+PILEUP = 1  # the pool of minimum-bias events
 LHE = 2  # the index of external files

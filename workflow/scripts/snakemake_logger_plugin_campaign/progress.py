@@ -8,6 +8,7 @@ from collections.abc import Mapping
 STAGES = {
     "index_lhe": "external files",
     "hard_process": "hard process",
+    "pileup": "pile-up pool",
     "resimulate": "re-simulation",
     "resimulate_together": "re-simulation of one shower",
     "merge": "merge",
@@ -25,6 +26,7 @@ STAGES = {
 GUESS = {
     "index_lhe": 10.0,
     "hard_process": 2.0,
+    "pileup": 100.0,
     "resimulate": 12.0,
     "resimulate_together": 20.0,
     "merge": 10.0,

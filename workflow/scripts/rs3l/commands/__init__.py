@@ -14,6 +14,7 @@ from rs3l import __version__, cli
 COMMANDS = {
     "hard": "Write one shard of hard events (.lhe.gz): by Pythia 8, or from external files",
     "index-lhe": "Read and check the external Les Houches files of a process: what they hold, as JSON",
+    "pileup": "Make one shard of the pool of minimum-bias events that pile-up is drawn from (.arrow)",
     "resim": "Re-simulate one LHE shard under one variant: shower, hadronisation, detector and jets",
     "resim-together": "Re-simulate one LHE shard under all variants that share a shower, a file each",
     "merge": "Merge the jets of all variants into the matched data set: Parquet files, manifest and card",

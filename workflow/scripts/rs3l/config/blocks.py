@@ -23,6 +23,7 @@ from rs3l.config.evaluate import Evaluate
 from rs3l.config.finetune import Finetune
 from rs3l.config.jets import Jets
 from rs3l.config.losses import VicReg
+from rs3l.config.pileup import PileupSettings
 from rs3l.config.pretrain import HandMadeViews, Loop, Pretrain
 from rs3l.config.processes import PtHat
 from rs3l.config.tasks import Task
@@ -32,6 +33,7 @@ from rs3l.files import sha256
 from rs3l.modes import MODES, Mode
 from rs3l.paths import Split
 from rs3l.runs import BASELINE, Run, is_baseline
+from rs3l.seeds import RESAMPLED, Resampled
 
 
 class HardBlock(Settings):
@@ -100,11 +102,40 @@ They follow the pages POWHEG Matching and aMC@NLO Matching of its manual.
 """
 
 
+MINIMUM_BIAS: PythiaSettings = {"SoftQCD:inelastic": True, "PartonLevel:MPI": True}
+"""Pythia's settings of minimum-bias events, which need multiparton interactions even where the jets have none."""
+
+
 class Chosen(Settings):
     """The splits whose hard events are re-simulated, for a variant that does not have all."""
 
     splits: Splits
     only: list[Split]
+
+
+class PoolBlock(Settings):
+    """The pool of minimum-bias events, which does not depend on its shards."""
+
+    version: int = versions.PILEUP
+    seed: int
+    ecm: float
+    pythia: PythiaSettings
+    events: int = Field(gt=0)
+
+
+class PoolShardBlock(Settings):
+    """One shard of the pool."""
+
+    pool: PoolBlock
+    first: int = Field(ge=0)
+    events: int = Field(gt=0)
+
+
+class PileupBlock(Settings):
+    """The pile-up of a variant."""
+
+    pool: PoolBlock
+    settings: PileupSettings
 
 
 class ResimBlock(Settings):
@@ -114,7 +145,7 @@ class ResimBlock(Settings):
     seed: int
     process: str
     variant: str
-    resample: Literal["shower", "hadronisation", "detector"] | None
+    resample: Resampled | None
     ecm: float
     pythia: PythiaSettings
     baseline: PythiaSettings | None = None
@@ -128,11 +159,11 @@ class ResimBlock(Settings):
     generator: GeneratorCommand | None = None
     generator_files: dict[str, str] = Field({}, description="SHA-256 of the files that the generator reads.")
     chosen: Chosen | None = None
+    pileup: PileupBlock | None = Field(None, exclude_if=operator.not_, description="None: no pile-up.")
 
-    def stream(self, stage: Literal["shower", "hadronisation", "detector"]) -> str:
+    def stream(self, stage: Resampled) -> str:
         """Return whose random numbers ``stage`` takes, the nominal's or, from ``resample`` on, its own."""
-        order = ("shower", "hadronisation", "detector")
-        if self.resample is None or order.index(stage) < order.index(self.resample):
+        if self.resample is None or RESAMPLED.index(stage) < RESAMPLED.index(self.resample):
             return "nominal"
         return self.variant
 
@@ -267,7 +298,7 @@ class EvaluateBlock(Settings):
 class Intervention(Settings):
     """The changes that a variant makes to the chain of simulation, for the schematic."""
 
-    resample: Literal["shower", "hadronisation", "detector"] | None
+    resample: Resampled | None
     held_out: bool
     changes: list[str] = Field(description="Settings that differ from the nominal's, in words.")
 
@@ -285,6 +316,7 @@ class FiguresBlock(Settings):
     tasks: dict[str, Task]
     evaluate: Evaluate
     jets: Jets
+    pileup: bool = Field(False, exclude_if=operator.not_, description="Whether some variant has pile-up.")
 
 
 def shards(config: Campaign, process: str) -> range:
@@ -456,6 +488,7 @@ def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
         generator=config.variants[variant].generator,
         generator_files=_checksums(variant, config.variants[variant].generator),
         chosen=_chosen(config, process, variant),
+        pileup=_pileup(config, variant),
     )
 
 
@@ -463,6 +496,53 @@ def _bands(config: Campaign, variant: str) -> dict[str, str]:
     """Return the variations of a variant's shower, which are the nominal's where the shower is."""
     own = config.variants[variant].resample == "shower"
     return dict(config.variants[variant if own else "nominal"].bands)
+
+
+def _pileup(config: Campaign, variant: str) -> PileupBlock | None:
+    """Return the pile-up of a variant, or None if it has none, so that it does not depend on the pool."""
+    settings = config.pileup_of(variant)
+    return PileupBlock(pool=pool(config), settings=settings) if settings.mean else None
+
+
+def pool(config: Campaign) -> PoolBlock:
+    """Return the block of the pool of minimum-bias events, which are those of the nominal's tune."""
+    return PoolBlock(
+        seed=config.seed,
+        ecm=config.generator.ecm,
+        pythia={
+            **config.generator.pythia,
+            **config.variants["nominal"].pythia,
+            **MINIMUM_BIAS,
+            **config.pileup.pythia,
+        },
+        events=config.pileup.events,
+    )
+
+
+def pool_shards(config: Campaign) -> range:
+    """Return the shard numbers of the pool, of which there are none if no variant has pile-up."""
+    return range(-(-config.pileup.events // config.pileup.events_per_shard) if has_pileup(config) else 0)
+
+
+def pool_shard(config: Campaign, shard: int) -> PoolShardBlock:
+    """Return the block of one shard of the pool."""
+    if shard not in pool_shards(config):
+        raise ConfigError(f"shard {shard} of the pile-up pool does not exist: it has {len(pool_shards(config))}")
+    first = shard * config.pileup.events_per_shard
+    events = min(config.pileup.events_per_shard, config.pileup.events - first)
+    return PoolShardBlock(pool=pool(config), first=first, events=events)
+
+
+def has_pileup(config: Campaign) -> bool:
+    """Return whether some variant has pile-up."""
+    return any(config.pileup_of(name).mean > 0 for name in config.variants)
+
+
+def pool_uses(config: Campaign) -> float:
+    """Return how often each event of the pool is used on average, in all views of all hard events."""
+    number = sum(process.events for process in config.processes.values())
+    drawn = sum(config.pileup_of(name).mean * chosen_fraction(config, name) for name in config.variants)
+    return number * drawn / config.pileup.events
 
 
 def _chosen(config: Campaign, process: str, variant: str) -> Chosen | None:
@@ -485,10 +565,9 @@ def shared_variants(config: Campaign) -> list[str]:
     """Return the variants that are simulated in one job, the nominal first, or none without `share_shower`."""
     if not config.share_shower:
         return []
-    after_shower = ("hadronisation", "detector")
     return [
         "nominal",
-        *(name for name, v in config.variants.items() if v.resample in after_shower and v.is_complete),
+        *(name for name, v in config.variants.items() if v.shares_shower and v.is_complete),
     ]
 
 
@@ -699,11 +778,13 @@ def figures(config: Campaign, of_data: bool = False) -> FiguresBlock:
         tasks=config.tasks,
         evaluate=config.evaluate,
         jets=config.jets,
+        pileup=has_pileup(config),
     )
 
 
 def _intervention(variant: Variant) -> Intervention:
     other = [f"generator: {variant.generator.command.split()[0]}"] if variant.generator else []
+    other += [f"pileup.{key} = {value}" for key, value in variant.pileup.changes().items()]
     return Intervention(
         resample=variant.resample,
         held_out=variant.use == "held_out",

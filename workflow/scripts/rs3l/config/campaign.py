@@ -22,6 +22,7 @@ from rs3l.config.evaluate import Evaluate
 from rs3l.config.finetune import Finetune
 from rs3l.config.generator import Generator
 from rs3l.config.jets import Jets
+from rs3l.config.pileup import Pileup, PileupSettings, most
 from rs3l.config.pretrain import Pretrain
 from rs3l.config.processes import Process
 from rs3l.config.tasks import Task
@@ -47,13 +48,14 @@ class Campaign(Settings):
     events_per_shard: int = Field(gt=0, description="Hard events per job; no effect on the data set.")
     share_shower: bool = Field(
         False,
-        description="One job per shard for the nominal and all variants that resample the hadronisation or the "
-        "detector: its shower is made once for all. No effect on the data set; fewer and cheaper jobs, but a new "
-        "variant of this kind runs all of them again.",
+        description="One job per shard for the nominal and all variants that resample the hadronisation, the "
+        "pile-up or the detector: its shower is made once for all. No effect on the data set; fewer and cheaper "
+        "jobs, but a new variant of this kind runs all of them again.",
     )
     generator: Generator = Generator()
     processes: dict[Name, Process] = Field(min_length=1)
     variants: dict[Name, Variant] = Field(min_length=1)
+    pileup: Pileup = Field(Pileup(), exclude_if=lambda value: value == Pileup())
     detector: Detector = Detector()
     jets: Jets = Jets()
     dataset: Dataset = Dataset()
@@ -74,6 +76,7 @@ class Campaign(Settings):
             *_energy_problems(self.generator.ecm, self.processes, self.jets),
             *_cut_problems(self.processes, self.jets),
             *_detector_problems(self.variants, self.detector),
+            *_pileup_problems(self),
             *(_share_problems(self.variants) if self.share_shower else []),
             *_band_problems(self.generator.pythia, self.variants),
             *_reference_problems(self),
@@ -88,6 +91,10 @@ class Campaign(Settings):
         """Folder of this campaign's files."""
         return f"{self.results}/{self.campaign}"
 
+    def pileup_of(self, variant: str) -> PileupSettings:
+        """Return the pile-up of a variant, with what it changes of the campaign's."""
+        return self.pileup.with_changes(self.variants[variant].pileup)
+
 
 def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
     problems = []
@@ -97,7 +104,7 @@ def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
         if (name == "nominal") != (variant.resample is None):
             problems.append(
                 f"variants.{name}.resample: every variant but `nominal` says from which stage it is "
-                "resampled (shower, hadronisation or detector), and nominal says none"
+                "resampled (shower, hadronisation, pileup or detector), and nominal says none"
             )
     if variants.get("nominal", Variant()).use != "train":
         problems.append("variants.nominal.use: the nominal cannot be held out")
@@ -158,10 +165,32 @@ def _detector_problems(variants: Mapping[str, Variant], detector: Detector) -> l
     ]
 
 
+def _pileup_problems(config: Campaign) -> list[str]:
+    """Return which variants have no pile-up to resample, and for which the pool is too small."""
+    problems, size, nominal = [], config.pileup.events, config.pileup.mean
+    for name in config.variants:
+        variant, mean = config.variants[name], config.pileup_of(name).mean
+        if variant.resample == "pileup" and mean == nominal == 0:
+            problems.append(
+                f"variants.{name}.resample: there is no pile-up (pileup.mean: 0), so that this variant would be a "
+                "redetected nominal; set pileup.mean, or use `resample: detector`"
+            )
+        if variant.pileup.changes() and mean == 0 and nominal == 0:
+            problems.append(
+                f"variants.{name}.pileup: has no effect without pile-up (pileup.mean: 0); set its `mean`"
+            )
+        if most(mean) > size:
+            where = f"variants.{name}.pileup" if variant.pileup.mean is not None else "pileup"
+            problems.append(
+                f"{where}.mean: {mean:g} interactions can be up to {most(mean)} in one event, and the pool has "
+                f"{size}; raise pileup.events"
+            )
+    return list(dict.fromkeys(problems))
+
+
 def _share_problems(variants: Mapping[str, Variant]) -> list[str]:
-    after_shower = [v for v in variants.values() if v.resample in ("hadronisation", "detector")]
-    if not after_shower:
-        return ["share_shower: no variant has `resample: hadronisation` or `detector`; remove it"]
+    if not any(variant.shares_shower for variant in variants.values()):
+        return ["share_shower: no variant has `resample: hadronisation`, `pileup` or `detector`; remove it"]
     return [
         f"variants.{name}.pythia.{key}: with `share_shower`, only these groups may differ from the nominal's: "
         f"{', '.join(group.rstrip(':') for group in SHAREABLE_GROUPS)}; use `resample: shower`, or remove "

@@ -12,7 +12,9 @@ from pydantic import (
 )
 
 from rs3l.config.base import Band, Fraction, Name, PythiaSettings, Settings
+from rs3l.config.pileup import PileupChange
 from rs3l.paths import SPLITS, Split
+from rs3l.seeds import Resampled
 
 PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process", "folder")
 """These are what the command of an external generator may name besides its settings."""
@@ -90,7 +92,7 @@ class Variant(Settings):
     cost: float = Field(
         1.0, gt=0, description="Core time per event relative to the nominal; for `make plan` alone."
     )
-    resample: Literal["shower", "hadronisation", "detector"] | None = Field(
+    resample: Resampled | None = Field(
         None,
         description="First stage with random numbers of its own; earlier stages are those of the nominal, "
         "to the bit. Only the nominal leaves it out.",
@@ -101,6 +103,11 @@ class Variant(Settings):
         description="Variations of this variant's shower as weights of the same events, by name: each becomes a "
         "column `weight_...` of the data set (docs/weights.md). Variants that share the nominal's shower have the "
         "nominal's. Computing them makes Pythia draw other random numbers, and so other showers.",
+    )
+    pileup: PileupChange = Field(
+        PileupChange(),
+        exclude_if=lambda value: not value.changes(),
+        description="What is other than in the block `pileup`.",
     )
     generator: GeneratorCommand | None = Field(
         None, description="Another generator in place of Pythia, for everything after the hard process."
@@ -138,6 +145,23 @@ class Variant(Settings):
         """Whether the hard events of all splits are re-simulated."""
         return set(self.splits) == set(SPLITS)
 
+    @property
+    def shares_shower(self) -> bool:
+        """Whether its shower is the nominal's, because a later stage is resampled."""
+        return self.resample in ("hadronisation", "pileup", "detector")
+
+    @model_validator(mode="after")
+    def _pileup_belongs_to_a_resampled_stage(self) -> Self:
+        drawn = [key for key in ("mean", "vertex_sigma") if key in self.pileup.changes()]
+        if self.resample == "detector" and drawn:
+            raise ValueError(
+                f"pileup.{drawn[0]} changes the pile-up, which `resample: detector` shares with the nominal: use "
+                "`resample: pileup`"
+            )
+        if self.resample is None and self.pileup.changes():
+            raise ValueError("the nominal's pile-up is the block `pileup` of the campaign")
+        return self
+
     @model_validator(mode="after")
     def _only_held_out_variants_leave_splits_out(self) -> Self:
         if not self.is_complete and self.use != "held_out":
@@ -146,7 +170,7 @@ class Variant(Settings):
 
     @model_validator(mode="after")
     def _settings_belong_to_a_resampled_stage(self) -> Self:
-        if self.pythia and self.resample in (None, "detector"):
+        if self.pythia and self.resample in (None, "pileup", "detector"):
             raise ValueError(
                 f"pythia settings need `resample: shower` or `resample: hadronisation`, not {self.resample}"
             )

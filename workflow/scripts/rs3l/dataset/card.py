@@ -20,6 +20,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             f"same `event_id`; {_what_views_share(manifest)} {_origin(manifest)} "
             "Units: GeV, mm, radians. A hard event is in one split, with all its views. `weight` undoes the "
             "biased sampling of the hard process: a row counts `weight` x cross-section / sum of weights.",
+            *_pileup(manifest),
             "## Events",
             _events_table(manifest),
             *_notices(manifest),
@@ -64,6 +65,20 @@ def _origin(manifest: Mapping[str, Any]) -> str:
         f"Simulated with Pythia {manifest['pythia']}; detector response: {manifest['detector']}; "
         f"campaign seed {manifest['seed']}."
     )
+
+
+def _pileup(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the section on pile-up, or none if no variant has some."""
+    if "pileup" not in manifest:
+        return []
+    entry = manifest["pileup"]
+    rows = [[escaped(name), f"{s['mean']:g}", s["subtraction"]] for name, s in entry["variants"].items()]
+    return [
+        "## Pile-up",
+        f"Each event and view draws from one pool of {entry['events']} minimum-bias events, turned about "
+        f"the beam, mirrored and moved along it. Each of them is used at most {entry['uses']:g} times on average.",
+        _markdown(["variant", "mean interactions", "subtraction"], rows),
+    ]
 
 
 def _efficiency(manifest: Mapping[str, Any]) -> list[str]:

@@ -217,8 +217,8 @@ class Scorer:
             x = np.column_stack([jets.table[name].to_numpy().astype(np.float64) for name in OBSERVABLES])
             for index, model in self._tabular.items():
                 result[index] = _by_observables(model, x)
-            for index, logits in self._by_boosted(jets.store, x):
-                result[index] = logits
+            for index, own in self._by_boosted(jets.store, x):
+                result[index] = own
         for name, scores in zip(self._names, result, strict=True):
             if not np.isfinite(scores).all():
                 raise TrainingError(f"a score of {name} is not finite: the classifier diverged; fine-tune again")

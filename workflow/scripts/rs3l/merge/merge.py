@@ -89,6 +89,7 @@ def _manifest(block: MergeBlock, shards: Shards, results: Sequence[tuple[str, Me
         "seed": block.seed,
         "pythia": first.pythia,
         "detector": json.loads(first.resimulation)["detector"]["response"],
+        **_pileup(shards),
         "min_views": block.min_views,
         "variants": dict(block.variants),
         "limited": dict(block.limited),
@@ -107,6 +108,26 @@ def _manifest(block: MergeBlock, shards: Shards, results: Sequence[tuple[str, Me
         },
         "schema": {field.name: str(field.type) for field in dataset_schema(block.weights)},
     }
+
+
+def _pileup(shards: Shards) -> dict[str, Any]:
+    """Return the entry on pile-up: the digest of its pool, and the settings of the variants that have some."""
+    every = [files[0] for by_variant in shards.values() for files in by_variant.values()]
+    blocks = {shard.variant: json.loads(shard.resimulation).get("pileup") for shard in every}
+    settings = {variant: block["settings"] for variant, block in blocks.items() if block}
+    if not settings:
+        return {}
+    pool = next(block["pool"] for block in blocks.values() if block)
+    digest = next(shard.pileup for shard in every if shard.pileup)
+    drawn = sum(
+        shard.events * json.loads(shard.resimulation)["pileup"]["settings"]["mean"]
+        for by_variant in shards.values()
+        for files in by_variant.values()
+        for shard in files
+        if shard.pileup
+    )
+    entry = {"pool_sha256": digest, "events": pool["events"], "uses": _rounded(drawn / pool["events"])}
+    return {"pileup": {**entry, "variants": settings}}
 
 
 def _digests(pieces: Sequence[Made], split: Split) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Shard:
     resimulation: str
     values_sha256: str
     weights: Mapping[str, str] = field(default_factory=dict)
+    pileup: str = ""
 
     @property
     def bands(self) -> dict[str, str]:
@@ -62,7 +63,9 @@ def find_shards(block: MergeBlock, paths: CampaignPaths) -> dict[str, dict[str, 
     for process, by_variant in found.items():
         for variant, shards in by_variant.items():
             _check_shards(block, process, variant, shards)
-    _check_one_pythia([s for by_variant in found.values() for shards in by_variant.values() for s in shards])
+    every = [s for by_variant in found.values() for shards in by_variant.values() for s in shards]
+    _check_one_pythia(every)
+    _check_one_pool(every)
     return found
 
 
@@ -83,6 +86,7 @@ def read_header(path: str) -> Shard:
             resimulation=values["block"],
             values_sha256=metadata[VALUES],
             weights=json.loads(values.get("weights", "{}")),
+            pileup=values.get("pileup", ""),
         )
     except (KeyError, ValueError):
         raise DataError(f"{path}: not a file of jets of this workflow; delete it and run again") from None
@@ -139,6 +143,16 @@ def _check_one_pythia(shards: Sequence[Shard]) -> None:
         raise DataError(
             f"shards were made with different versions of Pythia ({examples}): the same seed gives other events; "
             "delete those of one version and run again"
+        )
+
+
+def _check_one_pool(shards: Sequence[Shard]) -> None:
+    """Raise :class:`DataError` if the pile-up of two shards comes from pools with other events."""
+    pools = {shard.pileup: shard.path for shard in shards if shard.pileup}
+    if len(pools) > 1:
+        raise DataError(
+            f"shards were made with different pools of pile-up ({'; '.join(sorted(pools.values()))}): delete "
+            "those of one pool and run again"
         )
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from rs3l.config.campaign import Campaign
 from rs3l.plan.costs import Cost, CostTable
-from rs3l.plan.stages import STAGES, rules_of, work_of
+from rs3l.plan.stages import STAGES, rules_of, stages_of, work_of
 from rs3l.plan.work import Scope, Work, events
 
 RANK_EFFICIENCY = 0.85
@@ -90,7 +90,7 @@ def plan(config: Campaign, costs: CostTable, ablations: bool = False, machines: 
     scope = scope_of(costs, ablations)
     return [
         _line(work_of(stage, config, scope), rules_of(stage, config, ablations), costs.stages[stage], machines)
-        for stage in STAGES
+        for stage in stages_of(config)
     ]
 
 

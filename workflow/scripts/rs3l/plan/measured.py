@@ -11,7 +11,7 @@ from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import DataError
 from rs3l.plan.costs import Cost, CostTable
 from rs3l.plan.lines import scope_of
-from rs3l.plan.stages import STAGES, work_of
+from rs3l.plan.stages import STAGES, stages_of, work_of
 from rs3l.plan.work import Work, events
 
 MEBIBYTE = 1.048576
@@ -26,14 +26,14 @@ def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
     """
     stages = {
         stage: _measured_stage(Path(root), work_of(stage, config, scope_of(costs)), costs.stages[stage])
-        for stage in STAGES
+        for stage in stages_of(config)
     }
     return costs.model_copy(
         update={
             "machine": "this machine",
             "how": f"benchmark files of {root}",
             "jets_per_shower": digits(_jets_per_shower(config, Path(root))),
-            "stages": stages,
+            "stages": {**costs.stages, **stages},
         }
     )
 

@@ -31,6 +31,7 @@ class Stage:
 STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         "hard_process": Stage(simulation.hard, ("hard_process",), "hard/*/*.lhe.gz"),
+        "pileup": Stage(simulation.pileup, ("pileup",), "pileup/*.arrow"),
         "resimulate": Stage(simulation.resimulate, ("resimulate", "resimulate_together"), "jets/*/*/*.parquet"),
         "merge": Stage(simulation.merge, ("merge",), "dataset/*/*.parquet"),
         "pretrain": Stage(learning.pretrain, ("pretrain",), device=True, resumes=True),
@@ -50,9 +51,15 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
 def rules_of(stage: str, config: Campaign, ablations: bool) -> list[str]:
     """Return the rules of a stage that have jobs."""
     unused = [] if ablations else ["evaluate_ablations"]
+    unused += [] if blocks.has_pileup(config) else ["pileup"]
     unused += [] if blocks.shared_variants(config) else ["resimulate_together"]
     unused += [] if blocks.own_variants(config) else ["resimulate"]
     return [rule for rule in STAGES[stage].rules if rule not in unused]
+
+
+def stages_of(config: Campaign) -> list[str]:
+    """Return the stages that a campaign has, which are all but the pool of pile-up if no variant has pile-up."""
+    return [stage for stage in STAGES if rules_of(stage, config, ablations=False)]
 
 
 def work_of(stage: str, config: Campaign, scope: Scope | None = None) -> Work:

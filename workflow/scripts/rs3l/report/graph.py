@@ -19,6 +19,7 @@ def rule_graph(config: Campaign) -> nx.DiGraph:
     simulated += ["resimulate_together"] if blocks.shared_variants(config) else []
     trained = any(blocks.imported_model(config, run) is None for run in blocks.runs(config))
     edges = [("index_lhe", "hard_process")] if any(process.lhe_patterns for process in processes) else []
+    edges += [("pileup", rule) for rule in simulated if blocks.has_pileup(config)]
     edges += [edge for rule in simulated for edge in (("hard_process", rule), (rule, "merge"))]
     users = ("embed", "quality", "finetune")
     edges += [("merge", "pretrain"), *(("pretrain", rule) for rule in users)] if trained else []

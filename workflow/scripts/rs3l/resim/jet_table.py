@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,15 @@ from rs3l.dataset.schema import (
     band_column,
     jets_schema,
 )
-from rs3l.errors import GeneratorError
+from rs3l.errors import DataError, GeneratorError
 from rs3l.hard.anchor import Anchor
 from rs3l.lhe.lhe import HardEvent, fingerprint
 from rs3l.resim.detector.detector import impact_parameters, smear_displacement
-from rs3l.resim.detector.response import respond
+from rs3l.resim.detector.response import respond_traced
 from rs3l.resim.jets.jets import AnchoredJets, anchored_jets, jet_shapes
+from rs3l.resim.pileup.overlay import draw, overlay, pieces
+from rs3l.resim.pileup.pool import Pool
+from rs3l.resim.pileup.subtraction import subtract
 from rs3l.resim.shower import Particles
 from rs3l.types import Ints
 
@@ -38,29 +41,36 @@ def jet_table(
     anchors: Sequence[Anchor],
     batches: Iterable[Particles],
     chosen: Ints | None = None,
+    pool: Pool | None = None,
 ) -> pa.Table:
     """Return one row per hard event (schema ``jets_schema``), in order, from the particles of those completed.
 
     ``chosen`` are the positions in ``events`` of those that were simulated (None means all), and the positions of
-    the particles refer to ``chosen``. An event that is in no batch gets the status FAILED, or SKIPPED if it was
-    not chosen.
+    the particles refer to ``chosen``. The pile-up is drawn from ``pool``. An event that is in no batch gets the
+    status FAILED, or SKIPPED if it was not chosen.
     """
     chosen = np.arange(len(events)) if chosen is None else chosen
     placed = (replace(particles, position=chosen[particles.position]) for particles in batches)
-    rows = pa.concat_tables([_jet_rows(block, events, anchors, particles) for particles in placed])
+    if block.pileup:
+        mean = block.pileup.settings.mean
+        placed = (some for particles in placed for some in pieces(particles, mean))
+    rows = pa.concat_tables([_jet_rows(block, events, anchors, particles, pool) for particles in placed])
     missing = np.full(len(events), int(Status.SKIPPED), np.int8)
     missing[chosen] = int(Status.FAILED)
     return _one_row_per_event(block, events, anchors, rows, missing)
 
 
 def _jet_rows(
-    block: ResimBlock, events: Sequence[HardEvent], anchors: Sequence[Anchor], particles: Particles
+    block: ResimBlock,
+    events: Sequence[HardEvent],
+    anchors: Sequence[Anchor],
+    particles: Particles,
+    pool: Pool | None,
 ) -> pa.Table:
     """Return a row per completed event of a batch, with position, status, and jet columns or nulls."""
     eta = np.array([anchors[i].eta for i in particles.position.tolist()])
     phi = np.array([anchors[i].phi for i in particles.position.tolist()])
-    if block.detector.response == "cms":
-        particles = respond(particles, _detector_seeds(block, events, particles.position), block.detector)
+    particles = _measured(block, events, particles, pool)
     jets = anchored_jets(particles, eta, phi, block.jets)
     status = np.full(len(particles.position), int(Status.NO_JET), np.int8)
     accepted = (np.abs(jets.eta) < block.jets.eta_max) & (jets.mass > block.jets.mass_min)
@@ -76,6 +86,30 @@ def _jet_rows(
     for name, values in of_event.items():
         jet_table = jet_table.append_column(name, pa.array(values))
     return jet_table
+
+
+def _measured(
+    block: ResimBlock, events: Sequence[HardEvent], particles: Particles, pool: Pool | None
+) -> Particles:
+    """Return what the detector sees of a batch of events with their pile-up, after its subtraction."""
+    if block.pileup is None:
+        return _candidates_of(block, events, particles)[0]
+    if pool is None:
+        raise DataError(f"variants.{block.variant}: has pile-up, and no files of its pool are given (--pileup)")
+    pileup = block.pileup
+    drawn = [draw(pileup, seed) for seed in _seeds(block, events, particles.position, "pileup")]
+    whole = overlay(particles, drawn, pool)
+    candidates, source = _candidates_of(block, events, whole.particles)
+    apart = (source >= 0) & whole.apart[np.maximum(source, 0)]
+    return subtract(candidates, apart, pileup.settings)
+
+
+def _candidates_of(block: ResimBlock, events: Sequence[HardEvent], particles: Particles) -> tuple[Particles, Ints]:
+    """Return the candidates, and the particle [T] that each is of, or -1 for a calorimeter's."""
+    if block.detector.response == "cms":
+        event_seeds = _seeds(block, events, particles.position, "detector")
+        return respond_traced(particles, event_seeds, block.detector)
+    return particles, np.arange(len(particles.charge))
 
 
 def _jet_columns(block: ResimBlock, particles: Particles, jets: AnchoredJets) -> dict[str, pa.Array]:
@@ -101,7 +135,7 @@ def _candidates(
     pt, charge = np.hypot(px, py), particles.charge[chosen]
     eta = np.arcsinh(pz / pt)
     vertex = (particles.vx[chosen], particles.vy[chosen], particles.vz[chosen])
-    event_seeds = _detector_seeds(block, events, particles.position[jets.event])
+    event_seeds = _seeds(block, events, particles.position[jets.event], "detector")
     d0, dz = smear_displacement(
         *impact_parameters(*vertex, px, py, pz), pt, eta, charge, offsets, event_seeds, block.detector
     )
@@ -123,11 +157,13 @@ def _candidates(
     }
 
 
-def _detector_seeds(block: ResimBlock, events: Sequence[HardEvent], positions: npt.NDArray[np.int64]) -> list[int]:
-    """Return the seed of the detector for each of the events at ``positions``."""
-    stream = block.stream("detector")
+def _seeds(
+    block: ResimBlock, events: Sequence[HardEvent], positions: Ints, stage: Literal["pileup", "detector"]
+) -> list[int]:
+    """Return the seed of a stage for each of the events at ``positions``."""
+    stream = block.stream(stage)
     indices = (events[i].index for i in positions.tolist())
-    return [seeds.seed(block.seed, block.process, i, "detector", stream) for i in indices]
+    return [seeds.seed(block.seed, block.process, i, stage, stream) for i in indices]
 
 
 def _leading(jets: AnchoredJets, count: int) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from rs3l.errors import DataError
 from rs3l.hard.hard import generate_shard
 from rs3l.lhe.lhe import HardEvent, open_shard, read_shard
 from rs3l.paths import CampaignPaths, shard_name
+from rs3l.resim.pileup.pool import FilePool, MadePool, Pool
 from rs3l.resim.resim import resimulate
 from rs3l.resim.shower import Showerer
 
@@ -60,9 +61,18 @@ def replay(config: Campaign, event_id: int, variant: str, folder: str | Path = "
     event = _hard_event(config, process, index, Path(paths.hard(process, shard)))
     showerer = Showerer(block)
     showerer.shower([event])
-    row = resimulate(block, [event]).combine_chunks()
+    row = resimulate(block, [event], _pool(config, block, paths)).combine_chunks()
     stored = _stored(Path(paths.jets(process, variant, shard)), event_id)
     return Replay(process, index, shard, row, stored, showerer)
+
+
+def _pool(config: Campaign, block: blocks.ResimBlock, paths: CampaignPaths) -> Pool | None:
+    """Return the campaign's pool of minimum-bias events, or if it is not there, one that makes those drawn."""
+    if block.pileup is None:
+        return None
+    files = [Path(paths.pool(shard_name(shard))) for shard in blocks.pool_shards(config)]
+    there = all(path.exists() for path in files)
+    return FilePool(files, block.pileup.pool) if there else MadePool(block.pileup.pool)
 
 
 def locate(config: Campaign, event_id: int) -> tuple[str, int]:

@@ -30,6 +30,7 @@ from rs3l.pythia_reason import reason
 from rs3l.resim import shower
 from rs3l.resim.external.alternative import Alternative
 from rs3l.resim.jet_table import jet_table
+from rs3l.resim.pileup.pool import FilePool, Pool
 from rs3l.resim.shared import SharedShower, check_shared
 from rs3l.resim.shower import Particles, Recorder, Showerer, no_particles
 
@@ -49,29 +50,41 @@ It returns the batches of each view.
 """
 
 
-def resimulate_shard(block: ResimBlock, hard: str | Path, out: str | Path, first: int | None = None) -> None:
+def resimulate_shard(
+    block: ResimBlock,
+    hard: str | Path,
+    out: str | Path,
+    first: int | None = None,
+    pileup: Sequence[str | Path] = (),
+) -> None:
     """Re-simulate the LHE shard ``hard`` and write one row per hard event, in its order, to ``out``.
 
-    ``first`` is the hard event that the shard must begin with, if known. Raises :class:`DataError` for a damaged
-    or foreign shard, and :class:`GeneratorError` if Pythia refuses the variant or fails on more than
+    ``first`` is the hard event that the shard must begin with, if known, and ``pileup`` are the files of the pool
+    if the variant has pile-up. Raises :class:`DataError` for a damaged
+    or foreign shard or pool, and :class:`GeneratorError` if Pythia refuses the variant or fails on more than
     ``MAX_FAILED_FRACTION`` of the events. Memory does not grow with the number of events.
     """
-    resimulate_together([block], hard, [out], first)
+    resimulate_together([block], hard, [out], first, pileup)
 
 
 def resimulate_together(
-    views: Sequence[ResimBlock], hard: str | Path, outs: Sequence[str | Path], first: int | None = None
+    views: Sequence[ResimBlock],
+    hard: str | Path,
+    outs: Sequence[str | Path],
+    first: int | None = None,
+    pileup: Sequence[str | Path] = (),
 ) -> None:
     """Re-simulate a shard under several variants in one job, with a file for each.
 
-    The first variant is the nominal, whose shower the others share while they resample the hadronisation or the
-    detector. The files equal those of :func:`resimulate_shard` to the bit, and the errors are the same.
+    The first variant is the nominal, whose shower the others share while they resample a later stage. The files
+    equal those of :func:`resimulate_shard` to the bit, and the errors are the same.
     """
     if len(outs) != len(views):
         raise DataError(f"{len(outs)} files for {len(views)} variants; name one for each")
     info, events = open_shard(hard)
     _check_shard(views[0], hard, info, first)
     _check_columns(views, hard, info)
+    pool = _open_pool(views, pileup)
     if info.first == 0:
         events = _checked(views, events)
     start = perf_counter()
@@ -81,23 +94,31 @@ def resimulate_together(
             stack.enter_context(JetsFile(stack.enter_context(atomic(out)), further, list(view.bands)))
             for view, out in zip(views, outs, strict=True)
         ]
-        for tables in jet_tables(views, events):
+        for tables in jet_tables(views, events, pool):
             for file, table in zip(files, tables, strict=True):
                 file.write(table)
         for view, file in zip(views, files, strict=True):
             _check_failures(file, view, hard, external=info.source is not None)
-            file.finish(_metadata(view, info))
+            file.finish(_metadata(view, info, pool))
     seconds = perf_counter() - start
     for out in outs:
         logging.info("%s: %d events in %.1f s, %.0f events/s", out, info.events, seconds, info.events / seconds)
 
 
-def resimulate(block: ResimBlock, events: Sequence[HardEvent]) -> pa.Table:
+def _open_pool(views: Sequence[ResimBlock], files: Sequence[str | Path]) -> FilePool | None:
+    """Return the pool of the views that have pile-up, which is one, or None if none has."""
+    block = next((view.pileup.pool for view in views if view.pileup), None)
+    return FilePool(files, block) if block else None
+
+
+def resimulate(block: ResimBlock, events: Sequence[HardEvent], pool: Pool | None = None) -> pa.Table:
     """Return the jets of ``events`` under the variant, one row per event (schema ``jets_schema``)."""
-    return pa.concat_tables(table for (table,) in jet_tables([block], events))
+    return pa.concat_tables(table for (table,) in jet_tables([block], events, pool))
 
 
-def jet_tables(views: Sequence[ResimBlock], events: Iterable[HardEvent]) -> Iterator[list[pa.Table]]:
+def jet_tables(
+    views: Sequence[ResimBlock], events: Iterable[HardEvent], pool: Pool | None = None
+) -> Iterator[list[pa.Table]]:
     """Yield the jets of some events at a time, as a table per view with one row per event, in order.
 
     Gluons are typed by their splitting in the nominal only; the merge gives all views the nominal's type.
@@ -106,14 +127,16 @@ def jet_tables(views: Sequence[ResimBlock], events: Iterable[HardEvent]) -> Iter
         whole = list(events)
         chosen = chosen_events(views[0], whole)
         batches = Alternative(views[0], [whole[i] for i in chosen]).batches() if len(chosen) else [no_particles()]
-        yield [jet_table(views[0], whole, _anchors(views[0], whole), batches, chosen)]
+        yield [jet_table(views[0], whole, _anchors(views[0], whole), batches, chosen, pool)]
         return
     showers = _showers(views)
     for some in _chunks(events, shower.BATCH):
-        yield _tables_of(views, some, showers)
+        yield _tables_of(views, some, showers, pool)
 
 
-def _tables_of(views: Sequence[ResimBlock], events: Sequence[HardEvent], showers: Shower) -> list[pa.Table]:
+def _tables_of(
+    views: Sequence[ResimBlock], events: Sequence[HardEvent], showers: Shower, pool: Pool | None
+) -> list[pa.Table]:
     """Return a table per view of the same events; only a single view may leave some out."""
     anchors, chosen = _anchors(views[0], events), chosen_events(views[0], events)
     splittings = GluonSplittings(_gluons(anchors) if views[0].variant == "nominal" else {})
@@ -121,7 +144,7 @@ def _tables_of(views: Sequence[ResimBlock], events: Sequence[HardEvent], showers
     batches = showers(asked, splittings) if asked else [[no_particles()]]
     typed = [replace(a, jet_type=splittings.types.get(i, a.jet_type)) for i, a in enumerate(anchors)]
     return [
-        jet_table(view, events, typed if view.variant == "nominal" else anchors, of_view, chosen)
+        jet_table(view, events, typed if view.variant == "nominal" else anchors, of_view, chosen, pool)
         for view, of_view in zip(views, batches, strict=True)
     ]
 
@@ -253,10 +276,11 @@ def _why(block: ResimBlock, hard: str | Path, row: int) -> str:
     return f"hard event {event.index}: {reason(lambda: Showerer(block).shower([event]))}"
 
 
-def _metadata(block: ResimBlock, info: ShardInfo) -> dict[str, str]:
+def _metadata(block: ResimBlock, info: ShardInfo, pool: FilePool | None) -> dict[str, str]:
     """Return what the merge needs to know of a shard, as the file's metadata."""
     return {
         **({"rs3l.weights": json.dumps(info.weights)} if info.weights else {}),
+        **({"rs3l.pileup": pool.digest} if block.pileup and pool else {}),
         "rs3l.block": block.model_dump_json(),
         "rs3l.first": str(info.first),
         "rs3l.events": str(info.events),

@@ -35,7 +35,7 @@ _NO_PARTON_LEVEL: PythiaSettings = {f"PartonLevel:{part}": False for part in ("M
 
 
 class SharedShower:
-    """The nominal, and variants that share its shower and resample the hadronisation or the detector."""
+    """The nominal, and variants that share its shower and resample the hadronisation or a later stage."""
 
     def __init__(self, views: Sequence[ResimBlock]) -> None:
         """Initialise the nominal, which is the first view, and each other hadronisation."""

@@ -113,7 +113,15 @@ class Neutrals:
 def respond(particles: Particles, event_seeds: Sequence[int], detector: Detector) -> Particles:
     """Return the particle-flow candidates of each event [E], as tracks, then photons, then neutral hadrons.
 
-    Tracks keep the production vertex of their particle. Raises :class:`DataError` if the energy in the cells is
+    Tracks keep the production vertex of their particle. The errors are those of :func:`respond_traced`.
+    """
+    return respond_traced(particles, event_seeds, detector)[0]
+
+
+def respond_traced(particles: Particles, event_seeds: Sequence[int], detector: Detector) -> tuple[Particles, Ints]:
+    """Return the candidates, and the particle [T] that each track is of, or -1 for a neutral candidate.
+
+    Raises :class:`DataError` if the energy in the cells is
     not that of the particles, or if a candidate is not a physical one.
     """
     noise = draw(particles.offsets, event_seeds)
@@ -133,9 +141,9 @@ def respond(particles: Particles, event_seeds: Sequence[int], detector: Detector
         hcal, cms.HCAL_CELLS, cms.hcal_sigma, detector.hcal, noise.hcal_energy, noise.hcal_eta, noise.hcal_phi
     )
     tracks = replace(tracks, scale=tracks.scale * ecal_scale * hcal_scale)
-    result = _candidates(particles, event, tracks, photons, hadrons)
+    result, source = _candidates(particles, event, tracks, photons, hadrons)
     _check_candidates(result, int(tracks.found.sum()))
-    return result
+    return result, source
 
 
 def draw(offsets: Ints, event_seeds: Sequence[int]) -> Noise:
@@ -292,13 +300,14 @@ def _best_scale(charged: Floats64, variance: Floats64, energy: Floats64, sigma: 
 
 def _candidates(
     particles: Particles, event: Ints, tracks: Tracks, photons: Neutrals, hadrons: Neutrals
-) -> Particles:
+) -> tuple[Particles, Ints]:
     found = np.flatnonzero(tracks.found)
     kind, scale = tracks.kind[found], tracks.scale[found]
     px, py, pz = (getattr(particles, axis)[found] * scale for axis in ("px", "py", "pz"))
     charge = particles.charge[found]
     track_columns = {
         "event": event[found],
+        "source": found,
         "pdg_id": _CODE[kind] * np.sign(charge).astype(np.int64),
         "charge": charge,
         "px": px,
@@ -313,20 +322,22 @@ def _candidates(
         _neutral_columns(hadrons, cms.NEUTRAL_HADRON),
     ]
     joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in track_columns}
-    owner = joined.pop("event")
+    owner, source = joined.pop("event"), joined.pop("source")
     order = np.argsort(owner, kind="stable")
     counts = np.bincount(owner, minlength=len(particles.position))
-    return replace(
+    candidates = replace(
         particles,
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         **{name: values[order] for name, values in joined.items()},
     )
+    return candidates, source[order]
 
 
 def _neutral_columns(neutrals: Neutrals, code: int) -> dict[str, npt.NDArray[np.generic]]:
     pt, zero = neutrals.energy / np.cosh(neutrals.eta), np.zeros(len(neutrals.energy))
     return {
         "event": neutrals.event,
+        "source": np.full(len(pt), -1, np.int64),
         "pdg_id": np.full(len(pt), code, np.int64),
         "charge": zero,
         "px": pt * np.cos(neutrals.phi),
