@@ -13,7 +13,7 @@ min_version("9.27")
 # A campaign given by --configfile replaces the default one, because merging the two would mix their processes.
 if not workflow.overwrite_configfiles:
 
-    configfile: f"{workflow.basedir}/config/config.yaml"
+    configfile: f"{workflow.current_basedir}/config/config.yaml"
 
 
 # This image is for `--sdm apptainer`, and docs/environments.md says how to build it. Its path is relative to the
