@@ -27,9 +27,9 @@ PAGES = {
     "configuration.md": "config/README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
-    "index.md": "README.md",
+    "overview.md": "README.md",
 }
-"""Pages of the site whose source is elsewhere, but the first page, which is docs/index.md."""
+"""Pages of the site whose source is elsewhere."""
 
 API = "api"
 """The folder of pages that are made from docstrings."""

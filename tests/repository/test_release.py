@@ -51,11 +51,10 @@ def test_the_layout_of_the_catalogue_of_workflows() -> None:
 def test_github_runs_all_checks() -> None:
     workflow = read(".github/workflows/ci.yml")
     steps = workflow["jobs"]["checks"]["steps"]
-    assert "./.ci/run" in (f"./{step['run']}" for step in steps if "run" in step)
+    assert ".ci/run" in [step.get("run") for step in steps]
     assert (REPOSITORY / ".ci" / "run").stat().st_mode & 0o100
     assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"]) for step in steps if "uses" in step)
-    (python,) = [step["with"]["python-version"] for step in steps if "setup-python" in step.get("uses", "")]
-    assert python == "3.11"
+    assert workflow["jobs"]["checks"]["container"].startswith("python:3.11-"), "Debian, with the oldest Python"
 
 
 def test_the_templates_have_what_github_needs() -> None:
