@@ -43,7 +43,7 @@ BY_HAND = {
     "import_model.py": "training.yaml",
 }
 """Scripts that no rule runs, and the env to run them in."""
-OPTIONAL = {"tensorboardX", "onnxscript"}
+OPTIONAL = {"mlflow", "tensorboardX", "onnxscript"}
 """Packages that are asked for by an option, with an error that names them where they are missing."""
 CHOSEN_AT_RUN_TIME = {
     "pythia.py": {"pythia8"},
