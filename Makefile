@@ -26,7 +26,7 @@ GPU_CHECK ?=
 # `make test-processor`: default, avx2 or avx512, of which torch takes the best by itself.
 PROCESSOR ?= default
 
-.PHONY: bench notebook chromium gpu-check compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema lock venv clean help
+.PHONY: bench notebook chromium gpu-check compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema site lock venv clean help
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -105,18 +105,21 @@ pins: venv  ## conda pin files of the environments (needs conda, snakedeploy, an
 resume: venv  ## after a crash: end orphaned jobs, unlock, go on; PROFILE=slurm CONFIG=my.yaml as before
 	@$(RUN) tools/resume.py $(ARGS) $(RESUME) --configfile "$(CONFIG)"
 
-lint: venv  ## ruff, mypy --strict, snakefmt, snakemake --lint
+site: venv  ## the pages of docs/ with a search and the library's reference, in build/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict
+
+lint: site  ## ruff, mypy --strict, snakefmt, snakemake --lint, and the site
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
-	@$(RUN) -m snakefmt --check Snakefile workflow/rules
+	@$(RUN) -m snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	@$(RUN) -m snakemake --lint
 	@$(RUN) -m snakemake --lint --configfile config/test.yaml
 
 format: venv  ## format the code
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
-	@$(RUN) -m snakefmt Snakefile workflow/rules
+	@$(RUN) -m snakefmt Snakefile workflow/Snakefile workflow/rules
 
 schema: venv  ## config/schema.json and the tables of config/README.md, from the typed configuration
 	@$(RUN) tools/make_schema.py

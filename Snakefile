@@ -9,11 +9,18 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+if not hasattr(workflow.current_basedir, "__fspath__"):
+    raise WorkflowError(
+        "the rules of this workflow start scripts and use a package of its repository, so that it cannot be taken from "
+        "an address: clone the repository, install it (`pip install .`), and name the clone's workflow/Snakefile "
+        "(docs/api.md)"
+    )
+
 
 # A campaign given by --configfile replaces the default one, because merging the two would mix their processes.
 if not workflow.overwrite_configfiles:
 
-    configfile: f"{workflow.basedir}/config/config.yaml"
+    configfile: f"{workflow.current_basedir}/config/config.yaml"
 
 
 # This image is for `--sdm apptainer`, and docs/environments.md says how to build it. Its path is relative to the

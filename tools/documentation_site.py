@@ -27,9 +27,9 @@ PAGES = {
     "configuration.md": "config/README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
-    "index.md": "README.md",
+    "overview.md": "README.md",
 }
-"""Pages of the site whose source is elsewhere, but the first page, which is docs/index.md."""
+"""Pages of the site whose source is elsewhere."""
 
 API = "api"
 """The folder of pages that are made from docstrings."""
@@ -78,8 +78,16 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 def promised(text: str) -> list[str]:
     """Return the modules of the library that the table of docs/api.md promises."""
     cells = (line.split("|")[1] for line in text.splitlines() if line.startswith("| `rs3l."))
-    names = (name for cell in cells for name in re.findall(r"`(rs3l[a-z_.]*[a-z_])", cell))
-    return sorted({name for name in names if is_module(name)})
+    names = (name for cell in cells for name in re.findall(r"`(rs3l[A-Za-z_.]*)", cell))
+    found = {next(filter(is_module, leading(name)), "") for name in names}
+    return sorted(found - {""})
+
+
+def leading(name: str) -> Iterator[str]:
+    """Return a dotted name, and what is left of it without its last parts, up to two."""
+    while "." in name:
+        yield name
+        name = name.rpartition(".")[0]
 
 
 def is_module(name: str) -> bool:
@@ -149,6 +157,7 @@ def list_folder(path: str, inside: str, config: MkDocsConfig, files: Files) -> s
         for name in names:
             copied(f"{path}/{name}", f"{inside}/{name}", config, files)
         lines = "".join(f'<li><a href="{quote(name)}">{escape(name)}</a></li>\n' for name in names)
-        text = f'<!doctype html>\n<meta charset="utf-8">\n<title>{path}</title>\n<h1>{path}</h1>\n<ul>\n{lines}</ul>\n'
+        head = f'<!doctype html>\n<meta charset="utf-8">\n<title>{path}</title>\n<h1>{path}</h1>\n'
+        text = f"{head}<ul>\n{lines}</ul>\n"
         files.append(File.generated(config, index, content=text))
     return index

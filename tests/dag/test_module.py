@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +67,62 @@ def test_the_rules_of_a_module(other: Path) -> None:
     blocks = [text for text in result.stdout.split("\n\n") if "rule rs3l_resimulate:" in text]
     assert blocks and all("threads: 2" in text for text in blocks), "overridden"
     assert "results/theirs/jets/qcd/seed/0000.parquet" in result.stdout
+
+
+DEPLOYED = """
+from snakemake.utils import min_version
+
+
+min_version("6.10.0")
+
+
+configfile: "config/config.yaml"
+
+
+module rs3l_campaign:
+    snakefile:
+        {source}
+    config:
+        config
+
+
+use rule * from rs3l_campaign
+"""
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, test_values: dict[str, Any]) -> Path:
+    """Return a folder as `snakedeploy deploy-workflow` makes it, with a campaign of its own."""
+    for name in ("config", "profiles"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    text = yaml.safe_dump({**test_values, "campaign": "deployed"}, sort_keys=False)
+    (tmp_path / "config" / "config.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "workflow").mkdir()
+    return tmp_path
+
+
+def dry_run(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    (folder / "workflow" / "Snakefile").write_text(DEPLOYED.format(source=source), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+def test_a_deployed_workflow(deployed: Path) -> None:
+    """With the path of a clone, all rules under their own names and the configuration of the folder."""
+    result = dry_run(deployed, f'"{REPOSITORY}/workflow/Snakefile"')
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "results/deployed/jets/qcd/seed/0000.parquet" in result.stdout
+    assert "results/deployed/report.html" in result.stdout
+
+
+def test_from_an_address_it_says_what_it_needs(deployed: Path) -> None:
+    clone = deployed / "clone"
+    (clone / "workflow").mkdir(parents=True)
+    for name in ("Snakefile", "workflow/Snakefile"):
+        shutil.copy(REPOSITORY / name, clone / name)
+    for command in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm a", "tag v1"):
+        subprocess.run(["git", *command.split()], cwd=clone, check=True)
+    result = dry_run(deployed, f'"git+file://{clone}/workflow/Snakefile@v1"')
+    assert result.returncode != 0
+    assert "clone the repository, install it (`pip install .`)" in result.stdout + result.stderr

@@ -44,7 +44,7 @@ BY_HAND = {
     "write_dataset.py": "merge.yaml",
 }
 """Scripts that no rule runs, and the env to run them in."""
-OPTIONAL = {"tensorboardX", "onnxscript", "h5py"}
+OPTIONAL = {"mlflow", "tensorboardX", "onnxscript", "h5py"}
 """Packages that are asked for by an option, with an error that names them where they are missing."""
 CHOSEN_AT_RUN_TIME = {
     "pythia.py": {"pythia8"},

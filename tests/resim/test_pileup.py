@@ -19,6 +19,7 @@ from rs3l.config.detector import Detector
 from rs3l.config.pileup import PileupSettings
 from rs3l.config.variants import GeneratorCommand
 from rs3l.dataset import card
+from rs3l.dataset.schema import band_column
 from rs3l.errors import ConfigError, DataError
 from rs3l.lhe.lhe import HardEvent
 from rs3l.merge import merge as merge_module
@@ -188,6 +189,18 @@ def test_jets_depend_neither_on_shards_nor_on_batches(
     monkeypatch.setattr(shower, "BATCH", 5)
     monkeypatch.setattr(overlay_module, "INTERACTIONS", 13)
     assert resimulate(block, events, pool).combine_chunks().equals(expected)
+
+
+def test_weights_of_the_shower_are_those_of_the_same_shower_without_pile_up(
+    test_values: Values, files: list[Path], hard_events: Events
+) -> None:
+    config, events = with_pileup(test_values), hard_events("qcd", 8)
+    block = of(config, "nominal", bands={"half": "fsr:muRfac=0.7071"})
+    piled = resimulate(block, events, opened(config, files))
+    alone = resimulate(block.model_copy(update={"pileup": None}), events)
+    weights = [table[band_column("half")].to_numpy(zero_copy_only=False) for table in (piled, alone)]
+    assert len(set(weights[0].tolist())) > 4
+    np.testing.assert_array_equal(*weights)
 
 
 def test_files_are_the_same_with_other_shards_of_the_pool_and_with_a_shared_shower(

@@ -5,4 +5,4 @@ package per stage. Shared packages (``lhe``, ``dataset``, ``hdf5``, ``networks``
 and modules on the ground floor stand below them. Nothing imports backwards, and nothing here imports snakemake.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
