@@ -70,9 +70,9 @@ def _matches(pattern: str) -> list[Path]:
     return files
 
 
-def file_number(path: Path) -> int:
+def file_number(path: str | Path) -> int:
     """Return the number in a file's name, ``rs3l_{i}.h5``, or 0 if there is none."""
-    match = re.search(r"(\d+)\.(h5|hdf5)$", path.name)
+    match = re.search(r"(\d+)\.(h5|hdf5)$", Path(path).name)
     return int(match[1]) if match else 0
 
 

@@ -113,8 +113,15 @@ def _processes(values: Mapping[str, Any], source: Source) -> dict[str, dict[str,
     known = _known_processes(source)
     names = list(given) or _default_processes(values, source, known)
     found = {name: {**known.get(name, {}), **given.get(name, {})} for name in names}
+    typeless = [name for name, entry in found.items() if "jet_types" not in entry]
+    if source.parquet or source_files.stated_processes(source):
+        _refuse_unknown("processes", [name for name in names if source.parquet or name in typeless], known)
+    elif typeless:
+        raise ConfigError(
+            f"the configuration is not valid:\n  processes.{typeless[0]}.jet_types: required, because the name is "
+            f"none of {', '.join(known)}"
+        )
     if source.parquet:
-        _refuse_unknown("processes", names, known)
         events = {name: source_files.parquet_events(source, name, SPLITS) for name in names}
     else:
         events = dict.fromkeys(names, source_files.total_events(source) // max(len(names), 1))
