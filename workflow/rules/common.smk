@@ -26,7 +26,7 @@ from rs3l.config.yaml_file import check_files
 from rs3l.dataset.digests import data_read
 from rs3l.errors import CampaignError
 from rs3l.evaluate.registry import TABLES
-from rs3l.figures.registry import FIGURES, MEMORY_MB, MINUTES, QUOTES, figure_names, input_files
+from rs3l.figures.registry import FIGURES, MEMORY_MB, MINUTES, QUOTES, figure_names, input_files, lacking
 from rs3l.groups import prediction_files
 from rs3l.imported import not_found
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
@@ -335,4 +335,4 @@ def figure_params(figure):
 
 def all_figures():
     """Return the SVG of every figure; the PNG and the CSV come with it."""
-    return [PATHS.figure(name) for name in figure_names(CAMPAIGN)]
+    return [PATHS.figure(name) for name in figure_names(CAMPAIGN.processes, CAMPAIGN.tasks, missing=lacking(CAMPAIGN))]

@@ -77,11 +77,11 @@ class ReadyProcess:
 READY_PROCESSES: Mapping[str, ReadyProcess] = MappingProxyType(
     {
         "higgs_bb": ReadyProcess("H", "pretrain", ("H",)),
+        "qcd": ReadyProcess("QCD", "pretrain", ("q", "c", "b", "g_qq", "g_cc", "g_bb", "g_gg", "g")),
         "w_qq": ReadyProcess("W", "downstream", ("W",)),
         "z_qq": ReadyProcess("Z", "downstream", ("Z", "Z_qq", "Z_cc")),
         "z_bb": ReadyProcess("Zbb", "downstream", ("Z_bb",)),
         "top": ReadyProcess("top", "downstream", ("top",)),
-        "qcd": ReadyProcess("QCD", "pretrain", ("q", "c", "b", "g_qq", "g_cc", "g_bb", "g_gg", "g")),
         "other": ReadyProcess("other", "downstream", ("other",)),
     }
 )

@@ -9,10 +9,9 @@ import glob
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from rs3l.config.source import SLOTS, Source
@@ -34,8 +33,8 @@ class Header:
 
     events: int
     columns: tuple[str, ...] = ()
-    processes: Mapping[str, Mapping[str, str]] = MappingProxyType({})
-    variants: Mapping[str, str] = MappingProxyType({name: "train" for name in SLOTS})
+    processes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(SLOTS, "train"))
 
 
 def hdf5_files(source: Source) -> list[Path]:

@@ -7,7 +7,7 @@ because Snakemake reads this module too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -260,21 +260,28 @@ def left_out(config: Campaign) -> dict[str, list[str]]:
     return {name: needs for name, needs in found.items() if needs}
 
 
-def figures_of(config: Campaign, ablations: bool = False) -> list[tuple[Figure, str]]:
-    """Return each figure of a campaign as its kind and its process or task (an empty text if it has neither)."""
-    items = {"campaign": [""], "process": list(config.processes), "task": list(config.tasks)}
-    missing = lacking(config)
+def figures_of(
+    processes: Iterable[str], tasks: Iterable[str], ablations: bool = False, missing: Collection[str] = ()
+) -> list[tuple[Figure, str]]:
+    """Return each figure of a campaign as its kind and its process or task (an empty text if it has neither).
+
+    Those that need what is ``missing`` (:func:`lacking`) are left out.
+    """
+    items = {"campaign": [""], "process": list(processes), "task": list(tasks)}
     return [
         (figure, item)
         for figure in _ALL
-        if (ablations or not figure.only_ablations) and not missing & set(figure.needs)
+        if (ablations or not figure.only_ablations) and not set(missing) & set(figure.needs)
         for item in items[figure.of]
     ]
 
 
-def figure_names(config: Campaign, ablations: bool = False) -> list[str]:
-    """Return the names of the files of all figures of a campaign."""
-    return ["_".join(filter(None, (figure.name, item))) for figure, item in figures_of(config, ablations)]
+def figure_names(
+    processes: Iterable[str], tasks: Iterable[str], ablations: bool = False, missing: Collection[str] = ()
+) -> list[str]:
+    """Return the names of the files of all figures of a campaign but those that need what is ``missing``."""
+    found = figures_of(processes, tasks, ablations, missing)
+    return ["_".join(filter(None, (figure.name, item))) for figure, item in found]
 
 
 def kind_and_item(name: str) -> tuple[Figure | None, str]:
