@@ -25,6 +25,8 @@ container: "envs/rs3l.sif"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/reruns.smk"
 include: "workflow/rules/cluster.smk"
+
+
 if CAMPAIGN.source:
 
     include: "workflow/rules/import.smk"

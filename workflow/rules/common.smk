@@ -256,7 +256,12 @@ def imported_parts(wildcards):
     """Return the parts of all imported files."""
     if not CAMPAIGN.source.patterns:
         return []
-    return [PATHS.part(split, name, part) for part in source_paths() for split in SPLITS for name in CAMPAIGN.processes]
+    return [
+        PATHS.part(split, name, part)
+        for part in source_paths()
+        for split in SPLITS
+        for name in CAMPAIGN.processes
+    ]
 
 
 def trained_runs(runs):
@@ -335,4 +340,7 @@ def figure_params(figure):
 
 def all_figures():
     """Return the SVG of every figure; the PNG and the CSV come with it."""
-    return [PATHS.figure(name) for name in figure_names(CAMPAIGN.processes, CAMPAIGN.tasks, missing=lacking(CAMPAIGN))]
+    return [
+        PATHS.figure(name)
+        for name in figure_names(CAMPAIGN.processes, CAMPAIGN.tasks, missing=lacking(CAMPAIGN))
+    ]

@@ -122,9 +122,7 @@ def _simulation(config: Campaign, paths: CampaignPaths) -> dict[str, list[Planne
 def _import(config: Campaign, paths: CampaignPaths) -> dict[str, list[PlannedJob]]:
     """Return the jobs that import the data set from files."""
     assert config.source is not None
-    files = zip(
-        source_files.hdf5_files(config.source), source_files.headers(config.source), strict=True
-    )
+    files = zip(source_files.hdf5_files(config.source), source_files.headers(config.source), strict=True)
     parts = [(shard_name(source_files.file_number(path)), header.events) for path, header in files]
     imports = [_job(paths, (paths.imported(n),), "import_file", n, events=events) for n, events in parts]
     made = {"data set": [_job(paths, (paths.manifest,), "import_dataset")]}

@@ -49,8 +49,8 @@ class Campaign(Settings):
     source: Source | None = Field(
         None,
         exclude_if=operator.not_,
-        description="Jets from files, in place of a simulation (docs/rs3l_public.md). Processes and variants are then "
-        "those of the files, and may be left out.",
+        description="Jets from files, in place of a simulation (docs/rs3l_public.md). Processes and variants are "
+        "then those of the files, and may be left out.",
     )
     events_per_shard: int = Field(
         0,

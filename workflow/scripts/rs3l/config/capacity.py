@@ -237,8 +237,8 @@ def _observables(config: Campaign) -> Iterator[str]:
     modes = [name for name in config.finetune.modes if MODES[name].space == "observables"]
     if config.source and modes and lacks_substructure(config.source):
         yield (
-            f"finetune.modes: {', '.join(modes)} needs jet_msd and jet_n2, which the files do not name; leave it out, or "
-            "name their places in `singletons`: source.columns"
+            f"finetune.modes: {', '.join(modes)} needs jet_msd and jet_n2, which the files do not name; leave it "
+            "out, or name their places in `singletons`: source.columns"
         )
 
 

@@ -49,8 +49,8 @@ class Process(Settings):
     events: int = Field(
         gt=0,
         le=PYTHIA_MAX_SEED,
-        description="Number of hard events. Each has a seed of its own, and Pythia knows 900,000,000. With `source`, the "
-        "files say it.",
+        description="Number of hard events. Each has a seed of its own, and Pythia knows 900,000,000. With "
+        "`source`, the files say it.",
     )
     use: Literal["pretrain", "downstream"] = Field(
         "pretrain",

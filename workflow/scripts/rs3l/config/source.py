@@ -19,8 +19,8 @@ class Source(Settings):
     hdf5: str | list[str] = Field(
         [],
         exclude_if=operator.not_,
-        description="Files `rs3l_{i}.h5` in the layout of RS3L's public data set (docs/hdf5.md): a path, a pattern, "
-        "or a list of them, relative to the working directory. Each is imported by a job of its own.",
+        description="Files `rs3l_{i}.h5` in the layout of RS3L's public data set (docs/hdf5.md): a path, a "
+        "pattern, or a list of them, relative to the working directory. Each is imported by a job of its own.",
     )
     parquet: Annotated[str, Field(pattern=FOLDER_PATH)] | None = Field(
         None,

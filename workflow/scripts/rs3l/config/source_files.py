@@ -6,6 +6,7 @@ Only headers are read. A file is read again when its size or time has changed.
 from __future__ import annotations
 
 import glob
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ def hdf5_files(source: Source) -> list[Path]:
     """
     found = {path for pattern in source.patterns for path in _matches(pattern)}
     files = sorted(found, key=lambda path: (file_number(path), str(path)))
-    for one, other in zip(files, files[1:], strict=False):
+    for one, other in itertools.pairwise(files):
         if file_number(one) == file_number(other):
             raise ConfigError(
                 f"source.hdf5: {one} and {other} have the same number, by which events are named; rename one of "
@@ -100,14 +101,11 @@ def _header(path: str, time: int, size: int) -> Header:
         with h5py.File(path, "r") as file:
             jets = file[JETS]
             columns = tuple(str(name) for name in jets.attrs.get("columns", ()))
-            attributes = {name: file.attrs[name] for name in ("processes", "variants", "variant_use") if name in file.attrs}
-            return Header(int(jets.shape[0]), columns, **_stated(attributes))
+            return Header(int(jets.shape[0]), columns, **_stated(dict(file.attrs)))
     except KeyError:
         raise ConfigError(f"source.hdf5: {path}: no data set {JETS!r}; is this a file rs3l_{{i}}.h5?") from None
     except (OSError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise ConfigError(
-            f"source.hdf5: {path}: not an HDF5 file, or damaged ({error}); get it again"
-        ) from None
+        raise ConfigError(f"source.hdf5: {path}: not an HDF5 file, or damaged ({error}); get it again") from None
 
 
 def _stated(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +121,7 @@ def _stated(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stated_processes(source: Source) -> dict[str, Mapping[str, str]]:
-    """Return the processes that the HDF5 files name by themselves, with label and use, or none if one does not."""
+    """Return the processes that all HDF5 files name, with label and use, or none if one names none."""
     found = [header.processes for header in headers(source)]
     return {name: entry for processes in found for name, entry in processes.items()} if all(found) else {}
 
@@ -146,8 +144,8 @@ def manifest_path(source: Source) -> Path:
         if path.is_file():
             return path
     raise ConfigError(
-        f"source.parquet: {folder} has no {MANIFEST} (from {Path.cwd()}): a data set of this project is needed, as the "
-        "merge, an import or rs3l.dataset.write makes it"
+        f"source.parquet: {folder} has no {MANIFEST} (from {Path.cwd()}): a data set of this project is needed, as "
+        "the merge or an import makes it"
     )
 
 
@@ -166,7 +164,9 @@ def _entries(path: str, time: int, size: int) -> Mapping[str, Any]:
         if not names or not files or not values["variants"]:
             raise ValueError("it names no process, variant or file")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"source.parquet: {path}: no manifest of a data set ({error!r}); make it again") from None
+        raise ConfigError(
+            f"source.parquet: {path}: no manifest of a data set ({error!r}); make it again"
+        ) from None
     return values
 
 

@@ -1,8 +1,8 @@
 """Fill in what a campaign whose jets exist already need not say, and refuse what only a simulation has.
 
-A campaign with the block `source` has processes and variants as any other, so that all that follows the data set is
-the same. Their names come from its files or from the table of the public ones, and their numbers of events from the
-headers: those of HDF5 files do not say how many events a process has, and their total is divided evenly, for plans.
+A campaign with the block `source` has processes and variants as any other, so that all that follows the data set
+is the same. Their names come from its files or from the table of the public ones, and their numbers of events from
+the headers. Those of HDF5 files do not say how many events a process has: their total is divided evenly, for plans.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _SIMULATES = "belongs to a simulation, and `source` replaces it; remove it"
 def with_source(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration with its processes, variants and further defaults, if it has the block `source`.
 
-    Raises :class:`ConfigError` for keys that only a simulation has, and for files that are missing or damaged. What
-    is wrong in the block itself is left to the models.
+    Raises :class:`ConfigError` for keys that only a simulation has, and for files that are missing or damaged.
+    What is wrong in the block itself is left to the models.
     """
     source = _source(values)
     if source is None:
@@ -139,8 +139,7 @@ def _known_processes(source: Source) -> dict[str, dict[str, Any]]:
     stated = source_files.stated_processes(source)
     if stated:
         return {
-            name: {"label": entry["label"], "use": entry["use"], "jet_types": []}
-            for name, entry in stated.items()
+            name: {"label": entry["label"], "use": entry["use"], "jet_types": []} for name, entry in stated.items()
         }
     return {
         name: {"label": ready.label, "use": ready.use, "jet_types": list(ready.jet_types)}
@@ -200,5 +199,3 @@ def _modes_without_substructure() -> list[str]:
 
     default: list[str] = Finetune.model_fields["modes"].default
     return [name for name in default if MODES[name].space != "observables"]
-
-

@@ -45,7 +45,7 @@ def _manifest(block: ImportedBlock, path: str | Path) -> dict[str, Any]:
     return {
         **values,
         "campaign": block.campaign,
-        "source": values.get("source", f"the data set of the campaign {values.get('campaign') or 'without a name'}"),
+        "source": values.get("source", f"the data set of the campaign {values.get('campaign', '')}"),
         "variants": dict(block.variants),
         "processes": {
             name: {**values["processes"][name], "label": info.label, "use": info.use}

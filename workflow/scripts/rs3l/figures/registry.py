@@ -34,8 +34,8 @@ class Figure:
     :func:`input_files`. ``after`` are files that must be there but are not read. ``folders`` are read too, but a
     rule cannot wait for them. ``of`` says whether each process or task has a figure of its own. ``section`` is the
     section of report.html, and ``category`` and ``subcategory`` belong to Snakemake's report. ``quotes`` are the
-    names of :data:`QUOTES` that the caption takes from the configuration. ``needs`` are things of :data:`LACKS` that
-    jets from files may lack; the figure is then left out. ``seen`` names a module of
+    names of :data:`QUOTES` that the caption takes from the configuration. ``needs`` are things of :data:`LACKS`
+    that jets from files may lack; the figure is then left out. ``seen`` names a module of
     :mod:`rs3l.report` and the function that says in words what is seen; with ``headline`` the summary repeats it.
     ``only_ablations`` says that the target ``ablations`` alone makes it.
     """

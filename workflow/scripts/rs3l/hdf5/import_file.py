@@ -136,8 +136,8 @@ def _entry(
 def import_dataset(block: ImportedBlock, root: str, entries: Sequence[str | Path]) -> dict[str, Any]:
     """Write manifest, card and provenance of the data set of all imported files, and return the manifest.
 
-    ``entries`` are the entries of the files, in their order. Raises :class:`DataError` for a damaged entry, and for
-    a process or variant without a jet.
+    ``entries`` are the entries of the files, in their order. Raises :class:`DataError` for a damaged entry, and
+    for a process or variant without a jet.
     """
     paths = CampaignPaths(root)
     found = [_read(path) for path in entries]
@@ -223,9 +223,10 @@ def _check_contents(
     empty = [name for name, process in manifest["processes"].items() if not process["hard_events"]]
     if empty:
         raise DataError(
-            f"{names}: no event with a jet of {', '.join(empty)}; remove it from `processes` and `tasks`, or name its "
-            f"jet types (processes.{empty[0]}.jet_types, source.jet_types); left out: "
-            f"{manifest['events_of_other_types']} events of other types, {manifest['events_without_jets']} without jets"
+            f"{names}: no event with a jet of {', '.join(empty)}; remove it from `processes` and `tasks`, or name "
+            f"its jet types (processes.{empty[0]}.jet_types, source.jet_types); left out: "
+            f"{manifest['events_of_other_types']} events of other types, {manifest['events_without_jets']} without "
+            "jets"
         )
     for variant in block.variants:
         blocks = (

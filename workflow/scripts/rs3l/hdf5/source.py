@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from rs3l.config.blocks import ImportedProcess
 from rs3l.config.dataset import Splits
+from rs3l.config.source import SLOTS
 from rs3l.config.source_files import LARGEST_NUMBER, file_number
 from rs3l.errors import ConfigError, DataError
 from rs3l.hdf5.layout import (
@@ -22,7 +23,6 @@ from rs3l.hdf5.layout import (
     JETS,
     KEY,
     PROCESS,
-    SLOTS,
     Angles,
     Layout,
     open_file,
@@ -107,8 +107,8 @@ def _check_key_range(path: Path, layout: Layout) -> None:
         return
     if file_number(path) > LARGEST_NUMBER or layout.events > 1 << NUMBER_SHIFT:
         raise DataError(
-            f"{path}: {layout.events} events, and {file_number(path)} in its name: events are named by both, and at "
-            f"most {1 << NUMBER_SHIFT} events and the number {LARGEST_NUMBER} can be; rename or cut the file"
+            f"{path}: {layout.events} events, and {file_number(path)} in its name: events are named by both, and "
+            f"at most {1 << NUMBER_SHIFT} events and the number {LARGEST_NUMBER} can be; rename or cut the file"
         )
 
 

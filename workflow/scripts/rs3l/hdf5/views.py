@@ -24,9 +24,7 @@ from rs3l.hdf5.layout import CANDIDATES, FEATURES, JETS, KEY, PROCESS, WEIGHT, o
 from rs3l.hdf5.source import NUMBER_SHIFT, ImportOptions, Source
 from rs3l.types import Bools
 
-PROCESSES = {
-    kind: name for name, ready in READY_PROCESSES.items() for kind in ready.jet_types if name != "qcd"
-}
+PROCESSES = {kind: name for name, ready in READY_PROCESSES.items() for kind in ready.jet_types if name != "qcd"}
 """Process of a jet type, under the names of config/; all other types are `qcd`."""
 
 LABELS = {name: ready.label for name, ready in READY_PROCESSES.items()}
@@ -125,8 +123,8 @@ def _refuse(source: Source, start: int, what: str, bad: Bools) -> None:
         raise DataError(
             f"{source.layout.path}: {what}: values that are NaN, infinite, or impossible, first in event "
             f"{start + event}, variant {slot} ({int(bad.sum())} jets from event {start} on); the file is "
-            "damaged, or its columns are others than those of the layout; --leave-out-invalid (source.invalid: leave_out "
-            "in a configuration) leaves such jets out"
+            "damaged, or its columns are others than those of the layout; --leave-out-invalid (in a configuration, "
+            "source.invalid: leave_out) leaves such jets out"
         )
 
 
@@ -158,7 +156,8 @@ def event_processes(
         return np.array([of_type.get(name, "") for name in types], dtype=object)
     if source.processes is not None:
         names = [source.processes[int(code)] for code in block.extra[PROCESS]]
-        return np.array([n if options.processes is None or n in options.processes else "" for n in names], object)
+        chosen = names if options.processes is None else [n if n in options.processes else "" for n in names]
+        return np.array(chosen, dtype=object)
     return np.array([PROCESSES.get(name, "qcd") for name in types], dtype=object)
 
 

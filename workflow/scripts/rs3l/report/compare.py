@@ -56,7 +56,8 @@ def recorded_settings(paths: CampaignPaths) -> dict[str, str]:
     found: dict[str, Any] = {}
     if Path(paths.merge_provenance).is_file():
         merge = read_json(paths.merge_provenance)
-        found |= {"dataset": merge["block"], "resimulation": merge.get("resimulation", {}), "versions": merge["versions"]}
+        found |= {"dataset": merge["block"], "versions": merge["versions"]}
+        found["resimulation"] = merge.get("resimulation", {})
         found["commit"] = merge["git"]
     for path in sorted((Path(paths.root) / "models").glob("*/provenance.json")):
         found[f"pretrain.{path.parent.name}"] = read_json(path)["block"]

@@ -55,7 +55,8 @@ def _files(paths: CampaignPaths) -> list[Table]:
         }
         for file in files
     ]
-    return [frame_table("files", "Files", pd.DataFrame(rows), "What was left out of each is counted.")] if rows else []
+    about = "What was left out of each is counted."
+    return [frame_table("files", "Files", pd.DataFrame(rows), about)] if rows else []
 
 
 def not_had(config: Campaign) -> list[str]:
@@ -64,4 +65,5 @@ def not_had(config: Campaign) -> list[str]:
     if not found:
         return []
     texts = [f"{FIGURES[name].heading()} ({' and '.join(needs)})" for name, needs in found.items()]
-    return [f"Left out, because the files do not have what they need: {listed(texts, most=len(texts), comma='; ')}."]
+    names = listed(texts, most=len(texts), comma="; ")
+    return [f"Figures that are left out, because the files do not have what they show: {names}."]
