@@ -144,8 +144,8 @@ def manifest_path(source: Source) -> Path:
         if path.is_file():
             return path
     raise ConfigError(
-        f"source.parquet: {folder} has no {MANIFEST} (from {Path.cwd()}): a data set of this project is needed, as "
-        "the merge or an import makes it"
+        f"source.parquet: {folder} has no {MANIFEST} (from {Path.cwd()}): a data set of this project is "
+        "needed, as the merge or an import makes it"
     )
 
 

@@ -2,7 +2,8 @@
 
 A campaign with the block `source` has processes and variants as any other, so that all that follows the data set
 is the same. Their names come from its files or from the table of the public ones, and their numbers of events from
-the headers. Those of HDF5 files do not say how many events a process has: their total is divided evenly, for plans.
+the headers. Those of HDF5 files do not say how many events a process has: their total is divided evenly, for
+plans.
 """
 
 from __future__ import annotations
@@ -176,8 +177,8 @@ def _variants(values: Mapping[str, Any], source: Source) -> dict[str, dict[str, 
 def _refuse_unknown(block: str, names: list[str], known: Mapping[str, Any]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(
-            f"the configuration is not valid:\n  {block}.{unknown[0]}: the files have none of this name; they have "
-            f"{', '.join(known)}"
+            f"the configuration is not valid:\n  {block}.{unknown[0]}: the files have none of this name; they "
+            f"have {', '.join(known)}"
         )
 
 

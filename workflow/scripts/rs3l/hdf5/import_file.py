@@ -225,8 +225,8 @@ def _check_contents(
         raise DataError(
             f"{names}: no event with a jet of {', '.join(empty)}; remove it from `processes` and `tasks`, or name "
             f"its jet types (processes.{empty[0]}.jet_types, source.jet_types); left out: "
-            f"{manifest['events_of_other_types']} events of other types, {manifest['events_without_jets']} without "
-            "jets"
+            f"{manifest['events_of_other_types']} events of other types, {manifest['events_without_jets']} "
+            "without jets"
         )
     for variant in block.variants:
         blocks = (

@@ -123,8 +123,8 @@ def _refuse(source: Source, start: int, what: str, bad: Bools) -> None:
         raise DataError(
             f"{source.layout.path}: {what}: values that are NaN, infinite, or impossible, first in event "
             f"{start + event}, variant {slot} ({int(bad.sum())} jets from event {start} on); the file is "
-            "damaged, or its columns are others than those of the layout; --leave-out-invalid (in a configuration, "
-            "source.invalid: leave_out) leaves such jets out"
+            "damaged, or its columns are others than those of the layout; --leave-out-invalid (in a "
+            "configuration, source.invalid: leave_out) leaves such jets out"
         )
 
 
