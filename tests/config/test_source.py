@@ -135,7 +135,9 @@ def test_a_simulation_still_needs_its_keys(test_values: Values) -> None:
 
 def test_damaged_and_doubled_files_are_named(folder: Path, values: Values, tmp_path: Path) -> None:
     (tmp_path / "rs3l_0.h5").write_text("no", encoding="utf-8")
-    assert f"{tmp_path}/rs3l_0.h5: not an HDF5 file" in message({**values, "source": {"hdf5": str(tmp_path / "*.h5")}})
+    assert f"{tmp_path}/rs3l_0.h5: not an HDF5 file" in message(
+        {**values, "source": {"hdf5": str(tmp_path / "*.h5")}}
+    )
     both = [f"{folder}/rs3l_0.h5", str(tmp_path / "rs3l_0.h5")]
     assert "have the same number, by which events are named" in message({**values, "source": {"hdf5": both}})
     (tmp_path / "rs3l_70000.h5").touch()

@@ -10,8 +10,9 @@ from typing import Any
 
 from rs3l.config.blocks import ImportedBlock
 from rs3l.dataset.card import card_text
-from rs3l.dataset.checksum import sealed_json
+from rs3l.dataset.checksum import JSON, sealed_json
 from rs3l.dataset.manifest import Manifest, check_names, read_manifest, verified
+from rs3l.dataset.schema import dataset_schema
 from rs3l.errors import DataError
 from rs3l.files import write_json, write_text
 from rs3l.paths import SPLITS, CampaignPaths
@@ -41,17 +42,24 @@ def adopt(block: ImportedBlock, root: str, manifest: str | Path) -> dict[str, An
 def _manifest(block: ImportedBlock, path: str | Path) -> dict[str, Any]:
     """Return the manifest with the campaign's name, processes, labels and uses."""
     values: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    values = {key: value for key, value in values.items() if not key.endswith("sha256")}
+    values = {key: value for key, value in values.items() if key != JSON}
+    files = [file for file in values["files"] if file["process"] in block.processes]
     return {
         **values,
         "campaign": block.campaign,
         "source": values.get("source", f"the data set of the campaign {values.get('campaign', '')}"),
         "variants": dict(block.variants),
         "processes": {
-            name: {**values["processes"][name], "label": info.label, "use": info.use}
+            name: {
+                "hard_events": sum(file["events"] for file in files if file["process"] == name),
+                **values["processes"][name],
+                "label": info.label,
+                "use": info.use,
+            }
             for name, info in block.processes.items()
         },
-        "files": [file for file in values["files"] if file["process"] in block.processes],
+        "files": files,
+        "schema": {column.name: str(column.type) for column in dataset_schema()},
     }
 
 

@@ -60,10 +60,14 @@ def _files(paths: CampaignPaths) -> list[Table]:
 
 
 def not_had(config: Campaign) -> list[str]:
-    """Return sentences on the figures that are left out because the files do not have what they show."""
+    """Return sentences on what cannot be had from the files: figures that are left out, and what captions take."""
+    cuts = (
+        "Captions speak of cuts and of an energy that the configuration names (jets, generator.ecm): nothing here "
+        "makes or checks them. Weights are those of the files; where these have none, each is 1."
+    )
     found = left_out(config)
     if not found:
-        return []
+        return [cuts]
     texts = [f"{FIGURES[name].heading()} ({' and '.join(needs)})" for name, needs in found.items()]
     names = listed(texts, most=len(texts), comma="; ")
-    return [f"Figures that are left out, because the files do not have what they show: {names}."]
+    return [f"Figures that are left out, because the files do not have what they show: {names}.", cuts]
