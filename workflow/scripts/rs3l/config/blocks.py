@@ -422,6 +422,7 @@ def _declared(settings: PythiaSettings) -> list[int]:
 
 def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
     """Return the block of one shard of hard events, which come from Pythia or from external files."""
+    _simulated(config)
     _known("process", process, config.processes)
     block = config.processes[process]
     first = shard * config.events_per_shard
@@ -449,6 +450,7 @@ def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
 
 def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
     """Return the block of one variant of one process."""
+    _simulated(config)
     _known("process", process, config.processes)
     _known("variant", variant, config.variants)
     nominal = {
@@ -529,6 +531,7 @@ def _shower_of_kinds(accepted: Sequence[SampleKind]) -> PythiaSettings:
 
 def merge(config: Campaign) -> MergeBlock:
     """Return the block of the data set."""
+    _simulated(config)
     return MergeBlock(
         campaign=config.campaign,
         seed=config.seed,
@@ -731,6 +734,14 @@ def _intervention(variant: Variant) -> Intervention:
         held_out=variant.use == "held_out",
         changes=[*(f"{key} = {value}" for key, value in variant.pythia.items()), *other],
     )
+
+
+def _simulated(config: Campaign) -> None:
+    """Raise :class:`ConfigError` for a campaign whose jets exist already, which has no job of this kind."""
+    if config.source:
+        raise ConfigError(
+            "the jets of this campaign come from files (source): nothing of it is simulated or merged"
+        )
 
 
 def _known(kind: str, name: str, names: object) -> None:

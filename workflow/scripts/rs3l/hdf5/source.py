@@ -30,8 +30,11 @@ from rs3l.hdf5.layout import (
 )
 from rs3l.paths import SPLITS
 
-BLOCK_EVENTS = 256
+BLOCK_EVENTS = 1024
 """Number of events read at a time."""
+
+GUESS_EVENTS = 256
+"""Number of events by which the angles of a file are judged."""
 
 NUMBER_SHIFT = 24
 """Bits of the place of an event in its file, below those of the number of the file, in the event's key."""
@@ -130,8 +133,8 @@ def guess_angles(layout: Layout) -> Angles:
     decides.
     """
     with open_file(layout.path) as file:
-        jets = file[JETS][:BLOCK_EVENTS].astype(np.float64)
-        candidates = file[CANDIDATES][:BLOCK_EVENTS, :, : len(FEATURES)].astype(np.float64)
+        jets = file[JETS][:GUESS_EVENTS].astype(np.float64)
+        candidates = file[CANDIDATES][:GUESS_EVENTS, :, : len(FEATURES)].astype(np.float64)
     pt, eta = (candidates[:, :, FEATURES.index(name)] for name in ("pt", "eta"))
     axis = jets[:, :, layout.columns["jet_eta"], None]
     distances = pt * np.abs(eta), pt * np.abs(eta - axis)
