@@ -6,6 +6,7 @@ Only headers are read. A file is read again when its size or time has changed.
 from __future__ import annotations
 
 import glob
+import importlib
 import itertools
 import json
 import re
@@ -95,8 +96,12 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def _header(path: str, time: int, size: int) -> Header:
-    import h5py
-
+    try:
+        h5py = importlib.import_module("h5py")  # only the environments of the import and the report have it
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "source.hdf5: h5py, which reads the files, is not installed here"
+        ) from None
     try:
         with h5py.File(path, "r") as file:
             jets = file[JETS]

@@ -49,7 +49,7 @@ def replay(config: Campaign, event_id: int, variant: str, folder: str | Path = "
     unknown variant, and :class:`DataError` for an id that no process of the campaign has.
     """
     if config.source:
-        raise ConfigError("the jets of this campaign come from files (source): no event of it can be simulated again")
+        raise ConfigError("the jets of this campaign come from files (source): none can be simulated again")
     process, index = locate(config, event_id)
     block = blocks.resim(config, process, variant)
     if block.generator:
