@@ -2,7 +2,8 @@
 
 The stages are hard process -> re-simulation -> merge -> pre-training -> embedding, fine-tuning -> evaluation ->
 figures -> report. The aggregate targets are `snakemake hard`, `resim`, `dataset`, `models` and `evaluation`.
-The target `ablations` is separate because its trainings are no part of the campaign.
+A campaign with `source` has jets from files in place of the first two. The target `ablations` is separate because its
+trainings are no part of the campaign.
 """
 
 from snakemake.utils import min_version
@@ -31,10 +32,20 @@ container: "envs/rs3l.sif"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/reruns.smk"
 include: "workflow/rules/cluster.smk"
-include: "workflow/rules/hard.smk"
-include: "workflow/rules/pileup.smk"
-include: "workflow/rules/resim.smk"
-include: "workflow/rules/merge.smk"
+
+
+if CAMPAIGN.source:
+
+    include: "workflow/rules/import.smk"
+
+else:
+
+    include: "workflow/rules/hard.smk"
+    include: "workflow/rules/pileup.smk"
+    include: "workflow/rules/resim.smk"
+    include: "workflow/rules/merge.smk"
+
+
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/finetune.smk"
@@ -57,18 +68,19 @@ rule all:
     localrule: True
 
 
-rule hard:
-    """Make all shards of hard events."""
-    input:
-        hard_shards,
-    localrule: True
+if not CAMPAIGN.source:
 
+    rule hard:
+        """Make all shards of hard events."""
+        input:
+            hard_shards,
+        localrule: True
 
-rule resim:
-    """Make all jets of all variants."""
-    input:
-        jet_shards,
-    localrule: True
+    rule resim:
+        """Make all jets of all variants."""
+        input:
+            jet_shards,
+        localrule: True
 
 
 rule dataset:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rs3l.config import Campaign, blocks, load_campaign
-from rs3l.errors import CampaignError
+from rs3l.errors import CampaignError, ConfigError
 from rs3l.files import write_text, written
 from rs3l.plan import CostTable, Line, Machines, load_costs, measured, plan, scaled, text
 from rs3l.plan.docs import documents
@@ -77,6 +77,8 @@ def costs_of(args: argparse.Namespace) -> CostTable:
 def campaign_of(args: argparse.Namespace, costs: CostTable) -> Campaign:
     """Return the campaign that is planned."""
     config = load_campaign(args.config)
+    if config.source and (args.jets is not None or args.events_per_shard is not None):
+        raise ConfigError("--jets and --events-per-shard are of a simulation: these jets come from files (source)")
     if args.jets is not None:
         config = scaled(config, args.jets, costs)
     if args.events_per_shard is not None:

@@ -27,6 +27,7 @@ from rs3l.hdf5.source import ImportOptions
 from rs3l.paths import SPLITS
 from support import pretraining, toy, tuning
 from support.places import SCRIPTS
+from support.public_files import public_file
 from support.workflow import run_script
 
 SLOTS = ("nominal", "seed", "fsr_hi", None, "vincia")
@@ -114,38 +115,6 @@ def test_a_reader_of_the_layout_finds_every_jet(manifest: Path, tmp_path: Path) 
         assert candidates[e, s, 8, :n].tolist() == row["cand_pdg_id"][:n]
     labels = [of[key, "nominal"]["process"] for key in keys.tolist()]
     assert labels != sorted(labels) and labels != sorted(labels, reverse=True)  # the processes alternate
-
-
-def public_file(
-    path: Path, events: int = 60, change: Callable[[h5py.File], None] | None = None, absolute: bool = False
-) -> Path:
-    """Write a file as the public ones are known to be: two data sets, no attributes, candidates in any order.
-
-    Every third event is a Higgs boson, every 20th is empty, every 9th lacks the Herwig jet.
-    """
-    jets, candidates = np.zeros((events, 5, 13), np.float32), np.zeros((events, 5, 11, 30), np.float32)
-    rng = np.random.default_rng(3)
-    for e, s in np.ndindex(events, 5):
-        if e % 20 == 19 or (e % 9 == 8 and s == 4):
-            continue
-        signal = e % 3 == 0
-        jet = toy.jet("signal" if signal else "background", rng, int(rng.integers(2, 25)))
-        jets[e, s, 0] = 4 if signal else 1 + e % 3
-        jets[e, s, 9:13] = [jet[f"jet_{n}"] for n in ("pt", "eta", "phi", "energy")]
-        n = len(jet["cand_pt"])
-        order = rng.permutation(n)
-        angles = [jet["cand_eta"], jet["cand_phi"]]
-        if not absolute:
-            angles = [angles[0] - 0.4, np.remainder(angles[1] - 3.1 + np.pi, 2 * np.pi) - np.pi]
-        columns = [jet["cand_pt"], jet["cand_pt"], *angles, angles[0], jet["cand_energy"], jet["cand_energy"]]
-        columns += [jet[f"cand_{n}"] for n in ("charge", "pdg_id", "d0", "dz")]
-        candidates[e, s, :, :n] = np.stack(columns)[:, order]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        file["singletons"], file["jet_pflow_cands"] = jets, candidates
-        if change:
-            change(file)
-    return path
 
 
 @pytest.mark.parametrize("absolute", [False, True])

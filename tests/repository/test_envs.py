@@ -51,6 +51,7 @@ CHOSEN_AT_RUN_TIME = {
     "evaluate/evaluate.py": {f"rs3l.evaluate.{table.function.split('.')[0]}" for table in TABLES.values()},
     "figures/draw.py": {f"rs3l.figures.{figure.function.split('.')[0]}" for figure in FIGURES.values()},
     "networks/build.py": {kind.network.partition(":")[0] for kind in (DeepSets, EdgeConv, Transformer)},
+    "report/source.py": {"h5py"},  # by way of the configuration, where a campaign has HDF5 files as its source
     "report/seen.py": {f"rs3l.report.{figure.seen.split('.')[0]}" for figure in FIGURES.values() if figure.seen},
 }
 """Modules that a file of the library imports by name (`importlib.import_module`)."""

@@ -20,13 +20,13 @@ except ModuleNotFoundError as error:
         f"`pip install {SCRIPTS.parents[1]}` into an environment of your own"
     ) from None
 
-from rs3l.config import blocks, methods, parse_campaign, reads
+from rs3l.config import blocks, methods, parse_campaign, reads, source_files
 from rs3l.config.capacity import check_capacity
 from rs3l.config.yaml_file import check_files
 from rs3l.dataset.digests import data_read
 from rs3l.errors import CampaignError
 from rs3l.evaluate.registry import TABLES
-from rs3l.figures.registry import FIGURES, MEMORY_MB, MINUTES, QUOTES, figure_names, input_files
+from rs3l.figures.registry import FIGURES, MEMORY_MB, MINUTES, QUOTES, figure_names, input_files, lacking
 from rs3l.groups import prediction_files
 from rs3l.imported import not_found
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
@@ -43,7 +43,8 @@ try:
     if workflow.is_main_process:
         check_capacity(CAMPAIGN)
         check_inputs(CAMPAIGN)
-        check_settings(CAMPAIGN)
+        if not CAMPAIGN.source:
+            check_settings(CAMPAIGN)
 except CampaignError as error:
     raise WorkflowError(str(error)) from None
 
@@ -80,6 +81,7 @@ wildcard_constraints:
     task="|".join(CAMPAIGN.tasks),
     run="|".join(blocks.every_run(CAMPAIGN)),
     shard=r"[0-9]+",
+    part=r"[0-9]+",
     group=r"[0-9]+",
 
 
@@ -236,8 +238,42 @@ def jet_shards(wildcards):
 
 
 def dataset_files():
-    """Return the folders of the data set, its manifest and its card."""
-    return [*map(PATHS.split, SPLITS), PATHS.manifest, PATHS.card, PATHS.merge_provenance]
+    """Return the folders of the data set (those of a merge), its manifest and its card."""
+    folders = [] if CAMPAIGN.source else map(PATHS.split, SPLITS)
+    return [*folders, PATHS.manifest, PATHS.card, PATHS.merge_provenance]
+
+
+@cache
+def source_paths():
+    """Return the files of jets of a campaign by the name of their parts."""
+    files = source_files.hdf5_files(CAMPAIGN.source)
+    return {shard_name(source_files.file_number(path)): str(path) for path in files}
+
+
+def source_file(wildcards):
+    """Return the file of jets that becomes a part; raise an error for a part of no file."""
+    if wildcards.part not in source_paths():
+        raise WorkflowError(f"source.hdf5: no file has the number {wildcards.part}")
+    return source_paths()[wildcards.part]
+
+
+def imported_sources(wildcards):
+    """Return what the data set is made of: an entry of each file, or the manifest of a data set elsewhere."""
+    if CAMPAIGN.source.patterns:
+        return [PATHS.imported(part) for part in source_paths()]
+    return str(source_files.manifest_path(CAMPAIGN.source))
+
+
+def imported_parts(wildcards):
+    """Return the parts of all imported files."""
+    if not CAMPAIGN.source.patterns:
+        return []
+    return [
+        PATHS.part(split, name, part)
+        for part in source_paths()
+        for split in SPLITS
+        for name in CAMPAIGN.processes
+    ]
 
 
 def trained_runs(runs):
@@ -316,4 +352,7 @@ def figure_params(figure):
 
 def all_figures():
     """Return the SVG of every figure; the PNG and the CSV come with it."""
-    return [PATHS.figure(name) for name in figure_names(CAMPAIGN.processes, CAMPAIGN.tasks)]
+    return [
+        PATHS.figure(name)
+        for name in figure_names(CAMPAIGN.processes, CAMPAIGN.tasks, missing=lacking(CAMPAIGN))
+    ]

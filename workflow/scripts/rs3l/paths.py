@@ -46,6 +46,11 @@ class CampaignPaths:
         """Return the file of jets of one shard under one variant, with a row per hard event."""
         return f"{self.root}/jets/{process}/{variant}/{shard}.parquet"
 
+    # jets from files
+    def imported(self, part: str = "{part}") -> str:
+        """Return the file that says what was imported from a file of jets."""
+        return f"{self.root}/import/{part}.json"
+
     # data set
     @property
     def dataset(self) -> str:

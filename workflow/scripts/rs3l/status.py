@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rs3l.config import Campaign, blocks, methods
-from rs3l.figures.registry import figures_of
+from rs3l.config import Campaign, blocks, methods, source_files
+from rs3l.figures.registry import figures_of, lacking
 from rs3l.groups import group_names
 from rs3l.paths import CampaignPaths, shard_name
 
@@ -81,10 +81,7 @@ def campaign_status(config: Campaign, folder: str | Path = ".") -> list[StageSta
 def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[PlannedJob]]:
     """Return all jobs of the campaign by stage."""
     return {
-        "hard process": _hard(config, paths),
-        **({"pile-up pool": pool} if (pool := _pool(config, paths)) else {}),
-        "re-simulation": _resim(config, paths),
-        "merge": [_job(paths, (paths.manifest,), "merge")],
+        **(_import(config, paths) if config.source else _simulation(config, paths)),
         "pre-training": [
             _job(paths, (paths.model(run), paths.model_provenance(run)), "pretrain", run)
             for run in blocks.runs(config)
@@ -111,6 +108,26 @@ def planned_jobs(config: Campaign, paths: CampaignPaths) -> dict[str, list[Plann
 
 def _job(paths: CampaignPaths, outputs: tuple[str, ...], rule: str, *names: str, events: int = 0) -> PlannedJob:
     return PlannedJob(outputs, paths.log(rule, *names), paths.benchmark(rule, *names), events)
+
+
+def _simulation(config: Campaign, paths: CampaignPaths) -> dict[str, list[PlannedJob]]:
+    """Return the jobs that simulate the data set."""
+    return {
+        "hard process": _hard(config, paths),
+        **({"pile-up pool": pool} if (pool := _pool(config, paths)) else {}),
+        "re-simulation": _resim(config, paths),
+        "merge": [_job(paths, (paths.manifest,), "merge")],
+    }
+
+
+def _import(config: Campaign, paths: CampaignPaths) -> dict[str, list[PlannedJob]]:
+    """Return the jobs that import the data set from files."""
+    assert config.source is not None
+    files = zip(source_files.hdf5_files(config.source), source_files.headers(config.source), strict=True)
+    parts = [(shard_name(source_files.file_number(path)), header.events) for path, header in files]
+    imports = [_job(paths, (paths.imported(n),), "import_file", n, events=events) for n, events in parts]
+    made = {"data set": [_job(paths, (paths.manifest,), "import_dataset")]}
+    return {"import": imports, **made} if imports else made
 
 
 def _hard(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
@@ -185,7 +202,7 @@ def _scores(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
 def _figures(config: Campaign, paths: CampaignPaths) -> list[PlannedJob]:
     return [
         _job(paths, (paths.figure("_".join(names)),), "plot", *names)
-        for figure, item in figures_of(config.processes, config.tasks)
+        for figure, item in figures_of(config.processes, config.tasks, missing=lacking(config))
         for names in [tuple(filter(None, (figure.name, item)))]
     ]
 

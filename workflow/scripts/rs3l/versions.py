@@ -8,6 +8,7 @@ and what depends on it.
 HARD = 3
 RESIM = 5
 MERGE = 3
+IMPORT = 1
 PRETRAIN = 4
 LATENTS = 3
 FINETUNE = 5

@@ -17,6 +17,8 @@ COMMANDS = {
     "pileup": "Make one shard of the pool of minimum-bias events that pile-up is drawn from (.arrow)",
     "resim": "Re-simulate one LHE shard under one variant: shower, hadronisation, detector and jets",
     "resim-together": "Re-simulate one LHE shard under all variants that share a shower, a file each",
+    "import-file": "Import one file of jets of a campaign with `source`: a part of each split and process",
+    "import-dataset": "Make the data set of all imported files, or use one where it lies: manifest and card",
     "merge": "Merge the jets of all variants into the matched data set: Parquet files, manifest and card",
     "pretrain": "Pre-train one encoder on pairs of views (contrastive); resumes an interrupted run",
     "embed": "Write the latents of the test jets, or of any file of jets, under one encoder",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_serializer
 
 from rs3l import versions
-from rs3l.config import methods
+from rs3l.config import methods, source_files
 from rs3l.config.base import PythiaSettings, SampleKind, Settings, Verdict
 from rs3l.config.campaign import Campaign
 from rs3l.config.dataset import Splits
@@ -204,6 +204,45 @@ class MergeBlock(Settings):
     )
 
 
+class ImportedProcess(Settings):
+    """A process of imported files: its class, and its jet types (none: what the files name so)."""
+
+    label: str
+    jet_types: list[str]
+
+
+class ImportBlock(Settings):
+    """The import of one file of jets."""
+
+    version: int = versions.IMPORT
+    seed: int
+    splits: Splits
+    processes: dict[str, ImportedProcess]
+    variants: list[str]
+    jet_types: dict[int, str]
+    columns: dict[str, int]
+    angles: Literal["relative", "absolute"] | None
+    leave_out_invalid: bool
+    events_per_row_group: int
+
+
+class ImportedInfo(Settings):
+    """What the data set of imported files records about a process."""
+
+    label: str
+    use: Literal["pretrain", "downstream"]
+
+
+class ImportedBlock(Settings):
+    """The data set of all imported files."""
+
+    version: int = versions.IMPORT
+    campaign: str
+    seed: int
+    processes: dict[str, ImportedInfo]
+    variants: dict[str, Literal["train", "held_out"]]
+
+
 class PretrainBlock(Settings):
     """One pre-training run."""
 
@@ -335,7 +374,9 @@ def first_event(shard: int | None, shard_events: int | None) -> int | None:
 
 
 def n_parts(config: Campaign, process: str) -> int:
-    """Return the number of parts of a process in each split of the data set."""
+    """Return the number of parts of a process in each split of the data set, or of its test split from files."""
+    if config.source:
+        return source_files.n_test_parts(config.source, process)
     return -(-config.processes[process].events // config.dataset.events_per_part)
 
 
@@ -391,6 +432,8 @@ def ablation_baselines(config: Campaign) -> list[str]:
 
 def _baselines(config: Campaign, settings: Mapping[str, Pretrain], first: Mapping[str, Pretrain]) -> list[str]:
     """Return a baseline for the block ``pretrain``, and one for each further network among the methods."""
+    if all(MODES[name].pretrained for name in config.finetune.modes):
+        return []
     known, result = [config.pretrain], [BASELINE]
     if not any(MODES[name].has_network and not MODES[name].pretrained for name in config.finetune.modes):
         return result
@@ -437,6 +480,7 @@ def _declared(settings: PythiaSettings) -> list[int]:
 
 def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
     """Return the block of one shard of hard events, which come from Pythia or from external files."""
+    _simulated(config)
     _known("process", process, config.processes)
     block = config.processes[process]
     first = shard * config.events_per_shard
@@ -464,6 +508,7 @@ def hard(config: Campaign, process: str, shard: int) -> HardBlock | LheBlock:
 
 def resim(config: Campaign, process: str, variant: str) -> ResimBlock:
     """Return the block of one variant of one process."""
+    _simulated(config)
     _known("process", process, config.processes)
     _known("variant", variant, config.variants)
     nominal = {
@@ -598,6 +643,7 @@ def _shower_of_kinds(accepted: Sequence[SampleKind]) -> PythiaSettings:
 
 def merge(config: Campaign) -> MergeBlock:
     """Return the block of the data set."""
+    _simulated(config)
     return MergeBlock(
         campaign=config.campaign,
         seed=config.seed,
@@ -612,6 +658,37 @@ def merge(config: Campaign) -> MergeBlock:
         },
         variants={name: v.use for name, v in config.variants.items()},
         limited={name: sorted(set(v.splits)) for name, v in config.variants.items() if not v.is_complete},
+    )
+
+
+def import_file(config: Campaign) -> ImportBlock:
+    """Return the block of the import of any of the files of jets."""
+    source = config.source
+    if source is None or not source.patterns:
+        raise ConfigError("source.hdf5 is not set: there are no files to import")
+    return ImportBlock(
+        seed=config.seed,
+        splits=config.dataset.splits,
+        processes={
+            name: ImportedProcess(label=process.label, jet_types=process.jet_types or [])
+            for name, process in config.processes.items()
+        },
+        variants=list(config.variants),
+        jet_types=source.jet_types,
+        columns=source.columns,
+        angles=source.angles,
+        leave_out_invalid=source.invalid == "leave_out",
+        events_per_row_group=config.dataset.events_per_row_group,
+    )
+
+
+def import_dataset(config: Campaign) -> ImportedBlock:
+    """Return the block of the data set of all imported files, whose numbers of events are those of the files."""
+    return ImportedBlock(
+        campaign=config.campaign,
+        seed=config.seed,
+        processes={name: ImportedInfo(label=p.label, use=p.use) for name, p in config.processes.items()},
+        variants={name: variant.use for name, variant in config.variants.items()},
     )
 
 
@@ -790,6 +867,14 @@ def _intervention(variant: Variant) -> Intervention:
         held_out=variant.use == "held_out",
         changes=[*(f"{key} = {value}" for key, value in variant.pythia.items()), *other],
     )
+
+
+def _simulated(config: Campaign) -> None:
+    """Raise :class:`ConfigError` for a campaign whose jets exist already, which has no job of this kind."""
+    if config.source:
+        raise ConfigError(
+            "the jets of this campaign come from files (source): nothing of it is simulated or merged"
+        )
 
 
 def _known(kind: str, name: str, names: object) -> None:

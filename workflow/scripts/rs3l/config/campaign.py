@@ -7,6 +7,7 @@ radians; ``config/README.md`` shows the description of every field.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from typing import Self
 
@@ -25,6 +26,7 @@ from rs3l.config.jets import Jets
 from rs3l.config.pileup import Pileup, PileupSettings, most
 from rs3l.config.pretrain import Pretrain
 from rs3l.config.processes import Process
+from rs3l.config.source import Source
 from rs3l.config.tasks import Task
 from rs3l.config.variants import SHAREABLE_GROUPS, Variant
 from rs3l.modes import MODES
@@ -45,7 +47,19 @@ class Campaign(Settings):
     campaign: Name = Field(description="Name; results go to <results>/<campaign>.")
     results: str = Field("results", pattern=FOLDER_PATH, description="Folder of all campaigns.")
     seed: int = Field(20240311, ge=0, lt=2**63, description="Root of every random number.")
-    events_per_shard: int = Field(gt=0, description="Hard events per job; no effect on the data set.")
+    source: Source | None = Field(
+        None,
+        exclude_if=operator.not_,
+        description="Jets from files, in place of a simulation (docs/rs3l_public.md). Processes and variants are "
+        "then those of the files, and may be left out.",
+    )
+    events_per_shard: int = Field(
+        0,
+        gt=0,
+        validate_default=False,
+        exclude_if=operator.not_,
+        description="Hard events per job; no effect on the data set. Needed, unless `source` is given.",
+    )
     share_shower: bool = Field(
         False,
         description="One job per shard for the nominal and all variants that resample the hadronisation, the "
@@ -72,13 +86,8 @@ class Campaign(Settings):
     @model_validator(mode="after")
     def _check_across_blocks(self) -> Self:
         problems = [
-            *_variant_problems(self.variants),
-            *_energy_problems(self.generator.ecm, self.processes, self.jets),
-            *_cut_problems(self.processes, self.jets),
-            *_detector_problems(self.variants, self.detector),
-            *_pileup_problems(self),
-            *(_share_problems(self.variants) if self.share_shower else []),
-            *_band_problems(self.generator.pythia, self.variants),
+            *(_source_problems(self) if self.source else _simulation_problems(self)),
+            *_use_problems(self.variants),
             *_reference_problems(self),
             *_mode_problems(self.finetune),
         ]
@@ -96,16 +105,53 @@ class Campaign(Settings):
         return self.pileup.with_changes(self.variants[variant].pileup)
 
 
+def _simulation_problems(config: Campaign) -> list[str]:
+    """Return the problems of a campaign that simulates its jets."""
+    needed = {
+        "events_per_shard": config.events_per_shard,
+        **{f"processes.{name}.anchor": process.anchor for name, process in config.processes.items()},
+    }
+    return [
+        *(f"{path}: required, and missing" for path, value in needed.items() if not value),
+        *(
+            f"processes.{name}.jet_types: belongs to `source`, which is missing; a task takes jet types"
+            for name, process in config.processes.items()
+            if process.jet_types is not None
+        ),
+        *_variant_problems(config.variants),
+        *_energy_problems(config.generator.ecm, config.processes, config.jets),
+        *_cut_problems(config.processes, config.jets),
+        *_detector_problems(config.variants, config.detector),
+        *_pileup_problems(config),
+        *(_share_problems(config.variants) if config.share_shower else []),
+        *_band_problems(config.generator.pythia, config.variants),
+    ]
+
+
+def _source_problems(config: Campaign) -> list[str]:
+    """Return the problems of a campaign whose jets exist already."""
+    seen: dict[str, str] = {}
+    problems = []
+    for name, process in config.processes.items():
+        for kind in process.jet_types or []:
+            if (other := seen.setdefault(kind, name)) != name:
+                problems.append(f"processes.{name}.jet_types: {kind} is of {other}, too; take it out of one")
+    return problems
+
+
 def _variant_problems(variants: Mapping[str, Variant]) -> list[str]:
+    return [
+        f"variants.{name}.resample: every variant but `nominal` says from which stage it is "
+        "resampled (shower, hadronisation, pileup or detector), and nominal says none"
+        for name, variant in variants.items()
+        if (name == "nominal") != (variant.resample is None)
+    ]
+
+
+def _use_problems(variants: Mapping[str, Variant]) -> list[str]:
     problems = []
     if "nominal" not in variants:
         problems.append("variants.nominal: missing; add `nominal: {}`")
-    for name, variant in variants.items():
-        if (name == "nominal") != (variant.resample is None):
-            problems.append(
-                f"variants.{name}.resample: every variant but `nominal` says from which stage it is "
-                "resampled (shower, hadronisation, pileup or detector), and nominal says none"
-            )
     if variants.get("nominal", Variant()).use != "train":
         problems.append("variants.nominal.use: the nominal cannot be held out")
     if sum(v.use == "train" for v in variants.values()) < 2:
@@ -222,12 +268,10 @@ def _band_problems(common: PythiaSettings, variants: Mapping[str, Variant]) -> l
 
 
 def _mode_problems(finetune: Finetune) -> list[str]:
-    return [
-        f"finetune.modes: none {kind} pre-training; add one of {', '.join(known)}"
-        for kind, pretrained in (("with", True), ("without", False))
-        for known in [[name for name, mode in MODES.items() if mode.pretrained == pretrained]]
-        if not set(finetune.modes) & set(known)
-    ]
+    known = [name for name, mode in MODES.items() if mode.pretrained]
+    if set(finetune.modes) & set(known):
+        return []
+    return [f"finetune.modes: none with pre-training; add one of {', '.join(known)}"]
 
 
 def _reference_problems(config: Campaign) -> list[str]:

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from rs3l import seeds
-from rs3l.config import methods
+from rs3l.config import methods, source_files
 from rs3l.config.campaign import Campaign
 from rs3l.config.dataset import Splits
 from rs3l.config.losses import loss_kind
 from rs3l.config.tasks import Task
+from rs3l.config.with_source import lacks_substructure
 from rs3l.errors import ConfigError
+from rs3l.modes import MODES
 from rs3l.paths import SPLITS, Split
 
 EXACT = 5_000
@@ -70,6 +72,7 @@ def capacity_problems(config: Campaign) -> Iterator[str]:
     yield from _views(config)
     yield from _tasks(config)
     yield from _training(config)
+    yield from _observables(config)
 
 
 def check_capacity(config: Campaign) -> None:
@@ -106,6 +109,11 @@ def _our_settings(config: Campaign) -> Iterator[str]:
 
 
 def _in_split(config: Campaign, process: str, split: Split) -> int:
+    """Return how many events of a process are in a split; of HDF5 files, how many there can be at most."""
+    if config.source and config.source.parquet:
+        return source_files.parquet_events(config.source, process, [split])
+    if config.source:
+        return source_files.total_events(config.source) if getattr(config.dataset.splits, split) else 0
     events = config.processes[process].events
     return most_events(config.seed, config.dataset.splits, process, events, split)
 
@@ -140,7 +148,7 @@ def _splits(config: Campaign) -> Iterator[str]:
             if split not in empty and _in_split(config, process, split) == 0:
                 yield (
                     f"dataset.splits.{split}: none of the {config.processes[process].events} events of {process} "
-                    f"is in it; raise it, or processes.{process}.events"
+                    f"is in it; {_remedy(config, process)}"
                 )
 
 
@@ -165,19 +173,27 @@ def _tasks(config: Campaign) -> Iterator[str]:
                 yield (
                     f"{key}: {most} labels of the task {name} need {needed} events of {process}, and at most "
                     f"{there} of its {config.processes[process].events} are in the train split; lower it, or "
-                    f"raise processes.{process}.events or dataset.splits.train"
+                    f"{_more(config, process)}"
                 )
 
 
 def _type_problems(config: Campaign, task: Task) -> Iterator[str]:
     sides = (("signal", task.signal, task.signal_types), ("background", task.background, task.background_types))
     for side, process, types in sides:
-        possible = anchor_types(config.processes[process].anchor)
-        if unknown := [name for name in types or [] if name not in possible]:
+        possible = _possible_types(config, process)
+        unknown = [name for name in types or [] if possible is not None and name not in possible]
+        if unknown:
+            why = "by its anchor" if config.source is None else "by its jet_types"
             yield (
-                f"{side}_types: no jet of {process} has the type {', '.join(unknown)}, by its anchor; possible "
-                f"are {', '.join(possible)}"
+                f"{side}_types: no jet of {process} has the type {', '.join(unknown)}, {why}; possible "
+                f"are {', '.join(possible or [])}"
             )
+
+
+def _possible_types(config: Campaign, process: str) -> list[str] | None:
+    """Return the jet types of a process, or None where only its files know."""
+    settings = config.processes[process]
+    return (settings.jet_types or None) if config.source else anchor_types(settings.anchor)
 
 
 def anchor_types(anchor: str | Sequence[int]) -> list[str]:
@@ -187,26 +203,54 @@ def anchor_types(anchor: str | Sequence[int]) -> list[str]:
     return list(dict.fromkeys([*types, *(map(str, anchor) if not isinstance(anchor, str) else ())]))
 
 
+def _training_events(config: Campaign, processes: Sequence[str]) -> int:
+    """Return how many training events some processes have together, at most."""
+    if config.source and config.source.patterns:
+        return source_files.total_events(config.source)
+    return sum(_in_split(config, name, "train") for name in processes)
+
+
 def _training(config: Campaign) -> Iterator[str]:
     """Yield the batches and numbers of training events that exceed the events there are."""
     used = [name for name, process in config.processes.items() if process.use == "pretrain"]
-    there = sum(_in_split(config, name, "train") for name in used)
+    there = _training_events(config, used)
     blocks = {
         "pretrain": config.pretrain,
         **{f"pretrain.methods.{name}": block for name, block in methods.methods(config).items()},
         **{f"ablations.{name}": block for name, block in methods.ablations(config).items()},
     }
-    base = config.pretrain
+    base, more = config.pretrain, f"lower it, or {_more(config, '<name>')}"
     for path, block in blocks.items():
         own = path == "pretrain"
         if block.batch > there and (own or block.batch != base.batch):
-            yield f"{path}.batch: {block.batch} of at most {there} training events; {_MORE}"
+            yield f"{path}.batch: {block.batch} of at most {there} training events; {more}"
         if isinstance(block.events, int) and block.events > there and (own or block.events != base.events):
-            yield f"{path}.events: {block.events} of at most {there} training events; {_MORE}"
+            yield f"{path}.events: {block.events} of at most {there} training events; {more}"
         classes = loss_kind(block.loss).compares == "processes"
         if classes and len(used) < 2 and (own or base.loss != block.loss):
             only = f"only {used[0]} has `use: pretrain`"
             yield f"{path}.loss: {block.loss} tells processes apart, and {only}; add one"
 
 
-_MORE = "lower it, or raise processes.<name>.events or dataset.splits.train"
+def _observables(config: Campaign) -> Iterator[str]:
+    """Yield the modes whose observables are not in the files."""
+    modes = [name for name in config.finetune.modes if MODES[name].space == "observables"]
+    if config.source and modes and lacks_substructure(config.source):
+        yield (
+            f"finetune.modes: {', '.join(modes)} needs jet_msd and jet_n2, which the files do not name; leave it "
+            "out, or name their places in `singletons`: source.columns"
+        )
+
+
+def _more(config: Campaign, process: str) -> str:
+    """Return what gives a process more training events."""
+    if config.source:
+        return "give more files" if config.source.parquet else "give more files, or raise dataset.splits.train"
+    return f"raise processes.{process}.events or dataset.splits.train"
+
+
+def _remedy(config: Campaign, process: str) -> str:
+    """Return what gives a process events of a split."""
+    if config.source:
+        return "give more files" if config.source.parquet else "raise it, or give more files"
+    return f"raise it, or processes.{process}.events"

@@ -13,6 +13,7 @@ from rs3l.config.capacity import check_capacity
 from rs3l.config.library import with_library
 from rs3l.config.methods import override_problems
 from rs3l.config.problems import describe
+from rs3l.config.with_source import with_source
 from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
 
@@ -23,7 +24,7 @@ def parse_campaign(values: Mapping[str, Any]) -> Campaign:
     Raises :class:`ConfigError`, which lists every problem on a line of its own with the path of its key.
     """
     try:
-        config = Campaign.model_validate(with_library(values))
+        config = Campaign.model_validate(with_source(with_library(values)))
         lines = _override_lines(config)
     except ValidationError as error:
         lines = describe(error.errors())

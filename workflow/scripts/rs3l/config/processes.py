@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -48,7 +49,8 @@ class Process(Settings):
     events: int = Field(
         gt=0,
         le=PYTHIA_MAX_SEED,
-        description="Number of hard events. Each has a seed of its own, and Pythia knows 900,000,000.",
+        description="Number of hard events. Each has a seed of its own, and Pythia knows 900,000,000. With "
+        "`source`, the files say it.",
     )
     use: Literal["pretrain", "downstream"] = Field(
         "pretrain",
@@ -79,13 +81,22 @@ class Process(Settings):
         "their identifiers, or patterns of them (`10*`); docs/weights.md.",
     )
     anchor: Literal["outgoing_parton"] | list[int] = Field(
+        [],
+        exclude_if=operator.not_,
         description="The hard particle that the jet is matched to: PDG codes (either sign) of a resonance, "
-        "or outgoing_parton: the coloured parton of a boson + jet process."
+        "or outgoing_parton: the coloured parton of a boson + jet process. Needed, unless `source` is given.",
     )
     anchor_choice: Literal["unique", "alternate"] = Field(
         "unique",
         description="Where a hard event has several such particles: unique refuses it; alternate takes the first, "
         "the second ... in turn, from event to event (dijets, top pairs).",
+    )
+
+    jet_types: list[str] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="With `source` alone: the jet types of this process (docs/hdf5.md); by default those of the "
+        "ready process of this name. Events of other types are left out, and counted.",
     )
 
     @field_validator("events", mode="before")
@@ -105,6 +116,8 @@ class Process(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
+        if self.jet_types is not None:
+            return self
         if self.lhe_patterns and self.pt_hat:
             raise ValueError("`lhe` replaces `pt_hat`: the cuts are those of the files; leave either out")
         if not self.lhe_patterns and not (self.pythia and self.pt_hat):

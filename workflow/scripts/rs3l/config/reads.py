@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from rs3l import versions
-from rs3l.config import blocks
+from rs3l.config import blocks, source_files
 from rs3l.config.base import Settings
 from rs3l.config.campaign import Campaign
 from rs3l.paths import Split
@@ -64,6 +64,8 @@ def of_quality(config: Campaign) -> Reads:
 
 def made_with(config: Campaign, reads: Reads) -> dict[str, Any]:
     """Return the settings that the rows of ``reads`` depend on, settings of one simulation as a checksum."""
+    if config.source:
+        return _imported_with(config, reads)
     variants = [name for name in config.variants if name in _variants(config, reads)]
     return {
         "version": versions.MERGE,
@@ -78,6 +80,26 @@ def made_with(config: Campaign, reads: Reads) -> dict[str, Any]:
             }
             for process in reads.processes
         },
+    }
+
+
+def _imported_with(config: Campaign, reads: Reads) -> dict[str, Any]:
+    """Return the settings that the rows of ``reads`` depend on where they come from files.
+
+    Those of a data set that is used as it lies are none; the checksums of its contents tell all.
+    """
+    assert config.source is not None
+    if config.source.parquet:
+        return {}
+    block = blocks.import_file(config)
+    return {
+        "version": block.version,
+        "seed": block.seed,
+        "splits": block.splits.model_dump(),
+        "source": block.model_dump(include={"jet_types", "columns", "angles", "leave_out_invalid"}),
+        "row_group": block.events_per_row_group,
+        "processes": {name: block.processes[name].jet_types for name in reads.processes},
+        "files": source_files.file_stamps(config.source),
     }
 
 

@@ -19,8 +19,22 @@ def schema_text() -> str:
     }
     _describe_overrides(schema)
     process = schema["$defs"][Process.__name__]
-    process["anyOf"] = [{"required": process.pop("required")}, {"required": ["like", "events"]}]
+    described = {"properties": dict.fromkeys(("label", "about", "use"), True), "additionalProperties": False}
+    process["anyOf"] = [
+        {"required": [*process.pop("required"), "anchor"]},
+        {"required": ["like", "events"]},
+        {"required": ["jet_types"]},
+        described,
+    ]
+    _need_a_source_or_a_simulation(schema)
     return json.dumps(schema, indent=2) + "\n"
+
+
+def _need_a_source_or_a_simulation(schema: dict[str, Any]) -> None:
+    """Say in ``schema`` that a campaign has jets from files, or all that a simulation needs."""
+    simulated = ("processes", "variants")
+    schema["required"] = [key for key in schema["required"] if key not in simulated]
+    schema["anyOf"] = [{"required": ["source"]}, {"required": ["events_per_shard", *simulated]}]
 
 
 def _describe_overrides(schema: dict[str, Any]) -> None:

@@ -10,10 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rs3l.config import source_files
 from rs3l.config.campaign import Campaign
 from rs3l.config.reads import SHORT, Reads, made_with, short
 from rs3l.files import sha256
-from rs3l.paths import CampaignPaths, shard_name
+from rs3l.paths import CampaignPaths
 
 
 def data_read(config: Campaign, reads: Reads) -> str:
@@ -26,9 +27,16 @@ def data_read(config: Campaign, reads: Reads) -> str:
     known = {
         **made_with(config, reads),
         "external": {name: _file_digest(paths.lhe_index(name)) for name in external},
-        "contents": contents(paths.manifest, reads),
+        "contents": contents(_manifest(config, paths), reads),
     }
     return json.dumps(known)
+
+
+def _manifest(config: Campaign, paths: CampaignPaths) -> str:
+    """Return the manifest that tells of the contents: of a data set that is used as it lies, its own."""
+    if config.source and config.source.parquet:
+        return str(source_files.manifest_path(config.source))
+    return paths.manifest
 
 
 def contents(manifest: str | Path, reads: Reads) -> Any:
@@ -36,13 +44,7 @@ def contents(manifest: str | Path, reads: Reads) -> Any:
     entries = _entries(str(manifest), _stamp(manifest))
     try:
         if reads.parts is not None:
-            names = {
-                f"{split}/{process}-{shard_name(part)}.parquet"
-                for split in reads.splits
-                for process in reads.processes
-                for part in range(*reads.parts)
-            }
-            return short(" ".join(file["sha256"] for file in entries["files"] if file["path"] in names))
+            return short(" ".join(_parts(entries["files"], reads, range(*reads.parts))))
         return {
             split: {
                 process: {name: entries["digests"][split][process][name][:SHORT] for name in reads.variants}
@@ -52,6 +54,18 @@ def contents(manifest: str | Path, reads: Reads) -> Any:
         }
     except (KeyError, TypeError):
         return None
+
+
+def _parts(files: list[dict[str, Any]], reads: Reads, numbers: range) -> list[str]:
+    """Return the checksums of the parts of ``reads``, which are counted for each process and split."""
+    seen: dict[tuple[str, str], int] = {}
+    found = []
+    for file in files:
+        key = (file["split"], file["process"])
+        seen[key] = seen.get(key, -1) + 1
+        if file["split"] in reads.splits and file["process"] in reads.processes and seen[key] in numbers:
+            found.append(file["sha256"])
+    return found
 
 
 def _stamp(path: str | Path) -> tuple[int, int] | None:

@@ -73,17 +73,17 @@ class DatasetWriter:
 
     def digests(self, variants: Sequence[str]) -> dict[str, dict[str, dict[str, str]]]:
         """Return the checksums of the contents so far by split, process and variant."""
-        none = ContentsDigest()
         return {
             split: {
-                name: {
-                    variant: contents_sha256(self._contents.get((split, name, variant), none).blocks())
-                    for variant in variants
-                }
+                name: {variant: contents_sha256(self.blocks(split, name, variant)) for variant in variants}
                 for name in self.processes
             }
             for split in SPLITS
         }
+
+    def blocks(self, split: str, process: str, variant: str) -> dict[int, str]:
+        """Return the checksums of the contents so far, by number of the block of hard events."""
+        return self._contents.get((split, process, variant), ContentsDigest()).blocks()
 
     def _note(self, split: str, process: str, events: pa.Table) -> None:
         """Add rows to the checksums of their variants."""

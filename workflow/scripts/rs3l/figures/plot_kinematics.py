@@ -62,6 +62,7 @@ def jet_types(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
             _draw_type(ax, found[key][column], index, f"{block.labels[key[0]]}: {style.text(key[1])}")
         ax.set_xlabel(TITLES[column])
         _scale(ax, column, [found[key][column] for key in shown])
+        _say_if_empty(ax, [found[key][column] for key in shown])
     for ax in axes[:, 0]:
         ax.set_ylabel("Fraction of jets per bin")
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -105,6 +106,12 @@ def _scale(ax: Axes, column: str, shapes: Sequence[Shapes]) -> None:
     ax.set_ylim(bottom=0.6 * float(values.min()) if falling else 0.0)
 
 
+def _say_if_empty(ax: Axes, shapes: Sequence[Shapes]) -> None:
+    """Say that no jet has a quantity, which jets from files may lack."""
+    if not any(s.jets.any() for s in shapes):
+        ax.text(0.5, 0.5, "no jet has this quantity", transform=ax.transAxes, ha="center", color=style.GREY)
+
+
 def jet_variations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw six quantities of the jets of one process under every variant, with the ratios to the nominal."""
     process = inputs.process
@@ -118,6 +125,7 @@ def jet_variations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
         style.stack(top, bottom)
         _scale(top, column, [shapes])
         bottom.set(xlabel=TITLES[column], ylim=(0.5, 1.5))
+        _say_if_empty(top, [shapes])
     for top, bottom in ((0, 1), (2, 3)):
         axes[top, 0].set_ylabel("Fraction of jets per bin")
         axes[bottom, 0].set_ylabel("Ratio")

@@ -7,12 +7,12 @@ because Snakemake reads this module too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from rs3l.config import blocks, methods
+from rs3l.config import blocks, methods, source_files
 from rs3l.config.campaign import Campaign
 from rs3l.evaluate.names import losses_text, methods_text, subject_text
 from rs3l.groups import latent_files
@@ -34,7 +34,8 @@ class Figure:
     :func:`input_files`. ``after`` are files that must be there but are not read. ``folders`` are read too, but a
     rule cannot wait for them. ``of`` says whether each process or task has a figure of its own. ``section`` is the
     section of report.html, and ``category`` and ``subcategory`` belong to Snakemake's report. ``quotes`` are the
-    names of :data:`QUOTES` that the caption takes from the configuration. ``seen`` names a module of
+    names of :data:`QUOTES` that the caption takes from the configuration. ``needs`` are things of :data:`LACKS`
+    that jets from files may lack; the figure is then left out. ``seen`` names a module of
     :mod:`rs3l.report` and the function that says in words what is seen; with ``headline`` the summary repeats it.
     ``only_ablations`` says that the target ``ablations`` alone makes it.
     """
@@ -52,6 +53,7 @@ class Figure:
     quotes: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     only_ablations: bool = False
 
     @property
@@ -86,19 +88,19 @@ _TASK: dict[str, Any] = {"category": "3. Results", "subcategory": "{task}", "of"
 
 _ALL = (
     Figure(
-        "schematic", "plot_schematic.schematic", (),
+        "schematic", "plot_schematic.schematic", (), needs=("simulation",),
         section="simulation", category="1. Data set", subcategory="Intervention",
     ),
     Figure(
-        "event_views", "plot_data.event_views", ("manifest",),
+        "event_views", "plot_data.event_views", ("manifest",), needs=("anchor",),
         section="simulation", quotes=("jets",), **_DATA,
     ),
     Figure(
-        "matching", "plot_data.matching", ("manifest",),
+        "matching", "plot_data.matching", ("manifest",), needs=("counts",),
         section="simulation", quotes=("jets",), **_DATA,
     ),
     Figure(
-        "survival", "plot_data.survival", ("manifest",),
+        "survival", "plot_data.survival", ("manifest",), needs=("counts",),
         section="simulation", quotes=("jets",), **_DATA,
     ),
     Figure(
@@ -226,21 +228,60 @@ def input_files(name: str, config: Campaign, paths: CampaignPaths) -> list[str]:
     return [paths.evaluation(name.removesuffix("_table"))]
 
 
+LACKS: Mapping[str, str] = MappingProxyType(
+    {
+        "simulation": "what each variant changes",
+        "anchor": "the momentum of the hard boson or parton",
+        "counts": "the number of hard events without a jet",
+    }
+)
+"""What jets from files may lack, in words."""
+
+
+def lacking(config: Campaign) -> set[str]:
+    """Return what the files of a campaign lack, of :data:`LACKS`; a simulation lacks nothing."""
+    source = config.source
+    if source is None:
+        return set()
+    if source.patterns:
+        has_anchor = {"parton_eta", "parton_phi"} <= source_files.known_columns(source)
+        return {"simulation", "counts", *(() if has_anchor else ("anchor",))}
+    entries = source_files.manifest_entries(source)
+    processes = [entries["processes"][name] for name in config.processes]
+    counted = all(process.get("matching_efficiency_all_variants") is not None for process in processes)
+    has_anchor = counted if "lacks" not in entries else "parton_eta" not in entries["lacks"]
+    return {"simulation", *(() if counted else ("counts",)), *(() if has_anchor else ("anchor",))}
+
+
+def left_out(config: Campaign) -> dict[str, list[str]]:
+    """Return the figures that the files of a campaign are not enough for, with what each lacks in words."""
+    missing = lacking(config)
+    found = {figure.name: [LACKS[need] for need in figure.needs if need in missing] for figure in _ALL}
+    return {name: needs for name, needs in found.items() if needs}
+
+
 def figures_of(
-    processes: Iterable[str], tasks: Iterable[str], ablations: bool = False
+    processes: Iterable[str], tasks: Iterable[str], ablations: bool = False, missing: Collection[str] = ()
 ) -> list[tuple[Figure, str]]:
-    """Return each figure of a campaign as its kind and its process or task (an empty text if it has neither)."""
+    """Return each figure of a campaign as its kind and its process or task (an empty text if it has neither).
+
+    Those that need what is ``missing`` (:func:`lacking`) are left out.
+    """
     items = {"campaign": [""], "process": list(processes), "task": list(tasks)}
     return [
-        (figure, item) for figure in _ALL if ablations or not figure.only_ablations for item in items[figure.of]
+        (figure, item)
+        for figure in _ALL
+        if (ablations or not figure.only_ablations) and not set(missing) & set(figure.needs)
+        for item in items[figure.of]
     ]
 
 
-def figure_names(processes: Iterable[str], tasks: Iterable[str], ablations: bool = False) -> list[str]:
-    """Return the names of the files of all figures of a campaign."""
-    return [
-        "_".join(filter(None, (figure.name, item))) for figure, item in figures_of(processes, tasks, ablations)
-    ]
+def figure_names(
+    processes: Iterable[str], tasks: Iterable[str], ablations: bool = False, missing: Collection[str] = ()
+) -> list[str]:
+    """Return the names of the files of all figures of a campaign but those that need what is ``missing``."""
+    found = figures_of(processes, tasks, ablations, missing)
+    return ["_".join(filter(None, (figure.name, item))) for figure, item in found]
 
 
 def kind_and_item(name: str) -> tuple[Figure | None, str]:

@@ -23,12 +23,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rs3l.angles import wrapped
+from rs3l.config.source import SLOTS
 from rs3l.dataset.manifest import Manifest, check_names, read_manifest
 from rs3l.dataset.row_groups import RowGroup, row_groups
 from rs3l.dataset.schema import CANDIDATE_COLUMNS
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic_folder, sha256
-from rs3l.hdf5.layout import CANDIDATES, COLUMNS, FEATURES, JET_TYPES, JETS, KEY, PROCESS, SLOTS, WEIGHT, Angles
+from rs3l.hdf5.layout import CANDIDATES, COLUMNS, FEATURES, JET_TYPES, JETS, KEY, PROCESS, WEIGHT, Angles
 from rs3l.paths import SPLITS
 from rs3l.types import Floats32
 

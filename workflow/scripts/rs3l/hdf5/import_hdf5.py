@@ -60,8 +60,7 @@ def import_hdf5(files: Sequence[str | Path], out: str | Path, options: ImportOpt
         writer = DatasetWriter(folder, options.events_per_part, options.events_per_row_group)
         left_out = Counter(events_without_jets=0, invalid_jets=0)
         for source in sources:
-            for start in range(0, source.layout.events, BLOCK_EVENTS):
-                left_out += _import_block(source, start, writer, options)
+            left_out += import_events(source, writer, options)
         manifest = _manifest(sources, writer, options, left_out)
         if not manifest["files"]:
             names = ", ".join(str(source.layout.path) for source in sources)
@@ -73,6 +72,12 @@ def import_hdf5(files: Sequence[str | Path], out: str | Path, options: ImportOpt
     return manifest
 
 
+def import_events(source: Source, writer: DatasetWriter, options: ImportOptions) -> Counter[str]:
+    """Add all events of a file to the data set, and return the counts of what was left out."""
+    starts = range(0, source.layout.events, BLOCK_EVENTS)
+    return sum((_import_block(source, start, writer, options) for start in starts), Counter[str]())
+
+
 def _import_block(source: Source, start: int, writer: DatasetWriter, options: ImportOptions) -> Counter[str]:
     """Add the events from ``start`` on to the data set, and return the counts of what was left out."""
     block = read_block(source, start, BLOCK_EVENTS)
@@ -80,11 +85,13 @@ def _import_block(source: Source, start: int, writer: DatasetWriter, options: Im
     present = named & (block.jet["jet_pt"] > 0) & (block.candidates[:, :, 0] > 0).any(axis=-1)
     invalid = invalid_jets(source, start, block, present, options)
     present &= ~invalid
-    events = np.flatnonzero(present.any(axis=1))
+    with_jets = present.any(axis=1)
     types = jet_types(source, start, block, present)
-    processes = event_processes(source, block, types)
+    processes = event_processes(source, block, types, options)
     keys = event_keys(source, start, block, processes)
-    table = event_views(source, start, block, present, types, processes, keys)
+    present &= (processes != "")[:, None]
+    events = np.flatnonzero(present.any(axis=1))
+    table = event_views(source, start, block, present, types, processes, keys, options)
     split = source.layout.attribute("split")
     for process in dict.fromkeys(processes[events]):
         own = events[processes[events] == process]
@@ -94,7 +101,11 @@ def _import_block(source: Source, start: int, writer: DatasetWriter, options: Im
             ids = pa.array(keys[own[chosen == name]])
             if len(ids):
                 writer.append(name, process, table.filter(pa.compute.is_in(table["event_id"], value_set=ids)))
-    return Counter(events_without_jets=len(present) - len(events), invalid_jets=int(invalid.sum()))
+    return Counter(
+        events_without_jets=int((~with_jets).sum()),
+        invalid_jets=int(invalid.sum()),
+        events_of_other_types=int(with_jets.sum()) - len(events),
+    )
 
 
 def _manifest(

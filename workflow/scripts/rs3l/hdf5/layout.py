@@ -23,10 +23,8 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from rs3l.config.source import SLOTS
 from rs3l.errors import DataError
-
-SLOTS = ("nominal", "seed", "fsr_hi", "fsr_lo", "herwig")
-"""Variants of axis 1: Pythia 8; a new seed; mu_R^2 of the final-state shower x 0.707, x 1.414; Herwig 7."""
 
 JETS, CANDIDATES = "singletons", "jet_pflow_cands"
 KEY, WEIGHT, PROCESS = "event_id", "weight", "process"

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from rs3l.config.blocks import ImportedProcess
 from rs3l.config.dataset import Splits
+from rs3l.config.source import SLOTS
+from rs3l.config.source_files import LARGEST_NUMBER, file_number
 from rs3l.errors import ConfigError, DataError
 from rs3l.hdf5.layout import (
     CANDIDATES,
@@ -20,7 +23,6 @@ from rs3l.hdf5.layout import (
     JETS,
     KEY,
     PROCESS,
-    SLOTS,
     Angles,
     Layout,
     open_file,
@@ -28,8 +30,14 @@ from rs3l.hdf5.layout import (
 )
 from rs3l.paths import SPLITS
 
-BLOCK_EVENTS = 256
+BLOCK_EVENTS = 1024
 """Number of events read at a time."""
+
+GUESS_EVENTS = 256
+"""Number of events by which the angles of a file are judged."""
+
+NUMBER_SHIFT = 24
+"""Bits of the place of an event in its file, below those of the number of the file, in the event's key."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class ImportOptions:
 
     ``columns`` are further columns of ``singletons`` by our names. ``jet_types`` are codes other than the usual
     ones. ``angles`` of None are asked of the file, and then guessed from its values. ``seed`` and ``splits``
-    decide the split of an event whose file names none.
+    decide the split of an event whose file names none. ``processes`` choose events by jet type or by the names in
+    the file, and ``variants`` choose views; without, all are taken.
     """
 
     name: str = "rs3l"
@@ -50,6 +59,8 @@ class ImportOptions:
     leave_out_invalid: bool = False
     events_per_part: int = 20_000
     events_per_row_group: int = 1_000
+    processes: Mapping[str, ImportedProcess] | None = None
+    variants: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +83,7 @@ def find_files(paths: Sequence[str | Path]) -> list[Path]:
         if not own:
             raise DataError(f"{path}: no files rs3l_{{i}}.h5 in this folder")
         found += own
-    return sorted(found, key=lambda path: (_number(path), str(path)))
-
-
-def _number(path: Path) -> int:
-    match = re.search(r"(\d+)\.(h5|hdf5)$", path.name)
-    return int(match[1]) if match else 0
+    return sorted(found, key=lambda path: (file_number(path), str(path)))
 
 
 def open_source(path: Path, options: ImportOptions) -> Source:
@@ -88,12 +94,25 @@ def open_source(path: Path, options: ImportOptions) -> Source:
     names = layout.attribute("variants") or list(SLOTS)
     if len(names) != len(SLOTS):
         raise DataError(f"{path}: its attribute `variants` names {len(names)} variants, not {len(SLOTS)}")
+    _check_key_range(path, layout)
     angles = options.angles or layout.attribute("angles") or guess_angles(layout)
     processes = _process_names(layout)
     split = layout.attribute("split")
     if split is not None and split not in SPLITS:
         raise DataError(f"{path}: its attribute `split` is {split!r}, not one of {', '.join(SPLITS)}")
-    return Source(layout, _number(path), angles, tuple(names), known, processes)
+    chosen = [name if options.variants is None or name in options.variants else "" for name in names]
+    return Source(layout, file_number(path), angles, tuple(chosen), known, processes)
+
+
+def _check_key_range(path: Path, layout: Layout) -> None:
+    """Raise :class:`DataError` if the events of a file without keys would have the keys of another file's."""
+    if KEY in layout.extra:
+        return
+    if file_number(path) > LARGEST_NUMBER or layout.events > 1 << NUMBER_SHIFT:
+        raise DataError(
+            f"{path}: {layout.events} events, and {file_number(path)} in its name: events are named by both, and "
+            f"at most {1 << NUMBER_SHIFT} events and the number {LARGEST_NUMBER} can be; rename or cut the file"
+        )
 
 
 def _process_names(layout: Layout) -> tuple[str, ...] | None:
@@ -114,8 +133,8 @@ def guess_angles(layout: Layout) -> Angles:
     decides.
     """
     with open_file(layout.path) as file:
-        jets = file[JETS][:BLOCK_EVENTS].astype(np.float64)
-        candidates = file[CANDIDATES][:BLOCK_EVENTS, :, : len(FEATURES)].astype(np.float64)
+        jets = file[JETS][:GUESS_EVENTS].astype(np.float64)
+        candidates = file[CANDIDATES][:GUESS_EVENTS, :, : len(FEATURES)].astype(np.float64)
     pt, eta = (candidates[:, :, FEATURES.index(name)] for name in ("pt", "eta"))
     axis = jets[:, :, layout.columns["jet_eta"], None]
     distances = pt * np.abs(eta), pt * np.abs(eta - axis)

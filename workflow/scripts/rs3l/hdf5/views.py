@@ -17,20 +17,18 @@ from numpy.typing import NDArray
 
 from rs3l import seeds
 from rs3l.angles import wrapped
+from rs3l.config.source import READY_PROCESSES
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, dataset_schema
 from rs3l.errors import DataError
 from rs3l.hdf5.layout import CANDIDATES, FEATURES, JETS, KEY, PROCESS, WEIGHT, open_file
-from rs3l.hdf5.source import ImportOptions, Source
+from rs3l.hdf5.source import NUMBER_SHIFT, ImportOptions, Source
 from rs3l.types import Bools
 
-PROCESSES = {
-    "H": "higgs_bb", "W": "w_qq", "Z": "z_qq", "Z_qq": "z_qq", "Z_cc": "z_qq", "Z_bb": "z_bb", "top": "top",
-    "other": "other",
-}  # fmt: skip
+PROCESSES = {kind: name for name, ready in READY_PROCESSES.items() for kind in ready.jet_types if name != "qcd"}
 """Process of a jet type, under the names of config/; all other types are `qcd`."""
 
-LABELS = {"higgs_bb": "H", "w_qq": "W", "z_qq": "Z", "z_bb": "Zbb", "top": "top", "qcd": "QCD", "other": "other"}
-PRETRAINED = ("higgs_bb", "qcd")
+LABELS = {name: ready.label for name, ready in READY_PROCESSES.items()}
+PRETRAINED = tuple(name for name, ready in READY_PROCESSES.items() if ready.use == "pretrain")
 """Processes of the paper's pre-training; the others are `downstream`."""
 
 ANCHORS = {"q": 0, "c": 4, "b": 5, "H": 25, "W": 24, "top": 6}
@@ -125,7 +123,8 @@ def _refuse(source: Source, start: int, what: str, bad: Bools) -> None:
         raise DataError(
             f"{source.layout.path}: {what}: values that are NaN, infinite, or impossible, first in event "
             f"{start + event}, variant {slot} ({int(bad.sum())} jets from event {start} on); the file is "
-            "damaged, or its columns are others than those of the layout; --leave-out-invalid leaves such jets out"
+            "damaged, or its columns are others than those of the layout; --leave-out-invalid (in a "
+            "configuration, source.invalid: leave_out) leaves such jets out"
         )
 
 
@@ -139,15 +138,26 @@ def jet_types(source: Source, start: int, block: EventBlock, present: Bools) -> 
         raise DataError(
             f"{source.layout.path}: event {start + event} has the jet type {codes[event]:g}; known are "
             f"{', '.join(f'{code}={name}' for code, name in source.jet_types.items())}; "
-            "name it with --jet-type CODE=NAME"
+            "name it with --jet-type CODE=NAME (source.jet_types in a configuration)"
         )
     return np.array([source.jet_types.get(int(code), "other") for code in np.nan_to_num(codes)], dtype=object)
 
 
-def event_processes(source: Source, block: EventBlock, types: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Return the process of each event, which the file names or the jet type implies."""
+def event_processes(
+    source: Source, block: EventBlock, types: NDArray[np.object_], options: ImportOptions
+) -> NDArray[np.object_]:
+    """Return the process of each event: that which takes its jet type, or which the file names.
+
+    Without a choice of processes, the jet type implies one that the file does not name. With a choice, other
+    events have none (an empty text).
+    """
+    of_type = {kind: name for name, own in (options.processes or {}).items() for kind in own.jet_types}
+    if of_type:
+        return np.array([of_type.get(name, "") for name in types], dtype=object)
     if source.processes is not None:
-        return np.array([source.processes[int(code)] for code in block.extra[PROCESS]], dtype=object)
+        names = [source.processes[int(code)] for code in block.extra[PROCESS]]
+        chosen = names if options.processes is None else [n if n in options.processes else "" for n in names]
+        return np.array(chosen, dtype=object)
     return np.array([PROCESSES.get(name, "qcd") for name in types], dtype=object)
 
 
@@ -155,7 +165,7 @@ def event_keys(source: Source, start: int, block: EventBlock, processes: NDArray
     """Return the key of each event, from the file or made of process, number of the file and event."""
     if KEY in block.extra:
         return block.extra[KEY].astype(np.int64)
-    index = (source.number << 24) + start
+    index = (source.number << NUMBER_SHIFT) + start
     return np.array([seeds.event_id(name, index + i) for i, name in enumerate(processes)], dtype=np.int64)
 
 
@@ -167,6 +177,7 @@ def event_views(
     types: NDArray[np.object_],
     processes: NDArray[np.object_],
     keys: NDArray[np.int64],
+    options: ImportOptions,
 ) -> pa.Table:
     """Return the views of all events of a block, those of an event adjacent."""
     event, slot = np.nonzero(present)
@@ -178,16 +189,22 @@ def event_views(
         **candidates,
         "event_id": keys[event],
         "process": processes[event],
-        "label": np.array([LABELS.get(name, name) for name in processes[event]], dtype=object),
         "variant": np.array(source.variants, dtype=object)[slot],
         "jet_type": types[event],
     }
     if WEIGHT in block.extra:
         columns["weight"] = block.extra[WEIGHT][event]
-    labels = source.layout.attribute("processes") or {}
-    if labels:
-        columns["label"] = np.array([labels[name]["label"] for name in processes[event]], dtype=object)
+    labels = _labels(source, options)
+    columns["label"] = np.array([labels.get(name, name) for name in processes[event]], dtype=object)
     return pa.table([_array(columns[f.name], f.type) for f in dataset_schema()], schema=dataset_schema())
+
+
+def _labels(source: Source, options: ImportOptions) -> dict[str, str]:
+    """Return the labels of processes, of the options, or of the file, or of the ready ones."""
+    if options.processes is not None:
+        return {name: own.label for name, own in options.processes.items()}
+    stated = source.layout.attribute("processes") or {}
+    return {name: entry["label"] for name, entry in stated.items()} or LABELS
 
 
 def _typed(name: str, values: NDArray[np.float32]) -> NDArray[Any]:

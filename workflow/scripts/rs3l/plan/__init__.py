@@ -8,11 +8,12 @@ a tune, another cut) differ, and a training's number of epochs before it stops i
 from rs3l.plan.costs import Cost, CostTable, EncoderCost, encoder_name, load_costs, network_work
 from rs3l.plan.lines import Line, Machines, plan, scaled, scope_of
 from rs3l.plan.measured import held_kb, measured, peak_memory
-from rs3l.plan.stages import STAGES, stages_of, work_of
+from rs3l.plan.stages import ALL_STAGES, STAGES, stages_of, work_of
 from rs3l.plan.text import text
 from rs3l.plan.work import Scope, Work
 
 __all__ = [
+    "ALL_STAGES",
     "STAGES",
     "Cost",
     "CostTable",

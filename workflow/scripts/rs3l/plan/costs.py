@@ -55,6 +55,12 @@ class CostTable(Settings):
     encoders: dict[str, EncoderCost] = Field({}, description="Of the kinds of networks.")
     encoders_how: str = ""
 
+    def of(self, stage: str) -> Cost:
+        """Return the cost of a stage; raises :class:`ConfigError` if the table does not have it."""
+        if stage not in self.stages:
+            raise ConfigError(f"the table of costs has no stage {stage!r}; it has {', '.join(self.stages)}")
+        return self.stages[stage]
+
 
 def load_costs(path: str | Path) -> CostTable:
     """Return the table in ``path``; raises :class:`ConfigError` if it is not a table of costs."""

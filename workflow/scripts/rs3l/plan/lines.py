@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from rs3l.config.campaign import Campaign
 from rs3l.plan.costs import Cost, CostTable
-from rs3l.plan.stages import STAGES, rules_of, stages_of, work_of
+from rs3l.plan.stages import ALL_STAGES, rules_of, stages_of, work_of
 from rs3l.plan.work import Scope, Work, events
 
 RANK_EFFICIENCY = 0.85
@@ -34,7 +34,7 @@ class Machines:
 
     def has_gpu(self, stage: str) -> bool:
         """Return whether a job of a stage is planned on a GPU."""
-        return self.gpu_speed is not None and STAGES[stage].device and self.gpus.get(stage, 0) > 0
+        return self.gpu_speed is not None and ALL_STAGES[stage].device and self.gpus.get(stage, 0) > 0
 
     def speed(self, stage: str) -> float:
         """Return how many times faster than one core, or one process of cores, a job's work is done."""
@@ -44,7 +44,7 @@ class Machines:
 
     def assumptions(self) -> list[str]:
         """Return in words what is assumed and was not measured."""
-        on_gpus = [stage for stage in STAGES if self.has_gpu(stage)]
+        on_gpus = [stage for stage in ALL_STAGES if self.has_gpu(stage)]
         number = self.processes("pretrain")
         return [
             *([f"* a GPU as fast as {self.gpu_speed:g} cores: assumed, not measured"] if on_gpus else []),
@@ -89,7 +89,7 @@ def plan(config: Campaign, costs: CostTable, ablations: bool = False, machines: 
     """Return the cost of each stage, in the order of the campaign."""
     scope = scope_of(costs, ablations)
     return [
-        _line(work_of(stage, config, scope), rules_of(stage, config, ablations), costs.stages[stage], machines)
+        _line(work_of(stage, config, scope), rules_of(stage, config, ablations), costs.of(stage), machines)
         for stage in stages_of(config)
     ]
 

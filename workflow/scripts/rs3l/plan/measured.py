@@ -11,7 +11,7 @@ from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import DataError
 from rs3l.plan.costs import Cost, CostTable
 from rs3l.plan.lines import scope_of
-from rs3l.plan.stages import STAGES, stages_of, work_of
+from rs3l.plan.stages import ALL_STAGES, stages_of, work_of
 from rs3l.plan.work import Work, events
 
 MEBIBYTE = 1.048576
@@ -25,7 +25,7 @@ def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
     Raises :class:`DataError` if a stage has no benchmark file.
     """
     stages = {
-        stage: _measured_stage(Path(root), work_of(stage, config, scope_of(costs)), costs.stages[stage])
+        stage: _measured_stage(Path(root), work_of(stage, config, scope_of(costs)), costs.of(stage))
         for stage in stages_of(config)
     }
     return costs.model_copy(
@@ -40,7 +40,7 @@ def measured(config: Campaign, root: str | Path, costs: CostTable) -> CostTable:
 
 def benchmark_files(root: str | Path, stage: str) -> list[Path]:
     """Return the benchmark files of a stage; raises :class:`DataError` if there are none."""
-    folder, rules = Path(root) / "benchmarks", STAGES[stage].rules
+    folder, rules = Path(root) / "benchmarks", ALL_STAGES[stage].rules
     found = [path for n in rules for path in (*folder.glob(f"{n}.jsonl"), *(folder / n).rglob("*.jsonl"))]
     if not found:
         raise DataError(f"{folder}: no benchmark of {rules[0]}; only a finished campaign can be used")
@@ -91,7 +91,7 @@ def digits(value: float) -> float:
 
 
 def _size(root: Path, stage: str) -> int:
-    return sum(path.stat().st_size for path in root.glob(STAGES[stage].files))
+    return sum(path.stat().st_size for path in root.glob(ALL_STAGES[stage].files))
 
 
 def _jets_per_shower(config: Campaign, root: Path) -> float:

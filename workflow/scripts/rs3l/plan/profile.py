@@ -17,7 +17,7 @@ from rs3l.config.yaml_file import read_mapping
 from rs3l.errors import ConfigError
 from rs3l.figures.registry import MEMORY_MB, MINUTES
 from rs3l.plan.lines import Line, Machines
-from rs3l.plan.stages import STAGES
+from rs3l.plan.stages import ALL_STAGES
 
 SNAKEMAKE_MB = 300
 """Memory of the two Snakemake processes inside each job of a cluster (docs/cluster.md)."""
@@ -103,7 +103,7 @@ def load_profile(folder: str | Path) -> Profile:
 
 def machines_of(profile: Profile, gpu_speed: float | None = None, ranks: int = 1) -> Machines:
     """Return what a profile gives the jobs: its GPUs, and the ranks that it names or else ``ranks``."""
-    asks = {stage: profile.ask(what.rules[0]) for stage, what in STAGES.items()}
+    asks = {stage: profile.ask(what.rules[0]) for stage, what in ALL_STAGES.items()}
     gpus = {stage: ask.gpus for stage, ask in asks.items() if ask.gpus}
     return Machines(gpus, gpu_speed, max(ranks, asks["pretrain"].tasks))
 
@@ -228,7 +228,7 @@ def _time(line: Line, ask: Ask, profile: Profile, limits: Limits) -> Iterator[st
     if limits.hours is not None and max(hours) > limits.hours:
         yield (f"{ask.rule} asks {max(hours):g} h at the last attempt: the partition gives {limits.hours:g} h")
     allowed = [min(value, limits.hours or value) for value in hours]
-    if STAGES[line.stage].resumes:
+    if ALL_STAGES[line.stage].resumes:
         if line.job_hours > sum(allowed):
             yield (
                 f"{ask.rule} takes {line.job_hours:.1f} h: all its {profile.attempts} attempts together have "
@@ -279,13 +279,13 @@ def _minutes_of_attempts(line: Line, attempts: int, limits: Limits) -> str:
     It ends at the longest job of the partition, which a job that goes on asks for at once where it binds.
     """
     wanted = 60 * TIME_MARGIN * line.job_hours
-    if STAGES[line.stage].resumes:
+    if ALL_STAGES[line.stage].resumes:
         wanted /= attempts * (attempts + 1) / 2
     first = max(_up(wanted, 30), 30)
     longest = first * attempts if limits.hours is None else int(60 * limits.hours)
     if first * attempts <= longest:
         return f"{first} * attempt"
-    at_once = STAGES[line.stage].resumes or first >= longest
+    at_once = ALL_STAGES[line.stage].resumes or first >= longest
     return str(longest) if at_once else f"min({first} * attempt, {longest})"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rs3l.config import blocks
 from rs3l.config.campaign import Campaign
-from rs3l.figures.registry import figure_names
+from rs3l.figures.registry import figure_names, lacking
 from rs3l.plan.work import Scope, Work, classifiers, test_showers
 
 
@@ -25,11 +25,11 @@ def evaluate(config: Campaign, scope: Scope) -> Work:
 
 def figures(config: Campaign, scope: Scope) -> Work:
     """Return the work of the figures, which is drawing them: reading takes little, whatever there is to read."""
-    number = len(figure_names(config.processes, config.tasks, scope.ablations))
+    number = len(figure_names(config.processes, config.tasks, scope.ablations, lacking(config)))
     return Work("figures", number, number, 1, held=0, written=0)
 
 
 def report(config: Campaign, scope: Scope) -> Work:
     """Return the work of the report, in figures."""
-    number = len(figure_names(config.processes, config.tasks, scope.ablations))
+    number = len(figure_names(config.processes, config.tasks, scope.ablations, lacking(config)))
     return Work("report", 1, number, number, held=0, written=0)

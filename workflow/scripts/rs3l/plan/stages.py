@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from rs3l.config import blocks
 from rs3l.config.campaign import Campaign
-from rs3l.plan import learning, results, simulation
+from rs3l.plan import learning, results, simulation, source
 from rs3l.plan.work import Scope, Work
 
 
@@ -45,7 +45,20 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         "report": Stage(results.report, ("report",)),
     }
 )
-"""All stages, in the order of the campaign."""
+"""All stages of a campaign that simulates its jets, in their order."""
+
+_SIMULATED = ("hard_process", "pileup", "resimulate", "merge")
+
+SOURCE_STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        "import": Stage(source.imported, ("import_file", "import_dataset"), "dataset/*/*.parquet"),
+        **{name: stage for name, stage in STAGES.items() if name not in _SIMULATED},
+    }
+)
+"""All stages of a campaign whose jets exist already, in their order."""
+
+ALL_STAGES: Mapping[str, Stage] = MappingProxyType({**STAGES, **SOURCE_STAGES})
+"""The stages of both kinds of campaigns by name."""
 
 
 def rules_of(stage: str, config: Campaign, ablations: bool) -> list[str]:
@@ -54,14 +67,16 @@ def rules_of(stage: str, config: Campaign, ablations: bool) -> list[str]:
     unused += [] if blocks.has_pileup(config) else ["pileup"]
     unused += [] if blocks.shared_variants(config) else ["resimulate_together"]
     unused += [] if blocks.own_variants(config) else ["resimulate"]
-    return [rule for rule in STAGES[stage].rules if rule not in unused]
+    unused += ["import_file"] if config.source and config.source.parquet else []
+    return [rule for rule in ALL_STAGES[stage].rules if rule not in unused]
 
 
-def stages_of(config: Campaign) -> list[str]:
-    """Return the stages that a campaign has, which are all but the pool of pile-up if no variant has pile-up."""
-    return [stage for stage in STAGES if rules_of(stage, config, ablations=False)]
+def stages_of(config: Campaign) -> Mapping[str, Stage]:
+    """Return the stages of a campaign, in their order; there is no pool of pile-up if no variant has pile-up."""
+    known = SOURCE_STAGES if config.source else STAGES
+    return {name: stage for name, stage in known.items() if rules_of(name, config, ablations=False)}
 
 
 def work_of(stage: str, config: Campaign, scope: Scope | None = None) -> Work:
     """Return the work of a stage, without a scope as if all networks took the same time per multiplication."""
-    return STAGES[stage].work(config, scope or Scope())
+    return ALL_STAGES[stage].work(config, scope or Scope())

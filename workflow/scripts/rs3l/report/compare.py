@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rs3l.dataset.manifest import Manifest, read_counts
+from rs3l.dataset.manifest import Manifest, read_manifest
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import SIGNS, with_counts
 from rs3l.evaluate.names import method_label, rejection_name
@@ -56,7 +56,8 @@ def recorded_settings(paths: CampaignPaths) -> dict[str, str]:
     found: dict[str, Any] = {}
     if Path(paths.merge_provenance).is_file():
         merge = read_json(paths.merge_provenance)
-        found |= {"dataset": merge["block"], "resimulation": merge["resimulation"], "versions": merge["versions"]}
+        found |= {"dataset": merge["block"], "versions": merge["versions"]}
+        found["resimulation"] = merge.get("resimulation", {})
         found["commit"] = merge["git"]
     for path in sorted((Path(paths.root) / "models").glob("*/provenance.json")):
         found[f"pretrain.{path.parent.name}"] = read_json(path)["block"]
@@ -151,7 +152,7 @@ def _significance(row: Mapping[Any, Any]) -> str:
 
 def counts_table(a: CampaignPaths, b: CampaignPaths) -> pd.DataFrame:
     """Return hard events, jets and matching efficiency of each process in both campaigns."""
-    counts = [_counts(read_counts(paths.manifest)) for paths in (a, b)]
+    counts = [_counts(read_manifest(paths.manifest)) for paths in (a, b)]
     names = dict.fromkeys([*counts[0], *counts[1]])
     rows = [
         {"process": process, "what": what, "A": counts[0].get((process, what), MISSING),
@@ -167,7 +168,7 @@ def _counts(manifest: Manifest) -> dict[tuple[str, str], str]:
         found[name, "hard events"] = str(process.hard_events)
         found[name, "jets, all variants"] = str(manifest.jets(process=name))
         for variant, efficiency in process.matching_efficiency.items():
-            found[name, f"matched, {variant}"] = f"{efficiency:.4f}"
+            found[name, f"matched, {variant}"] = "not known" if efficiency is None else f"{efficiency:.4f}"
     return found
 
 

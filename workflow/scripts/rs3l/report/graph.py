@@ -14,20 +14,30 @@ _WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 132, 30, 46, 16
 
 def rule_graph(config: Campaign) -> nx.DiGraph:
     """Return the rules that a campaign needs and what each waits for; all rules that draw figures are one node."""
-    processes = config.processes.values()
-    simulated = ["resimulate"] if blocks.own_variants(config) else []
-    simulated += ["resimulate_together"] if blocks.shared_variants(config) else []
+    edges = _source_edges(config) if config.source else _simulation_edges(config)
+    made = "import_dataset" if config.source else "merge"
     trained = any(blocks.imported_model(config, run) is None for run in blocks.runs(config))
-    edges = [("index_lhe", "hard_process")] if any(process.lhe_patterns for process in processes) else []
-    edges += [("pileup", rule) for rule in simulated if blocks.has_pileup(config)]
-    edges += [edge for rule in simulated for edge in (("hard_process", rule), (rule, "merge"))]
     users = ("embed", "quality", "finetune")
-    edges += [("merge", "pretrain"), *(("pretrain", rule) for rule in users)] if trained else []
-    edges += [("merge", rule) for rule in users]
+    edges += [(made, "pretrain"), *(("pretrain", rule) for rule in users)] if trained else []
+    edges += [(made, rule) for rule in users]
     edges += [("embed", "figures"), ("quality", "evaluate")]
     edges += [("finetune", "score"), ("score", "measure"), ("measure", "evaluate")]
     edges += [("evaluate", "figures"), ("figures", "report")]
     return nx.transitive_reduction(nx.DiGraph(edges))
+
+
+def _simulation_edges(config: Campaign) -> list[tuple[str, str]]:
+    simulated = ["resimulate"] if blocks.own_variants(config) else []
+    simulated += ["resimulate_together"] if blocks.shared_variants(config) else []
+    from_files = any(process.lhe_patterns for process in config.processes.values())
+    edges = [("index_lhe", "hard_process")] if from_files else []
+    edges += [("pileup", rule) for rule in simulated if blocks.has_pileup(config)]
+    return edges + [edge for rule in simulated for edge in (("hard_process", rule), (rule, "merge"))]
+
+
+def _source_edges(config: Campaign) -> list[tuple[str, str]]:
+    assert config.source is not None
+    return [("import_file", "import_dataset")] if config.source.patterns else []
 
 
 def layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:

@@ -18,7 +18,7 @@ from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 from rs3l.evaluate.names import baselines_of, methods_of
 from rs3l.figures.plot_results import read_table
-from rs3l.figures.registry import Figure, figure_names, figures_of
+from rs3l.figures.registry import Figure, figure_names, figures_of, lacking
 from rs3l.paths import CampaignPaths
 
 TOGETHER = ("any two", "all")
@@ -68,12 +68,12 @@ class Known:
 
 def figures(config: Campaign) -> list[str]:
     """Return the names of the figures that the configuration defines, including those of the ablations."""
-    return figure_names(config.processes, config.tasks, ablations=bool(config.ablations))
+    return figure_names(config.processes, config.tasks, bool(config.ablations), lacking(config))
 
 
 def kinds_of(config: Campaign) -> list[tuple[Figure, str]]:
     """Return the same figures, each as its kind and its process or task (an empty text if it has neither)."""
-    return figures_of(config.processes, config.tasks, ablations=bool(config.ablations))
+    return figures_of(config.processes, config.tasks, bool(config.ablations), lacking(config))
 
 
 def is_shown(config: Campaign, paths: CampaignPaths, figure: str) -> bool:

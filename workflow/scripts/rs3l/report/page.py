@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from rs3l import __version__
 from rs3l.config.campaign import Campaign
-from rs3l.dataset.manifest import read_counts
+from rs3l.dataset.manifest import read_manifest
 from rs3l.evaluate.marks import warnings
 from rs3l.evaluate.names import method_label
 from rs3l.files import write_text
@@ -113,7 +113,7 @@ def markdown(config: Campaign, root: str | Path) -> str:
     """Return the summary of a campaign as Markdown, with headline numbers, results, data set and provenance."""
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
-    counts = dataset_table(read_counts(paths.manifest), config)
+    counts = dataset_table(read_manifest(paths.manifest), config)
     made = summary["provenance"]
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
     return "\n".join(

@@ -12,7 +12,7 @@ import pandas as pd
 from rs3l.config import blocks
 from rs3l.config.campaign import Campaign
 from rs3l.config.processes import PtHat
-from rs3l.dataset.manifest import Manifest, read_counts
+from rs3l.dataset.manifest import Manifest, ProcessCounts, read_manifest
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import SIGNS, footnote, mark, warnings, with_counts
 from rs3l.evaluate.names import headline_efficiency, method_label, rejection_name
@@ -35,6 +35,7 @@ from rs3l.report.contents import (
 )
 from rs3l.report.known import Known, is_of
 from rs3l.report.seen import seen
+from rs3l.report.source import SOURCE, not_had, source_tables
 from rs3l.report.words import sigma
 
 LACKING = "§"
@@ -50,8 +51,8 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
     """Return the sections that have something to show."""
     figures = pictures(config, paths)
     extra = {
-        "simulation": _simulation(config),
-        "dataset": [dataset_table(read_counts(paths.manifest), config)],
+        "simulation": _simulation(config) if config.source is None else source_tables(config, paths),
+        "dataset": [dataset_table(read_manifest(paths.manifest), config)],
         "pretraining": _pretraining(config, paths),
         "tasks": _results(config, paths),
         "provenance": _provenance(config, paths),
@@ -63,7 +64,10 @@ def sections(config: Campaign, paths: CampaignPaths) -> list[Section]:
     result = []
     for name, title in SECTIONS.items():
         shown = [*extra.get(name, []), *found[name], *(ablations if name == "ablations" else [])]
-        section = Section(name, title, figures[name], shown)
+        heading = SOURCE if name == "simulation" and config.source else title
+        section = Section(name, heading, figures[name], shown)
+        if name == "simulation" and config.source:
+            section = replace(section, text=not_had(config))
         if name == "ablations":
             section = replace(section, text=_ablation_text(config, paths))
         if name == "provenance":
@@ -121,10 +125,10 @@ def significance_table(differences: pd.DataFrame, task: str, metric: str) -> pd.
 def dataset_table(manifest: Manifest, config: Campaign) -> Table:
     """Return the counts of the data set, with a line per process of the configuration."""
     rows = []
+    counted = all(process.is_counted for process in manifest.processes.values())
     for name, process in manifest.processes.items():
         if name not in config.processes:
             continue
-        matching = process.matching_efficiency
         rows.append(
             {
                 "process": name,
@@ -133,12 +137,20 @@ def dataset_table(manifest: Manifest, config: Campaign) -> Table:
                 "hard events": process.hard_events,
                 **{f"{split} events": manifest.events(split, name) for split in SPLITS},
                 "jets, all variants": manifest.jets(process=name),
-                "matched, nominal": f"{matching['nominal']:.3f}" if "nominal" in matching else "",
-                "matched, all variants": f"{process.matching_efficiency_all_variants:.3f}",
+                **(_matched(process) if counted else {}),
             }
         )
     about = "Hard events with at least one matched jet, by split; a hard event is in one split with all its views."
     return frame_table("counts", "Events and jets", pd.DataFrame(rows), about, is_open=True)
+
+
+def _matched(process: ProcessCounts) -> dict[str, str]:
+    """Return the fractions of a process's hard events that have a jet, which imported data sets do not know."""
+    nominal = process.matching_efficiency.get("nominal")
+    return {
+        "matched, nominal": "" if nominal is None else f"{nominal:.3f}",
+        "matched, all variants": f"{process.matching_efficiency_all_variants:.3f}",
+    }
 
 
 def _simulation(config: Campaign) -> list[Table]:

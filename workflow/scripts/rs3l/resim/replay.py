@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from rs3l import seeds
 from rs3l.config import Campaign, blocks
 from rs3l.dataset.splits import split_of
-from rs3l.errors import DataError
+from rs3l.errors import ConfigError, DataError
 from rs3l.hard.hard import generate_shard
 from rs3l.lhe.lhe import HardEvent, open_shard, read_shard
 from rs3l.paths import CampaignPaths, shard_name
@@ -49,6 +49,8 @@ def replay(config: Campaign, event_id: int, variant: str, folder: str | Path = "
     Its hard event is read from the campaign's shard, or generated without one. Raises :class:`ConfigError` for an
     unknown variant, and :class:`DataError` for an id that no process of the campaign has.
     """
+    if config.source:
+        raise ConfigError("the jets of this campaign come from files (source): none can be simulated again")
     process, index = locate(config, event_id)
     block = blocks.resim(config, process, variant)
     if block.generator:

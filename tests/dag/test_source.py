@@ -1,0 +1,138 @@
+"""A campaign whose jets exist already, in the workflow: what is planned, what is kept, and the whole of it once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from rs3l.dataset.manifest import read_manifest
+from support import toy
+from support.places import REPOSITORY
+from support.public_files import public_file
+from support.workflow import Snakemake
+
+VALUES: dict[str, Any] = {
+    "campaign": "mine",
+    "source": {"hdf5": "in put/rs3l_*.h5"},
+    "dataset": {"splits": {"train": 0.5, "val": 0.25, "test": 0.25}},
+    "pretrain": {
+        "methods": ["rs3l"], "seeds": 1, "batch": 16, "epochs": 4, "learning_rate": 0.003, "temperature": 0.5,
+        "encoder": {"hidden": 8, "representation": 8, "latent": 4}, "on_collapse": "warn",
+    },
+    "tasks": {"h_vs_qcd": {"signal": "higgs_bb", "background": "qcd"}},
+    "finetune": {"modes": ["probe_h"], "labels": [20], "repeats": 2},
+    "evaluate": {"bootstrap": 5},
+}  # fmt: skip
+
+
+@pytest.fixture
+def snakemake(tmp_path: Path) -> Snakemake:
+    for number in (0, 4):
+        public_file(tmp_path / "in put" / f"rs3l_{number}.h5", 200, seed=number)
+    return Snakemake(tmp_path, VALUES, quick=True)
+
+
+def test_from_files_to_the_report(snakemake: Snakemake) -> None:
+    """All of it on files in the public layout, with linear classifiers on the frozen network alone."""
+    planned = snakemake.planned()
+    assert {name: planned[name] for name in ("import_file", "import_dataset", "pretrain", "finetune")} == {
+        "import_file": 2, "import_dataset": 1, "pretrain": 1, "finetune": 1,
+    }  # fmt: skip
+    assert not {"merge", "resimulate", "hard_process", "plot_schematic", "plot_matching", "plot_survival"} & set(
+        planned
+    )
+    assert not {name for name in planned if name.startswith("plot_event_views")}
+    snakemake()
+    assert snakemake.planned() == {}
+    root = snakemake.folder / "results" / "mine"
+    manifest = read_manifest(root / "dataset" / "manifest.json")
+    assert manifest.events() == 380 and set(manifest.processes) == {"higgs_bb", "qcd"}
+    metrics = pd.read_csv(root / "evaluation" / "metrics.csv")
+    assert set(metrics["mode"]) == {"probe_h"} and metrics["value"].notna().any()
+    report = (root / "report.html").read_text(encoding="utf-8")
+    for text in (
+        "The jets are not simulated here",
+        "rs3l_4.h5",
+        "Schematic (what each variant changes)",
+        "each is 1",
+    ):
+        assert text in report
+    assert "matched, nominal" not in report
+    figures = {path.stem for path in (root / "figures").glob("*.svg")}
+    assert {"jet_types", "jet_variations_qcd", "latent", "roc_h_vs_qcd", "resources"} <= figures
+    _what_changes_runs_again(snakemake)
+
+
+def _what_changes_runs_again(snakemake: Snakemake) -> None:
+    """A held-out variant re-imports nothing; one more file is imported, and what reads it runs again."""
+    held_out = {
+        "variants": {n: {} for n in ("nominal", "seed", "fsr_hi", "fsr_lo")} | {"herwig": {"use": "held_out"}}
+    }
+    snakemake.configure({**VALUES, **held_out})
+    planned = snakemake.planned()
+    assert "import_file" not in planned and planned["import_dataset"] == planned["pretrain"] == 1
+    snakemake.configure(VALUES)
+    public_file(snakemake.folder / "in put" / "rs3l_2.h5", 40, seed=2)
+    planned = snakemake.planned()
+    assert planned["import_file"] == planned["import_dataset"] == planned["pretrain"] == 1
+    assert planned["embed"] == 2 * 3 or planned["embed"] == 2
+
+
+def test_finished_files_are_kept(snakemake: Snakemake) -> None:
+    """A damaged file fails alone, with its name; when it is mended, only that one is imported."""
+    path = snakemake.folder / "in put" / "rs3l_4.h5"
+    with h5py.File(path, "r+") as file:
+        file["jet_pflow_cands"][150, 2, 9, 0] = np.nan
+    result = snakemake("dataset", "--keep-going", check=False)
+    assert result.returncode != 0
+    root = snakemake.folder / "results" / "mine"
+    assert "first in event 150, variant 2" in (root / "logs" / "import_file" / "0004.log").read_text(
+        encoding="utf-8"
+    )
+    assert [p.name for p in (root / "import").glob("*.json")] == ["0000.json"]
+    assert sorted(p.name for p in (root / "dataset" / "train").iterdir()) == [
+        "higgs_bb-0000.parquet",
+        "qcd-0000.parquet",
+    ]
+    kept = {p: p.stat().st_mtime_ns for p in (root / "dataset" / "train").iterdir()}
+    public_file(path, 200, seed=4)
+    assert snakemake.planned("dataset") == {"import_file": 1, "import_dataset": 1, "dataset": 1}
+    snakemake("dataset")
+    assert all(p.stat().st_mtime_ns == time for p, time in kept.items())
+    assert len(read_manifest(root / "dataset" / "manifest.json").parts) == 2 * 2 * 3
+    assert snakemake.planned("dataset") == {}
+
+
+def test_a_data_set_is_linked(snakemake: Snakemake) -> None:
+    toy.write_dataset(snakemake.folder / "there")
+    task = {"t": {"signal": "signal", "background": "background"}}
+    source = {"source": {"parquet": "there"}, "tasks": task, "finetune": {**VALUES["finetune"], "labels": [20]}}
+    snakemake.configure({**{k: v for k, v in VALUES.items() if k != "dataset"}, **source})
+    planned = snakemake.planned()
+    assert planned["import_dataset"] == planned["pretrain"] == 1 and "import_file" not in planned
+    snakemake("dataset")
+    manifest = read_manifest(snakemake.folder / "results" / "mine" / "dataset" / "manifest.json")
+    assert all(manifest.path(part).is_symlink() for part in manifest.parts)
+    assert "pretrain" in snakemake.planned("models") and snakemake.planned("dataset") == {}
+
+
+def test_the_public_campaign_is_planned_and_refuses_simulation(snakemake: Snakemake) -> None:
+    page = yaml.safe_load((REPOSITORY / "config" / "rs3l_public.yaml").read_text(encoding="utf-8"))
+    page["source"]["hdf5"] = "in put/rs3l_*.h5"
+    page["finetune"]["labels"] = [20]
+    snakemake.configure(page)
+    planned = snakemake.planned()
+    assert planned["import_file"] == 2 and planned["pretrain"] == 1 and planned["finetune"] == 4
+    snakemake.configure({**page, "events_per_shard": 100})
+    result = snakemake("--dry-run", check=False)
+    assert "events_per_shard: belongs to a simulation, and `source` replaces it" in result.stdout + result.stderr
+    page["source"]["hdf5"] = "no/*.h5"
+    snakemake.configure(page)
+    result = snakemake("--dry-run", check=False)
+    assert "source.hdf5: no file matches 'no/*.h5'" in result.stdout + result.stderr
