@@ -102,6 +102,18 @@ def test_one_by_one_is_as_all_at_once(files: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "c" / "dataset").glob(".*"))
 
 
+def test_what_a_killed_job_has_left_goes(files: Path, tmp_path: Path) -> None:
+    """Its folder, and parts without an entry: the next job makes all of them anew, as if nothing had been there."""
+    whole = made(settings(files), tmp_path / "whole")
+    dataset = tmp_path / "killed" / "dataset"
+    (dataset / ".import-0002.tmp" / "train").mkdir(parents=True)
+    (dataset / ".import-0002.tmp" / "train" / "qcd-0000.parquet").write_bytes(b"PAR1")
+    (dataset / "train").mkdir()
+    (dataset / "train" / "qcd-0002.parquet").write_bytes(b"PAR1")
+    again = made(settings(files), tmp_path / "killed")
+    assert again == whole and not list(dataset.glob(".*"))
+
+
 def test_a_file_is_the_same_whatever_the_others_are(files: Path, tmp_path: Path) -> None:
     config = parse_campaign(settings(files))
     entries = [

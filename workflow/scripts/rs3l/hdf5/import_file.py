@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,7 +48,7 @@ def import_file(block: ImportBlock, file: str | Path, root: str, part: str) -> d
     paths = CampaignPaths(root)
     options = _options(block)
     source = open_source(Path(file), options)
-    with _folder(paths) as folder:
+    with _folder(paths, part) as folder:
         writer = DatasetWriter(folder, _ALL_IN_ONE, block.events_per_row_group)
         left_out = import_events(source, writer, options)
         made = {(entry["split"], entry["process"]): entry for entry in writer.close()}
@@ -77,10 +76,14 @@ def _options(block: ImportBlock) -> ImportOptions:
 
 
 @contextlib.contextmanager
-def _folder(paths: CampaignPaths) -> Iterator[Path]:
-    """Yield a folder beside the parts, where they are written before they get their names."""
-    Path(paths.dataset).mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".import.", suffix=".tmp", dir=paths.dataset))
+def _folder(paths: CampaignPaths, part: str) -> Iterator[Path]:
+    """Yield a folder beside the parts, where they are written before they get their names.
+
+    It has the name of the part, so that what a killed job has left there goes when the job runs again.
+    """
+    folder = Path(paths.dataset) / f".import-{part}.tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
         yield folder
     finally:
