@@ -96,13 +96,18 @@ def locked() -> dict[str, str]:
 
 
 def imports(path: Path) -> set[str]:
-    """Return the full names of all modules that a file imports, at any depth of its code."""
+    """Return the full names of all modules that a file imports, at any depth of its code, but not for types alone."""
     found = set(
         CHOSEN_AT_RUN_TIME.get(
             path.relative_to(SCRIPTS / "rs3l").as_posix() if path.is_relative_to(SCRIPTS / "rs3l") else "", set()
         )
     )
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    branches = [
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    tree.body = [node for node in tree.body if node not in branches]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
