@@ -99,9 +99,7 @@ def _header(path: str, time: int, size: int) -> Header:
     try:
         h5py = importlib.import_module("h5py")  # only the environments of the import and the report have it
     except ModuleNotFoundError:
-        raise ConfigError(
-            "source.hdf5: h5py, which reads the files, is not installed here"
-        ) from None
+        raise ConfigError("source.hdf5: h5py, which reads the files, is not installed here") from None
     try:
         with h5py.File(path, "r") as file:
             jets = file[JETS]
