@@ -151,11 +151,12 @@ def test_held_out_variants_and_models_stay_out_of_the_base(test_values: Values) 
         campaign_with(test_values, model="a.safetensors")
 
 
-def test_modes_of_both_kinds_are_needed(test_values: Values) -> None:
-    with pytest.raises(
-        ConfigError, match=r"finetune\.modes: none without pre-training; add one of random, scratch"
-    ):
-        parse_campaign({**test_values, "finetune": {"modes": ["tuned"]}})
+def test_a_mode_with_pretraining_is_needed_and_one_without_is_not(test_values: Values) -> None:
+    with pytest.raises(ConfigError, match=r"finetune\.modes: none with pre-training; add one of probe_h, probe_z"):
+        parse_campaign({**test_values, "finetune": {"modes": ["scratch"]}})
+    config = parse_campaign({**test_values, "finetune": {"modes": ["tuned"]}})
+    assert blocks.baselines(config) == []
+    assert blocks.evaluate(config).runs == blocks.runs(config)
 
 
 def test_ready_methods_are_valid(test_values: Values) -> None:
