@@ -173,11 +173,12 @@ def test_held_out_variants_and_models_stay_out_of_the_base(test_values: Values) 
         campaign_with(test_values, model="a.safetensors")
 
 
-def test_a_mode_with_pre_training_is_needed_and_the_others_are_not(test_values: Values) -> None:
-    with pytest.raises(ConfigError, match=r"finetune\.modes: none with pre-training; add one of probe_h"):
+def test_a_mode_with_pretraining_is_needed_and_one_without_is_not(test_values: Values) -> None:
+    with pytest.raises(ConfigError, match=r"finetune\.modes: none with pre-training; add one of probe_h, probe_z"):
         parse_campaign({**test_values, "finetune": {"modes": ["scratch"]}})
-    alone = parse_campaign({**test_values, "finetune": {"modes": ["probe_h"]}})
-    assert blocks.baselines(alone) == []
+    config = parse_campaign({**test_values, "finetune": {"modes": ["tuned"]}})
+    assert blocks.baselines(config) == []
+    assert blocks.evaluate(config).runs == blocks.runs(config)
 
 
 def test_ready_methods_are_valid(test_values: Values) -> None:

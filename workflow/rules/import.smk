@@ -27,7 +27,7 @@ if CAMPAIGN.source.patterns:
             disk_mb=more(2000),
         params:
             block=blocks.import_file(CAMPAIGN).as_json(),
-            root=CAMPAIGN.root,
+            root=lambda wildcards, output: str(Path(output.entry).parents[1]),
         message:
             "import {input.file}"
         shell:
@@ -62,7 +62,7 @@ rule import_dataset:
         disk_mb=more(100),
     params:
         block=blocks.import_dataset(CAMPAIGN).as_json(),
-        root=CAMPAIGN.root,
+        root=lambda wildcards, output: str(Path(output.manifest).parents[1]),
         option="--entries" if CAMPAIGN.source.patterns else "--adopt",
     message:
         "make the data set of the files"
