@@ -195,7 +195,7 @@ print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss, used.ru_uti
 """Runs a job. The peak memory of a process includes that of its parent before the fork: this one is small."""
 
 
-_RESERVE_LITTLE = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
+_RESERVE_LITTLE = {"MIMALLOC_ARENA_RESERVE": "65536", "MALLOC_ARENA_MAX": "2"}
 """Under a limit of the address space: allocators would reserve 1 GB of it that they never use."""
 
 
