@@ -49,15 +49,14 @@ def arguments() -> argparse.Namespace:
 
 
 def capabilities() -> list[str]:
-    """Return the capabilities that this processor has, because PyTorch does not take one that it lacks."""
+    """Return the capabilities that this processor has: the best, which PyTorch takes by itself, and those below.
+
+    PyTorch takes one that the processor lacks, too, and is then killed by its first instruction.
+    """
     code = "import torch; print(torch.backends.cpu.get_cpu_capability())"
-    known = [
-        subprocess.run(
-            [sys.executable, "-c", code], env=environment(name, 1), capture_output=True, text=True, check=True
-        ).stdout.strip()
-        for name in CAPABILITIES
-    ]
-    return [name for name, found in zip(CAPABILITIES, known, strict=True) if found.lower() == name]
+    own = {name: value for name, value in os.environ.items() if name != "ATEN_CPU_CAPABILITY"}
+    best = subprocess.run([sys.executable, "-c", code], env=own, capture_output=True, text=True, check=True)
+    return list(CAPABILITIES[: CAPABILITIES.index(best.stdout.strip().lower()) + 1])
 
 
 def environment(capability: str, threads: int) -> dict[str, str]:

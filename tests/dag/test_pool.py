@@ -56,7 +56,7 @@ def test_plan_status_and_report_know_the_pool(values: Values, test_values: Value
     work = work_of("pileup", config)
     assert (work.jobs, work.units, work.largest) == (3, 250, 100)
     costs = load_costs(REPOSITORY / "benchmarks" / "costs.json")
-    assert [line.work.stage for line in plan(config, costs)] == stages_of(config)
+    assert [line.work.stage for line in plan(config, costs)] == list(stages_of(config))
     clean = parse_campaign({**values, "pileup": {**values["pileup"], "mean": 0.001}})
     assert work_of("resimulate", config).units > 1.3 * work_of("resimulate", clean).units
     jobs = planned_jobs(config, CampaignPaths("r"))["pile-up pool"]

@@ -38,7 +38,7 @@ def write_jets(campaign: Campaign, paths: CampaignPaths, process: str, shards: S
         out.parent.mkdir(parents=True, exist_ok=True)
         with JetsFile(out) as file:
             file.write(no_jets(block, events))
-            file.finish(_metadata(block, info))
+            file.finish(_metadata(block, info, None))
         headers.append(read_header(str(out)))
     return headers
 
@@ -146,7 +146,7 @@ def test_the_merge_writes_nothing(campaign: Campaign, hard_shard: Shard, tmp_pat
             out.parent.mkdir(parents=True, exist_ok=True)
             with JetsFile(out) as file:
                 file.write(no_jets(block, moved))
-                file.finish({**_metadata(block, info), "rs3l.first": str(15 * number)})
+                file.finish({**_metadata(block, info, None), "rs3l.first": str(15 * number)})
     with pytest.raises(DataError, match=r"hard events \d+ and \d+ of qcd are one and the same.*15 such pairs"):
         merge(blocks.merge(values), paths.root, 1)
     assert not Path(paths.dataset).exists()

@@ -68,4 +68,4 @@ rule import_dataset:
         "make the data set of the files"
     shell:
         "python {input.script:q} --block {params.block:q} --root {params.root:q} "
-        "{params.option} {input.sources:q} > {log:q} 2>&1"
+        "{params.option:q} {input.sources:q} > {log:q} 2>&1"

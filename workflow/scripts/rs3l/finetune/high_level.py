@@ -54,6 +54,7 @@ class Trees:
 def fit_trees(x: Values, y: Array, x_val: Values, y_val: Array, seed: int) -> Trees:
     """Boost until the validation loss has not improved for :data:`PATIENCE` trees; keep the best number of trees.
 
+    A quantity that no jet has (NaN everywhere) is not looked at.
     Raises :class:`TrainingError` if :data:`MAX_TREES` are reached first.
     """
     model = HistGradientBoostingClassifier(
@@ -68,6 +69,7 @@ def fit_trees(x: Values, y: Array, x_val: Values, y_val: Array, seed: int) -> Tr
         random_state=seed % 2**32,
     )
     balanced = np.where(y_val == 1, 0.5 / np.mean(y_val == 1), 0.5 / np.mean(y_val == 0))
+    x = np.where(np.isnan(x).all(axis=0), 0.0, x)
     model.fit(x, y, X_val=x_val, y_val=y_val, sample_weight_val=balanced)
     if model.n_iter_ == MAX_TREES:
         raise TrainingError(f"the boosted tree on {len(x)} jets was still improving after {MAX_TREES} trees")
