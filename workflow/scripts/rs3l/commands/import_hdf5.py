@@ -2,8 +2,9 @@
 
 import argparse
 
+from rs3l.config.dataset import splits_of
 from rs3l.hdf5.import_hdf5 import import_hdf5
-from rs3l.hdf5.source import ImportOptions, parse_columns, parse_jet_types, parse_splits
+from rs3l.hdf5.source import ImportOptions, parse_columns, parse_jet_types
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     options = ImportOptions(
         name=args.name,
         seed=args.seed,
-        splits=parse_splits(args.splits),
+        splits=splits_of(args.splits, "--splits"),
         columns=parse_columns(args.column),
         jet_types=parse_jet_types(args.jet_type),
         angles=args.angles,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import (
     Field,
+    ValidationError,
     model_validator,
 )
 
 from rs3l.config.base import Fraction, Name, Settings
-from rs3l.paths import Split
+from rs3l.errors import ConfigError
+from rs3l.paths import SPLITS, Split
 
 
 class Splits(Settings):
@@ -48,6 +51,17 @@ class Splits(Settings):
         if not math.isclose(self.train + self.val + self.test, 1.0, abs_tol=1e-9):
             raise ValueError(f"train + val + test is {self.train + self.val + self.test:g}, not 1")
         return self
+
+
+def splits_of(fractions: Sequence[float], where: str) -> Splits:
+    """Return the fractions of train, validation and test as splits; ``where`` is named in errors.
+
+    Raises :class:`ConfigError` if they are no fractions that add up to 1.
+    """
+    try:
+        return Splits(**dict(zip(SPLITS, fractions, strict=True)))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {error.errors()[0]['msg']}") from None
 
 
 class Dataset(Settings):

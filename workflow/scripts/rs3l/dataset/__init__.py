@@ -46,7 +46,8 @@ def write(
     """
     from dataclasses import replace
 
-    from rs3l.dataset.own.write import WriteOptions, fractions, write_dataset
+    from rs3l.config.dataset import splits_of
+    from rs3l.dataset.own.write import WriteOptions, write_dataset
 
     sources: Sequence[Any] = jets if isinstance(jets, list | tuple) else [jets]
     named = [one if isinstance(one, Jets) else Jets(one) for one in sources]
@@ -58,7 +59,7 @@ def write(
             labels=labels or {},
             downstream=downstream,
             held_out=held_out,
-            splits=fractions(splits),
+            splits=splits_of(splits, f"splits: {' '.join(map(str, splits))}"),
             seed=seed,
             constituents=constituents,
             leave_out_invalid=leave_out_invalid,

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from rs3l.config.blocks import ImportedProcess
 from rs3l.config.dataset import Splits
@@ -158,14 +157,6 @@ def check_sources(sources: Sequence[Source]) -> None:
                 "rename it to rs3l_{i}.h5 with a number of its own"
             )
         numbers[source.number] = source.layout.path
-
-
-def parse_splits(values: Sequence[float]) -> Splits:
-    """Return three fractions of the command line as splits."""
-    try:
-        return Splits(**dict(zip(SPLITS, values, strict=True)))
-    except ValidationError as error:
-        raise ConfigError(f"--splits: {error.errors()[0]['msg']}") from None
 
 
 def parse_columns(pairs: Sequence[str]) -> dict[str, int]:

@@ -25,7 +25,17 @@ from rs3l.lhe.lhe import HardEvent
 from rs3l.lhe.memory import memory_source
 from rs3l.pythia import Charges, new_pythia, pythia_module
 from rs3l.resim.reseed import Reseeder
-from rs3l.resim.shower import Particles, Recorder, Showerer, flatten, initialise, no_particles, prepare, reseeders
+from rs3l.resim.shower import (
+    PER_EVENT,
+    Particles,
+    Recorder,
+    Showerer,
+    flatten,
+    initialise,
+    no_particles,
+    prepare,
+    reseeders,
+)
 from rs3l.types import Floats64, Ints
 
 CHECKED_EVENTS = 20
@@ -186,11 +196,7 @@ def _selected(particles: Particles, kept: npt.NDArray[np.bool_]) -> Particles:
         return particles
     sizes = np.diff(particles.offsets)
     inside = np.repeat(kept, sizes)
-    others = ("offsets", *_PER_EVENT)
-    columns = {name: values[inside] for name, values in vars(particles).items() if name not in others}
+    columns = {name: values[inside] for name, values in particles.columns().items()}
     offsets = np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64)
-    per_event = {name: getattr(particles, name)[kept] for name in _PER_EVENT}
+    per_event = {name: getattr(particles, name)[kept] for name in PER_EVENT}
     return Particles(offsets=offsets, **per_event, **columns)
-
-
-_PER_EVENT = ("position", "weight", "bands")

@@ -30,6 +30,9 @@ BATCH = 200
 
 NEUTRINOS = (12, 14, 16)
 
+PER_EVENT = ("position", "weight", "bands")
+"""Fields of :class:`Particles` with an entry per event; all others but ``offsets`` have one per particle."""
+
 
 class Recorder(Protocol):
     """A callable for tests and replays that gets the event's position and Pythia's parton-level record."""
@@ -61,6 +64,10 @@ class Particles:
     vz: Floats64
     weight: Floats64
     bands: Floats64 = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def columns(self) -> dict[str, Any]:
+        """Return the fields with an entry per particle, by name."""
+        return {name: values for name, values in vars(self).items() if name not in ("offsets", *PER_EVENT)}
 
     def same_as(self, other: Particles) -> bool:
         """Return whether all particles of all events, and their weights, equal those of ``other`` to the bit."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
 
 from rs3l import seeds
 from rs3l.config.dataset import Splits
@@ -49,14 +48,6 @@ class WriteOptions:
     leave_out_invalid: bool = False
     events_per_part: int = 20_000
     events_per_row_group: int = 1_000
-
-
-def fractions(values: Sequence[float]) -> Splits:
-    """Return the fractions of train, validation and test as splits."""
-    try:
-        return Splits(**dict(zip(SPLITS, values, strict=True)))
-    except ValidationError as error:
-        raise ConfigError(f"splits: {' '.join(map(str, values))}: {error.errors()[0]['msg']}") from None
 
 
 def write_dataset(sources: Sequence[Jets], out: str | Path, options: WriteOptions) -> dict[str, Any]:

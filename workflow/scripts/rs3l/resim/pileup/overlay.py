@@ -13,14 +13,11 @@ import numpy as np
 from rs3l.config.blocks import PileupBlock
 from rs3l.resim.pileup.particles import Columns
 from rs3l.resim.pileup.pool import Pool
-from rs3l.resim.shower import Particles
+from rs3l.resim.shower import PER_EVENT, Particles
 from rs3l.types import Bools, Floats64, Ints
 
 INTERACTIONS = 1500
 """Interactions that are overlaid at a time, about 200,000 particles; memory depends on it, but not the results."""
-
-PER_EVENT = ("position", "offsets", "weight", "bands")
-"""Fields of particles that belong to events."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +112,13 @@ def pieces(particles: Particles, mean: float) -> Iterator[Particles]:
 
 def _between(particles: Particles, first: int, end: int) -> Particles:
     start, stop = particles.offsets[first], particles.offsets[end]
-    columns = {name: values[start:stop] for name, values in vars(particles).items() if name not in PER_EVENT}
-    return Particles(
-        position=particles.position[first:end],
-        offsets=particles.offsets[first : end + 1] - start,
-        weight=particles.weight[first:end],
-        bands=particles.bands[first:end],
-        **columns,
-    )
+    columns = {name: values[start:stop] for name, values in particles.columns().items()}
+    per_event = {name: getattr(particles, name)[first:end] for name in PER_EVENT}
+    return Particles(offsets=particles.offsets[first : end + 1] - start, **per_event, **columns)
 
 
 def only(particles: Particles, kept: Bools) -> Particles:
     """Return the same events with the particles that are ``kept`` [T]."""
     owner = np.repeat(np.arange(len(particles.position)), np.diff(particles.offsets))[kept]
-    columns = {name: values[kept] for name, values in vars(particles).items() if name not in PER_EVENT}
+    columns = {name: values[kept] for name, values in particles.columns().items()}
     return replace(particles, offsets=_offsets(owner, len(particles.position)), **columns)
