@@ -107,10 +107,11 @@ MINIMUM_BIAS: PythiaSettings = {"SoftQCD:inelastic": True, "PartonLevel:MPI": Tr
 
 
 class Chosen(Settings):
-    """The splits whose hard events are re-simulated, for a variant that does not have all."""
+    """The hard events that are re-simulated, for a variant that does not have all: a fraction of some splits."""
 
     splits: Splits
     only: list[Split]
+    fraction: float = Field(1.0, exclude_if=1.0.__eq__)
 
 
 class PoolBlock(Settings):
@@ -591,19 +592,23 @@ def pool_uses(config: Campaign) -> float:
 
 
 def _chosen(config: Campaign, process: str, variant: str) -> Chosen | None:
-    """Return the splits of a variant, or None if it has all and so does not depend on their fractions."""
-    if config.variants[variant].is_complete:
+    """Return the events of a variant, or None if it has all and so does not depend on the splits."""
+    own = config.variants[variant]
+    if own.is_complete:
         return None
-    return Chosen(splits=config.dataset.splits.of(process), only=sorted(set(config.variants[variant].splits)))
+    splits = config.dataset.splits.of(process)
+    return Chosen(splits=splits, only=sorted(set(own.splits)), fraction=own.fraction)
 
 
 def chosen_fraction(config: Campaign, variant: str) -> float:
     """Return the fraction of the hard events that a variant re-simulates, those for tests alone among them."""
     splits, own = config.dataset.splits, set(config.variants[variant].splits)
+    fraction = config.variants[variant].fraction
     numbers = {name: process.events for name, process in config.processes.items()}
     divided = sum(splits.divided(name, number) for name, number in numbers.items())
     behind = sum(numbers.values()) - divided if "test" in own else 0
-    return float(sum(getattr(splits, split) for split in own) * divided + behind) / sum(numbers.values())
+    asked = sum(getattr(splits, split) for split in own) * divided + behind
+    return float(fraction * asked) / sum(numbers.values())
 
 
 def shared_variants(config: Campaign) -> list[str]:

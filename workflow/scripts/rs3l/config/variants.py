@@ -120,6 +120,15 @@ class Variant(Settings):
         description="Splits whose hard events are re-simulated; the others are rows with status 4. A variant with "
         "`use: held_out` needs the test split alone, which saves the cost of the others.",
     )  # fmt: skip
+    fraction: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        exclude_if=1.0.__eq__,
+        description="Fraction of the hard events of these splits that are re-simulated, for an expensive variant "
+        "with `use: held_out`; the others are rows with status 4. Variants with the same fraction have the same "
+        "events, and those with a smaller one some of them.",
+    )
 
     @model_validator(mode="after")
     def _generator_replaces_pythia(self) -> Self:
@@ -142,8 +151,8 @@ class Variant(Settings):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the hard events of all splits are re-simulated."""
-        return set(self.splits) == set(SPLITS)
+        """Whether all hard events of all splits are re-simulated."""
+        return set(self.splits) == set(SPLITS) and self.fraction == 1
 
     @property
     def shares_shower(self) -> bool:
@@ -165,7 +174,8 @@ class Variant(Settings):
     @model_validator(mode="after")
     def _only_held_out_variants_leave_splits_out(self) -> Self:
         if not self.is_complete and self.use != "held_out":
-            raise ValueError("only a variant with `use: held_out` may leave out `splits`: it is not trained on")
+            key = "`splits`" if self.fraction == 1 else "events (`fraction`)"
+            raise ValueError(f"only a variant with `use: held_out` may leave out {key}: it is not trained on")
         return self
 
     @model_validator(mode="after")

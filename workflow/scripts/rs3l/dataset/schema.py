@@ -18,7 +18,7 @@ class Status(enum.IntEnum):
     NO_JET = 1  # no jet above the pT cut within the radius of the anchor
     REJECTED = 2  # the jet fails the eta or mass cut
     FAILED = 3  # the generator could not complete the event
-    SKIPPED = 4  # not simulated, because its split is not among those of the variant
+    SKIPPED = 4  # not simulated, because the variant's splits or fraction leave it out
 
 
 CANDIDATE_COLUMNS: dict[str, pa.DataType] = {

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from rs3l import seeds
 from rs3l.config import Campaign, blocks
-from rs3l.dataset.splits import split_of
+from rs3l.dataset.splits import is_chosen, split_of
 from rs3l.errors import ConfigError, DataError
 from rs3l.hard.hard import generate_shard
 from rs3l.lhe.lhe import HardEvent, open_shard, read_shard
@@ -55,9 +55,10 @@ def replay(config: Campaign, event_id: int, variant: str, folder: str | Path = "
     block = blocks.resim(config, process, variant)
     if block.generator:
         raise DataError(f"variants.{variant}: made by a command of its own, which shows no single event")
-    split = split_of(config.seed, config.dataset.splits, process, index)
-    if split not in config.variants[variant].splits:
-        raise DataError(f"{event_id}: in the split {split}, which variants.{variant}.splits leaves out")
+    if block.chosen and not is_chosen(config.seed, block.chosen, process, index):
+        split = split_of(config.seed, config.dataset.splits, process, index)
+        key = "splits" if split not in block.chosen.only else "fraction"
+        raise DataError(f"{event_id}: in the split {split}, which variants.{variant}.{key} leaves out")
     paths = CampaignPaths(str(Path(folder) / config.root))
     shard = shard_name(index // config.events_per_shard)
     event = _hard_event(config, process, index, Path(paths.hard(process, shard)))

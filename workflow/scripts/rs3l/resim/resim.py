@@ -18,7 +18,7 @@ import pyarrow as pa
 from rs3l.config.blocks import ResimBlock
 from rs3l.dataset.jets_file import JetsFile
 from rs3l.dataset.schema import Status
-from rs3l.dataset.splits import split_of
+from rs3l.dataset.splits import is_chosen
 from rs3l.errors import DataError, GeneratorError
 from rs3l.files import atomic
 from rs3l.hard.anchor import Anchor, find_anchor
@@ -150,11 +150,11 @@ def _tables_of(
 
 
 def chosen_events(block: ResimBlock, events: Sequence[HardEvent]) -> npt.NDArray[np.int64]:
-    """Return the positions of the events whose split the variant re-simulates."""
-    if block.chosen is None:
+    """Return the positions of the events that the variant re-simulates."""
+    chosen = block.chosen
+    if chosen is None:
         return np.arange(len(events))
-    splits = [split_of(block.seed, block.chosen.splits, block.process, event.index) for event in events]
-    return np.flatnonzero([split in block.chosen.only for split in splits])
+    return np.flatnonzero([is_chosen(block.seed, chosen, block.process, event.index) for event in events])
 
 
 def _showers(views: Sequence[ResimBlock]) -> Shower:
