@@ -111,7 +111,7 @@ class Chosen(Settings):
 
     splits: Splits
     only: list[Split]
-    fraction: float = Field(1.0, exclude_if=1.0.__eq__)
+    fraction: float = Field(1.0, exclude_if=(1.0).__eq__)
 
 
 class PoolBlock(Settings):

@@ -124,7 +124,7 @@ class Variant(Settings):
         1.0,
         gt=0,
         le=1,
-        exclude_if=1.0.__eq__,
+        exclude_if=(1.0).__eq__,
         description="Fraction of the hard events of these splits that are re-simulated, for an expensive variant "
         "with `use: held_out`; the others are rows with status 4. Variants with the same fraction have the same "
         "events, and those with a smaller one some of them.",
