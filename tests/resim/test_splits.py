@@ -13,8 +13,10 @@ import pytest
 
 from rs3l import seeds
 from rs3l.config import Campaign, blocks, parse_campaign
+from rs3l.config.blocks import Chosen
+from rs3l.config.dataset import Splits
 from rs3l.dataset.schema import CANDIDATE_COLUMNS, HARD_COLUMNS, JET_COLUMNS, Status
-from rs3l.dataset.splits import split_of
+from rs3l.dataset.splits import is_chosen, split_of
 from rs3l.errors import ConfigError, DataError, GeneratorError
 from rs3l.lhe.lhe import HardEvent
 from rs3l.merge.merge import merge
@@ -132,4 +134,52 @@ def test_a_variant_of_all_splits_does_not_depend_on_them(campaign: Campaign, lim
 def test_a_variant_to_train_on_has_all_splits(test_values: dict[str, Any]) -> None:
     variants = {**test_values["variants"], "seed": {"resample": "shower", "splits": ["train"]}}
     with pytest.raises(ConfigError, match="only a variant with `use: held_out` may leave out `splits`"):
+        parse_campaign({**test_values, "variants": variants})
+
+
+@pytest.fixture(scope="module", params=[0.5, 0.2])
+def thinned(request: pytest.FixtureRequest, limited: Campaign) -> Campaign:
+    """Return the same campaign with `rehadron` on a fraction of its test events alone."""
+    rehadron = limited.variants["rehadron"].model_copy(update={"fraction": request.param})
+    return limited.model_copy(update={"variants": {**limited.variants, "rehadron": rehadron}})
+
+
+def test_a_fraction_of_the_events_are_as_ever_whatever_the_shards(thinned: Campaign, hard_events: Events) -> None:
+    block, events = blocks.resim(thinned, "qcd", "rehadron"), hard_events("qcd", N)
+    assert block.chosen is not None
+    chosen = [is_chosen(thinned.seed, block.chosen, "qcd", event.index) for event in events]
+    assert 0 < sum(chosen) < in_test(thinned, "qcd").sum()
+    whole = resimulate(block.model_copy(update={"chosen": None}), events)
+    some = pa.concat_tables([resimulate(block, events[:7]), resimulate(block, events[7:])])
+    assert some.filter(pa.array(chosen)).combine_chunks().equals(whole.filter(pa.array(chosen)).combine_chunks())
+    assert set(some.filter(pa.array(np.logical_not(chosen)))["status"].to_pylist()) == {Status.SKIPPED}
+
+
+def test_a_fraction_is_that_of_its_splits_and_a_smaller_one_lies_in_it() -> None:
+    splits = Splits(train=0.5, val=0.1, test=0.4)
+    wide, narrow, whole = (Chosen(splits=splits, only=["test"], fraction=f) for f in (0.5, 0.2, 1.0))
+    of = {id(c): {i for i in range(4000) if is_chosen(1, c, "qcd", i)} for c in (wide, narrow, whole)}
+    assert of[id(narrow)] < of[id(wide)] < of[id(whole)]
+    assert len(of[id(wide)]) / len(of[id(whole)]) == pytest.approx(0.5, abs=0.1)  # 8 standard deviations
+    assert len(of[id(narrow)]) / len(of[id(whole)]) == pytest.approx(0.2, abs=0.08)
+
+
+def test_a_fraction_counts_as_cost_and_is_named(thinned: Campaign, limited: Campaign, tmp_path: Path) -> None:
+    fraction = thinned.variants["rehadron"].fraction
+    assert blocks.chosen_fraction(thinned, "rehadron") == pytest.approx(0.4 * fraction)
+    block = blocks.resim(thinned, "qcd", "rehadron")
+    assert block.chosen is not None
+    kept = [i for i in range(N) if is_chosen(thinned.seed, block.chosen, "qcd", i)]
+    left_out = next(i for i in np.flatnonzero(in_test(thinned, "qcd")) if i not in kept)
+    with pytest.raises(DataError, match=r"which variants\.rehadron\.fraction leaves out"):
+        replay(thinned, seeds.event_id("qcd", int(left_out)), "rehadron", tmp_path)
+    whole = blocks.resim(limited, "qcd", "rehadron").chosen
+    assert (
+        whole is not None and "fraction" not in whole.model_dump()
+    )  # files of finished campaigns stay as they are
+
+
+def test_a_variant_to_train_on_has_all_events(test_values: dict[str, Any]) -> None:
+    variants = {**test_values["variants"], "seed": {"resample": "shower", "fraction": 0.5}}
+    with pytest.raises(ConfigError, match=r"may leave out events \(`fraction`\)"):
         parse_campaign({**test_values, "variants": variants})
