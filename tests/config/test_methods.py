@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rs3l.config import Campaign, blocks, methods, parse_campaign
+from rs3l.config.capacity import check_capacity
 from rs3l.config.encoders import DeepSets, EdgeConv
 from rs3l.errors import ConfigError
 
@@ -127,6 +128,35 @@ def test_a_job_knows_its_modes_alone(test_values: Values) -> None:
     config = parse_campaign(values)
     assert blocks.finetune(config, "h_vs_qcd", "rs3l_s0").finetune.modes == ["tuned", "mlp_h"]
     assert blocks.finetune(config, "h_vs_qcd", "none").finetune.modes == ["gbt", "scratch"]
+
+
+def test_ablations_may_have_fewer_modes(test_values: Values) -> None:
+    values = copy.deepcopy(test_values)
+    values["finetune"]["modes"] = ["probe_h", "tuned", "gbt", "scratch"]
+    ablations = {"edge": {"encoder": {"kind": "edgeconv"}}}
+    plain = campaign_with(values, ablations=ablations)
+    values["finetune"]["ablation_modes"] = ["probe_h", "gbt"]
+    config = campaign_with(values, ablations=ablations)
+    assert blocks.finetune(config, "h_vs_qcd", "edge_s0").finetune.modes == ["probe_h"]
+    assert blocks.ablation_baselines(plain) == ["none_edge_s0"] and blocks.ablation_baselines(config) == []
+    for run in (*blocks.runs(plain), *blocks.baselines(plain)):
+        assert blocks.finetune(config, "h_vs_qcd", run) == blocks.finetune(plain, "h_vs_qcd", run)
+
+
+@pytest.mark.parametrize(
+    ("modes", "expected"),
+    [
+        (["gbt"], "finetune.ablation_modes: none with pre-training; add one of probe_h"),
+        (["probe_h", "mlp_z"], "finetune.ablation_modes: mlp_z is not among finetune.modes; add it there too"),
+        (["probe_h", "probe_h"], "finetune.ablation_modes: probe_h is there twice"),
+    ],
+)
+def test_wrong_modes_of_ablations_are_named(test_values: Values, modes: list[str], expected: str) -> None:
+    values = copy.deepcopy(test_values)
+    values["finetune"]["ablation_modes"] = modes
+    with pytest.raises(ConfigError) as error:
+        check_capacity(campaign_with(values))
+    assert expected in str(error.value)
 
 
 def test_the_evaluation_knows_what_each_method_has_seen(test_values: Values) -> None:

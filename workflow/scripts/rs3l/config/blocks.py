@@ -427,7 +427,9 @@ def baselines(config: Campaign) -> list[str]:
 
 def ablation_baselines(config: Campaign) -> list[str]:
     """Return the further runs without pre-training that ablations need because their networks differ."""
-    own = methods.methods(config)
+    own, modes = methods.methods(config), config.finetune.ablation_modes
+    if modes is not None and not any(_is_network_baseline(name) for name in modes):
+        return []
     return _baselines(config, {**own, **methods.ablations(config)}, own)[len(baselines(config)) :]
 
 
@@ -436,13 +438,17 @@ def _baselines(config: Campaign, settings: Mapping[str, Pretrain], first: Mappin
     if all(MODES[name].pretrained for name in config.finetune.modes):
         return []
     known, result = [config.pretrain], [BASELINE]
-    if not any(MODES[name].has_network and not MODES[name].pretrained for name in config.finetune.modes):
+    if not any(map(_is_network_baseline, config.finetune.modes)):
         return result
     for name, block in {**first, **settings}.items():
         if block.model is None and not any(methods.same_baseline(block, other) for other in known):
             known.append(block)
             result.append(str(Run(f"{BASELINE}_{name}")))
     return result
+
+
+def _is_network_baseline(mode: str) -> bool:
+    return MODES[mode].has_network and not MODES[mode].pretrained
 
 
 def run_settings(config: Campaign, run: str) -> Pretrain:
@@ -769,7 +775,8 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
     block = run_settings(config, run)
     imported = imported_model(config, run) is not None
     changes = {
-        "modes": [name for name in config.finetune.modes if _has_mode(run, MODES[name])],
+        "modes": [name for name in modes_of(config, run) if _has_mode(run, MODES[name])],
+        "ablation_modes": None,
         "labels": task_labels(config, task),
         "on_undertrained": on_undertrained(config, run),
     }
@@ -789,6 +796,13 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
 def task_labels(config: Campaign, task: str) -> list[int]:
     """Return the numbers of labels of a task."""
     return config.tasks[task].labels or config.finetune.labels
+
+
+def modes_of(config: Campaign, run: str) -> list[str]:
+    """Return the modes of a run and of others of its kind, those without pre-training among them."""
+    of_ablations = config.finetune.ablation_modes
+    apart = of_ablations is not None and run in (*ablation_runs(config), *ablation_baselines(config))
+    return of_ablations if apart and of_ablations else config.finetune.modes
 
 
 def _has_mode(run: str, mode: Mode) -> bool:

@@ -269,9 +269,17 @@ def _band_problems(common: PythiaSettings, variants: Mapping[str, Variant]) -> l
 
 def _mode_problems(finetune: Finetune) -> list[str]:
     known = [name for name, mode in MODES.items() if mode.pretrained]
-    if set(finetune.modes) & set(known):
-        return []
-    return [f"finetune.modes: none with pre-training; add one of {', '.join(known)}"]
+    problems = [
+        f"finetune.{key}: none with pre-training; add one of {', '.join(known)}"
+        for key, modes in (("modes", finetune.modes), ("ablation_modes", finetune.ablation_modes))
+        if modes is not None and not set(modes) & set(known)
+    ]
+    further = [name for name in finetune.ablation_modes or [] if name not in finetune.modes]
+    return problems + [
+        f"finetune.ablation_modes: {name} is not among finetune.modes; add it there too, or the first method has "
+        "no such classifier to compare with"
+        for name in further
+    ]
 
 
 def _reference_problems(config: Campaign) -> list[str]:

@@ -123,6 +123,7 @@ def _twice(config: Campaign) -> Iterator[str]:
     lists: dict[str, Iterable[object]] = {
         "finetune.labels": config.finetune.labels,
         "finetune.modes": config.finetune.modes,
+        "finetune.ablation_modes": config.finetune.ablation_modes or [],
         "evaluate.variants": config.evaluate.variants,
         "evaluate.pair": config.evaluate.pair,
         "evaluate.efficiencies": config.evaluate.efficiencies,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
@@ -26,6 +27,12 @@ class Finetune(Settings):
         min_length=1,
         description="Classifiers, in words in docs/finetune.md: those on a pre-trained network (probe_h, probe_z, "
         "mlp_h, mlp_z, tuned, tuned_z, tuned_mlp, tuned_views) and those without one (the others).",
+    )
+    ablation_modes: list[ModeName] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=operator.not_,
+        description="Classifiers of the ablations, some of `modes`; by default all of them.",
     )
     labels: list[Annotated[int, Field(ge=10)]] = Field(
         [100, 300, 1000], min_length=1, description="Numbers of labelled hard events, half of them signal."
