@@ -49,7 +49,14 @@ def test_readme_is_in_step_with_the_models() -> None:
 
 
 def test_the_shipped_configurations_are_known() -> None:
-    names = ["config.yaml", "paper.yaml", "reference.yaml", "rs3l_public.yaml", "test.yaml"]
+    names = [
+        "config.yaml",
+        "paper.yaml",
+        "reference.yaml",
+        "reference_no_interactions.yaml",
+        "rs3l_public.yaml",
+        "test.yaml",
+    ]
     assert [path.name for path in SHIPPED] == names
 
 

@@ -19,7 +19,7 @@ from rs3l.report.sections import number
 from support.places import REPOSITORY
 from support.toy_campaign import campaign, write_results
 
-SHIPPED = REPOSITORY / "docs" / "results"
+SHIPPED = REPOSITORY / "docs" / "results" / "no_interactions"
 TABLES = [name for name, table in KNOWN.items() if table.published]
 ABLATION_TABLES = [name for name, table in KNOWN.items() if table.published_of_ablations]
 PAGE = """Words.
