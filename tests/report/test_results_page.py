@@ -33,7 +33,8 @@ More words.
 ARGUMENTS = {
     "metrics": "h_vs_qcd rejection_0.5", "ratios": "h_vs_qcd rejection_0.5", "differences": "w_vs_qcd auc",
     "pretrained": "h_vs_qcd auc", "pretrained_ratios": "h_vs_qcd rejection_0.5", "savings": "h_vs_qcd auc",
-    "matched": "h_vs_qcd", "correlations": "h_vs_qcd background",
+    "matched": "h_vs_qcd", "correlations": "h_vs_qcd background", "across": "auc 20 tuned",
+    "stable": "h_vs_qcd probe_h seed",
 }  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
     shipped = {str(path.relative_to(SHIPPED / "tables")) for path in (SHIPPED / "tables").rglob("*.csv")}
     assert shipped == {
         *(f"{name}.csv" for name in TABLES),
-        *(f"{folder}/{name}.csv" for folder in ("ablations", "views") for name in ABLATION_TABLES),
+        *(f"{folder}/{name}.csv" for folder in ("ablations", "views") for name in ("metrics", "differences")),
     }  # fmt: skip
     pictures = [part.partition(")")[0] for part in text.split("](figures/")[1:]]
     assert pictures and all((SHIPPED / "figures" / name).is_file() for name in pictures)
@@ -119,6 +120,27 @@ def test_tables_of_what_is_pretrained_have_no_baselines(tables: Path) -> None:
     assert {"RS3L, fine-tuned", "JetCLR+, fine-tuned"} <= set(rows) and "from scratch" not in rows
     pairs = KINDS["pretrained_ratios"](tables, "h_vs_qcd", "rejection_0.5").iloc[:, 0].tolist()
     assert "RS3L, fine-tuned / JetCLR+, fine-tuned" in pairs and not any("scratch" in pair for pair in pairs)
+
+
+def test_a_table_across_tasks_has_all_tasks_and_one_mode(tables: Path) -> None:
+    table = KINDS["across"](tables, "auc", "20", "tuned")
+    assert list(table.columns) == ["method", "h_vs_qcd", "w_vs_qcd"]
+    rows = table["method"].tolist()
+    assert rows[0] == "RS3L, fine-tuned" and "from scratch" in rows
+    assert not any("frozen" in row for row in rows)
+    lines = pd.read_csv(tables / "metrics.csv").query("metric == 'auc' and labels == 20 and method == 'rs3l'")
+    line = lines.query("mode == 'tuned' and task == 'w_vs_qcd'").iloc[0]
+    assert table["w_vs_qcd"][0] == number(dict(line))
+    with pytest.raises(DataError, match="no line with {'mode': 'tuned_mlp', 'labels': 20}"):
+        KINDS["across"](tables, "auc", "20", "tuned_mlp")
+
+
+def test_stability_is_shown_of_the_variants_that_are_named(tables: Path) -> None:
+    names = sorted(pd.read_csv(tables / "stability.csv").query("first == 'nominal'")["second"].unique())
+    table = KINDS["stable"](tables, "h_vs_qcd", "probe_h", names[-1])
+    assert set(table.columns[1:]) == {f"{side}, {names[-1]}" for side in ("signal", "background")}
+    with pytest.raises(DataError, match="no line of the variant herwig"):
+        KINDS["stable"](tables, "h_vs_qcd", "probe_h", "herwig")
 
 
 def test_tables_of_a_folder_within(tables: Path) -> None:

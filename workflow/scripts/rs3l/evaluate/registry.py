@@ -34,7 +34,7 @@ _ALL = (
     TableKind("runs", "tables.runs_table", "tasks", published=False),
     TableKind("differences", "tables.differences_table", "tasks", published_of_ablations=True),
     TableKind("savings", "savings.savings_table", "tasks"),
-    TableKind("stability", "stability_table.stability_table", "robustness"),
+    TableKind("stability", "stability_table.stability_table", "robustness", published_of_ablations=True),
     TableKind("robustness", "robustness_table.robustness_table", "robustness"),
     TableKind("matched", "matched.matched_table", "robustness"),
     TableKind("calibration", "calibration_table.calibration_table", "tasks"),

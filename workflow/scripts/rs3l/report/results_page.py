@@ -225,6 +225,25 @@ def correlations(folder: Path, task: str, side: str) -> pd.DataFrame:
     return _wide(cells, "method")
 
 
+def across(folder: Path, metric: str, labels: str, mode: str) -> pd.DataFrame:
+    """Return a metric in every task, with a line per method in one mode, and one per baseline."""
+    table = _read(folder, "metrics", metric=metric, labels=int(labels))
+    rows = [row for row in _records(folder, table) if row["mode"] == mode or is_baseline(row["method"])]
+    if not any(row["mode"] == mode for row in rows):
+        raise DataError(f"{folder}/metrics.csv: no line with {{'mode': {mode!r}, 'labels': {labels}}}")
+    return _wide([(_method(row), row["task"], number(row)) for row in rows], "method")
+
+
+def stable(folder: Path, task: str, mode: str, *variants: str) -> pd.DataFrame:
+    """Return the rank correlations of the scores of one event under the nominal and under each of ``variants``."""
+    table = _read(folder, "stability", task=task, quantity="spearman", first="nominal", mode=mode)
+    if missing := sorted(set(variants) - set(table["second"])):
+        raise DataError(f"{folder}/stability.csv: no line of the variant {missing[0]}")
+    chosen = most_labels(table[table["second"].isin(variants)])
+    cells = [(_method(row), f"{row['class']}, {row['second']}", number(row)) for row in _records(folder, chosen)]
+    return _wide(cells, "method")
+
+
 KINDS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "metrics": metrics,
     "ratios": ratios,
@@ -234,5 +253,7 @@ KINDS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "pretrained_ratios": pretrained_ratios,
     "matched": matched,
     "correlations": correlations,
+    "across": across,
+    "stable": stable,
 }
 """The tables that a page may have, by name."""
