@@ -86,7 +86,7 @@ def test_a_detector_variant_needs_something_random(test_values: Values) -> None:
 def test_missing_nominal_and_lonely_variant_are_named(test_values: Values) -> None:
     with pytest.raises(ConfigError, match=r"add `nominal: \{\}`"):
         parse_campaign(changed(test_values, "variants", {"seed": {"resample": "shower"}}))
-    with pytest.raises(ConfigError, match="pre-training needs two variants"):
+    with pytest.raises(ConfigError, match="gives no two views of an event"):
         parse_campaign(changed(test_values, "variants", {"nominal": {}}))
 
 

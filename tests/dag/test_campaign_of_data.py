@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from rs3l.dataset import Jets, write
 from rs3l.dataset.manifest import read_manifest
-from support import toy
+from support import root_files, toy
 from support.places import REPOSITORY
 from support.public_files import public_file
 from support.workflow import Snakemake
@@ -136,3 +138,54 @@ def test_the_public_campaign_is_planned_and_refuses_simulation(snakemake: Snakem
     snakemake.configure(page)
     result = snakemake("--dry-run", check=False)
     assert "source.hdf5: no file matches 'no/*.h5'" in result.stdout + result.stderr
+
+
+@pytest.fixture
+def one_view(tmp_path: Path) -> Snakemake:
+    """Return a campaign of jets in JetClass's layout, each of which there is once."""
+    jets = [
+        Jets(
+            root_files.write(
+                tmp_path / "files" / f"{split}.root",
+                root_files.jets(["Hbb", "QCD"] * events, seed, {"Hbb": 20, "QCD": 8}),
+            ),
+            split=split,
+        )
+        for seed, (split, events) in enumerate({"train": 60, "val": 30, "test": 40}.items())
+    ]
+    write(jets, tmp_path / "jetclass")
+    values = {name: value for name, value in VALUES.items() if name not in ("dataset", "pretrain", "finetune")}
+    own = {
+        "source": {"parquet": "jetclass"},
+        "pretrain": {**VALUES["pretrain"], "methods": ["jetclr"]},
+        "tasks": {"h_vs_qcd": {"signal": "higgs_bb", "background": "qcd"}},
+        "finetune": {"modes": ["probe_h", "scratch"], "labels": [20], "repeats": 2, "on_undertrained": "warn"},
+    }
+    return Snakemake(tmp_path, {**values, **own}, quick=True)
+
+
+def test_jets_with_one_view_go_to_the_report_by_hand_made_views(one_view: Snakemake) -> None:
+    planned = one_view.planned()
+    assert planned["import_dataset"] == planned["pretrain"] == 1 and planned["finetune"] == 2
+    compare = ("stability", "robustness", "mistag_change", "tagger_output", "jet_variations")
+    assert not [name for name in planned if name.startswith(tuple(f"plot_{figure}" for figure in compare))]
+    one_view()
+    assert one_view.planned() == {}
+    root = one_view.folder / "results" / "mine"
+    metrics = pd.read_csv(root / "evaluation" / "metrics.csv")
+    assert set(metrics["method"]) == {"jetclr", "none"} and metrics["value"].notna().all()
+    assert pd.read_csv(root / "evaluation" / "stability.csv").empty
+    summary = json.loads((root / "summary.json").read_text(encoding="utf-8"))
+    assert len(summary["headline"]) == 2 and summary["methods"][0]["paired_correlation"] is None
+    report = (root / "report.html").read_text(encoding="utf-8")
+    assert "Stability (two views of an event to compare" in report and "nan" not in report.lower().split()
+
+
+def test_re_simulated_views_need_two(one_view: Snakemake) -> None:
+    values = yaml.safe_load((one_view.folder / "config.yaml").read_text(encoding="utf-8"))
+    values["pretrain"]["methods"] = ["rs3l", "jetclr"]
+    one_view.configure(values)
+    result = one_view("--dry-run", check=False)
+    said = result.stdout + result.stderr
+    assert "pretrain.methods.rs3l: variants: nominal gives no two views of an event" in said
+    assert "`views: hand_made`" in said and "pretrain.methods.jetclr" not in said

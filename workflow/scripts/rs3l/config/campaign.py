@@ -154,8 +154,6 @@ def _use_problems(variants: Mapping[str, Variant]) -> list[str]:
         problems.append("variants.nominal: missing; add `nominal: {}`")
     if variants.get("nominal", Variant()).use != "train":
         problems.append("variants.nominal.use: the nominal cannot be held out")
-    if sum(v.use == "train" for v in variants.values()) < 2:
-        problems.append("variants: pre-training needs two variants with `use: train`; add one, e.g. seed")
     return problems
 
 
@@ -292,7 +290,7 @@ def _reference_problems(config: Campaign) -> list[str]:
     ]
     problems += [
         f"evaluate.{key}: no variant {variant!r}; known: {', '.join(sorted(variants))}"
-        for key, names in (("variants", config.evaluate.variants), ("pair", config.evaluate.pair))
+        for key, names in (("variants", config.evaluate.variants), ("pair", config.evaluate.pair or ()))
         for variant in names
         if variant not in variants
     ]

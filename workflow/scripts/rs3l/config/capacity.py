@@ -125,7 +125,7 @@ def _twice(config: Campaign) -> Iterator[str]:
         "finetune.modes": config.finetune.modes,
         "finetune.ablation_modes": config.finetune.ablation_modes or [],
         "evaluate.variants": config.evaluate.variants,
-        "evaluate.pair": config.evaluate.pair,
+        "evaluate.pair": config.evaluate.pair or (),
         "evaluate.efficiencies": config.evaluate.efficiencies,
         "evaluate.change_efficiencies": config.evaluate.change_efficiencies,
         "pretrain.methods": config.pretrain.methods,
@@ -157,7 +157,7 @@ def _views(config: Campaign) -> Iterator[str]:
     variants = config.variants
     if config.dataset.min_views > len(variants):
         yield f"dataset.min_views: {config.dataset.min_views} of {len(variants)} variants; lower it"
-    for key, names in (("variants", config.evaluate.variants), ("pair", config.evaluate.pair)):
+    for key, names in (("variants", config.evaluate.variants), ("pair", config.evaluate.pair or ())):
         for name in names:
             if "test" not in variants[name].splits:
                 yield f"evaluate.{key}: {name} has no events of the test split; add test to variants.{name}.splits"

@@ -19,8 +19,9 @@ class Evaluate(Settings):
         description="Variants whose test jets are scored for AUC and rejection. Those that share the "
         "nominal physics (seed, rehadron) add statistics; errors are bootstrapped over hard events.",
     )  # fmt: skip
-    pair: tuple[Name, Name] = Field(
-        ("nominal", "seed"), description="The two showers of the paired score correlation."
+    pair: tuple[Name, Name] | None = Field(
+        ("nominal", "seed"),
+        description="The two showers of the paired score correlation; null: none, for jets with one view.",
     )
     efficiencies: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         [0.3, 0.5, 0.7], min_length=1, description="Signal efficiencies of the background rejection."

@@ -140,7 +140,11 @@ def _variant_problems(config: Campaign, settings: Pretrain) -> Iterator[str]:
     if settings.views == "hand_made" or settings.model is not None:
         return
     if len(chosen) < 2:
-        yield f"variants: {', '.join(chosen) or 'none'} gives no two views of an event; add one, e.g. seed"
+        names = ", ".join(chosen) or "none"
+        yield (
+            f"variants: {names} gives no two views of an event; add one, e.g. seed, or make views by hand "
+            "(`views: hand_made`, as the method jetclr)"
+        )
     if settings.views == "nominal_and_one" and "nominal" not in chosen:
         yield "variants: `views: nominal_and_one` needs nominal; add it"
 
@@ -148,4 +152,5 @@ def _variant_problems(config: Campaign, settings: Pretrain) -> Iterator[str]:
 def _base_problems(config: Campaign) -> Iterator[str]:
     if config.pretrain.model is not None:
         yield "model: belongs into a method, e.g. methods: {rs3l: {}, published: {model: ...}}"
-    yield from _variant_problems(config, config.pretrain)
+    if any(block.views != "hand_made" and block.model is None for block in methods(config).values()):
+        yield from _variant_problems(config, config.pretrain)

@@ -47,6 +47,8 @@ def with_source(values: Mapping[str, Any]) -> dict[str, Any]:
         result["jets"] = {"pt_min": PUBLIC_PT_MIN, **_block(values, "jets")}
     else:
         result["dataset"] = {**_block(values, "dataset"), "splits": _splits(source)}
+    if len(result["variants"]) == 1:
+        result["evaluate"] = {"pair": None, **_block(values, "evaluate")}
     finetune = _block(values, "finetune")
     if "modes" not in finetune and lacks_substructure(source):
         result["finetune"] = {**finetune, "modes": _modes_without_substructure()}

@@ -192,9 +192,9 @@ class Measurer:
         return Falling.of(score[jets], self.weights, self.jets.row[jets])
 
 
-def paired_cases(variants: Sequence[str], pair: tuple[str, str]) -> list[tuple[str, str, str]]:
+def paired_cases(variants: Sequence[str], pair: tuple[str, str] | None) -> list[tuple[str, str, str]]:
     """Return the quantity and the two variants of each paired measure, the configured pair first."""
     variants = [name for name in variants if name != "nominal"]
-    cases = [("spearman", *pair)]
+    cases = [("spearman", *pair)] if pair else []
     cases += [(quantity, "nominal", name) for quantity in ("spearman", "rank_shift") for name in variants]
     return list(dict.fromkeys(cases))

@@ -33,8 +33,8 @@ Number = dict[str, Any]
 def summarise(block: EvaluateBlock, manifest: Manifest, tables: Tables) -> dict[str, Any]:
     """Return the summary of the first task, with the counts of the data set and the versions.
 
-    ``headline`` has three sentences, each with ``text``, ``value`` and ``error``. A number that the campaign does
-    not have, because a method was not run, is None there.
+    ``headline`` has three sentences (two, if no views are compared), each with ``text``, ``value`` and ``error``.
+    A number that the campaign does not have, because a method was not run, is None there.
     """
     task = next(iter(block.tasks))
     metrics = tables["metrics"]
@@ -78,14 +78,14 @@ def _baseline(block: EvaluateBlock) -> str:
 
 
 def _method_entry(
-    tables: Tables, task: str, method: Method, labels: int, efficiency: float, paired: tuple[str, str]
+    tables: Tables, task: str, method: Method, labels: int, efficiency: float, paired: tuple[str, str] | None
 ) -> dict[str, Any]:
     key = {"task": task, "method": method[0], "mode": method[1], "labels": labels}
     pair = {
         **key,
         "class": "signal",
         "quantity": "spearman",
-        **dict(zip(("first", "second"), paired, strict=True)),
+        **dict(zip(("first", "second"), paired or ("", ""), strict=True)),
     }
     return {
         "method": method[0],
@@ -124,14 +124,16 @@ def _headline(
         for m in _headline_methods(block)
     }
     rejection = f"Rejection of {background} at {efficiency:.0%} {signal} efficiency with {labels} labels"
-    first, second = block.evaluate.pair
-    pairing = f"Score correlation of the same {signal} event showered twice ({first}, {second}), {labels} labels"
     scratch, peer = (_baseline(block), "scratch"), _peer(block, entries)
-    return [
+    sentences = [
         _sentence(rejection, "rejection", entries, scratch),
         _sentence(rejection, "rejection", entries, peer),
-        _sentence(pairing, "paired_correlation", entries, scratch),
     ]
+    if block.evaluate.pair:
+        pair = ", ".join(block.evaluate.pair)
+        pairing = f"Score correlation of the same {signal} event showered twice ({pair}), {labels} labels"
+        sentences.append(_sentence(pairing, "paired_correlation", entries, scratch))
+    return sentences
 
 
 def _peer(block: EvaluateBlock, entries: Mapping[Method, dict[str, Any]]) -> Method:

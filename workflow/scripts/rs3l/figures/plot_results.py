@@ -130,12 +130,13 @@ def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Dra
 
 def stability(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw the correlation of the scores of one hard event showered twice against the AUC, at the most labels."""
-    path = inputs.one("stability_table")
+    path, pair = inputs.one("stability_table"), block.evaluate.pair
+    assert pair is not None, "the figure is left out of a campaign without a pair"
     table = read_table(
         path, ["task", "method", "mode", "labels", "class", "quantity", "first", "second", "value", "error", "auc"]
     )
     table = most_labels(table[table["quantity"] == "spearman"])
-    table = table[(table["first"] == block.evaluate.pair[0]) & (table["second"] == block.evaluate.pair[1])]
+    table = table[(table["first"] == pair[0]) & (table["second"] == pair[1])]
     tasks = [task for task in block.tasks if task in set(table["task"])]
     if not tasks:
         raise DataError(f"{path}: no paired correlation; too few events have a jet under both of evaluate.pair")
@@ -156,7 +157,7 @@ def stability(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         signal, background = (_label(block, task, role) for role in ("signal", "background"))
         style.panel_title(ax, f"{signal} (filled), {background} (open)")
         ax.set_xlabel(f"AUC, {signal} against {background}")
-    axes[0].set_ylabel(f"Spearman correlation, {' and '.join(block.evaluate.pair)}")
+    axes[0].set_ylabel(f"Spearman correlation, {' and '.join(pair)}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return Drawing(figure, table)

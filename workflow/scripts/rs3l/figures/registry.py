@@ -116,7 +116,7 @@ _ALL = (
         section="dataset", quotes=("jets",), **_DATA,
     ),
     Figure(
-        "jet_variations", "plot_kinematics.jet_variations", ("manifest",),
+        "jet_variations", "plot_kinematics.jet_variations", ("manifest",), needs=("variations",),
         section="dataset", of="process", quotes=("jets",),
         **_DATA,
     ),
@@ -155,19 +155,20 @@ _ALL = (
         quotes=("evaluate", "methods"), **_TASK,
     ),
     Figure(
-        "stability", "plot_results.stability", ("stability_table",),
+        "stability", "plot_results.stability", ("stability_table",), needs=("pair",),
         section="robustness", category="3. Results", subcategory="Stability", seen="seen_results.stability",
         headline=True, quotes=("evaluate",),
     ),
     Figure(
-        "robustness", "plot_tables.robustness", ("robustness_table",),
+        "robustness", "plot_tables.robustness", ("robustness_table",), needs=("variations",),
         section="robustness", seen="seen_results.robustness", headline=True, **_TASK,
     ),
     Figure(
-        "tagger_output", "plot_scores.tagger_output", ("measures",), section="robustness", **_TASK,
+        "tagger_output", "plot_scores.tagger_output", ("measures",), needs=("variations",),
+        section="robustness", **_TASK,
     ),
     Figure(
-        "mistag_change", "plot_tables.mistag_change", ("robustness_table",),
+        "mistag_change", "plot_tables.mistag_change", ("robustness_table",), needs=("variations",),
         section="robustness", seen="seen_results.mistag_change", headline=True, **_TASK,
     ),
     Figure(
@@ -233,13 +234,21 @@ LACKS: Mapping[str, str] = MappingProxyType(
         "simulation": "what each variant changes",
         "anchor": "the momentum of the hard boson or parton",
         "counts": "the number of hard events without a jet",
+        "pair": "two views of an event to compare (`evaluate.pair`)",
+        "variations": "a second view of an event",
     }
 )
 """What jets from files may lack, in words."""
 
 
 def lacking(config: Campaign) -> set[str]:
-    """Return what the files of a campaign lack, of :data:`LACKS`; a simulation lacks nothing."""
+    """Return what a campaign lacks, of :data:`LACKS`."""
+    views = {"pair": config.evaluate.pair, "variations": len(config.variants) > 1}
+    return {name for name, there in views.items() if not there} | _lacking_in_files(config)
+
+
+def _lacking_in_files(config: Campaign) -> set[str]:
+    """Return what the files of a campaign lack; a simulation lacks nothing."""
     source = config.source
     if source is None:
         return set()

@@ -170,6 +170,8 @@ def stability(data: FigureData) -> str:
 
     No significance is known for it.
     """
+    if data.config.evaluate.pair is None:
+        return ""
     first, second = data.config.evaluate.pair
     columns = ["class", "quantity", "first", "second", *VALUE, "auc", "auc_error"]
     table = data.table("stability", *KEY, *columns)
