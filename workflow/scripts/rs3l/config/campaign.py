@@ -100,6 +100,10 @@ class Campaign(Settings):
         """Folder of this campaign's files."""
         return f"{self.results}/{self.campaign}"
 
+    def is_complete(self, variant: str) -> bool:
+        """Return whether a variant re-simulates the hard events of all splits of the data set."""
+        return self.variants[variant].has(self.dataset.splits.names)
+
     def pileup_of(self, variant: str) -> PileupSettings:
         """Return the pile-up of a variant, with what it changes of the campaign's."""
         return self.pileup.with_changes(self.variants[variant].pileup)

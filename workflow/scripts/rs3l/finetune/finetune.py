@@ -87,9 +87,9 @@ def finetune(
     ``model`` is the run's pre-trained encoder, which the run ``none`` does not have. ``state`` is a folder for
     what is finished and for the place of the last training, which is deleted in the end; without one, nothing is
     kept.
-    Raises :class:`ConfigError` if the train split has too few events, and :class:`StoppedError` after SIGTERM or
-    SIGINT within a training, after which the same call goes on and has the result of an uninterrupted one. Passes
-    on what the training raises.
+    Raises :class:`ConfigError` if the split of labels has too few events, and :class:`StoppedError` after SIGTERM
+    or SIGINT within a training, after which the same call goes on and has the result of an uninterrupted one.
+    Passes on what the training raises.
     """
     if (model is None) != block.baseline:
         raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
@@ -145,7 +145,7 @@ class TaskTraining:
         self.block, self.constituents, self.state, self.watch = block, constituents, state, watch
         modes = [MODES[mode] for mode in block.finetune.modes]
         variants = block.variants if any(mode.views == "all" for mode in modes) else []
-        self.index = Index(manifest, "train", block.task, variants)
+        self.index = Index(manifest, block.labels_from, block.task, variants)
         self.draws = self._draws()
         fresh = any(mode.start in ("scratch", "random") for mode in modes)
         held = block.finetune.held_jets
@@ -182,7 +182,7 @@ class TaskTraining:
         return task.signal, task.background, *types
 
     def _draws(self) -> list[Draw]:
-        """Return each draw of labelled events, half signal and half background, from the train split.
+        """Return each draw of labelled events, half signal and half background, from the split of labels.
 
         The events belong to (seed, processes, labels, repeat), so that all runs and modes see the same ones.
         Neither the order of the files nor a held-out event plays a role.
@@ -207,8 +207,8 @@ class TaskTraining:
             process = self.process_of(side)
             raise ConfigError(
                 f"finetune.labels: {max(self.block.finetune.labels)} labels need more events of {process} "
-                f"than the {len(events)} with a nominal jet in the train split; lower finetune.labels or "
-                f"raise processes.{process}.events"
+                f"than the {len(events)} with a nominal jet in the {self.index.split} split; lower "
+                f"finetune.labels or raise processes.{process}.events"
             )
         return rng.choice(events, size=n, replace=False)
 
