@@ -14,7 +14,7 @@ import pytest
 
 from rs3l.config import Campaign, blocks, parse_campaign
 from rs3l.config.blocks import MergeBlock
-from rs3l.config.capacity import most_events
+from rs3l.config.capacity import check_capacity, most_events
 from rs3l.config.dataset import Splits
 from rs3l.config.reads import made_with, of_pretraining, of_task
 from rs3l.dataset.manifest import read_manifest
@@ -29,7 +29,7 @@ from support.tuning import task_training
 
 Values = dict[str, Any]
 Jets = Callable[[int], tuple[MergeBlock, CampaignPaths]]
-FRACTIONS = {"train": 0.3, "label": 0.2, "val": 0.25, "test": 0.25}
+FRACTIONS = {"train": 0.15, "label": 0.35, "val": 0.25, "test": 0.25}
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def keys(paths: CampaignPaths, split: str) -> set[int]:
 def labelled_campaign(values: Values, shard: int = 16) -> Campaign:
     """Return the small campaign with events for labels alone."""
     result = with_splits(values, **FRACTIONS)
-    result["finetune"] = {**values["finetune"], "labels": [4], "repeats": 2}
+    result["finetune"] = {**values["finetune"], "labels": [10], "repeats": 2}
     result["pretrain"] = {**values["pretrain"], "batch": 4}
     return small(result, shard)
 
@@ -172,11 +172,11 @@ def test_a_variant_for_training_needs_them(test_values: Values) -> None:
     values = with_splits(test_values, **FRACTIONS)
     values["variants"]["seed"]["splits"] = ["train", "val", "test"]
     with pytest.raises(ConfigError, match=r"variants.seed.splits: `use: train` needs those of train, label"):
-        parse_campaign(values)
+        check_capacity(parse_campaign(values))
     parse_campaign({**values, "dataset": test_values["dataset"]})
 
 
 def test_too_few_of_them_are_refused(test_values: Values) -> None:
     values = with_splits(test_values, **{**FRACTIONS, "train": 0.499, "label": 0.001})
     with pytest.raises(ConfigError, match=r"dataset.splits.label"):
-        parse_campaign(values)
+        check_capacity(parse_campaign(values))
