@@ -87,7 +87,8 @@ def test_missing_nominal_and_lonely_variant_are_named(test_values: Values) -> No
     with pytest.raises(ConfigError, match=r"add `nominal: \{\}`"):
         parse_campaign(changed(test_values, "variants", {"seed": {"resample": "shower"}}))
     with pytest.raises(ConfigError, match="gives no two views of an event"):
-        parse_campaign(changed(test_values, "variants", {"nominal": {}}))
+        values = changed(test_values, "variants", {"nominal": {}})
+        parse_campaign(changed(values, "evaluate", {"variants": ["nominal"], "pair": None}))
 
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Any) -> None:

@@ -42,7 +42,7 @@ WRONG = [
     ("processes", {}, "processes: a block of keys that is not empty is expected, found an empty block"),
     ("processes/x", {"like": ["a"]}, "processes.x.like: the name of an entry of config/processes is expected, found ['a']"),
     ("variants/seed/use", "held-out", "variants.seed.use: `train` or `held_out` is expected, found 'held-out'; did you mean `held_out`?"),
-    ("variants/seed/splits", [], "variants.seed.splits: a list that is not empty (each `train`, `val` or `test`) is expected, found []"),
+    ("variants/seed/splits", [], "variants.seed.splits: a list that is not empty (each `train`, `label`, `val` or `test`) is expected, found []"),
     ("pretrain/encoder", 3, "pretrain.encoder: a block of keys is expected, found 3"),
     ("pretrain/encoder", {"kind": "edgeconv", "hidden": 2}, "pretrain.encoder.hidden: a whole number at least 4 is expected, found 2"),
     ("pretrain/methods", {"Foo": {}}, f"pretrain.methods.Foo: {NAME} is expected as a key, found 'Foo'"),

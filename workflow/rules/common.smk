@@ -30,7 +30,7 @@ from rs3l.figures.registry import FIGURES, MEMORY_MB, MINUTES, QUOTES, figure_na
 from rs3l.groups import prediction_files
 from rs3l.imported import not_found
 from rs3l.lhe.inputs import check_inputs, find_files, refuse_replaced, split_inputs, stamps
-from rs3l.paths import SPLITS, CampaignPaths, checksum_of, shard_name
+from rs3l.paths import CampaignPaths, checksum_of, shard_name
 from rs3l.provenance import check_package
 from rs3l.pythia import check_settings
 from rs3l.runs import is_baseline
@@ -239,7 +239,7 @@ def jet_shards(wildcards):
 
 def dataset_files():
     """Return the folders of the data set (those of a merge), its manifest and its card."""
-    folders = [] if CAMPAIGN.source else map(PATHS.split, SPLITS)
+    folders = [] if CAMPAIGN.source else map(PATHS.split, CAMPAIGN.dataset.splits.names)
     return [*folders, PATHS.manifest, PATHS.card, PATHS.merge_provenance]
 
 
@@ -271,7 +271,7 @@ def imported_parts(wildcards):
     return [
         PATHS.part(split, name, part)
         for part in source_paths()
-        for split in SPLITS
+        for split in CAMPAIGN.dataset.splits.names
         for name in CAMPAIGN.processes
     ]
 

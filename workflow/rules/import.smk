@@ -12,7 +12,11 @@ if CAMPAIGN.source.patterns:
             script=script("import_file.py"),
             file=source_file,
         output:
-            parts=[PATHS.part(split=split, process=name) for split in SPLITS for name in CAMPAIGN.processes],
+            parts=[
+                PATHS.part(split=split, process=name)
+                for split in CAMPAIGN.dataset.splits.names
+                for name in CAMPAIGN.processes
+            ],
             entry=PATHS.imported(),
         log:
             PATHS.log("import_file", "{part}"),

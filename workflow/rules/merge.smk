@@ -11,7 +11,7 @@ rule merge:
         script=script("merge.py"),
         jets=jet_shards,
     output:
-        splits=[directory(PATHS.split(split)) for split in SPLITS],
+        splits=[directory(PATHS.split(split)) for split in CAMPAIGN.dataset.splits.names],
         manifest=PATHS.manifest,
         card=PATHS.card,
         provenance=PATHS.merge_provenance,

@@ -20,7 +20,7 @@ from rs3l.config.base import Settings
 from rs3l.dataset.own.jets import Jets
 from rs3l.errors import CampaignError, ConfigError
 from rs3l.files import written
-from rs3l.paths import SPLITS
+from rs3l.paths import EVERY_SPLIT, SPLITS, Split
 from rs3l.streams import argument_text, speak_any_locale
 
 B = TypeVar("B", bound=Settings)
@@ -89,7 +89,7 @@ def own_jets(args: argparse.Namespace, data: str, process: str = "", variant: st
         data,
         process=process,
         variant=variant,
-        split=cast(Literal["", "train", "val", "test"], split),
+        split=cast(Split | Literal[""], split),
         rename=pairs("--rename", args.rename),
         tree=args.tree,
         relative=args.relative,
@@ -101,17 +101,18 @@ def own_files_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that name files of own jets, and say what they hold."""
     form = "[[PROCESS]/[VARIANT]=]FILE"
     parser.add_argument("--jets", nargs="+", default=[], metavar=form, help="files of jets (.parquet, .root)")
-    for name in SPLITS:
+    for name in EVERY_SPLIT:
         parser.add_argument(
-            f"--{name}", nargs="+", default=[], metavar=form, help=f"files of the split {name} alone"
-        )
+            f"--{name if name in SPLITS else 'labelled'}", nargs="+", default=[], metavar=form,
+            dest=f"{name}_files", help=f"files of the split {name} alone",
+        )  # fmt: skip
     own_jets_arguments(parser)
 
 
 def own_files(args: argparse.Namespace) -> list[Jets]:
     """Return the files that :func:`own_files_arguments` name; raises :class:`ConfigError` if there is none."""
     given = [(text, "") for text in args.jets]
-    given += [(text, split) for split in SPLITS for text in getattr(args, split)]
+    given += [(text, split) for split in EVERY_SPLIT for text in getattr(args, f"{split}_files")]
     if not given:
         raise ConfigError("no file of jets: give --jets, or --train, --val and --test")
     return [_own_file(args, text, split) for text, split in given]

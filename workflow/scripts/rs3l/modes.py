@@ -15,7 +15,8 @@ class Mode:
     ``label`` is its name for people. ``start`` says what its network starts from and whether its weights are
     trained: a ``frozen`` pre-trained encoder, a pre-trained encoder that is ``tuned``, ``scratch`` (random
     weights, all trained), a frozen ``random`` encoder, or ``none`` (no network at all). ``head`` is one ``linear``
-    layer, a ``deep`` one of five, boosted ``trees``, or a ``cut``. ``space`` is what the head sees: the
+    layer, a ``quadratic`` one that also sees products, a ``deep`` one of five layers, boosted ``trees``, or a
+    ``cut``. ``space`` is what the head sees: the
     representation ``h``, the latent ``z``, or jet ``observables``, which trees on h or z see, too. ``views`` are
     the re-simulations of the labelled events that it learns from.
     """
@@ -23,7 +24,7 @@ class Mode:
     name: str
     label: str
     start: Literal["frozen", "tuned", "scratch", "random", "none"]
-    head: Literal["linear", "deep", "trees", "cut"] = "linear"
+    head: Literal["linear", "quadratic", "deep", "trees", "cut"] = "linear"
     space: Literal["h", "z", "observables"] = "h"
     views: Literal["nominal", "all"] = "nominal"
 
@@ -46,6 +47,8 @@ class Mode:
 _ALL = (
     Mode("probe_h", "frozen, linear on h", "frozen"),
     Mode("probe_z", "frozen, linear on z", "frozen", space="z"),
+    Mode("quadratic_h", "frozen, quadratic on h", "frozen", head="quadratic"),
+    Mode("quadratic_z", "frozen, quadratic on z", "frozen", head="quadratic", space="z"),
     Mode("mlp_h", "frozen, five layers on h", "frozen", head="deep"),
     Mode("mlp_z", "frozen, five layers on z", "frozen", head="deep", space="z"),
     Mode("gbt_h", "frozen, boosted trees on h and observables", "frozen", head="trees"),

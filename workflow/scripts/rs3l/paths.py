@@ -6,11 +6,20 @@ Snakemake's wildcards.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+Split = Literal["train", "label", "val", "test"]
+EVERY_SPLIT: tuple[Split, ...] = get_args(Split)
+"""All splits that a data set can have, in the order of the positions of their events."""
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+"""The splits that every data set has; `label` is there only where events are set apart for labels."""
+
+
+def splits_with(there: Collection[str]) -> tuple[Split, ...]:
+    """Return the splits that every data set has, and those among ``there``."""
+    return tuple(name for name in EVERY_SPLIT if name in SPLITS or name in there)
 
 
 def shard_name(shard: int) -> str:

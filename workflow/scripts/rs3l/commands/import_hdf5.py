@@ -16,8 +16,8 @@ def main() -> None:
     parser.add_argument("--name", default=defaults.name, help=f"of the data set (default {defaults.name})")
     parser.add_argument("--seed", type=int, default=defaults.seed, help="of the split (default %(default)s)")
     parser.add_argument(
-        "--splits", nargs=3, type=float, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"),
-        help="fractions, for files that name no split (default 0.8 0.1 0.1)",
+        "--splits", nargs="+", type=float, default=(0.8, 0.1, 0.1), metavar="FRACTION",
+        help="fractions, for files that name no split of train (label) val test (default 0.8 0.1 0.1)",
     )  # fmt: skip
     parser.add_argument("--angles", choices=["relative", "absolute"], help="of candidates (default: found out)")
     parser.add_argument(

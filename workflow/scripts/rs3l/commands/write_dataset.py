@@ -17,8 +17,8 @@ def main() -> None:
     parser.add_argument("--downstream", nargs="+", default=[], help="processes that are not for pre-training")
     parser.add_argument("--held-out", nargs="+", default=[], help="variants that are not for training")
     parser.add_argument(
-        "--splits", nargs=3, type=float, default=(0.8, 0.1, 0.1), metavar=("TRAIN", "VAL", "TEST"),
-        help="fractions, for jets that name no split (default 0.8 0.1 0.1)",
+        "--splits", nargs="+", type=float, default=(0.8, 0.1, 0.1), metavar="FRACTION",
+        help="fractions, for jets that name no split of train (label) val test (default 0.8 0.1 0.1)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=20240311, help="of the split (default %(default)s)")
     parser.add_argument("--constituents", type=int, help="candidates to store of each jet (default: all)")

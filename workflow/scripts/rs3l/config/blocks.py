@@ -297,6 +297,11 @@ class FinetuneBlock(Settings):
     encoder: Encoder | None = Field(description="None: that of the model file.")
     constituents: int | None
     displacement: bool = True
+    labels_from: Literal["train", "label"] = Field(
+        "train",
+        exclude_if=lambda split: split == "train",
+        description="The split that labelled events are drawn from.",
+    )
     finetune: Finetune
 
     @field_serializer("finetune", mode="wrap")
@@ -599,11 +604,15 @@ def pool_uses(config: Campaign) -> float:
 
 def _chosen(config: Campaign, process: str, variant: str) -> Chosen | None:
     """Return the events of a variant, or None if it has all and so does not depend on the splits."""
-    own = config.variants[variant]
-    if own.is_complete:
+    if config.is_complete(variant):
         return None
-    splits = config.dataset.splits.of(process)
-    return Chosen(splits=splits, only=sorted(set(own.splits)), fraction=own.fraction)
+    splits, fraction = config.dataset.splits.of(process), config.variants[variant].fraction
+    return Chosen(splits=splits, only=_splits(config, variant), fraction=fraction)
+
+
+def _splits(config: Campaign, variant: str) -> list[Split]:
+    """Return the splits of the data set that a variant has."""
+    return sorted(set(config.variants[variant].splits) & set(config.dataset.splits.names))
 
 
 def chosen_fraction(config: Campaign, variant: str) -> float:
@@ -623,7 +632,7 @@ def shared_variants(config: Campaign) -> list[str]:
         return []
     return [
         "nominal",
-        *(name for name, v in config.variants.items() if v.shares_shower and v.is_complete),
+        *(name for name, v in config.variants.items() if v.shares_shower and config.is_complete(name)),
     ]
 
 
@@ -668,7 +677,7 @@ def merge(config: Campaign) -> MergeBlock:
             for name, p in config.processes.items()
         },
         variants={name: v.use for name, v in config.variants.items()},
-        limited={name: sorted(set(v.splits)) for name, v in config.variants.items() if not v.is_complete},
+        limited={name: _splits(config, name) for name in config.variants if not config.is_complete(name)},
     )
 
 
@@ -789,6 +798,7 @@ def finetune(config: Campaign, task: str, run: str) -> FinetuneBlock:
         encoder=None if imported else block.encoder,
         constituents=None if imported else block.constituents,
         displacement=block.displacement,
+        labels_from=config.dataset.splits.labelled,
         finetune=config.finetune.model_copy(update=changes),
     )
 

@@ -100,6 +100,11 @@ class Campaign(Settings):
         """Folder of this campaign's files."""
         return f"{self.results}/{self.campaign}"
 
+    def is_complete(self, variant: str) -> bool:
+        """Return whether a variant re-simulates all hard events of all splits of the data set."""
+        own = self.variants[variant]
+        return own.has(self.dataset.splits.names) and own.fraction == 1
+
     def pileup_of(self, variant: str) -> PileupSettings:
         """Return the pile-up of a variant, with what it changes of the campaign's."""
         return self.pileup.with_changes(self.variants[variant].pileup)

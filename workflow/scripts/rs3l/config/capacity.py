@@ -19,7 +19,7 @@ from rs3l.config.tasks import Task
 from rs3l.config.with_source import lacks_substructure
 from rs3l.errors import ConfigError
 from rs3l.modes import MODES
-from rs3l.paths import SPLITS, Split
+from rs3l.paths import Split
 
 EXACT = 5_000
 """The events of a split are counted for up to so many events of a process; beyond that, a bound is taken."""
@@ -46,15 +46,13 @@ _BOSON_TYPES = {23: ("Z", "Z_qq", "Z_cc", "Z_bb"), 24: ("W",), 25: ("H",), 21: _
 def most_events(seed: int, splits: Splits, process: str, events: int, split: Split) -> int:
     """Return how many of a process's first ``events`` events are in a split, or for many events an upper bound."""
     divided = splits.divided(process, events)
-    found = _most_divided(seed, splits.train, splits.val, splits.test, process, divided, split)
+    found = _most_divided(seed, splits.of("").model_dump_json(), process, divided, split)
     return found + (events - divided if split == "test" else 0)
 
 
 @cache
-def _most_divided(
-    seed: int, train: float, val: float, test: float, process: str, events: int, split: Split
-) -> int:
-    splits = Splits(train=train, val=val, test=test)
+def _most_divided(seed: int, fractions: str, process: str, events: int, split: Split) -> int:
+    splits = Splits.model_validate_json(fractions)
     if events <= EXACT:
         places = (splits.at(seeds.uniform(seed, process, event, "split")) for event in range(events))
         return sum(place == split for place in places)
@@ -140,12 +138,13 @@ def _twice(config: Campaign) -> Iterator[str]:
 
 def _splits(config: Campaign) -> Iterator[str]:
     """Yield the splits that lack events of a process which is needed there."""
-    empty = [split for split in SPLITS if getattr(config.dataset.splits, split) == 0]
+    names = config.dataset.splits.names
+    empty = [split for split in names if getattr(config.dataset.splits, split) == 0]
     yield from (
         f"dataset.splits.{split}: 0 leaves it empty, and every campaign needs it; raise it" for split in empty
     )
     for process in dict.fromkeys(p for task in config.tasks.values() for p in (task.signal, task.background)):
-        for split in SPLITS:
+        for split in names:
             if split not in empty and _in_split(config, process, split) == 0:
                 yield (
                     f"dataset.splits.{split}: none of the {config.processes[process].events} events of {process} "
@@ -157,6 +156,12 @@ def _views(config: Campaign) -> Iterator[str]:
     variants = config.variants
     if config.dataset.min_views > len(variants):
         yield f"dataset.min_views: {config.dataset.min_views} of {len(variants)} variants; lower it"
+    there = config.dataset.splits.names
+    for name, variant in variants.items():
+        if variant.use == "train" and not variant.has(there):
+            yield f"variants.{name}.splits: `use: train` needs those of {', '.join(there)}; add what is missing"
+        if not set(there) & set(variant.splits):
+            yield f"variants.{name}.splits: {', '.join(variant.splits)} has no events; name another one"
     for key, names in (("variants", config.evaluate.variants), ("pair", config.evaluate.pair or ())):
         for name in names:
             if "test" not in variants[name].splits:
@@ -164,17 +169,18 @@ def _views(config: Campaign) -> Iterator[str]:
 
 
 def _tasks(config: Campaign) -> Iterator[str]:
+    split = config.dataset.splits.labelled
     for name, task in config.tasks.items():
         yield from (f"tasks.{name}.{problem}" for problem in _type_problems(config, task))
         most = max(task.labels or config.finetune.labels)
         key = f"tasks.{name}.labels" if task.labels else "finetune.labels"
         for process, needed in ((task.signal, most // 2), (task.background, most - most // 2)):
-            there = _in_split(config, process, "train")
+            there = _in_split(config, process, split)
             if needed > there:
                 yield (
                     f"{key}: {most} labels of the task {name} need {needed} events of {process}, and at most "
-                    f"{there} of its {config.processes[process].events} are in the train split; lower it, or "
-                    f"{_more(config, process)}"
+                    f"{there} of its {config.processes[process].events} are in the {split} split; lower it, or "
+                    f"{_more(config, process, split)}"
                 )
 
 
@@ -243,11 +249,11 @@ def _observables(config: Campaign) -> Iterator[str]:
         )
 
 
-def _more(config: Campaign, process: str) -> str:
-    """Return what gives a process more training events."""
+def _more(config: Campaign, process: str, split: Split = "train") -> str:
+    """Return what gives a process more events of a split."""
     if config.source:
-        return "give more files" if config.source.parquet else "give more files, or raise dataset.splits.train"
-    return f"raise processes.{process}.events or dataset.splits.train"
+        return "give more files" if config.source.parquet else f"give more files, or raise dataset.splits.{split}"
+    return f"raise processes.{process}.events or dataset.splits.{split}"
 
 
 def _remedy(config: Campaign, process: str) -> str:

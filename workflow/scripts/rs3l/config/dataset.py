@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
@@ -15,13 +15,19 @@ from pydantic import (
 
 from rs3l.config.base import Fraction, Name, Settings
 from rs3l.errors import ConfigError
-from rs3l.paths import SPLITS, Split
+from rs3l.paths import EVERY_SPLIT, SPLITS, Split, splits_with
 
 
 class Splits(Settings):
     """Fractions of the hard events; an event is in one split with all its views."""
 
-    train: Fraction = Field(0.65, description="Pre-training and labels.")
+    train: Fraction = Field(0.65, description="Pre-training, and labels unless there is `label`.")
+    label: Fraction = Field(
+        0.0,
+        exclude_if=operator.not_,
+        description="Labels alone: no pre-training sees these events, and all labelled events are among them. 0: "
+        "labelled events are drawn from `train`, and are among those of the pre-training.",
+    )
     val: Fraction = Field(0.10, description="Every choice: best epoch, regularisation.")
     test: Fraction = Field(0.25, description="Results only.")
     test_only_after: dict[Name, Annotated[int, Field(gt=0)]] = Field(
@@ -44,22 +50,38 @@ class Splits(Settings):
         """Return the split of an event at a position in [0, 1)."""
         if position < self.train:
             return "train"
-        return "val" if position < self.train + self.val else "test"
+        if position < self.train + self.label:
+            return "label"
+        return "val" if position < self.train + self.label + self.val else "test"
+
+    @property
+    def names(self) -> tuple[Split, ...]:
+        """Return the splits that a data set has, `label` only if events are set apart for labels."""
+        return splits_with(["label"] if self.label else [])
+
+    @property
+    def labelled(self) -> Literal["train", "label"]:
+        """Return the split that labelled events are drawn from."""
+        return "label" if self.label else "train"
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
-        if not math.isclose(self.train + self.val + self.test, 1.0, abs_tol=1e-9):
-            raise ValueError(f"train + val + test is {self.train + self.val + self.test:g}, not 1")
+        total = self.train + self.label + self.val + self.test
+        if not math.isclose(total, 1.0, abs_tol=1e-9):
+            raise ValueError(f"{' + '.join(self.names)} is {total:g}, not 1")
         return self
 
 
 def splits_of(fractions: Sequence[float], where: str) -> Splits:
-    """Return the fractions of train, validation and test as splits; ``where`` is named in errors.
+    """Return three fractions (train, val, test) or four (train, label, val, test) as splits.
 
-    Raises :class:`ConfigError` if they are no fractions that add up to 1.
+    Raises :class:`ConfigError`, which names ``where``, if they are no fractions that add up to 1.
     """
+    names = EVERY_SPLIT if len(fractions) == len(EVERY_SPLIT) else SPLITS
+    if len(fractions) != len(names):
+        raise ConfigError(f"{where}: {len(fractions)} numbers; give those of {', '.join(SPLITS)}, or of all")
     try:
-        return Splits(**dict(zip(SPLITS, fractions, strict=True)))
+        return Splits(**dict(zip(names, fractions, strict=True)))
     except ValidationError as error:
         raise ConfigError(f"{where}: {error.errors()[0]['msg']}") from None
 

@@ -26,7 +26,8 @@ class Finetune(Settings):
         ["probe_h", "probe_z", "tuned", "random", "scratch", "scratch_views", "gbt", "n2"],
         min_length=1,
         description="Classifiers, in words in docs/finetune.md: those on a pre-trained network (probe_h, probe_z, "
-        "mlp_h, mlp_z, tuned, tuned_z, tuned_mlp, tuned_views) and those without one (the others).",
+        "quadratic_h, quadratic_z, mlp_h, mlp_z, tuned, tuned_z, tuned_mlp, tuned_views) and those "
+        "without one (the others).",
     )
     ablation_modes: list[ModeName] | None = Field(
         None,

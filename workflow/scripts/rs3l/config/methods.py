@@ -152,5 +152,10 @@ def _variant_problems(config: Campaign, settings: Pretrain) -> Iterator[str]:
 def _base_problems(config: Campaign) -> Iterator[str]:
     if config.pretrain.model is not None:
         yield "model: belongs into a method, e.g. methods: {rs3l: {}, published: {model: ...}}"
-    if any(block.views != "hand_made" and block.model is None for block in methods(config).values()):
+    if not all(_views_by_hand(config.pretrain, changes) for changes in method_overrides(config).values()):
         yield from _variant_problems(config, config.pretrain)
+
+
+def _views_by_hand(base: Pretrain, changes: Overrides) -> bool:
+    """Return whether a method draws no re-simulated views."""
+    return changes.get("views", base.views) == "hand_made" or changes.get("model") is not None

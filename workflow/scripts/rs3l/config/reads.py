@@ -20,7 +20,7 @@ from rs3l.config.campaign import Campaign
 from rs3l.paths import Split
 
 TRAINING: list[Split] = ["train", "val"]
-"""The splits that trainings read."""
+"""The splits that pre-trainings read."""
 
 SHORT = 16
 """Digits of the checksums in params: 64 bits."""
@@ -44,7 +44,11 @@ def of_pretraining(config: Campaign, run: str) -> Reads:
 def of_task(config: Campaign, task: str) -> Reads:
     """Return what the training of the classifiers of a task reads."""
     sides = [config.tasks[task].signal, config.tasks[task].background]
-    return Reads(splits=TRAINING, processes=list(dict.fromkeys(sides)), variants=blocks.train_variants(config))
+    return Reads(
+        splits=[config.dataset.splits.labelled, "val"],
+        processes=list(dict.fromkeys(sides)),
+        variants=blocks.train_variants(config),
+    )
 
 
 def of_test(config: Campaign, process: str | None = None, parts: range | None = None) -> Reads:
@@ -109,7 +113,7 @@ def _variants(config: Campaign, reads: Reads) -> set[str]:
     The nominal gives all views their jet types. With ``min_views`` above one, all complete variants decide which
     events are kept; with one, an event that has a view is kept whatever the others are.
     """
-    complete = {name for name, variant in config.variants.items() if variant.is_complete}
+    complete = {name for name in config.variants if config.is_complete(name)}
     return {"nominal", *reads.variants, *(complete if config.dataset.min_views > 1 else ())}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import string
+from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import (
@@ -13,7 +14,7 @@ from pydantic import (
 
 from rs3l.config.base import Band, Fraction, Name, PythiaSettings, Settings
 from rs3l.config.pileup import PileupChange
-from rs3l.paths import SPLITS, Split
+from rs3l.paths import EVERY_SPLIT, SPLITS, Split
 from rs3l.seeds import Resampled
 
 PLACEHOLDERS = ("lhe", "out", "seed", "seeds", "init_seed", "events", "process", "folder")
@@ -116,7 +117,7 @@ class Variant(Settings):
         "train", description="held_out: in the data set, but never a view in pre-training or a label."
     )
     splits: list[Split] = Field(
-        list(SPLITS), min_length=1,
+        list(EVERY_SPLIT), min_length=1,
         description="Splits whose hard events are re-simulated; the others are rows with status 4. A variant with "
         "`use: held_out` needs the test split alone, which saves the cost of the others.",
     )  # fmt: skip
@@ -149,10 +150,9 @@ class Variant(Settings):
             )
         return self
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether all hard events of all splits are re-simulated."""
-        return set(self.splits) == set(SPLITS) and self.fraction == 1
+    def has(self, splits: Iterable[Split]) -> bool:
+        """Return whether the hard events of all of some splits are re-simulated."""
+        return set(splits) <= set(self.splits)
 
     @property
     def shares_shower(self) -> bool:
@@ -173,7 +173,9 @@ class Variant(Settings):
 
     @model_validator(mode="after")
     def _only_held_out_variants_leave_splits_out(self) -> Self:
-        if not self.is_complete and self.use != "held_out":
+        if self.use == "held_out":
+            return self
+        if not self.has(SPLITS) or self.fraction < 1:
             key = "`splits`" if self.fraction == 1 else "events (`fraction`)"
             raise ValueError(f"only a variant with `use: held_out` may leave out {key}: it is not trained on")
         return self

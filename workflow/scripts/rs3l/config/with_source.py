@@ -18,7 +18,7 @@ from rs3l.config.base import Settings
 from rs3l.config.source import READY_PROCESSES, SUBSTRUCTURE, Source
 from rs3l.errors import ConfigError
 from rs3l.modes import MODES
-from rs3l.paths import SPLITS
+from rs3l.paths import EVERY_SPLIT
 
 PUBLIC_PT_MIN = 450.0
 """Smallest pT of the public jets [GeV] (arXiv:2403.07066), for the axes of figures."""
@@ -125,7 +125,7 @@ def _processes(values: Mapping[str, Any], source: Source) -> dict[str, dict[str,
             f"none of {', '.join(known)}"
         )
     if source.parquet:
-        events = {name: source_files.parquet_events(source, name, SPLITS) for name in names}
+        events = {name: source_files.parquet_events(source, name, EVERY_SPLIT) for name in names}
     else:
         events = dict.fromkeys(names, source_files.total_events(source) // max(len(names), 1))
     return {name: {**entry, "events": max(events[name], 1)} for name, entry in found.items()}
@@ -187,9 +187,12 @@ def _refuse_unknown(block: str, names: list[str], known: Mapping[str, Any]) -> N
 def _splits(source: Source) -> dict[str, float]:
     """Return the fractions of the events of a data set in each split, in their order, which sum to one."""
     names = source_files.manifest_entries(source)["processes"]
-    events = [sum(source_files.parquet_events(source, name, [split]) for name in names) for split in SPLITS]
-    train, val = (round(number / max(sum(events), 1), 4) for number in events[:2])
-    return {"train": train, "val": val, "test": max(1.0 - train - val, 0.0)}
+    events = {
+        split: sum(source_files.parquet_events(source, name, [split]) for name in names) for split in EVERY_SPLIT
+    }
+    total = max(sum(events.values()), 1)
+    found: dict[str, float] = {s: round(number / total, 4) for s, number in events.items() if s != "test"}
+    return {**found, "test": max(1.0 - found["train"] - found["label"] - found["val"], 0.0)}
 
 
 def lacks_substructure(source: Source) -> bool:

@@ -20,7 +20,7 @@ def write(
     labels: Mapping[str, str] | None = None,
     downstream: Collection[str] = (),
     held_out: Collection[str] = (),
-    splits: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    splits: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 20240311,
     constituents: int | None = None,
     leave_out_invalid: bool = False,
@@ -36,8 +36,9 @@ def write(
 
     ``process`` is that of sources that name none. ``labels`` are texts for processes. Processes are for
     pre-training, but for those that are ``downstream``; variants are for training, but for those that are
-    ``held_out``. ``splits`` are the fractions of train, validation and test: the split of an event follows from
-    ``seed``, process and number alone, where the source gives none. At most ``constituents`` candidates of a jet
+    ``held_out``. ``splits`` are the fractions of train, validation and test, or of train, label, validation and
+    test with events for labels alone: the split of an event follows from ``seed``, process and number, where the
+    source gives none. At most ``constituents`` candidates of a jet
     are stored. With ``leave_out_invalid``, jets with values that cannot be used are left out and counted.
 
     Memory does not grow with the number of jets. Jets with event numbers wait on the disk beside ``out``, so that

@@ -15,7 +15,7 @@ from rs3l.dataset.manifest import Manifest, check_names, read_manifest, verified
 from rs3l.dataset.schema import dataset_schema
 from rs3l.errors import DataError
 from rs3l.files import write_json, write_text
-from rs3l.paths import SPLITS, CampaignPaths
+from rs3l.paths import EVERY_SPLIT, CampaignPaths, splits_with
 from rs3l.provenance import provenance
 
 
@@ -65,9 +65,13 @@ def _manifest(block: ImportedBlock, path: str | Path) -> dict[str, Any]:
 
 def _link(paths: CampaignPaths, known: Manifest, values: Mapping[str, Any]) -> None:
     """Replace the links of the campaign's data set by those to the files of ``values``."""
-    for split in SPLITS:
+    splits = splits_with({file["split"] for file in values["files"]})
+    for split in EVERY_SPLIT:
         folder = Path(paths.split(split))
-        folder.mkdir(parents=True, exist_ok=True)
+        if split in splits:
+            folder.mkdir(parents=True, exist_ok=True)
+        elif not folder.is_dir():
+            continue
         for path in folder.iterdir():
             if not path.is_symlink():
                 raise DataError(f"{path}: is not a link to a file of another data set; delete it and run again")

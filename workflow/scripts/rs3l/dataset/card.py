@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rs3l.markdown import escaped
-from rs3l.paths import SPLITS
+from rs3l.paths import splits_with
 
 
 def card_text(manifest: Mapping[str, Any]) -> str:
     """Return the Markdown text of ``card.md``."""
     return "\n\n".join(
         [
-            _front_matter(_title(manifest)),
+            _front_matter(_title(manifest), _splits(manifest)),
             f"# {_title(manifest)}",
             "Each row is a jet: one view of one hard event. The views of an event are adjacent rows with the "
             f"same `event_id`; {_what_views_share(manifest)} {_origin(manifest)} "
@@ -45,11 +45,15 @@ def _what_views_share(manifest: Mapping[str, Any]) -> str:
     return "they share the hard process and its decays, and differ in what was re-simulated."
 
 
-def _front_matter(title: str) -> str:
+def _splits(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    return splits_with({file["split"] for file in manifest["files"]})
+
+
+def _front_matter(title: str, splits: Sequence[str]) -> str:
     """Return the front matter that Hugging Face hubs read; `validation` is their name of the split in any case."""
     names = {"val": "validation"}
     files = "\n".join(
-        f"      - split: {names.get(split, split)}\n        path: {split}/*.parquet" for split in SPLITS
+        f"      - split: {names.get(split, split)}\n        path: {split}/*.parquet" for split in splits
     )
     return (
         f"---\npretty_name: {json.dumps(title)}\n"
@@ -166,11 +170,11 @@ def _markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 def _events_table(manifest: Mapping[str, Any]) -> str:
-    rows = []
+    rows, splits = [], _splits(manifest)
     for name, process in manifest["processes"].items():
         events = {
             split: sum(f["events"] for f in manifest["files"] if (f["process"], f["split"]) == (name, split))
-            for split in SPLITS
+            for split in splits
         }
         sigma, weights = "not known", "not known"
         if "cross_section_pb" in process:
@@ -179,10 +183,10 @@ def _events_table(manifest: Mapping[str, Any]) -> str:
         rows.append(
             [escaped(name), escaped(process["label"]), process["use"], str(process["hard_events"]), sigma]
             + [weights]
-            + [str(events[split]) for split in SPLITS]
+            + [str(events[split]) for split in splits]
         )
     header = ["process", "label", "use", "hard events", "cross-section [pb]", "sum of weights"]
-    return _markdown([*header, *(f"{split} events" for split in SPLITS)], rows)
+    return _markdown([*header, *(f"{split} events" for split in splits)], rows)
 
 
 def _efficiency_table(manifest: Mapping[str, Any]) -> str:

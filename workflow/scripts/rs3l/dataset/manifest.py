@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeIn
 from rs3l.dataset.checksum import check_json
 from rs3l.errors import DataError
 from rs3l.files import sha256
-from rs3l.paths import Split
+from rs3l.paths import Split, splits_with
 
 FORMAT = 1
 """Format of the manifest."""
@@ -74,6 +74,11 @@ class Manifest(_Strict):
     parts: list[Part] = Field(alias="files")
     digests: dict[str, dict[str, dict[str, str]]] = {}
     _folder: Path = PrivateAttr(Path())
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Return the splits of the data set, `label` only if some events are set apart for labels."""
+        return splits_with({part.split for part in self.parts})
 
     def files(self, split: str | None = None, process: str | None = None) -> list[Part]:
         """Return the files of a split and of a process (None means all), in the order of the manifest."""

@@ -16,7 +16,7 @@ from rs3l.dataset.parquet import parquet_options
 from rs3l.dataset.schema import dataset_schema
 from rs3l.errors import DataError
 from rs3l.files import sha256
-from rs3l.paths import SPLITS, CampaignPaths, shard_name
+from rs3l.paths import SPLITS, CampaignPaths, shard_name, splits_with
 
 
 @dataclass
@@ -57,6 +57,7 @@ class DatasetWriter:
 
         Raises :class:`DataError` if keys are not in order, because an event came twice, or files in another order.
         """
+        (self.folder / split).mkdir(exist_ok=True)
         stream = self._streams.setdefault((split, process), _Stream())
         keys = events["event_id"].to_numpy()
         if keys[0] <= stream.last or (np.diff(keys) < 0).any():
@@ -78,7 +79,7 @@ class DatasetWriter:
                 name: {variant: contents_sha256(self.blocks(split, name, variant)) for variant in variants}
                 for name in self.processes
             }
-            for split in SPLITS
+            for split in splits_with({split for split, _ in self._streams})
         }
 
     def blocks(self, split: str, process: str, variant: str) -> dict[int, str]:

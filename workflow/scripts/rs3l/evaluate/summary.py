@@ -23,7 +23,6 @@ from rs3l.evaluate.names import (
 )
 from rs3l.evaluate.spread import unknown
 from rs3l.evaluate.tables import rows_where
-from rs3l.paths import SPLITS
 from rs3l.provenance import provenance
 
 Tables = Mapping[str, pd.DataFrame]
@@ -181,7 +180,7 @@ def _dataset(manifest: Manifest) -> dict[str, Any]:
         name: {
             "label": process.label,
             "hard_events": process.hard_events,
-            "events": {split: manifest.events(split, name) for split in SPLITS},
+            "events": {split: manifest.events(split, name) for split in manifest.splits},
             "jets": manifest.jets(process=name),
             "matching_efficiency": process.matching_efficiency,
         }

@@ -27,6 +27,7 @@ from rs3l.errors import DataError
 from rs3l.files import atomic
 from rs3l.finetune.classifier import Classifier, DeepHead
 from rs3l.finetune.high_level import OBSERVABLES, Cut
+from rs3l.finetune.quadratic import QuadraticHead
 from rs3l.finetune.trees import BoostedTrees
 from rs3l.modes import classifier_name
 from rs3l.networks.base import JetEncoder
@@ -53,7 +54,7 @@ class OnFrozen:
     Boosted trees see the columns of h or z, and then those of the observables.
     """
 
-    head: LinearHead | DeepHead | BoostedTrees
+    head: LinearHead | QuadraticHead | DeepHead | BoostedTrees
     space: str
     encoder: JetEncoder | None = None
 
@@ -172,12 +173,15 @@ class _Writer:
             return {"kind": "trees", "start": self._trees(name, model)}
         return {"kind": "cut", "low": model.low, "high": model.high, "falling": model.falling}
 
-    def _head(self, name: str, head: LinearHead | DeepHead | BoostedTrees) -> dict[str, Any]:
+    def _head(self, name: str, head: LinearHead | QuadraticHead | DeepHead | BoostedTrees) -> dict[str, Any]:
         if isinstance(head, BoostedTrees):
             return {"trees": True, "start": self._trees(name, head)}
         if isinstance(head, DeepHead):
             self._add(name, head.state_dict())
             return {"deep": True}
+        if isinstance(head, QuadraticHead):
+            self._add(name, head.state_dict())
+            return {"deep": False, "quadratic": True}
         self._add(name, {"weight": torch.from_numpy(head.weight)})
         return {"deep": False, "bias": head.bias}
 
@@ -238,9 +242,13 @@ def _boosted(entry: Mapping[str, Any], state: State) -> BoostedTrees:
     return BoostedTrees(entry["start"], **{key: value.numpy() for key, value in state.items()})
 
 
-def _head(entry: Mapping[str, Any], state: State) -> LinearHead | DeepHead | BoostedTrees:
+def _head(entry: Mapping[str, Any], state: State) -> LinearHead | QuadraticHead | DeepHead | BoostedTrees:
     if entry.get("trees"):
         return _boosted(entry, state)
+    if entry.get("quadratic"):
+        quadratic = QuadraticHead(*state["basis"].shape)
+        quadratic.load_state_dict(state)
+        return quadratic.eval()
     if not entry["deep"]:
         return LinearHead(np.asarray(state["weight"].numpy(), dtype=np.float32), entry["bias"])
     head = DeepHead(len(state["mean"]))

@@ -1,6 +1,6 @@
 """The draws of labelled events of a task, and their jets: in memory if they are few, else in a file per draw.
 
-E is the number of events of the task with a nominal jet in the train split, n the number of jets of a draw.
+E is the number of events of the task with a nominal jet in the split of labels, n the number of jets of a draw.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Trains all classifiers of one task on one pre-training run, or without one.
 
 ``finetune.modes`` says which ones. On a pre-trained encoder there are ``probe_h``, ``probe_z`` (frozen; linear on
-the representation, on the latent), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``gbt_h``, ``gbt_z`` (frozen;
+the representation, on the latent), ``quadratic_h``, ``quadratic_z`` (frozen; linear on
+products, too), ``mlp_h``, ``mlp_z`` (frozen; five layers), ``gbt_h``, ``gbt_z`` (frozen;
 boosted trees on h or z and on jet observables), ``tuned``, ``tuned_z``,
 ``tuned_mlp`` (all weights, starting from ``probe_h``, ``probe_z``, ``mlp_h``) and ``tuned_views`` (as ``tuned``,
 on all re-simulated views of the labelled events). Without one there are ``scratch`` (supervised, on the nominal
@@ -38,6 +39,7 @@ from rs3l.finetune.embedded import SPACES, Embedded, embed_at, embedded
 from rs3l.finetune.high_level import N2, fit_cut, fit_trees
 from rs3l.finetune.probe import Probe, fit_probe
 from rs3l.finetune.probe_in_pieces import fit_probe_in_pieces
+from rs3l.finetune.quadratic import fit_quadratic
 from rs3l.finetune.sample import SIDES, Index, Wanted
 from rs3l.finetune.sources import Source
 from rs3l.finetune.state import Result, State, data_digest
@@ -87,9 +89,9 @@ def finetune(
     ``model`` is the run's pre-trained encoder, which the run ``none`` does not have. ``state`` is a folder for
     what is finished and for the place of the last training, which is deleted in the end; without one, nothing is
     kept.
-    Raises :class:`ConfigError` if the train split has too few events, and :class:`StoppedError` after SIGTERM or
-    SIGINT within a training, after which the same call goes on and has the result of an uninterrupted one. Passes
-    on what the training raises.
+    Raises :class:`ConfigError` if the split of labels has too few events, and :class:`StoppedError` after SIGTERM
+    or SIGINT within a training, after which the same call goes on and has the result of an uninterrupted one.
+    Passes on what the training raises.
     """
     if (model is None) != block.baseline:
         raise ConfigError(f"the run {block.run!r} needs {'no' if model else 'a'} --model")
@@ -145,7 +147,7 @@ class TaskTraining:
         self.block, self.constituents, self.state, self.watch = block, constituents, state, watch
         modes = [MODES[mode] for mode in block.finetune.modes]
         variants = block.variants if any(mode.views == "all" for mode in modes) else []
-        self.index = Index(manifest, "train", block.task, variants)
+        self.index = Index(manifest, block.labels_from, block.task, variants)
         self.draws = self._draws()
         fresh = any(mode.start in ("scratch", "random") for mode in modes)
         held = block.finetune.held_jets
@@ -182,7 +184,7 @@ class TaskTraining:
         return task.signal, task.background, *types
 
     def _draws(self) -> list[Draw]:
-        """Return each draw of labelled events, half signal and half background, from the train split.
+        """Return each draw of labelled events, half signal and half background, from the split of labels.
 
         The events belong to (seed, processes, labels, repeat), so that all runs and modes see the same ones.
         Neither the order of the files nor a held-out event plays a role.
@@ -207,8 +209,8 @@ class TaskTraining:
             process = self.process_of(side)
             raise ConfigError(
                 f"finetune.labels: {max(self.block.finetune.labels)} labels need more events of {process} "
-                f"than the {len(events)} with a nominal jet in the train split; lower finetune.labels or "
-                f"raise processes.{process}.events"
+                f"than the {len(events)} with a nominal jet in the {self.index.split} split; lower "
+                f"finetune.labels or raise processes.{process}.events"
             )
         return rng.choice(events, size=n, replace=False)
 
@@ -369,6 +371,8 @@ class Frozen:
             return self.head(mode, draw)
         if MODES[mode].head == "trees":
             return self.job.kept(mode, draw, lambda: self.trees(mode, draw))
+        if MODES[mode].head == "quadratic":
+            return self.job.kept(mode, draw, lambda: self.quadratic(mode, draw))
         found = self.job.kept(mode, draw, lambda: self.result(mode, draw, self.probe(MODES[mode].space, draw)))
         assert isinstance(found.model, OnFrozen)
         return replace(found, model=replace(found.model, encoder=self.stored))  # one object, not a copy per file
@@ -415,6 +419,14 @@ class Frozen:
         log_fit(mode, draw, fit)
         return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, space, self.stored))
 
+    def quadratic(self, mode: str, draw: Draw) -> Result:
+        """Return the quadratic probe on h or z."""
+        train, space = self.job.train, MODES[mode].space
+        scratch = train.folder / f"{train.name(draw)}-{mode}.f32"
+        head, probe = fit_quadratic(self.embedded(draw)[space], self.val[space], self.job.val_y, scratch)
+        fit = _fit_of(probe)
+        return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, space, self.stored))
+
     def trees(self, mode: str, draw: Draw) -> Result:
         """Return boosted trees on h or z and the observables of the labelled nominal jets, all held in memory."""
         job, space = self.job, MODES[mode].space
@@ -426,10 +438,15 @@ class Frozen:
 
     def result(self, mode: str, draw: Draw, probe: Probe) -> Result:
         """Return the probe as a classifier on the encoder."""
-        note = "best C at the edge of the grid" if probe.at_edge else ""
-        fit = Fit(0, 0, probe.iterations, probe.val_loss, probe.val_auc, probe.c, note)
         head = LinearHead(probe.weight, probe.bias)
-        return Result(mode, draw.labels, draw.repeat, fit, OnFrozen(head, MODES[mode].space, self.stored))
+        return Result(
+            mode, draw.labels, draw.repeat, _fit_of(probe), OnFrozen(head, MODES[mode].space, self.stored)
+        )
+
+
+def _fit_of(probe: Probe) -> Fit:
+    note = "best C at the edge of the grid" if probe.at_edge else ""
+    return Fit(0, 0, probe.iterations, probe.val_loss, probe.val_auc, probe.c, note)
 
 
 def _fit_probe(data: Embedded, x_val: Floats32, y_val: Array) -> Probe:

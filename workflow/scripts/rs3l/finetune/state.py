@@ -100,5 +100,5 @@ def data_digest(manifest: str | Path, block: FinetuneBlock) -> str:
         raise DataError(f"{manifest}: no such manifest; make the data set first (rule merge)")
     processes = list(dict.fromkeys((block.task.signal, block.task.background)))
     variants = list(dict.fromkeys([NOMINAL, *block.variants]))
-    found = contents(manifest, Reads(splits=["train", "val"], processes=processes, variants=variants))
+    found = contents(manifest, Reads(splits=[block.labels_from, "val"], processes=processes, variants=variants))
     return sha256(manifest) if found is None else json.dumps(found)

@@ -30,7 +30,6 @@ from rs3l.dataset.schema import CANDIDATE_COLUMNS
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic_folder, sha256
 from rs3l.hdf5.layout import CANDIDATES, COLUMNS, FEATURES, JET_TYPES, JETS, KEY, PROCESS, WEIGHT, Angles
-from rs3l.paths import SPLITS
 from rs3l.types import Floats32
 
 BLOCK_EVENTS = 256
@@ -97,7 +96,7 @@ def export_hdf5(manifest_path: str | Path, out: str | Path, options: ExportOptio
     processes = list(manifest.processes)
     with atomic_folder(out) as folder:
         names: list[str] = []
-        for split in SPLITS:
+        for split in manifest.splits:
             with Files(folder, len(names), {**common, "split": split}, options) as files:
                 for group in alternate(row_groups(manifest_path, split, processes)):
                     for block in blocks(group, processes.index(group.process), options):

@@ -32,7 +32,7 @@ from rs3l.hdf5.import_hdf5 import import_events
 from rs3l.hdf5.layout import COLUMNS
 from rs3l.hdf5.source import ImportOptions, Source, open_source
 from rs3l.hdf5.views import SUBSTITUTES
-from rs3l.paths import SPLITS, CampaignPaths
+from rs3l.paths import CampaignPaths, splits_with
 from rs3l.provenance import provenance
 
 _ALL_IN_ONE = 2**62
@@ -51,9 +51,13 @@ def import_file(block: ImportBlock, file: str | Path, root: str, part: str) -> d
     with _folder(paths, part) as folder:
         writer = DatasetWriter(folder, _ALL_IN_ONE, block.events_per_row_group)
         left_out = import_events(source, writer, options)
-        made = {(entry["split"], entry["process"]): entry for entry in writer.close()}
+        entries = writer.close()
+        _refuse_labels(block, file, entries)
+        made = {(entry["split"], entry["process"]): entry for entry in entries}
         files = [
-            _placed(paths, folder, made, (split, process), part) for split in SPLITS for process in block.processes
+            _placed(paths, folder, made, (split, process), part)
+            for split in block.splits.names
+            for process in block.processes
         ]
     entry = sealed_json(_entry(source, block, writer, files, left_out))
     write_json(paths.imported(part), entry)
@@ -73,6 +77,16 @@ def _options(block: ImportBlock) -> ImportOptions:
         processes=block.processes,
         variants=block.variants,
     )
+
+
+def _refuse_labels(block: ImportBlock, file: str | Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Raise :class:`DataError` if a file has events for labels alone, and the campaign has no such split."""
+    foreign = {entry["split"] for entry in entries} - set(block.splits.names)
+    if foreign:
+        raise DataError(
+            f"{file}: its events are of the split {', '.join(foreign)}, which the campaign does not have: set "
+            "dataset.splits.label to their fraction (above 0)"
+        )
 
 
 @contextlib.contextmanager
@@ -131,7 +145,7 @@ def _entry(
                 process: {variant: writer.blocks(split, process, variant) for variant in block.variants}
                 for process in block.processes
             }
-            for split in SPLITS
+            for split in block.splits.names
         },
     }
 
@@ -196,7 +210,7 @@ def _manifest(block: ImportedBlock, entries: Sequence[Mapping[str, Any]]) -> dic
                 process: {variant: _digest(entries, split, process, variant) for variant in block.variants}
                 for process in block.processes
             }
-            for split in SPLITS
+            for split in splits_with(entries[0]["blocks"])
         },
         "schema": {column.name: str(column.type) for column in dataset_schema()},
     }
@@ -235,7 +249,7 @@ def _check_contents(
         blocks = (
             entry["blocks"][split][process][variant]
             for entry in entries
-            for split in SPLITS
+            for split in entry["blocks"]
             for process in block.processes
         )
         if not any(blocks):

@@ -43,7 +43,7 @@ from rs3l.hdf5.views import (
     jet_types,
     read_block,
 )
-from rs3l.paths import SPLITS
+from rs3l.paths import EVERY_SPLIT
 from rs3l.provenance import provenance
 
 
@@ -97,7 +97,7 @@ def _import_block(source: Source, start: int, writer: DatasetWriter, options: Im
         own = events[processes[events] == process]
         indices = (seeds.event_index(int(keys[e])) for e in own)
         chosen = np.array([split or split_of(options.seed, options.splits, process, index) for index in indices])
-        for name in SPLITS:
+        for name in EVERY_SPLIT:
             ids = pa.array(keys[own[chosen == name]])
             if len(ids):
                 writer.append(name, process, table.filter(pa.compute.is_in(table["event_id"], value_set=ids)))

@@ -27,7 +27,7 @@ from rs3l.hdf5.layout import (
     open_file,
     read_layout,
 )
-from rs3l.paths import SPLITS
+from rs3l.paths import EVERY_SPLIT
 
 BLOCK_EVENTS = 1024
 """Number of events read at a time."""
@@ -97,8 +97,8 @@ def open_source(path: Path, options: ImportOptions) -> Source:
     angles = options.angles or layout.attribute("angles") or guess_angles(layout)
     processes = _process_names(layout)
     split = layout.attribute("split")
-    if split is not None and split not in SPLITS:
-        raise DataError(f"{path}: its attribute `split` is {split!r}, not one of {', '.join(SPLITS)}")
+    if split is not None and split not in EVERY_SPLIT:
+        raise DataError(f"{path}: its attribute `split` is {split!r}, not one of {', '.join(EVERY_SPLIT)}")
     chosen = [name if options.variants is None or name in options.variants else "" for name in names]
     return Source(layout, file_number(path), angles, tuple(chosen), known, processes)
 

@@ -32,7 +32,7 @@ from rs3l.merge.shards import Shard, check_no_event_twice, find_shards
 from rs3l.merge.survival import survival
 from rs3l.merge.views import Counts, added_counts
 from rs3l.merge.workers import Jobs, compute
-from rs3l.paths import SPLITS, CampaignPaths, Split
+from rs3l.paths import CampaignPaths, Split
 from rs3l.provenance import provenance
 
 FORMAT = 1
@@ -104,7 +104,8 @@ def _manifest(block: MergeBlock, shards: Shards, results: Sequence[tuple[str, Me
         },
         "files": sorted((f for pieces in made.values() for m in pieces for f in m.files), key=lambda f: f["path"]),
         "digests": {
-            split: {process: _digests(pieces, split) for process, pieces in made.items()} for split in SPLITS
+            split: {process: _digests(pieces, split) for process, pieces in made.items()}
+            for split in block.splits.names
         },
         "schema": {field.name: str(field.type) for field in dataset_schema(block.weights)},
     }

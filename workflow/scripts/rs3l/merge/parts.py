@@ -18,7 +18,7 @@ from rs3l.dataset.contents import ContentsDigest, event_indices, rows_by_variant
 from rs3l.dataset.parquet import parquet_options
 from rs3l.dataset.schema import dataset_schema
 from rs3l.files import atomic, sha256
-from rs3l.paths import SPLITS, CampaignPaths, Split, shard_name
+from rs3l.paths import CampaignPaths, Split, shard_name
 from rs3l.types import Ints
 
 
@@ -124,8 +124,10 @@ class Cut(contextlib.ExitStack):
         """Begin without rows."""
         super().__init__()
         self._blocks = blocks
-        self._parts = {split: Parts(block, root, process, split, parts) for split in SPLITS}
-        self._digests = {split: {name: ContentsDigest() for name in block.variants} for split in SPLITS}
+        self._parts = {split: Parts(block, root, process, split, parts) for split in block.splits.names}
+        self._digests = {
+            split: {name: ContentsDigest() for name in block.variants} for split in block.splits.names
+        }
         for own in self._parts.values():
             self.push(own)
 

@@ -24,7 +24,7 @@ from rs3l.merge.parts import Cut, Made
 from rs3l.merge.rows import ShardRows
 from rs3l.merge.shards import Shard
 from rs3l.merge.views import Counts, Views, added_counts
-from rs3l.paths import SPLITS, Split
+from rs3l.paths import Split
 
 LARGEST = 100_000
 """Hard events of a range, more or less, however few workers there are: what is lost with a worker."""
@@ -89,7 +89,7 @@ def merge_range(
     }
     counts = []
     cut = Cut(block, root, process, own.whole(block.events_per_part), own.whole(contents.BLOCK))
-    seams = Seams(root, process, own, block.events_per_part, block.weights)
+    seams = Seams(block, root, process, own)
     with cut, seams, damage_first(sources):
         for first in range(own.first, own.end, contents.BLOCK):
             tables = {name: rows.take(min(contents.BLOCK, own.end - first)) for name, rows in sources.items()}
@@ -117,10 +117,10 @@ def damage_first(sources: Mapping[str, ShardRows]) -> Iterator[None]:
 class Seams(contextlib.ExitStack):
     """Files of the rows of a range that parts, or blocks of checksums, across its ends need."""
 
-    def __init__(self, root: str, process: str, own: Range, part: int, weights: Sequence[str] = ()) -> None:
+    def __init__(self, block: MergeBlock, root: str, process: str, own: Range) -> None:
         """Begin without rows; a range has no file for an end where nothing goes across."""
         super().__init__()
-        sizes = (part, contents.BLOCK)
+        sizes = (block.events_per_part, contents.BLOCK)
         before = Range(0, own.first, own.events)
         self._sides = {}
         if any(before.seam(size) for size in sizes):
@@ -129,10 +129,10 @@ class Seams(contextlib.ExitStack):
             self._sides["before", own.end] = range(min(own.end // size * size for size in sizes), own.end)
         self._writers = {
             (side, split): self.enter_context(
-                seam_writer(seam_file(root, process, side[1], side[0], split), weights)
+                seam_writer(seam_file(root, process, side[1], side[0], split), block.weights)
             )
             for side in self._sides
-            for split in SPLITS
+            for split in block.splits.names
         }
 
     def add(self, split: Split, rows: pa.Table) -> None:
@@ -161,7 +161,7 @@ def merge_seam(block: MergeBlock, root: str, process: str, own: Range, *_: Merge
     """Write the part that goes across the end of a range, once this range and the next are merged."""
     with Cut(block, root, process, own.seam(block.events_per_part), own.seam(contents.BLOCK)) as cut:
         for side in ("before", "after"):
-            for split in SPLITS:
+            for split in block.splits.names:
                 with pq.ParquetFile(seam_file(root, process, own.end, side, split)) as file:
                     for group in range(file.num_row_groups):
                         cut.add(split, file.read_row_group(group).cast(dataset_schema(block.weights)))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rs3l.errors import DataError
-from rs3l.paths import SPLITS, CampaignPaths
+from rs3l.paths import EVERY_SPLIT, SPLITS, CampaignPaths
 
 OWN = re.compile(r"[^.].*-\d{4,}\.parquet|\..*-\d{4,}\.parquet\..*\.tmp|\.snakemake_timestamp")
 """Names in the folder of a split: parts, what a killed merge has left of one, Snakemake's mark."""
@@ -33,15 +33,19 @@ def new_splits(paths: CampaignPaths) -> Iterator[str]:
         yield str(root)
         refuse_foreign(paths)
         Path(paths.manifest).unlink(missing_ok=True)
-        for split in SPLITS:
-            _exchange(Path(CampaignPaths(str(root)).split(split)), Path(paths.split(split)), root)
+        for split in EVERY_SPLIT:
+            new = Path(CampaignPaths(str(root)).split(split))
+            if new.is_dir():
+                _exchange(new, Path(paths.split(split)), root)
+            elif split not in SPLITS:
+                _remove(Path(paths.split(split)), root)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
 def refuse_foreign(paths: CampaignPaths) -> None:
     """Raise :class:`DataError` if the folder of a split holds anything but parts of a data set."""
-    for folder in map(Path, map(paths.split, SPLITS)):
+    for folder in map(Path, map(paths.split, EVERY_SPLIT)):
         entries = list(folder.iterdir()) if folder.is_dir() else []
         foreign = sorted(entry.name for entry in entries if entry.is_dir() or not OWN.fullmatch(entry.name))
         if foreign:
@@ -51,11 +55,16 @@ def refuse_foreign(paths: CampaignPaths) -> None:
             )
 
 
+def _remove(target: Path, old: Path) -> None:
+    """Move the folder of a split, if there is one, to ``old``."""
+    with contextlib.suppress(FileNotFoundError):
+        target.rename(Path(tempfile.mkdtemp(dir=old)) / target.name)
+
+
 def _exchange(new: Path, target: Path, old: Path) -> None:
     """Rename ``new`` to ``target``, and move what is there, or what another merge puts there, to ``old``."""
     while True:
-        with contextlib.suppress(FileNotFoundError):
-            target.rename(Path(tempfile.mkdtemp(dir=old)) / target.name)
+        _remove(target, old)
         try:
             new.rename(target)
         except OSError as error:

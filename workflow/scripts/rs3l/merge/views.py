@@ -17,7 +17,7 @@ from rs3l.lhe.weights import PREFIX
 from rs3l.merge import further
 from rs3l.merge.exact import exact_sum
 from rs3l.merge.survival import Moments, added, moments
-from rs3l.paths import SPLITS, Split
+from rs3l.paths import Split
 from rs3l.types import Bools
 
 SAME = (
@@ -85,7 +85,7 @@ class Views:
         keep = self.complete.sum(axis=0) >= block.min_views
         indices = range(self.first, self.first + self.events)
         split = np.array([split_of(block.seed, block.splits, process, event) for event in indices])
-        return {name: self._rows(self.ok & (keep & (split == name))) for name in SPLITS}
+        return {name: self._rows(self.ok & (keep & (split == name))) for name in block.splits.names}
 
     def _rows(self, chosen: Bools) -> pa.Table:
         """Return the chosen views [V, E]; they have a jet, so that nothing of them is null."""

@@ -37,7 +37,7 @@ FORWARD = 1 / 3
 VALIDATION_ROWS = 3
 """Rows that a validation jet counts for in memory, because its features are held beside it."""
 INDEX_BYTES = 28
-"""Memory per event of the train split of a task: the index that finds the labelled ones, while it is made."""
+"""Memory per event of a task in the split of labels: the index that finds the labelled ones, while it is made."""
 POOLS = 2
 """Pools of row groups that a stream holds: the one in use, and the next, which is read ahead."""
 GROUPS_OF_POOL = 8
@@ -142,7 +142,7 @@ def finetune(config: Campaign, scope: Scope) -> Work:
 def _finetune_mb(config: Campaign, task: str, run: str, scope: Scope) -> float:
     """Return the memory of a step on labelled jets, and of the index of the events that have them."""
     step = step_mb(blocks.run_settings(config, run), config.finetune.batch, scope.encoders)
-    return step + INDEX_BYTES / 1e6 * in_split(config, "train", _of(config, task))
+    return step + INDEX_BYTES / 1e6 * in_split(config, config.dataset.splits.labelled, _of(config, task))
 
 
 def _trained_jets(config: Campaign, task: str, run: str) -> float:

@@ -21,7 +21,7 @@ from rs3l.evaluate.summary import format_number
 from rs3l.evaluate.tables import rows_where
 from rs3l.figures.plot_resources import resource_table
 from rs3l.figures.plot_results import read_table
-from rs3l.paths import SPLITS, CampaignPaths
+from rs3l.paths import CampaignPaths
 from rs3l.report.contents import (
     SECTIONS,
     Section,
@@ -135,7 +135,7 @@ def dataset_table(manifest: Manifest, config: Campaign) -> Table:
                 "label": process.label,
                 "use": process.use,
                 "hard events": process.hard_events,
-                **{f"{split} events": manifest.events(split, name) for split in SPLITS},
+                **{f"{split} events": manifest.events(split, name) for split in manifest.splits},
                 "jets, all variants": manifest.jets(process=name),
                 **(_matched(process) if counted else {}),
             }

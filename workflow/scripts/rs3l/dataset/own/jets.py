@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rs3l.paths import Split
+
 
 @dataclass(frozen=True)
 class Jets:
@@ -24,7 +26,7 @@ class Jets:
     data: Any
     process: str = ""
     variant: str = ""
-    split: Literal["", "train", "val", "test"] = ""
+    split: Split | Literal[""] = ""
     rename: Mapping[str, str] = field(default_factory=dict)
     tree: str = ""
     relative: bool = False

@@ -20,7 +20,7 @@ from rs3l.dataset.own.lists import numbers, refuse_nulls
 from rs3l.dataset.own.tables import Piece
 from rs3l.dataset.schema import HARD_COLUMNS, JET_COLUMNS, dataset_schema
 from rs3l.errors import DataError
-from rs3l.paths import SPLITS
+from rs3l.paths import EVERY_SPLIT
 from rs3l.types import Array, Floats64, Ints
 
 SPLIT = "split"
@@ -141,11 +141,11 @@ class RowMaker:
         if jets.split or SPLIT not in found.columns.column_names:
             return np.full(len(found.rows), jets.split, dtype=object)
         values = np.asarray(found.columns[SPLIT].to_numpy(zero_copy_only=False))
-        wrong = np.flatnonzero(~np.isin(values.astype(str), SPLITS))
+        wrong = np.flatnonzero(~np.isin(values.astype(str), EVERY_SPLIT))
         if len(wrong):
             raise DataError(
                 f"{where}: split is {values[wrong[0]]!r} in row {start + found.rows[wrong[0]]}, none of "
-                f"{', '.join(SPLITS)}; correct it"
+                f"{', '.join(EVERY_SPLIT)}; correct it"
             )
         return values
 

@@ -28,7 +28,7 @@ from rs3l.dataset.splits import split_of
 from rs3l.dataset.writer import DatasetWriter
 from rs3l.errors import ConfigError, DataError
 from rs3l.files import atomic_folder, refuse_existing, sha256, write_json, write_text
-from rs3l.paths import SPLITS
+from rs3l.paths import EVERY_SPLIT
 from rs3l.provenance import provenance
 
 NOMINAL = "nominal"
@@ -101,7 +101,7 @@ def _append(writer: DatasetWriter, rows: pa.Table, options: WriteOptions) -> Non
     for name in dict.fromkeys(process):
         own = rows.filter(pa.array(process == name))
         split = _event_splits(str(name), own, options)
-        for one in SPLITS:
+        for one in EVERY_SPLIT:
             chosen = own.filter(pa.array(split == one)).drop_columns([SPLIT])
             if chosen.num_rows:
                 writer.append(one, str(name), chosen)
