@@ -141,7 +141,7 @@ def test_an_augmentation_comes_after_the_others(manifest: Path) -> None:
     [
         ({"encoder": {"kind": "no path"}}, "kind must be deepsets, edgeconv, transformer or package.module:Class"),
         ({"encoder": {**SUMS, "kind": "a:"}}, "the import path of one's own (package.module:Name) is expected"),
-        ({"loss": "nt_xnt"}, "pretrain.loss: `nt_xent`, `multi_view`, `sup_con` or `vicreg` or the import path"),
+        ({"loss": "nt_xnt"}, "`masked` or `jepa`, the import path of one's own (package.module:Name) or a block"),
         ({"loss_options": {"a": 1}}, "loss_options: the loss nt_xent takes none"),
     ],
 )

@@ -101,9 +101,13 @@ class Wrong(nn.Module):
         self.network, self.fault = network, fault
         self.forgotten = torch.ones(4, 4)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return h and the latents, or fail."""
+        h, latents = self.network(x, mask)
+        return h, self.spoilt(latents)
+
+    def spoilt(self, latents: Tensor) -> Tensor:
         """Return the latents, or fail."""
-        latents: Tensor = self.network(x, mask)
         match self.fault:
             case "matrix of the host":
                 return latents @ self.forgotten
