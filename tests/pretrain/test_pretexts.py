@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rs3l.config import blocks, methods, parse_campaign
-from rs3l.config.blocks import PretrainBlock
-from rs3l.config.capacity import capacity_problems
-from rs3l.config.encoders import Encoder
-from rs3l.config.losses import LOSSES, Jepa, Masked, loss_text
+from rs3l.config.losses import LOSSES, Jepa
 from rs3l.dataset.features import FEATURES, FLAGS, features
 from rs3l.dataset.store import JetBatch, load_views
-from rs3l.errors import ConfigError, DataError, StoppedError
+from rs3l.errors import ConfigError
 from rs3l.networks.base import DISPLACEMENT, InputNorm
 from rs3l.networks.model_file import new_encoder
-from rs3l.pretrain.losses import nt_xent
 from rs3l.pretrain.pretexts import PREDICTED, PRETEXTS, OwnViews, Projection, hide, new_pretexts, pt_ranks
-from rs3l.pretrain.pretrain import Running, Trainer, chance_of, pretrain, signs_of_collapse
+from rs3l.pretrain.pretrain import Trainer
 from rs3l.training.checkpoint import Checkpoint
-from support.pretraining import VIEWS, block, train
-
-TRANSFORMER = {"kind": "transformer", "hidden": 16, "heads": 2, "layers": 1, "representation": 16, "latent": 4}
-EDGECONV = {"kind": "edgeconv", "hidden": 16, "latent": 4}
-ENCODERS: list[dict[str, Any]] = [{}, {"encoder": TRANSFORMER}, {"encoder": EDGECONV}]
-TASKS: dict[str, dict[str, Any]] = {
-    "multi_class": {"loss": "multi_class"},
-    "masked": {"loss": "masked", "masked": Masked(hidden=16)},
-    "jepa": {"loss": "jepa", "jepa": Jepa(hidden=16, momentum=0.9)},
-    "together": {
-        "loss": {"nt_xent": 1.0, "masked": 0.5, "jepa": 0.25, "multi_class": 2.0},
-        "masked": Masked(hidden=16),
-        "jepa": Jepa(hidden=16, momentum=0.9),
-    },
-}
+from support.pretext_tasks import ENCODERS, TASKS
+from support.pretraining import VIEWS, block
 
 
 def jets_of(manifest: Path, count: int = 12) -> JetBatch:
@@ -74,6 +52,14 @@ class Recipe:
         """Return the views."""
         run = lambda network, x, mask: network(x, mask)  # noqa: E731
         return OwnViews(run, Projection(self.encoder), self.x, self.jets.mask, self.processes, self.draws)
+
+
+def test_the_registry_says_of_each_task_what_it_needs(manifest: Path) -> None:
+    assert set(PRETEXTS) == {name for name, kind in LOSSES.items() if kind.pretext}
+    for name, task in PRETEXTS.items():
+        kind = LOSSES[name]
+        assert (task.latents, task.hides) == (kind.latents, kind.hides)
+        assert hasattr(Recipe(manifest, **TASKS[name]).task, "target") == kind.target
 
 
 # --- multi-class ---

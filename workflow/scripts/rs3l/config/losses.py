@@ -118,7 +118,9 @@ def loss_problem(loss: Chosen, views: str, options: bool) -> str | None:
         return "loss: {} names none; give one or more with their weights, e.g. {nt_xent: 1.0, masked: 0.5}"
     if unknown := [name for name in names if name not in LOSSES and not re.match(IMPORT_PATH, name)]:
         known = ", ".join(LOSSES)
-        return f"loss: no loss {unknown[0]!r}; known: {known}; or the import path of one's own, package.module:Name"
+        return (
+            f"loss: no loss {unknown[0]!r}; known: {known}; or the import path of one's own, package.module:Name"
+        )
     if options and not own_losses(loss):
         return f"loss_options: the loss {' + '.join(names)} takes none; they are for one's own"
     if len(own_losses(loss)) > 1:

@@ -122,7 +122,7 @@ def hide(mask: Tensor, draws: Tensor, fraction: float) -> Hidden:
     count = mask.sum(dim=1)
     hidden = (count.double() * fraction).round().long().clamp(min=1).minimum(count - 1)
     most = max(1, round(fraction * mask.shape[1]))
-    slots = draws.masked_fill(~mask, 2.0).argsort(dim=1)[:, :most]
+    slots = draws.masked_fill(~mask, 2.0).argsort(dim=1, stable=True)[:, :most]
     real = torch.arange(slots.shape[1], device=mask.device) < hidden[:, None]
     return Hidden(slots, real, mask & ~torch.zeros_like(mask).scatter(1, slots, real))
 
