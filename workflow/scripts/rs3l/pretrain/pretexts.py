@@ -148,7 +148,7 @@ class Masked(Pretext):
         super().__init__()
         assert block.masked is not None, "a block with the loss masked holds its settings"
         self.fraction, width = block.masked.fraction, block.masked.hidden
-        names = [name for name in PREDICTED if encoder.displacement or name not in DISPLACEMENT]
+        names = [name for name in PREDICTED if block.displacement or name not in DISPLACEMENT]
         self.columns = [FEATURES.index(name) for name in names]
         self.norm = InputNorm()
         self.jet = nn.Linear(encoder.config.representation, width)
