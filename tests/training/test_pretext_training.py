@@ -20,7 +20,7 @@ from rs3l.config import blocks, methods, parse_campaign
 from rs3l.config.capacity import capacity_problems
 from rs3l.config.detector import Detector
 from rs3l.config.losses import loss_text
-from rs3l.config.pretrain import HandMadeViews
+from rs3l.config.pretrain import HandMadeViews, Pretrain
 from rs3l.errors import ConfigError, DataError, StoppedError
 from rs3l.networks.model_file import load_encoder
 from rs3l.pretrain.pretrain import Running, Trainer, chance_of, pretrain, signs_of_collapse
@@ -265,6 +265,19 @@ def test_blocks_hold_what_their_losses_use(test_values: dict[str, Any]) -> None:
     assert found["rs3l"]["loss"] == "nt_xent" and found["both"]["loss"] == {"nt_xent": 1.0, "masked": 0.5}
     assert found["both"]["masked"] == {"fraction": 0.5, "hidden": 128}
     assert loss_text(found["both"]["loss"]) == "nt_xent + 0.5 masked"
+
+
+@pytest.mark.usefixtures("no_alarm")
+@pytest.mark.parametrize("name", ["mpm", "multiclass", "jepa", "jetclr_paper"])
+def test_ready_methods_train(tmp_path: Path, manifest: Path, name: str) -> None:
+    """A few steps with all settings of the method but for the batch, which the toy does not fill."""
+    ready = methods.overridden(Pretrain(batch=32, constituents=16, epochs=1), methods.READY[name])
+    settings = blocks.pretrain_block(
+        ready, 5, ["signal", "background"], ["nominal", "seed", "fsr_hi"], Detector()
+    ).model_copy(update={"batch": 32})
+    trainer = Trainer(settings, manifest, Checkpoint(tmp_path, settings, "a"))
+    trainer.run()
+    assert math.isfinite(trainer.rows[-1]["val_loss"]) and settings.displacement == (name != "jetclr_paper")
 
 
 def test_losses_of_a_method_replace_those_of_the_block(test_values: dict[str, Any]) -> None:

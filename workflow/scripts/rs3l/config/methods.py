@@ -34,6 +34,7 @@ READY: dict[str, Overrides] = {
             "representation": 128,
             "latent": 128,
         },
+        "displacement": False,
         "temperature": 0.1,
         "batch": 128,
         "constituents": 50,
