@@ -249,6 +249,8 @@ def test_alarms_of_each_loss() -> None:
     assert len(signs_of_collapse(block(**TASKS["multi_class"]), row, 32)) == 1
     assert signs_of_collapse(block(**TASKS["multi_class"]), {**row, "train_loss": 0.2}, 32) == []
     assert len(signs_of_collapse(block(**TASKS["together"]), row, 32)) == 2
+    assert signs_of_collapse(block(loss=OWN), row, 32) == [], "it says so itself"
+    assert len(signs_of_collapse(block(loss="support.own_parts:Distance"), row, 32)) == 1
 
 
 def test_blocks_hold_what_their_losses_use(test_values: dict[str, Any]) -> None:

@@ -254,6 +254,12 @@ def _new(name: str, block: PretrainBlock, encoder: JetEncoder) -> Pretext | None
     return task
 
 
+def acts_on_latents(name: str) -> bool:
+    """Return whether a loss acts on z; of one's own, only a pretext task can say that it does not."""
+    found = imported(name, "pretrain.loss") if is_path(name) else loss_kind(name)
+    return bool(getattr(found, "latents", True))
+
+
 def _terms(name: str, task: Pretext, views: OwnViews) -> Tensor:
     """Return the terms [r] of a task; raises :class:`ConfigError` if those of one's own are none."""
     with guarded(name, "pretrain.loss") if is_path(name) else nullcontext():

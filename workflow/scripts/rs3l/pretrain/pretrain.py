@@ -36,7 +36,7 @@ from rs3l.networks.model_file import new_encoder, save_encoder
 from rs3l.pretrain.feed import Batch, open_data
 from rs3l.pretrain.loader import loaded
 from rs3l.pretrain.losses import Loss, diagnose
-from rs3l.pretrain.pretexts import Objective, Projection, new_pretexts
+from rs3l.pretrain.pretexts import Objective, Projection, acts_on_latents, new_pretexts
 from rs3l.pretrain.similarity import Similarities
 from rs3l.pretrain.view_source import Jets, ViewSource, codes, groups_of
 from rs3l.pretrain.views import torch_generator
@@ -592,7 +592,7 @@ def signs_of_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
     signs = []
     if (chance := chance_of(block, batch)) and not row["train_loss"] <= chance.loss - LOSS_MARGIN:
         signs.append(f"loss {row['train_loss']:.3f}, {chance.text} = {chance.loss:.3f} is chance")
-    acts = any(kind.latents for kind in kinds)
+    acts = any(map(acts_on_latents, weights_of(block.loss)))
     if acts and not row["spread"] >= SPREAD_ALARM:
         signs.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
     if acts and not any(kind.latents and kind.gathers for kind in kinds) and not row["rank"] >= least:
