@@ -9,7 +9,7 @@ import pytest
 
 from rs3l.config import Campaign, blocks, load_campaign, parse_campaign
 from rs3l.config.encoders import DeepSets, EdgeConv
-from rs3l.config.pretrain import IN_MEMORY
+from rs3l.config.pretrain import IN_MEMORY, Pretrain
 from rs3l.dataset.stream import Order
 from rs3l.finetune.order import MIN_STEPS, POOL
 from rs3l.finetune.training import FEWEST_JUDGES, JUDGES_PER_JET
@@ -193,3 +193,21 @@ def test_a_step_needs_the_memory_of_its_network_and_batch(test_values: Values) -
     assert step(32, hidden=wide) == pytest.approx(2 * 64 * 0.1 + similarity, rel=0.02)
     assert step(32, kind="edgeconv", hidden=EdgeConv(kind="edgeconv").hidden) > 9 * step(32, hidden=usual)
     assert step(64, hidden=usual) > 2 * step(32, hidden=usual)
+
+
+def test_passes_of_a_step_follow_what_the_losses_declare() -> None:
+    """Those that see whole views share a pass; hidden candidates take another, a target goes forward."""
+    expected = {
+        "nt_xent": 1, "multi_class": 1, "masked": 1, "jepa": 1 + learning.FORWARD, "a.b:c": 1,
+    }  # fmt: skip
+    assert {name: learning.passes(Pretrain(loss=name)) for name in expected} == expected
+    together = Pretrain(loss={"nt_xent": 1.0, "multi_class": 1.0, "masked": 0.5, "jepa": 1.0})
+    assert learning.passes(together) == 2 + learning.FORWARD
+
+
+def test_a_loss_that_sees_views_twice_is_planned_so(test_values: Values) -> None:
+    once, twice = (
+        work_of("pretrain", changed(test_values, pretrain={"loss": loss}))
+        for loss in ("nt_xent", {"nt_xent": 1.0, "masked": 0.5})
+    )
+    assert twice.units == 2 * once.units and twice.jobs == once.jobs

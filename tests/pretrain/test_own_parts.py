@@ -141,7 +141,7 @@ def test_an_augmentation_comes_after_the_others(manifest: Path) -> None:
     [
         ({"encoder": {"kind": "no path"}}, "kind must be deepsets, edgeconv, transformer or package.module:Class"),
         ({"encoder": {**SUMS, "kind": "a:"}}, "the import path of one's own (package.module:Name) is expected"),
-        ({"loss": "nt_xnt"}, "pretrain.loss: `nt_xent`, `multi_view`, `sup_con` or `vicreg` or the import path"),
+        ({"loss": "nt_xnt"}, "`masked` or `jepa`, the import path of one's own (package.module:Name) or a block"),
         ({"loss_options": {"a": 1}}, "loss_options: the loss nt_xent takes none"),
     ],
 )
@@ -160,18 +160,19 @@ def test_it_is_planned_with_the_cost_that_it_names(test_values: dict[str, Any]) 
 
 @pytest.mark.usefixtures("no_alarm")
 def test_the_examples_of_the_page(tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The three modules that docs/extend.md shows, with the settings that it shows, train."""
+    """The four modules that docs/extend.md shows, with the settings that it shows, train."""
     page = (REPOSITORY / "docs" / "extend.md").read_text(encoding="utf-8")
     (tmp_path / "my_package").mkdir()
     modules = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    for name, code in zip(("nets", "losses", "views"), modules, strict=True):
+    for name, code in zip(("nets", "losses", "tasks", "views"), modules, strict=True):
         (tmp_path / "my_package" / f"{name}.py").write_text(code, encoding="utf-8")
         assert len(code.splitlines()) <= 20
     monkeypatch.syspath_prepend(str(tmp_path))
-    encoder, loss, views = (
+    encoder, loss, task, views = (
         yaml.safe_load(text)["pretrain"]
         for text in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     )
     train(tmp_path / "a", manifest, block(**encoder, **loss, epochs=2))
+    train(tmp_path / "c", manifest, block(**task, epochs=2))
     own = HandMadeViews(**views["methods"]["mine"]["hand_made"])
     train(tmp_path / "b", manifest, block("jetclr", hand_made=own, epochs=2))

@@ -131,7 +131,7 @@ def test_all_views_of_an_event(manifest: Path) -> None:
     for column, event in zip(rows.T, source.events.event_id, strict=True):
         assert (store.event_id[column[column >= 0]] == event).all()
     chosen = rows[:, :8]
-    jets, groups = source.views(chosen, torch_generator(1, "b")), source.groups(chosen)
+    jets, groups = source.views(chosen, torch_generator(1, "b")), source.groups(chosen, "multi_view")
     assert len(jets.mask) == len(groups) == (chosen >= 0).sum()
     pt = store.jet_pt[chosen[chosen >= 0]]
     assert np.array_equal(jets.jet_pt.numpy(), pt)
@@ -142,8 +142,8 @@ def test_sup_con_compares_processes(manifest: Path) -> None:
     store = load_views(manifest, "train", ["signal", "background"], VIEWS, 16)
     source = ViewSource(block(loss="sup_con"), store)
     pairs = source.draw(torch_generator(1, "a"))
-    assert np.array_equal(source.groups(pairs).numpy(), store.process[pairs].ravel())
-    assert set(source.groups(pairs).tolist()) == {0, 1}
+    assert np.array_equal(source.groups(pairs, "sup_con").numpy(), store.process[pairs].ravel())
+    assert set(source.groups(pairs, "sup_con").tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize(

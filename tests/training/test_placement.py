@@ -31,6 +31,7 @@ from rs3l.training.device import COMPILE_STEPS, Placement, place
 from rs3l.training.distributed import Ranks
 from support import toy
 from support.one_device import META, MisplacedError, OneDevice
+from support.pretext_tasks import TASKS
 from support.pretraining import VIEWS, block
 
 ENCODERS: list[dict[str, Any]] = [
@@ -44,6 +45,7 @@ LOSSES: list[dict[str, Any]] = [
     {"loss": "multi_view", "views": "all"},
     {"loss": "sup_con"},
     {"loss": "vicreg", "vicreg": VicReg()},
+    *TASKS.values(),
 ]
 
 
@@ -66,7 +68,8 @@ def test_a_step_of_pre_training(
     """From jets of the host to the step of the optimizer."""
     trainer = meta_steps(tmp_path, manifest, Ranks(device=META), encoder=encoder, **loss)
     assert [each.share.device for each in trainer.waiting] == [META, META]
-    assert all(p.grad is not None and p.grad.device == META for p in trainer.encoder.parameters())
+    trained = [p for p in trainer.objective.parameters() if p.requires_grad]
+    assert trained and all(p.grad is not None and p.grad.device == META for p in trained)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +104,13 @@ class Wrong(nn.Module):
         self.network, self.fault = network, fault
         self.forgotten = torch.ones(4, 4)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return h and the latents, or fail."""
+        h, latents = self.network(x, mask)
+        return h, self.spoilt(latents)
+
+    def spoilt(self, latents: Tensor) -> Tensor:
         """Return the latents, or fail."""
-        latents: Tensor = self.network(x, mask)
         match self.fault:
             case "matrix of the host":
                 return latents @ self.forgotten

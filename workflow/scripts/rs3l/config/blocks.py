@@ -22,7 +22,7 @@ from rs3l.config.encoders import Encoder
 from rs3l.config.evaluate import Evaluate
 from rs3l.config.finetune import Finetune
 from rs3l.config.jets import Jets
-from rs3l.config.losses import VicReg
+from rs3l.config.losses import Jepa, Masked, VicReg, weights_of
 from rs3l.config.pileup import PileupSettings
 from rs3l.config.pretrain import HandMadeViews, Loop, Pretrain
 from rs3l.config.processes import PtHat
@@ -254,10 +254,12 @@ class PretrainBlock(Settings):
     variants: list[str]
     encoder: Encoder
     views: Literal["any_two", "nominal_and_one", "all"]
-    loss: str
+    loss: str | dict[str, float]
     loss_options: dict[str, Any] = Field({}, exclude_if=operator.not_)
     temperature: float
     vicreg: VicReg | None
+    masked: Masked | None = Field(None, exclude_if=operator.not_)
+    jepa: Jepa | None = Field(None, exclude_if=operator.not_)
     batch: int
     epochs: int
     learning_rate: float
@@ -733,7 +735,7 @@ def pretrain_block(
 
     The ``detector`` is for hand-made views, which smear the displacement once more.
     """
-    hand_made = block.views == "hand_made" or block.augment
+    hand_made, losses = block.views == "hand_made" or block.augment, weights_of(block.loss)
     return PretrainBlock(
         method="jetclr" if block.views == "hand_made" else "rs3l",
         seed=seed,
@@ -744,7 +746,9 @@ def pretrain_block(
         loss=block.loss,
         loss_options=block.loss_options,
         temperature=block.temperature,
-        vicreg=block.vicreg if block.loss == "vicreg" else None,
+        vicreg=block.vicreg if "vicreg" in losses else None,
+        masked=block.masked if "masked" in losses else None,
+        jepa=block.jepa if "jepa" in losses else None,
         batch=block.batch,
         epochs=block.epochs,
         learning_rate=block.learning_rate,

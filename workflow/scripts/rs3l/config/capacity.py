@@ -14,7 +14,7 @@ from rs3l import seeds
 from rs3l.config import methods, source_files
 from rs3l.config.campaign import Campaign
 from rs3l.config.dataset import Splits
-from rs3l.config.losses import loss_kind
+from rs3l.config.losses import kinds_of
 from rs3l.config.tasks import Task
 from rs3l.config.with_source import lacks_substructure
 from rs3l.errors import ConfigError
@@ -233,10 +233,10 @@ def _training(config: Campaign) -> Iterator[str]:
             yield f"{path}.batch: {block.batch} of at most {there} training events; {more}"
         if isinstance(block.events, int) and block.events > there and (own or block.events != base.events):
             yield f"{path}.events: {block.events} of at most {there} training events; {more}"
-        classes = loss_kind(block.loss).compares == "processes"
+        classes = [kind.name for kind in kinds_of(block.loss) if kind.compares == "processes"]
         if classes and len(used) < 2 and (own or base.loss != block.loss):
             only = f"only {used[0]} has `use: pretrain`"
-            yield f"{path}.loss: {block.loss} tells processes apart, and {only}; add one"
+            yield f"{path}.loss: {classes[0]} tells processes apart, and {only}; add one"
 
 
 def _observables(config: Campaign) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from rs3l.config.base import Overrides
 from rs3l.config.campaign import Campaign
+from rs3l.config.losses import own_losses
 from rs3l.config.pretrain import Pretrain
 from rs3l.imported import is_path
 from rs3l.runs import BASELINE, is_baseline
@@ -19,6 +20,28 @@ READY: dict[str, Overrides] = {
     "jetclr": {"views": "hand_made"},
     "jetclr_all": {"views": "hand_made", "hand_made": {"of": "any"}},
     "supcon": {"loss": "sup_con"},
+    "mpm": {"loss": "masked"},
+    "multiclass": {"loss": "multi_class"},
+    "jepa": {"loss": "jepa"},
+    "jetclr_paper": {
+        "views": "hand_made",
+        "hand_made": {"drop": 0.0, "pt_jitter": 0.0, "charge_flip": False, "smear_displacement": False},
+        "encoder": {
+            "kind": "transformer",
+            "hidden": 128,
+            "heads": 4,
+            "layers": 4,
+            "representation": 128,
+            "latent": 128,
+        },
+        "displacement": False,
+        "temperature": 0.1,
+        "batch": 128,
+        "constituents": 50,
+        "learning_rate": 5e-5,
+        "weight_decay": 0.0,
+        "loop": {"optimizer": "adam", "schedule": "step", "step_factor": 1.0},
+    },
 }
 """Methods that a list may name, with what they change; a mapping by name adds further changes on top."""
 
@@ -51,7 +74,9 @@ def overridden(base: Pretrain, changes: Overrides) -> Pretrain:
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {**base, **{key: _replaced(base.get(key), value) for key, value in changes.items()}}
+    """Return ``base`` with ``changes``, block by block; losses are no block, and replace those of ``base``."""
+    merged = {key: value if key == "loss" else _replaced(base.get(key), value) for key, value in changes.items()}
+    return {**base, **merged}
 
 
 def _replaced(old: Any, value: Any) -> Any:
@@ -66,7 +91,7 @@ def own_parts(config: Campaign) -> list[str]:
         path
         for settings in (*methods(config).values(), *ablations(config).values())
         if settings.model is None
-        for path in (settings.encoder.kind, settings.loss, settings.hand_made.own or "")
+        for path in (settings.encoder.kind, *own_losses(settings.loss), settings.hand_made.own or "")
     ]
     return list(dict.fromkeys(path for path in found if is_path(path)))
 

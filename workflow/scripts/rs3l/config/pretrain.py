@@ -12,8 +12,7 @@ from pydantic import (
 
 from rs3l.config.base import Fraction, ImportPath, ModelPath, Name, Overrides, Settings, Verdict
 from rs3l.config.encoders import DeepSets, Encoder
-from rs3l.config.losses import LossName, VicReg, loss_kind
-from rs3l.imported import is_path
+from rs3l.config.losses import Jepa, LossName, Masked, VicReg, Weight, loss_problem
 
 IN_MEMORY = 1_000_000
 """With `stream: auto`, the data set is held in memory up to this number of jets of the train split (1 to 3 GB)."""
@@ -89,14 +88,15 @@ class HandMadeViews(Settings):
 
 
 class Pretrain(Settings):
-    """Contrastive pre-training."""
+    """Pre-training by contrast or by another pretext task."""
 
     methods: list[Name] | dict[Name, Overrides] = Field(
         ["rs3l", "jetclr"],
         min_length=1,
         description="What is pre-trained: ready methods (rs3l: this block as it is; rs3l_plus: `augment: true`; "
-        "jetclr: `views: hand_made`; jetclr_all: the same with `hand_made.of: any`; supcon: `loss: sup_con`), or "
-        "by name the keys of this block that a method changes.",
+        "jetclr: `views: hand_made`; jetclr_all: the same with `hand_made.of: any`; supcon: `loss: sup_con`; "
+        "mpm: `loss: masked`; multiclass: `loss: multi_class`; jepa: `loss: jepa`; jetclr_paper: JetCLR's own "
+        "settings), or by name the keys of this block that a method changes.",
     )
     seeds: int = Field(2, ge=1, le=100, description="Pre-training runs per method.")
     model: ModelPath | None = Field(
@@ -127,17 +127,22 @@ class Pretrain(Settings):
     displacement: bool = Field(
         True, description="Whether networks see d0 and dz; without, their baselines do not see them either."
     )
-    loss: LossName = Field(
+    loss: LossName | dict[str, Weight] = Field(
         "nt_xent",
         description="nt_xent: SimCLR's, for two views. multi_view: the same over all pairs of views of an "
         "event. sup_con: supervised, positives are all jets of the same process: a baseline that uses "
-        "every label. vicreg: without negatives, for two views. package.module:Name: one's own (docs/extend.md).",
+        "every label. vicreg: without negatives, for two views. multi_class: supervised, the process of each jet. "
+        "masked: hidden candidates are predicted. jepa: the latent of the other view is predicted, as a target "
+        "network has it. package.module:Name: one's own (docs/extend.md). Several by name with their weights: "
+        "`{nt_xent: 1.0, masked: 0.5}`.",
     )
     loss_options: dict[str, Any] = Field(
         {}, exclude_if=operator.not_, description="Arguments of one's own loss, by name."
     )
-    temperature: float = Field(0.1, gt=0, description="Temperature tau of all losses but VICReg.")
+    temperature: float = Field(0.1, gt=0, description="Temperature tau of nt_xent, multi_view and sup_con.")
     vicreg: VicReg = VicReg()
+    masked: Masked = Masked()
+    jepa: Jepa = Jepa()
     batch: int = Field(256, ge=2, description="Events per step (pairs, with two views).")
     epochs: int = Field(20, ge=1, description="Passes over the events with at least two views.")
     learning_rate: float = Field(2e-3, gt=0, description="Learning rate: the peak of the one-cycle schedule.")
@@ -165,11 +170,6 @@ class Pretrain(Settings):
             raise ValueError(
                 "augment: true is for re-simulated views, and views: hand_made has others; remove one"
             )
-        if self.loss_options and not is_path(self.loss):
-            raise ValueError(f"loss_options: the loss {self.loss} takes none; they are for one's own")
-        if self.views == "all" and loss_kind(self.loss).pairs:
-            raise ValueError(
-                f"views: all gives an event more than two views, and loss: {self.loss} compares two; use "
-                "loss: multi_view or sup_con, or views: any_two"
-            )
+        if problem := loss_problem(self.loss, self.views, bool(self.loss_options)):
+            raise ValueError(problem)
         return self

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from rs3l.config import methods
 from rs3l.config.blocks import EvaluateBlock
 from rs3l.config.campaign import Campaign
-from rs3l.config.losses import loss_kind
+from rs3l.config.losses import kinds_of, loss_text
 from rs3l.config.pretrain import Pretrain
 from rs3l.modes import MODES
 from rs3l.runs import BASELINE, Run, is_baseline
@@ -34,6 +34,10 @@ _METHODS = {
     "jetclr": "JetCLR+",
     "jetclr_all": "JetCLR+ of all views",
     "supcon": "SupCon",
+    "mpm": "MPM",
+    "multiclass": "multi-class",
+    "jepa": "JEPA",
+    "jetclr_paper": "JetCLR",
 }
 
 
@@ -71,7 +75,7 @@ def _about(settings: Pretrain, base: Pretrain) -> str:
     """Return the views of a method, and its loss and network where they differ from those of the campaign."""
     if settings.model is not None:
         return "a finished model, used as it is"
-    loss = f", loss {settings.loss}" if settings.loss != base.loss else ""
+    loss = f", loss {loss_text(settings.loss)}" if settings.loss != base.loss else ""
     network = f", network {settings.encoder.kind}" if settings.encoder.kind != base.encoder.kind else ""
     return f"pre-trained on {_views(settings)}{loss}{network}"
 
@@ -98,9 +102,10 @@ def losses_text(config: Campaign) -> str:
 
 
 def _loss(settings: Pretrain) -> str:
-    if not loss_kind(settings.loss).temperature:
-        return settings.loss
-    return f"{settings.loss}, temperature {settings.temperature:g}"
+    text = loss_text(settings.loss)
+    if not any(kind.temperature for kind in kinds_of(settings.loss)):
+        return text
+    return f"{text}, temperature {settings.temperature:g}"
 
 
 def method_of(run: str) -> str:

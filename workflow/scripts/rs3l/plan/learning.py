@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from rs3l.config import blocks, methods
 from rs3l.config.campaign import Campaign
+from rs3l.config.losses import kinds_of
 from rs3l.config.pretrain import IN_MEMORY, Pretrain
 from rs3l.modes import Mode
 from rs3l.plan.costs import network_time, step_mb
@@ -67,7 +68,8 @@ def pretrain(config: Campaign, scope: Scope) -> Work:
 
 def _step_mb(config: Campaign, settings: Pretrain, scope: Scope) -> float:
     jets = settings.batch * _compared(config, settings)
-    return step_mb(settings, jets, scope.encoders) + SIMILARITY_BYTES * jets**2 / 1e6
+    seen = round(jets * passes(settings))
+    return step_mb(settings, seen, scope.encoders) + SIMILARITY_BYTES * jets**2 / 1e6
 
 
 def _compared(config: Campaign, settings: Pretrain) -> int:
@@ -85,7 +87,18 @@ def _held(config: Campaign, settings: Pretrain, scope: Scope) -> float:
 
 def _epoch_work(config: Campaign, settings: Pretrain, scope: Scope) -> float:
     """Return the views of an event that a run sees in all its epochs, times the size of its network."""
-    return _compared(config, settings) * settings.epochs * network_time(settings, scope.encoders, "training")
+    seen = _compared(config, settings) * settings.epochs * passes(settings)
+    return seen * network_time(settings, scope.encoders, "training")
+
+
+def passes(settings: Pretrain) -> float:
+    """Return how often a step sees each of its views: once for all losses that see them whole.
+
+    A loss that hides candidates sees them once more, and a target network only goes forward.
+    """
+    kinds = kinds_of(settings.loss)
+    targets = FORWARD * sum(kind.target for kind in kinds)
+    return any(not kind.hides for kind in kinds) + sum(kind.hides for kind in kinds) + targets
 
 
 def _inference(config: Campaign, run: str, scope: Scope) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from torch import Generator
 
 from rs3l.config.blocks import PretrainBlock
-from rs3l.config.losses import loss_kind
+from rs3l.config.losses import uses_processes
 from rs3l.config.pretrain import IN_MEMORY
 from rs3l.dataset.manifest import read_manifest
 from rs3l.dataset.store import JetStore, load_views
@@ -137,7 +137,7 @@ class StreamFeed:
 
     def _codes(self, source: ViewSource, rows: Ints) -> Ints:
         """Return the processes of the views of the global batch; what all ranks know is not sent around."""
-        if self.block.views != "all" and loss_kind(self.block.loss).compares != "processes":
+        if self.block.views != "all" and not uses_processes(self.block.loss):
             return np.zeros((2, self.batch), dtype=np.int64)
         own = np.full((max(2, len(self.block.variants)), rows.shape[1]), -1)
         own[: len(rows)] = codes(source.store, rows)

@@ -1,4 +1,4 @@
-"""The losses of pre-training and the diagnostics of its latent space.
+"""The losses that compare latents, and the diagnostics of the latent space (:mod:`pretexts` has other losses).
 
 Shapes: B events, R views of them in one global batch, r of which a rank has computed, D latent dimensions. With
 two views of each event (R = 2B), those of event b are rows b and B + b.
@@ -102,7 +102,7 @@ def _covariance(x: Tensor) -> Tensor:
 
 
 class Loss:
-    """One of the losses, chosen by its name in the configuration (``pretrain.loss``), or one of another package.
+    """One of these losses, chosen by its name in the configuration (``pretrain.loss``), or one of another package.
 
     A user's own loss is made with the ``options``, called with ``latents`` [R, D] and ``groups`` [R] of a global
     batch, and returns a scalar. It need not know of ranks, because each computes the whole loss and takes its

@@ -1,4 +1,4 @@
-"""Contrastive pre-training as a plain loop over views of events, on one or more ranks and resumable to the bit.
+"""Pre-training as a plain loop over views of events, on one or more ranks and resumable to the bit.
 
 Shapes: B events per step, over all ranks; K slots for their views; R views in one forward pass (the first views,
 then the second, ...; R = 2B for pairs); D latent dimensions.
@@ -10,11 +10,12 @@ import csv
 import io
 import logging
 import math
+import operator
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,18 +24,19 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
-from rs3l.config.losses import loss_kind
+from rs3l.config.losses import kinds_of, weights_of
 from rs3l.config.reads import TRAINING
 from rs3l.dataset.checksum import sealed_json, write_checked
 from rs3l.dataset.features import features
 from rs3l.dataset.manifest import read_manifest
+from rs3l.dataset.store import JetStore
 from rs3l.errors import DataError, StoppedError, TrainingError
 from rs3l.files import sha256, write_json
-from rs3l.networks.base import JetEncoder
 from rs3l.networks.model_file import new_encoder, save_encoder
 from rs3l.pretrain.feed import Batch, open_data
 from rs3l.pretrain.loader import loaded
 from rs3l.pretrain.losses import Loss, diagnose
+from rs3l.pretrain.pretexts import Objective, Projection, acts_on_latents, new_pretexts
 from rs3l.pretrain.similarity import Similarities
 from rs3l.pretrain.view_source import Jets, ViewSource, codes, groups_of
 from rs3l.pretrain.views import torch_generator
@@ -146,16 +148,11 @@ def pretrain(
     trainer.checkpoint.delete()
 
 
-class Projection(nn.Module):
-    """An encoder with its projection head, in one call."""
+class Outputs(NamedTuple):
+    """What a rank computes of its views: z [r, D], if it is needed, and the terms [r] of each pretext task."""
 
-    def __init__(self, encoder: JetEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return the latents [B, D] of features ``x`` [B, N, F] with ``mask`` [B, N]."""
-        return self.encoder.project(self.encoder(x, mask))
+    latents: Tensor | None
+    terms: Mapping[str, Tensor]
 
 
 class Trainer:
@@ -187,12 +184,12 @@ class Trainer:
         )
         self.encoder.fit_norm(data.statistics, data.statistics.rows())
         self.encoder.to(ranks.device)
-        self.network = ranks.averaging(self.place.compile(Projection(self.encoder)))
-        self.optimizer = new_optimizer(block, self.encoder.parameters())
+        self.objective = self._objective(data.statistics)
+        self.network = ranks.averaging(self.objective)
+        self.optimizer = new_optimizer(block, (w for w in self.objective.parameters() if w.requires_grad))
         self.schedule = new_schedule(block, self.optimizer, self.steps)
         ema = block.loop.ema
-        self.average = None if ema is None else WeightAverage(self.encoder, ema)
-        self.loss = Loss(block.loss, block.temperature, block.vicreg, block.loss_options)
+        self.average = None if ema is None else WeightAverage(self.trained, ema)
         self.rows: list[Row] = []
         self.losses: list[float] = []
         self.waiting: list[Waiting] = []
@@ -202,6 +199,31 @@ class Trainer:
         self._check_batch()
         self._resume()
         self.rate = Rate(self.done)
+
+    def _objective(self, statistics: JetStore) -> Objective:
+        """Return the network with the losses of the block, of which ``self.compared`` compare latents."""
+        block, tasks = self.block, new_pretexts(self.block, self.encoder)
+        self.weights = weights_of(block.loss)
+        self.compared = {
+            name: Loss(name, block.temperature, block.vicreg, block.loss_options)
+            for name in self.weights
+            if name not in tasks
+        }
+        network = self.place.compile(Projection(self.encoder))
+        objective = Objective(network, tasks, bool(self.compared), self._run)
+        objective.fit(statistics, statistics.rows())
+        self.encoder.projector.requires_grad_(objective.latents)
+        # Alone, the encoder is what is saved and averaged, under the names that it always had.
+        self.trained: nn.Module = nn.ModuleDict({"encoder": self.encoder, "tasks": objective.tasks})
+        if not tasks:
+            self.trained = self.encoder
+        return objective.to(self.place.device)
+
+    def _run(self, network: nn.Module, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return h [r, H] and z [r, D] in single precision of features ``x`` [r, N, F] with ``mask`` [r, N]."""
+        with self.place.autocast():
+            h, z = network(x, mask)
+        return _single(h), _single(z)
 
     @property
     def done(self) -> int:
@@ -236,7 +258,7 @@ class Trainer:
         batches = self.train.batches(generator, len(self.losses))
         if self._generator is not None:
             generator.set_state(self._generator)
-        self.encoder.train()
+        self.objective.train()
         for batch, jets in loaded(batches, self.place):
             self.step(batch, jets, generator)
             stops, saves = self.votes.cast(stop.name is not None, self.ranks.first and self._save_due.due())
@@ -269,13 +291,14 @@ class Trainer:
         """Take one step and note its loss, without waiting for the device."""
         # Of torch's own generator, which dropout draws from: each step and rank has numbers of its own.
         torch.manual_seed(keyed_hash(self.block.seed, "noise", self.done, self.ranks.rank) >> 1)
-        share = self._share(self._latents(batch.source, jets, batch.rows, generator, batch.part), batch.codes)
+        share = self._share(self._outputs(batch.source, jets, batch.rows, generator, batch.part), batch.codes)
         self.optimizer.zero_grad()
         # The loss is the sum of the ranks' shares; the network averages their gradients.
         (share * self.ranks.size).backward()  # type: ignore[no-untyped-call]
         if self.block.loop.clip is not None:
-            nn.utils.clip_grad_norm_(self.encoder.parameters(), self.block.loop.clip)
+            nn.utils.clip_grad_norm_(self.trained.parameters(), self.block.loop.clip)
         self.optimizer.step()
+        self.objective.after_step(self.encoder, self.done / (self.block.epochs * self.steps))
         rate = self.optimizer.param_groups[0]["lr"]
         self.schedule.step()
         self._feed = batch.place
@@ -301,28 +324,47 @@ class Trainer:
             self.live.step(first, {"loss": loss, "learning_rate": rate})
         self._progress(self.losses[-1])
 
-    def _latents(self, source: ViewSource, jets: Jets, rows: Ints, generator: Generator, part: slice) -> Tensor:
-        """Return the latents [r, D] of the events ``part`` of ``rows`` [K, B], in one forward pass."""
+    def _outputs(self, source: ViewSource, jets: Jets, rows: Ints, generator: Generator, part: slice) -> Outputs:
+        """Return what the network and the tasks make of the events ``part`` of ``rows`` [K, B]."""
         views = source.augment(jets, rows, generator, part, self.place)
-        x = features(views)
-        with self.place.autocast():
-            latents: Tensor = self.network(x, views.mask)
-        return latents.float() if latents.dtype == torch.bfloat16 else latents
+        processes = codes(source.store, rows[:, part])
+        draws = self._draws(rows, part, generator, views.mask.shape[1]) if self.objective.hides else None
+        return Outputs(*self.network(features(views), views.mask, self._put(processes[processes >= 0]), draws))
 
-    def _share(self, own: Tensor, codes: Ints) -> Tensor:
-        """Return this rank's share of the loss of the global batch from its latents ``own`` [r, D]."""
-        groups = self._groups(codes)
-        if self.ranks.size == 1:
-            return self.loss(own, groups)
-        numbers = self.place.put(self.ranks.rows(codes >= 0))
-        return self.loss.share(own, numbers, self.ranks.gather(own, numbers, len(groups)), groups)
+    def _put(self, values: Ints) -> Tensor:
+        return self.place.put(torch.from_numpy(values))
 
-    def _groups(self, codes: Ints) -> Tensor:
-        """Return what the loss compares [R] of views with ``codes`` [K, B]: event, or process for SupCon."""
-        return self.place.put(groups_of(codes, self.block.loss))
+    def _draws(self, rows: Ints, part: slice, generator: Generator, slots: int) -> Tensor:
+        """Return uniform numbers [r, N] for N ``slots`` of each view of the events ``part`` of ``rows`` [K, B].
+
+        They are drawn for all views and all slots that there can be, so that none depends on ``part``.
+        """
+        widest = max(slots, self.block.constituents)
+        draws = torch.rand(*rows.shape, widest, generator=generator)[:, part, :slots]
+        return self.place.put(draws[torch.from_numpy(rows[:, part] >= 0)])
+
+    def _share(self, outputs: Outputs, codes: Ints) -> Tensor:
+        """Return this rank's share of the loss of the global batch, which is the sum of the losses by weight."""
+        own, terms = outputs
+        views = int(np.count_nonzero(codes >= 0))
+        shares = {name: each.sum() / views for name, each in terms.items()}
+        if own is not None:
+            numbers = self.place.put(self.ranks.rows(codes >= 0))
+            latents = self.ranks.gather(own, numbers, views)
+            shares |= {name: self._share_of(name, own, numbers, latents, codes) for name in self.compared}
+        return weighted(shares, self.weights)
+
+    def _share_of(self, name: str, own: Tensor, numbers: Tensor, latents: Tensor, codes: Ints) -> Tensor:
+        """Return this rank's share of a loss that compares the ``latents`` [R, D] of all ranks."""
+        groups, loss = self._groups(name, codes), self.compared[name]
+        return loss(own, groups) if self.ranks.size == 1 else loss.share(own, numbers, latents, groups)
+
+    def _groups(self, name: str, codes: Ints) -> Tensor:
+        """Return what a loss compares [R] of views with ``codes`` [K, B]: event, or process for SupCon."""
+        return self.place.put(groups_of(codes, name))
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Return the context in which the encoder has the average of its weights, if there is one."""
+        """Return the context in which all that is trained has the average of its weights, if there is one."""
         return nullcontext() if self.average is None else self.average.applied()
 
     def _validated(self) -> Row:
@@ -337,19 +379,28 @@ class Trainer:
         pairs = self.val.draw_pairs(generator)
         pairs = pairs[:, torch.randperm(pairs.shape[1], generator=generator).numpy()[:VALIDATION_PAIRS]]
         size = min(self.batch, pairs.shape[1])
-        self.encoder.eval()
+        self.objective.eval()
         losses, values = [], []
         similarities = Similarities(self.val.store.process_names, self.block.encoder.latent)
         for start in range(0, pairs.shape[1] - size + 1, size):
             rows = pairs[:, start : start + size]
             jets = self.val.load(rows, self.ranks.part(size), self.place)
-            own = self._latents(self.val, jets, rows, generator, self.ranks.part(size))
-            latents = self.ranks.gather(own, self.place.put(self.ranks.rows(rows >= 0)), rows.size)
-            losses.append(self._finite(self.loss(latents, self._groups(codes(self.val.store, rows))).item()))
+            outputs = self._outputs(self.val, jets, rows, generator, self.ranks.part(size))
+            assert outputs.latents is not None, "validation needs z for its diagnostics"
+            latents = self.ranks.gather(outputs.latents, self.place.put(self.ranks.rows(rows >= 0)), rows.size)
+            losses.append(self._finite(self._validation_loss(latents, outputs.terms, rows)))
             values.append(diagnose(latents)._asdict())
             similarities.add(latents.double().cpu().numpy(), self.val.store.process[rows[0]])
         means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
         return {"val_loss": float(np.mean(losses)), **means, **similarities.row()}
+
+    def _validation_loss(self, latents: Tensor, terms: Mapping[str, Tensor], rows: Ints) -> float:
+        """Return the loss of the views ``rows`` [2, B], from the latents of all and this rank's ``terms``."""
+        of_all = codes(self.val.store, rows)
+        found = {name: loss(latents, self._groups(name, of_all)) for name, loss in self.compared.items()}
+        means = self.ranks.totals([each.sum() / rows.size for each in terms.values()]) if terms else []
+        found |= {name: latents.new_tensor(mean) for name, mean in zip(terms, means, strict=True)}
+        return weighted(found, self.weights).item()
 
     def _finite(self, loss: float) -> float:
         """Return a validation loss if it is finite; raises :class:`TrainingError` otherwise.
@@ -391,6 +442,7 @@ class Trainer:
                 "rows": self.rows,
                 "losses": self.losses,
                 "places": places,
+                **({"tasks": self.objective.tasks.state_dict()} if self.objective.by_name else {}),
                 **({} if self.average is None else {"average": self.average.state_dict()}),
             }
         )
@@ -408,6 +460,8 @@ class Trainer:
         try:
             self._take_place(state["places"])
             self.encoder.load_state_dict(state["encoder"])
+            if self.objective.by_name:
+                self.objective.tasks.load_state_dict(state["tasks"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             if self.average is not None:
@@ -467,6 +521,16 @@ class Trainer:
         return f"{rate * self.batch:.0f} events/s, {left:.0f} s left"
 
 
+def weighted(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Return the sum of some losses, each times its weight."""
+    return reduce(operator.add, (losses[name] * weight for name, weight in weights.items()))
+
+
+def _single(values: Tensor) -> Tensor:
+    """Return ``values`` in single precision if they are in bfloat16."""
+    return values.float() if values.dtype == torch.bfloat16 else values
+
+
 class Waiting(NamedTuple):
     """A step whose loss nobody has looked at: this rank's share of it, on the device, and the learning rate."""
 
@@ -524,15 +588,36 @@ def signs_of_collapse(block: PretrainBlock, row: Row, batch: int) -> list[str]:
 
     Not all losses can tell (:class:`rs3l.config.losses.LossKind`).
     """
-    chance, least = math.log(2 * batch - 1), rank_alarm(block)
+    kinds, least = kinds_of(block.loss), rank_alarm(block)
     signs = []
-    if loss_kind(block.loss).chance and not row["train_loss"] <= chance - LOSS_MARGIN:
-        signs.append(f"loss {row['train_loss']:.3f}, ln(2B - 1) = {chance:.3f} is chance")
-    if not row["spread"] >= SPREAD_ALARM:
+    if (chance := chance_of(block, batch)) and not row["train_loss"] <= chance.loss - LOSS_MARGIN:
+        signs.append(f"loss {row['train_loss']:.3f}, {chance.text} = {chance.loss:.3f} is chance")
+    acts = any(map(acts_on_latents, weights_of(block.loss)))
+    if acts and not row["spread"] >= SPREAD_ALARM:
         signs.append(f"spread of the latents {row['spread']:.3f} < {SPREAD_ALARM}")
-    if not loss_kind(block.loss).gathers and not row["rank"] >= least:
+    if acts and not any(kind.latents and kind.gathers for kind in kinds) and not row["rank"] >= least:
         signs.append(f"RankMe {row['rank']:.2f} < {least:.2f}")
     return signs
+
+
+class Chance(NamedTuple):
+    """The loss of an encoder that has learned nothing, and its formula."""
+
+    loss: float
+    text: str
+
+
+def chance_of(block: PretrainBlock, batch: int) -> Chance | None:
+    """Return the loss of guessing in batches of ``batch`` events, or None if it is not known of all losses."""
+    levels = {"partner": Chance(math.log(2 * batch - 1), "ln(2B - 1)")}
+    levels["class"] = Chance(math.log(len(block.processes)), "ln(processes)")
+    weights = weights_of(block.loss).values()
+    found = [levels[kind.chance] for kind in kinds_of(block.loss) if kind.chance]
+    if len(found) < len(weights):
+        return None
+    pairs = list(zip(weights, found, strict=True))
+    text = " + ".join(each.text if weight == 1 else f"{weight:g} {each.text}" for weight, each in pairs)
+    return Chance(sum(weight * each.loss for weight, each in pairs), text)
 
 
 def rank_alarm(block: PretrainBlock) -> float:

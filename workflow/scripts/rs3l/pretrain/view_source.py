@@ -105,9 +105,9 @@ class ViewSource:
         mine = placement.put(torch.from_numpy(np.flatnonzero(own_part[rows >= 0])))
         return JetBatch(*(values[mine] for values in views))
 
-    def groups(self, rows: Ints) -> Tensor:
-        """Return what the loss compares [R] of the views with ``rows`` [K, B]."""
-        return groups_of(codes(self.store, rows), self.block.loss)
+    def groups(self, rows: Ints, loss: str) -> Tensor:
+        """Return what a loss compares [R] of the views with ``rows`` [K, B]."""
+        return groups_of(codes(self.store, rows), loss)
 
 
 def groups_of(codes: Ints, loss: str) -> Tensor:
