@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from rs3l.config import load_campaign
 from rs3l.dataset import Jets, write
 from rs3l.dataset.manifest import read_manifest
+from rs3l.errors import ConfigError
 from support import root_files, toy
 from support.places import REPOSITORY
 from support.public_files import public_file
@@ -179,6 +181,23 @@ def test_jets_with_one_view_go_to_the_report_by_hand_made_views(one_view: Snakem
     assert len(summary["headline"]) == 2 and summary["methods"][0]["paired_correlation"] is None
     report = (root / "report.html").read_text(encoding="utf-8")
     assert "Stability (two views of an event to compare" in report and "nan" not in report.lower().split()
+
+
+def test_classifiers_on_observables_that_the_jets_lack(one_view: Snakemake) -> None:
+    """JetClass has no N2: without a word, such classifiers are left out; those that are asked for are refused."""
+    values = yaml.safe_load((one_view.folder / "config.yaml").read_text(encoding="utf-8"))
+    del values["finetune"]["modes"]
+    found = load_campaign(_written(one_view, values)).finetune.modes
+    assert "probe_h" in found and not {"gbt", "n2"} & set(found)
+    values["finetune"]["modes"] = ["probe_h", "gbt_h", "n2"]
+    with pytest.raises(ConfigError, match="finetune.modes: gbt_h, n2 needs jet_msd and jet_n2.*; leave it out$"):
+        load_campaign(_written(one_view, values))
+
+
+def _written(campaign: Snakemake, values: dict[str, Any]) -> Path:
+    source = {"parquet": str(campaign.folder / values["source"]["parquet"])}
+    campaign.configure({**values, "source": source})
+    return campaign.folder / "config.yaml"
 
 
 def test_re_simulated_views_need_two(one_view: Snakemake) -> None:

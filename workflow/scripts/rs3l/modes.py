@@ -39,6 +39,11 @@ class Mode:
         return self.start != "none"
 
     @property
+    def has_observables(self) -> bool:
+        """Whether the head sees jet observables, soft-drop mass and N2 among them."""
+        return self.head in ("trees", "cut")
+
+    @property
     def takes_labels(self) -> bool:
         """Whether it depends on the draw of the labels; a cut does not."""
         return self.head != "cut"

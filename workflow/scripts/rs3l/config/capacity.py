@@ -241,11 +241,12 @@ def _training(config: Campaign) -> Iterator[str]:
 
 def _observables(config: Campaign) -> Iterator[str]:
     """Yield the modes whose observables are not in the files."""
-    modes = [name for name in config.finetune.modes if MODES[name].space == "observables"]
+    modes = [name for name in config.finetune.modes if MODES[name].has_observables]
     if config.source and modes and lacks_substructure(config.source):
+        where = ", or name their places in `singletons`: source.columns" if config.source.patterns else ""
         yield (
             f"finetune.modes: {', '.join(modes)} needs jet_msd and jet_n2, which the files do not name; leave it "
-            "out, or name their places in `singletons`: source.columns"
+            f"out{where}"
         )
 
 

@@ -196,12 +196,14 @@ def _splits(source: Source) -> dict[str, float]:
 
 
 def lacks_substructure(source: Source) -> bool:
-    """Return whether HDF5 files have no soft-drop mass or no N2, as those do whose columns nobody named."""
-    return bool(source.patterns) and not set(SUBSTRUCTURE) <= source_files.known_columns(source)
+    """Return whether jets from files have no soft-drop mass or no N2, as in HDF5 files whose columns nobody named."""
+    if source.patterns:
+        return not set(SUBSTRUCTURE) <= source_files.known_columns(source)
+    return bool(set(SUBSTRUCTURE) & set(source_files.manifest_entries(source).get("lacks", [])))
 
 
 def _modes_without_substructure() -> list[str]:
     from rs3l.config.finetune import Finetune
 
     default: list[str] = Finetune.model_fields["modes"].default
-    return [name for name in default if MODES[name].space != "observables"]
+    return [name for name in default if not MODES[name].has_observables]
