@@ -196,7 +196,7 @@ def _splits(source: Source) -> dict[str, float]:
 
 
 def lacks_substructure(source: Source) -> bool:
-    """Return whether jets from files have no soft-drop mass or no N2, as in HDF5 files whose columns nobody named."""
+    """Return whether jets from files lack soft-drop mass or N2, as HDF5 files do whose columns nobody named."""
     if source.patterns:
         return not set(SUBSTRUCTURE) <= source_files.known_columns(source)
     return bool(set(SUBSTRUCTURE) & set(source_files.manifest_entries(source).get("lacks", [])))
