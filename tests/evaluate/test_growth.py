@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy.optimize import curve_fit
+from scipy.stats import chi2
 
 from rs3l.config import Campaign
 from rs3l.dataset.checksum import JSON, sealed_json, write_checked
@@ -20,7 +21,7 @@ from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import DataError
 from rs3l.evaluate import student
 from rs3l.evaluate.growth import TARGET, events_of, growth_table, read_runs, series_of
-from rs3l.evaluate.power_law import Points, bootstrap, bootstrap_interval, fit
+from rs3l.evaluate.power_law import Points, bootstrap, bootstrap_interval, chi2_probability, fit
 from rs3l.figures import style
 from rs3l.figures.plot_growth import draw_growth
 from rs3l.files import write_json
@@ -93,6 +94,26 @@ def test_the_fit_is_that_of_scipy_with_its_covariance() -> None:
     assert found.chi2 == pytest.approx(
         float((((own.means - expected[0] + expected[1] * own.x) / errors) ** 2).sum())
     )
+
+
+@pytest.mark.parametrize("ndof", [1, 2, 3, 4, 7])
+def test_the_probability_of_chi2_is_that_of_scipy(ndof: int) -> None:
+    for value in (0.1, 1.0, 5.0, 30.0):
+        assert chi2_probability(value, ndof) == pytest.approx(chi2.sf(value, ndof), rel=1e-9)
+    assert math.isnan(chi2_probability(math.nan, ndof))
+
+
+def test_the_fit_with_a_floor_is_that_of_scipy() -> None:
+    own = points(0.5, floor=0.05, runs=5, spread=0.005)
+    expected, _ = curve_fit(
+        lambda x, a, b, c: np.logaddexp(a - b * x, c), own.x, own.means, p0=[-2.3, 0.5, -3.0], maxfev=20_000
+    )
+    found = fit(own, "saturating")
+    for events in (EVENTS[0], TARGET):
+        x = math.log(events) - np.log(EVENTS).mean()
+        assert found.log_at(events) == pytest.approx(
+            np.logaddexp(expected[0] - expected[1] * x, expected[2]), abs=1e-3
+        )
 
 
 def test_a_floor_is_found_where_there_is_one_and_a_power_law_does_not_fit() -> None:

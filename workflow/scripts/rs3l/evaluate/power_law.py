@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.stats import chi2
 
 from rs3l.errors import DataError
 from rs3l.evaluate import student
@@ -29,6 +27,7 @@ PARAMETERS: Mapping[Form, int] = {"power": 2, "saturating": 3}
 LEAST_POINTS = 3
 """Fewest numbers of events of a fit; one more than the parameters are needed for a floor."""
 
+_MOST_STEPS = 200
 _DEEPEST = 15.0
 """The floor is at least exp(-15) times the smallest value: lower ones cannot be told apart."""
 
@@ -101,7 +100,7 @@ class Fit:
     @property
     def probability(self) -> float:
         """Return the probability of a chi² as large as this, or NaN if it is not known."""
-        return float(chi2.sf(self.chi2, self.ndof)) if self.ndof > 0 else math.nan
+        return chi2_probability(self.chi2, self.ndof)
 
     def log_at(self, events: float) -> float:
         """Return the logarithm of the quantity at a number of events."""
@@ -144,6 +143,20 @@ def fit(points: Points, form: Form) -> Fit:
     covariance = np.asarray(variance * np.linalg.pinv((slopes * points.counts[:, None]).T @ slopes))
     chi_squared = sum_of_squares / variance if known else math.nan
     return Fit(form, points, parameters, covariance, chi_squared, ndof, points.dof if known else ndof)
+
+
+def chi2_probability(value: float, ndof: int) -> float:
+    """Return the probability of a chi² of ``ndof`` degrees of freedom above ``value``, or NaN if that is NaN.
+
+    Written out in closed form, which whole numbers of degrees of freedom have (Abramowitz and Stegun, 26.4.4 f.).
+    """
+    if ndof < 1 or math.isnan(value):
+        return math.nan
+    half = value / 2
+    first = math.erfc(math.sqrt(half)) if ndof % 2 else 0.0
+    begin = 0.5 if ndof % 2 else 0.0
+    terms = (math.exp(-half) * half ** (begin + k) / math.gamma(begin + k + 1) for k in range(ndof // 2))
+    return float(first + sum(terms))
 
 
 def bootstrap(found: Fit, replicas: int, seed: int) -> Floats64:
@@ -194,16 +207,40 @@ def _solve(form: Form, x: Floats64, y: Floats64, counts: Floats64, start: Floats
     line = np.linalg.lstsq(design, y * root, rcond=None)[0]
     if form == "power":
         return np.asarray(line)
-    lowest = float(y.min()) - _DEEPEST
+    lowest = np.array([-np.inf, -np.inf, float(y.min()) - _DEEPEST])
     starts = [np.array([*line, float(y.min()) - depth]) for depth in (0.3, 1.0, 5.0)]
-    starts = starts if start is None else [start, starts[0]]
-    found = [
-        least_squares(
-            lambda p: root * (_logs(form, p, x) - y),
-            np.clip(first, [-np.inf, -np.inf, lowest], [np.inf, np.inf, float(y.max())]),
-            jac=lambda p: root[:, None] * _slopes(form, p, x),
-            bounds=([-np.inf, -np.inf, lowest - 1e-6], [np.inf, np.inf, float(y.max()) + 1e-6]),
-        )
-        for first in starts
-    ]
-    return np.asarray(min(found, key=lambda each: each.cost).x)
+    starts = starts if start is None else [start]
+    found = [_descend(x, y, counts, first, lowest) for first in starts]
+    return min(found, key=lambda each: each[1])[0]
+
+
+def _descend(
+    x: Floats64, y: Floats64, counts: Floats64, start: Floats64, lowest: Floats64
+) -> tuple[Floats64, float]:
+    """Return the parameters with a floor where the weighted squares are least, and their sum.
+
+    The steps are those of Levenberg and Marquardt.
+    """
+    here, damping = np.maximum(start, lowest), 1e-3
+    squares = _squares(x, y, counts, here)
+    for _ in range(_MOST_STEPS):
+        slopes = _slopes("saturating", here, x)
+        matrix = (slopes * counts[:, None]).T @ slopes
+        gradient = slopes.T @ (counts * (y - _logs("saturating", here, x)))
+        step = np.linalg.solve(matrix + np.diag(damping * np.diag(matrix) + 1e-12), gradient)
+        there = np.maximum(here + step, lowest)
+        trial = _squares(x, y, counts, there)
+        if trial < squares:
+            small = squares - trial < 1e-10 * squares
+            here, squares, damping = there, trial, damping / 3
+            if small:
+                break
+        elif damping > 1e10:
+            break
+        else:
+            damping *= 4
+    return here, squares
+
+
+def _squares(x: Floats64, y: Floats64, counts: Floats64, parameters: Floats64) -> float:
+    return float((counts * (y - _logs("saturating", parameters, x)) ** 2).sum())
