@@ -93,6 +93,13 @@ def test_a_held_out_variant_trains_nothing(planned: Any, change: Change) -> None
     assert jobs["embed"] == 6 and jobs["score"] == 12 and jobs["quality"] == 2 and jobs["evaluate"] == 1
 
 
+def test_events_for_labels_alone_run_nothing_unless_there_are_some(planned: Any) -> None:
+    assert planned(lambda values: values["dataset"]["splits"].update(label=0)) == {}
+    jobs = planned(lambda values: values["dataset"]["splits"].update(train=0.2, label=0.3))
+    assert (jobs["merge"], jobs["pretrain"], jobs["finetune"]) == (1, 2, 6)
+    assert "hard_process" not in jobs
+
+
 def test_a_downstream_process_trains_its_own_task_alone(planned: Any) -> None:
     jobs = planned(downstream)
     assert "pretrain" not in jobs and jobs["finetune"] == 3 and jobs["merge"] == 1

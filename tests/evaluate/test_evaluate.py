@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from rs3l.config import blocks
 from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import DataError, TrainingError
+from rs3l.evaluate import student
 from rs3l.evaluate.bootstrap import Estimate
 from rs3l.evaluate.calibration_table import calibration_table
 from rs3l.evaluate.evaluate import Evaluation, evaluate
@@ -134,13 +135,14 @@ def test_differences_have_smaller_errors_than_unpaired_ones(result: Evaluation) 
         chosen = differences[differences["mode"] == mode]
         found = set(zip(chosen["reference_method"], chosen["reference_mode"], strict=True))
         assert found == {*baselines, ("jetclr", mode)}
-    rejections = differences[differences["metric"] != "auc"]
+    rejections = differences[differences["metric"].str.startswith("rejection")]
     assert ((rejections["ratio"] > 1) == (rejections["value"] > 0)).mean() > 0.9
     assert differences.loc[differences["metric"] == "auc", "ratio"].isna().all()
 
 
 def test_significance_is_that_of_the_error_and_of_the_replicas(result: Evaluation) -> None:
     differences = result.tables["differences"]
+    differences = differences[differences["metric"].str.match("auc|rejection")]
     distance = np.where(differences["metric"] == "auc", differences["value"], np.log(differences["ratio"]))
     relative = differences["ratio_error"] / differences["ratio"]
     error = np.where(differences["metric"] == "auc", differences["error"], relative)
@@ -156,6 +158,68 @@ def test_significance_is_that_of_the_error_and_of_the_replicas(result: Evaluatio
     assert bootstrap_p_value(np.array([9.0, 1.0, 2.0, 1.0, 3.0])) == pytest.approx(2 / 5)
     assert bootstrap_p_value(np.zeros(5)) == 1.0
     assert np.isnan(significance(Estimate(1.0, 0.0, 0.0, 0.0, 0.0, 1))["p_value"])
+
+
+def test_the_rate_and_the_logarithm_stand_beside_each_rejection(toy: Toy, result: Evaluation) -> None:
+    metrics = result.tables["metrics"]
+    key = {"task": "h_vs_qcd", "method": "none", "mode": "random", "labels": 20}
+    rejection, logarithm, rate = (
+        row(metrics, metric=name, **key) for name in ("rejection_0.7", "log_rejection_0.7", "fpr_0.7")
+    )
+    assert logarithm["value"] == pytest.approx(np.log(rejection["value"]))
+    assert logarithm["error"] == pytest.approx(rejection["error"] / rejection["value"])
+    assert logarithm["low_95"] == pytest.approx(np.log(rejection["low_95"]))
+    assert logarithm["high_95"] - logarithm["low_95"] == pytest.approx(
+        2 * logarithm["error"] * t.isf(0.0455 / 2, logarithm["dof"]), rel=1e-3
+    )
+    rates = []
+    for run in ("none",):
+        for frame in naive_runs(toy[1], run, "random", 20).values():
+            frame = frame[frame["variant"].isin(["nominal", "seed", "rehadron"])]
+            signal = np.sort(frame.loc[frame["is_signal"], "score"])[::-1]
+            threshold = signal[int(np.ceil(0.7 * len(signal))) - 1]
+            rates.append((frame.loc[~frame["is_signal"], "score"] > threshold).mean())
+    assert rate["value"] == pytest.approx(np.mean(rates))
+    assert rate["std"] == pytest.approx(np.std(rates, ddof=1))
+    assert rate["low_68"] < rate["value"] < rate["high_68"]
+
+
+def test_differences_of_rates_and_logarithms(result: Evaluation) -> None:
+    metrics, differences = result.tables["metrics"], result.tables["differences"]
+    key = {"task": "h_vs_qcd", "labels": 200}
+    for name in ("fpr_0.5", "log_rejection_0.5"):
+        line = row(
+            differences, mode="probe_h", reference_method="none", reference_mode="scratch", metric=name, **key
+        )
+        pair = [
+            row(metrics, method=m, mode=n, metric=name, **key)
+            for m, n in (("rs3l", "probe_h"), ("none", "scratch"))
+        ]
+        assert line["value"] == pytest.approx(pair[0]["value"] - pair[1]["value"])
+    other = {"mode": "probe_h", "reference_method": "none", "reference_mode": "scratch", "metric": "rejection_0.5"}
+    assert line["z"] == pytest.approx(row(differences, **other, **key)["z"])
+
+
+def test_each_comparison_says_among_how_many_it_is(result: Evaluation) -> None:
+    differences = result.tables["differences"]
+    for _, lines in differences.groupby(["task", "metric"]):
+        assert (lines["n_trials"] == len(lines)).all()
+    known = differences.dropna(subset=["p_value"])
+    np.testing.assert_allclose(known["p_best"], 1 - (1 - known["p_value"]) ** known["n_trials"], atol=1e-12)
+    assert (known["p_best"] >= known["p_value"]).all()
+
+
+def test_the_best_of_many_is_corrected() -> None:
+    """Against throws: how often the smallest of five uniform numbers is below p."""
+    smallest = np.random.default_rng(2).uniform(size=(200_000, 5)).min(axis=1)
+    for p in (0.01, 0.1, 0.4):
+        assert student.sidak(p, 5) == pytest.approx((smallest <= p).mean(), abs=0.01)
+    assert student.sidak(0.03, 1) == pytest.approx(0.03)
+    assert student.sidak(1e-20, 10) == pytest.approx(1e-19)
+    assert student.sidak(1.0, 3) == 1.0
+    assert np.isnan(student.sidak(float("nan"), 3))
+    with pytest.raises(ValueError, match="at least one"):
+        student.sidak(0.1, 0)
 
 
 def test_robustness_is_the_mean_over_runs_with_its_samples(toy: Toy, result: Evaluation) -> None:

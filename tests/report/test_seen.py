@@ -19,6 +19,7 @@ from rs3l.paths import CampaignPaths
 from rs3l.report import words
 from rs3l.report.page import markdown, report
 from rs3l.report.seen import CALIBRATION, headlines, seen
+from rs3l.report.words import of_best
 from support.toy_campaign import campaign, write_results
 
 TASK = "h_vs_qcd"
@@ -310,3 +311,8 @@ def test_labels_of_the_configuration_are_escaped(config: Campaign, tmp_path: Pat
     qcd = config.processes["qcd"].model_copy(update={"label": bad})
     page = report(config.model_copy(update={"processes": {**config.processes, "qcd": qcd}}), root)
     assert bad not in page and "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+def test_the_best_of_several_has_its_own_p_value() -> None:
+    assert of_best(0.01, 3) == ", p = 0.03 for the best of 3"
+    assert of_best(float("nan"), 3) == ""

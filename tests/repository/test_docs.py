@@ -68,10 +68,10 @@ def test_options_of_commands_exist(document: str, script: str, options: list[str
     if "cli.parts_arguments(" in command.read_text(encoding="utf-8"):
         known |= {"process", "parts"}
     if "cli.own_" in command.read_text(encoding="utf-8"):
-        known |= {"rename", "relative", "fill", "tree", "jets", "train", "val", "test"}
+        known |= {"rename", "relative", "fill", "tree", "jets", "train", "labelled", "val", "test"}
     if script.endswith("evaluate.py"):
         known |= set(TABLES)
-    if script.endswith("figures.py"):
+    if script.endswith(("figures.py", "growth.py")):
         known |= {"svg", "png", "csv"}
     assert options and set(options) <= known, document
 

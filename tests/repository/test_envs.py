@@ -39,6 +39,7 @@ INDIRECT = {"cryptography"}
 BY_HAND = {
     "export_hdf5.py": "merge.yaml",
     "export_onnx.py": "training.yaml",
+    "growth.py": "report.yaml",
     "import_hdf5.py": "merge.yaml",
     "import_model.py": "training.yaml",
     "write_dataset.py": "merge.yaml",

@@ -27,6 +27,7 @@ COMMANDS = {
     "score": "Score the test jets of a task with all its classifiers on one run (or `none`)",
     "measure": "Measure all classifiers of one task and run on the test jets, under every bootstrap replica",
     "evaluate": "Make the tables of metrics with errors, and the summary, from the measures of all classifiers",
+    "growth": "Fit how a claim grows with the number of pre-training events: a table and a figure",
     "figures": "Draw one figure of the report: SVG, PNG, and the points that it shows (CSV)",
     "report": "Make the report of a finished campaign: one HTML file, and a summary in Markdown",
     "write-dataset": "Make a data set of jets of one's own: Parquet or ROOT files, those of JetClass among them",

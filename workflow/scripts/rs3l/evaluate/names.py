@@ -207,6 +207,16 @@ def rejection_name(efficiency: float) -> str:
     return f"rejection_{efficiency:g}"
 
 
+def log_rejection_name(efficiency: float) -> str:
+    """Return the name of the natural logarithm of the rejection, e.g. ``log_rejection_0.5``."""
+    return f"log_{rejection_name(efficiency)}"
+
+
+def fpr_name(efficiency: float) -> str:
+    """Return the name of the false-positive rate at a signal efficiency, e.g. ``fpr_0.5``."""
+    return f"fpr_{efficiency:g}"
+
+
 def headline_efficiency(efficiencies: list[float]) -> float:
     """Return the configured signal efficiency nearest to one half, at which the headline numbers are given."""
     return min(efficiencies, key=lambda efficiency: (abs(efficiency - 0.5), efficiency))

@@ -48,6 +48,20 @@ def deviate(p_value: float) -> float:
     return abs(NormalDist().inv_cdf(max(0.5 * p_value, _TINY)))
 
 
+def sidak(p_value: float, trials: int) -> float:
+    """Return the probability that the smallest of ``trials`` independent p-values is at most this one by chance.
+
+    This is 1 - (1 - p)^n (Z. Šidák, J. Am. Stat. Assoc. 62 (1967) 626): the p-value of a best of n. It is an upper
+    bound for comparisons that share jets, labels or a reference, as those of one table do. Raises
+    :class:`ValueError` for fewer than one trial.
+    """
+    if trials < 1:
+        raise ValueError(f"{trials} trials: the best of at least one is corrected")
+    if not 0.0 <= p_value <= 1.0:
+        return math.nan
+    return 1.0 if p_value == 1.0 else -math.expm1(trials * math.log1p(-p_value))
+
+
 def _beta(a: float, b: float, x: float, y: float) -> float:
     """Return the regularised incomplete beta function I_z(a, b) at z = x / (x + y)."""
     z, rest = x / (x + y), y / (x + y)

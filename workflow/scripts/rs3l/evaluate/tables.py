@@ -26,7 +26,7 @@ from rs3l.evaluate import student
 from rs3l.evaluate.bootstrap import Estimate, combine_difference
 from rs3l.evaluate.measures import Key, TaskMeasures
 from rs3l.evaluate.metrics import rejection
-from rs3l.evaluate.names import SUBJECT_MODES, is_reference, rejection_name
+from rs3l.evaluate.names import SUBJECT_MODES, fpr_name, is_reference, log_rejection_name, rejection_name
 from rs3l.evaluate.spread import Group, Lent, lending
 from rs3l.types import Floats64
 
@@ -55,6 +55,7 @@ class TaskMetrics:
     lower_limit: NDArray[np.bool_]
     n_jets: tuple[int, int]
     n_events: tuple[int, int]
+    efficiencies: Sequence[float] = ()
 
     def column(self, name: str) -> int:
         """Return the index of a metric."""
@@ -77,6 +78,35 @@ class TaskMetrics:
             ends = self._means[False][k][group].interval(probability)
             cells |= {f"low_{name}": ends[0], f"high_{name}": ends[1]}
         return {name: float(np.exp(x)) if k else x for name, x in cells.items()}
+
+    def log_estimate(self, group: Group, k: int, weighted: bool = False) -> Estimate:
+        """Return the mean of the logarithm of a rejection over the runs of a group."""
+        return self._means[weighted][k][group]
+
+    def rates(self, efficiency: float, weighted: bool = False) -> dict[Group, Floats64]:
+        """Return the false-positive rates [n, R + 1] of the runs of each group at a signal efficiency."""
+        key = Key(f"{'weighted_' if weighted else ''}fpr", efficiency=efficiency)
+        return {group: self.measures.of(rows, key) for group, rows in self.measures.groups().items()}
+
+    @cached_property
+    def rate_means(self) -> dict[tuple[float, bool], dict[Group, Estimate]]:
+        """The mean false-positive rates by signal efficiency and whether jets have cross-section weights."""
+        return {
+            (efficiency, weighted): self.measures.combined(self.rates(efficiency, weighted))
+            for efficiency in self.efficiencies
+            for weighted in (False, True)
+        }
+
+    @cached_property
+    def rates_lent(self) -> dict[float, dict[Group, Lent]]:
+        """What each group may borrow for its false-positive rate."""
+        groups = self.measures.groups()
+        return {
+            efficiency: lending(
+                {g: (x[:, 0], self.measures.runs(groups[g])) for g, x in self.rates(efficiency).items()}
+            )
+            for efficiency in self.efficiencies
+        }
 
     @cached_property
     def _means(self) -> dict[bool, list[dict[Group, Estimate]]]:
@@ -121,6 +151,7 @@ def task_metrics(measures: TaskMeasures, settings: Evaluate) -> TaskMetrics:
         lower_limit=np.column_stack([np.zeros(len(everyone), dtype=bool), *limits]),
         n_jets=measures.jets.chosen,
         n_events=measures.jets.events,
+        efficiencies=list(settings.efficiencies),
     )
 
 
@@ -140,7 +171,33 @@ def metrics_table(results: Iterable[TaskMetrics]) -> pd.DataFrame:
         groups = result.measures.groups()
         for group, k in itertools.product(groups, range(len(result.names))):
             rows.append(_metric_row(result, group, k))
+            if k and result.efficiencies:
+                rows += [_log_row(result, group, k, rows[-1]), _rate_row(result, group, k, rows[-1])]
     return pd.DataFrame(rows)
+
+
+def _log_row(result: TaskMetrics, group: Group, k: int, row: Row) -> Row:
+    """Return the line of the logarithm of the rejection whose line is ``row``."""
+    found = result.log_estimate(group, k)
+    weighted = result.log_estimate(group, k, weighted=True)
+    name = log_rejection_name(result.efficiencies[k - 1])
+    return _further_row(row, name, found, weighted, bool(row["lower_limit"]))
+
+
+def _rate_row(result: TaskMetrics, group: Group, k: int, row: Row) -> Row:
+    """Return the line of the false-positive rate, which is measured where the rejection is only a limit, too."""
+    efficiency = result.efficiencies[k - 1]
+    found, weighted = (result.rate_means[efficiency, own][group] for own in (False, True))
+    return {**_further_row(row, fpr_name(efficiency), found, weighted), "lower_limit": False}
+
+
+def _further_row(row: Row, name: str, found: Estimate, weighted: Estimate, is_limit: bool = False) -> Row:
+    ends: Row = {}
+    for width, probability in (("68", student.ONE_SIGMA), ("95", student.TWO_SIGMA)):
+        low, high = (np.nan, np.nan) if is_limit else found.interval(probability)
+        ends |= {f"low_{width}": low, f"high_{width}": high}
+    errors = {"weighted": weighted.value, "weighted_error": weighted.error}
+    return {**row, "metric": name, **estimate_columns(found), **ends, **errors}
 
 
 def _metric_row(result: TaskMetrics, group: Group, k: int) -> Row:
@@ -199,7 +256,8 @@ def differences_table(results: Iterable[TaskMetrics], subject: str) -> pd.DataFr
     of the geometric means over runs, with the error of the paired difference of the logarithms. ``z``, ``p_value``
     and ``significance`` are explained at :func:`significance`; for rejections they, and ``dof``, are those of the
     logarithm of the ratio. ``p_bootstrap`` comes from the replicas of the test sample alone (with the runs as they
-    are), and is at least 2 / (R + 1).
+    are), and is at least 2 / (R + 1). ``n_trials`` is the number of comparisons of this metric and task in the
+    table, and ``p_best`` the p-value of the best of so many (:func:`rs3l.evaluate.student.sidak`).
     """
     rows: list[Row] = []
     for result in results:
@@ -207,8 +265,37 @@ def differences_table(results: Iterable[TaskMetrics], subject: str) -> pd.DataFr
         for chosen, group in itertools.product(((subject, mode) for mode in SUBJECT_MODES), groups):
             own = (*chosen, group[2])
             if own in groups and is_reference(group[:2], chosen):
-                rows += [_difference_row(result, own, group, k) for k in range(len(result.names))]
-    return pd.DataFrame(rows, columns=_DIFFERENCE_COLUMNS)
+                for k in range(len(result.names)):
+                    rows.append(_difference_row(result, own, group, k))
+                    if k and result.efficiencies:
+                        rows += _further_differences(result, own, group, k, rows[-1])
+    return with_trials(pd.DataFrame(rows, columns=_DIFFERENCE_COLUMNS))
+
+
+def with_trials(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of comparisons with ``n_trials``, those of one task and metric, and ``p_best``."""
+    trials = table.groupby(["task", "metric"], sort=False)["metric"].transform("size").astype(int)
+    pairs = zip(table["p_value"], trials, strict=True)
+    return table.assign(n_trials=trials, p_best=[student.sidak(p, n) for p, n in pairs])
+
+
+def _further_differences(result: TaskMetrics, subject: Group, other: Group, k: int, row: Row) -> list[Row]:
+    """Return the lines of the logarithm of the rejection and of the false-positive rate beside that of ``row``."""
+    groups, efficiency = result.measures.groups(), result.efficiencies[k - 1]
+    runs = [result.measures.runs(groups[group]) for group in (subject, other)]
+    logs = [result.additive(group, k) for group in (subject, other)]
+    rates = [result.rates(efficiency)[group] for group in (subject, other)]
+    lines = []
+    for name, values, lent in (
+        (log_rejection_name(efficiency), logs, result.lent[k]),
+        (fpr_name(efficiency), rates, result.rates_lent[efficiency]),
+    ):
+        found = combine_difference(values[0], runs[0], values[1], runs[1], (lent[subject], lent[other]))
+        p_value = bootstrap_p_value(values[0].mean(axis=0) - values[1].mean(axis=0))
+        further = {**significance(found), "p_bootstrap": p_value}
+        lines.append({**row, "metric": name, **estimate_columns(found), **further})
+    lines[1] |= {"ratio": np.nan, "ratio_error": np.nan}
+    return lines
 
 
 SPREAD_COLUMNS = ["dof", "seed_spread", "repeat_spread"]

@@ -25,6 +25,7 @@ from rs3l.report.words import (
     lacks,
     listed,
     measured,
+    of_best,
     of_row,
     plain,
     ratio_verdict,
@@ -316,7 +317,8 @@ def _ablated(data: FigureData, metrics: pd.DataFrame, differences: pd.DataFrame,
     texts = []
     for place, other in shown.items():
         row = paired(differences, data.subject, (other, data.subject[1]), labels, data.rejection)
-        texts.append(f"{place}, {other}, {of_row(known[other])}, {_ratio(subject, known[other], row)}")
+        chance = "" if row is None or len(known) < 2 else of_best(float(row.get("p_value", math.nan)), len(known))
+        texts.append(f"{place}, {other}, {of_row(known[other])}, {_ratio(subject, known[other], row)}{chance}")
     return (
         f"{task}, {data.label('background', task)} rejection at {data.efficiency:.0%} efficiency: "
         f"{of_row(subject)} ({name(data.subject)}); of the ablations ({len(known)}) {'; '.join(texts)}. Ratios: "

@@ -27,6 +27,12 @@ _BY_CHANCE = math.erfc(BEYOND / math.sqrt(2.0))
 Row = Mapping[str, Any]
 
 
+def of_best(p_value: float, trials: int) -> str:
+    """Return in words what the p-value of the best of several is, or nothing where it is not known."""
+    p = student.sidak(p_value, trials)
+    return "" if math.isnan(p) else f", p = {p:.2g} for the best of {trials}"
+
+
 def dof_of(row: Row, name: str = "dof") -> float:
     """Return the degrees of freedom of an error, which are infinite in older tables that lack them."""
     value = float(row.get(name, math.inf))

@@ -52,7 +52,12 @@ COLUMNS = (
     _event(
         "variant", "text", "which view of its event; one must be `nominal`", "that of the source, or `nominal`"
     ),
-    _event("split", "text", "`train`, `val` or `test`, one for all views of an event", "by process, number, seed"),
+    _event(
+        "split",
+        "text",
+        "`train`, `label`, `val` or `test`, one for all views of an event",
+        "by process, number, seed",
+    ),
     _event("weight", "number", "of the jet, in sums over its process", "1"),
     _seen("jet_pt", "number", "GeV", "transverse momentum of the jet", _SUM),
     _seen("jet_eta", "number", "", "pseudorapidity of the jet axis", _SUM),
