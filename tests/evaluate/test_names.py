@@ -213,6 +213,10 @@ def test_ablations_are_in_their_tables_and_their_figure(tmp_path: Path) -> None:
             {"rs3l": {}, "supcon": {}, "cold": {"temperature": 0.05}, "jetclr": {}, "published": {"model": "a.safetensors"}},
             "RS3L, JetCLR+: nt_xent, temperature 0.3; SupCon: sup_con, temperature 0.3; cold: nt_xent, temperature 0.05",
         ),
+        (
+            {"rs3l": {}, "mpm": {}, "both": {"loss": {"nt_xent": 1.0, "masked": 0.5}}},
+            "RS3L: nt_xent, temperature 0.3; MPM: masked; both: nt_xent + 0.5 masked, temperature 0.3",
+        ),
     ],
 )  # fmt: skip
 def test_the_training_caption_has_the_loss_of_each_method(methods: Any, loss: str) -> None:

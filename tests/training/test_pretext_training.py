@@ -279,6 +279,7 @@ def test_ready_methods_train(tmp_path: Path, manifest: Path, name: str) -> None:
     ).model_copy(update={"batch": 32})
     trainer = Trainer(settings, manifest, Checkpoint(tmp_path, settings, "a"))
     trainer.run()
+    assert settings.on_collapse == ("warn" if name == "jepa" else "stop")
     assert math.isfinite(trainer.rows[-1]["val_loss"]) and settings.displacement == (name != "jetclr_paper")
 
 

@@ -22,7 +22,7 @@ READY: dict[str, Overrides] = {
     "supcon": {"loss": "sup_con"},
     "mpm": {"loss": "masked"},
     "multiclass": {"loss": "multi_class"},
-    "jepa": {"loss": "jepa"},
+    "jepa": {"loss": "jepa", "on_collapse": "warn"},
     "jetclr_paper": {
         "views": "hand_made",
         "hand_made": {"drop": 0.0, "pt_jitter": 0.0, "charge_flip": False, "smear_displacement": False},
