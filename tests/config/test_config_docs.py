@@ -158,7 +158,7 @@ def examples(name: str) -> list[dict[str, Any]]:
     return [yaml.safe_load(part.split("```")[0]) for part in text.split("```yaml\n")[1:]]
 
 
-@pytest.mark.parametrize("name", ["README.md", "config/README.md"])
+@pytest.mark.parametrize("name", ["docs/campaign.md", "config/README.md"])
 def test_examples_of_variants_and_processes_work(name: str) -> None:
     found = examples(name)
     assert {"variants", "processes"} <= set().union(*found)

@@ -83,6 +83,14 @@ def test_overrides_reach_the_block_of_their_run_alone(test_values: Values) -> No
         assert blocks.pretrain(config, run) == base.model_copy(update={**changes, "on_collapse": "warn"})
 
 
+def test_an_ablation_may_be_a_ready_method(test_values: Values) -> None:
+    config = campaign_with(test_values, ["rs3l"], {"jetclr_all": {"epochs": 3}, "jepa": {}})
+    method = campaign_with(test_values, {"rs3l": {}, "jetclr_all": {"epochs": 3}, "jepa": {}})
+    for run in ("jetclr_all_s0", "jepa_s0"):
+        as_method = blocks.pretrain(method, run).model_copy(update={"on_collapse": "warn"})
+        assert blocks.pretrain(config, run) == as_method
+
+
 def test_ablations_change_no_block_of_the_campaign(test_values: Values) -> None:
     plain = campaign_with(test_values)
     config = campaign_with(test_values, ablations={"blind": {"displacement": False}})

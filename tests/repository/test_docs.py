@@ -46,9 +46,8 @@ def test_links_lead_to_files(document: Path) -> None:
 
 def test_every_stage_has_its_page() -> None:
     assert set(STAGES) <= {path.stem for path in (REPOSITORY / "docs").glob("*.md")}
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     for stage in STAGES:
-        assert f"docs/{stage}.md" in readme
+        assert f"({stage}.md)" in page("snakemake")
         assert "## By hand" in page(stage) and "## Checks and errors" in page(stage)
 
 
@@ -125,3 +124,11 @@ def test_citation_and_changelog_name_the_version() -> None:
 def test_results_have_their_place() -> None:
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert text.index("<!-- results -->") < text.index("<!-- /results -->")
+
+
+def test_the_readme_is_read_to_its_end() -> None:
+    """It is short; what it had beyond that is in pages, each of which begins with what it is good for."""
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"[\w*`][^\s|]*", text)) <= 900
+    for name_of_page in ("demo", "data", "snakemake", "campaign", "large", "limits", "faq"):
+        assert page(name_of_page).split("\n")[2].startswith("With this page you can"), name_of_page

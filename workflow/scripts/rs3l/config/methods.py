@@ -55,6 +55,11 @@ def method_overrides(config: Campaign) -> dict[str, Overrides]:
     return {name: _merged(READY.get(name, {}), changes) for name, changes in own.items()}
 
 
+def ablation_overrides(config: Campaign) -> dict[str, Overrides]:
+    """Return what each ablation changes; one that is named like a ready method changes that first."""
+    return {name: _merged(READY.get(name, {}), changes) for name, changes in config.ablations.items()}
+
+
 def methods(config: Campaign) -> dict[str, Pretrain]:
     """Return the settings of each method of the campaign, in order."""
     return {name: overridden(config.pretrain, changes) for name, changes in method_overrides(config).items()}
@@ -62,7 +67,7 @@ def methods(config: Campaign) -> dict[str, Pretrain]:
 
 def ablations(config: Campaign) -> dict[str, Pretrain]:
     """Return the settings of each ablation, in order."""
-    return {name: overridden(config.pretrain, changes) for name, changes in config.ablations.items()}
+    return {name: overridden(config.pretrain, changes) for name, changes in ablation_overrides(config).items()}
 
 
 def overridden(base: Pretrain, changes: Overrides) -> Pretrain:
@@ -132,7 +137,7 @@ def override_problems(config: Campaign) -> Iterator[tuple[KeyPath, Any]]:
             yield from ((path, problem) for problem in error.errors())
             continue
         yield from ((path, text) for text in _problems(config, name, changes, settings))
-        if path[0] == "ablations" and "on_collapse" in changes:
+        if path[0] == "ablations" and "on_collapse" in config.ablations[name]:
             yield path, "on_collapse: an ablation always warns, for it must not end the others; remove it"
     for name in sorted(set(config.ablations) & set(method_overrides(config))):
         yield ("ablations", name), "is a method of pretrain.methods, too; rename it"
@@ -141,7 +146,7 @@ def override_problems(config: Campaign) -> Iterator[tuple[KeyPath, Any]]:
 
 def _entries(config: Campaign) -> Iterator[tuple[KeyPath, Overrides]]:
     yield from ((("pretrain", "methods", name), changes) for name, changes in method_overrides(config).items())
-    yield from ((("ablations", name), changes) for name, changes in config.ablations.items())
+    yield from ((("ablations", name), changes) for name, changes in ablation_overrides(config).items())
 
 
 def _problems(config: Campaign, name: str, changes: Overrides, settings: Pretrain) -> Iterator[str]:
