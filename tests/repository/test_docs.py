@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -132,3 +133,13 @@ def test_the_readme_is_read_to_its_end() -> None:
     assert len(re.findall(r"[\w*`][^\s|]*", text)) <= 900
     for name_of_page in ("demo", "data", "snakemake", "campaign", "large", "limits", "faq"):
         assert page(name_of_page).split("\n")[2].startswith("With this page you can"), name_of_page
+
+
+def test_make_help_lists_every_target_in_a_group() -> None:
+    shown = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    groups = [line for line in shown.splitlines() if line.startswith("to ")]
+    assert groups == ["to run", "to test", "to set up", "to develop"]
+    targets = set(re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE))
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony is not None and targets == set(phony.group(1).split())
