@@ -31,7 +31,8 @@ PROCESSOR ?= default
 help:  ## develop: this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {i = index($$2, ": "); g = substr($$2, 1, i - 1); \
 	  text[g] = text[g] sprintf("  make %-15s %s\n", $$1, substr($$2, i + 2))} \
-	  END {n = split("run,test,set up,develop", g, ","); for (k = 1; k <= n; k++) printf "to %s\n%s\n", g[k], text[g[k]]}' \
+	  END {n = split("run,test,set up,develop", groups, ","); \
+	  for (k = 1; k <= n; k++) printf "to %s\n%s\n", groups[k], text[groups[k]]}' \
 	  $(MAKEFILE_LIST)
 
 venv: $(VENV)/.complete  ## set up: the Python environment, from the lock file
