@@ -17,7 +17,7 @@ from rs3l.evaluate.names import Method, method_label, with_panels
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Accumulator, Shapes
-from rs3l.figures.plot_data import draw_shapes, shape_points
+from rs3l.figures.plot_data import draw_shapes, legend_below, shape_points
 from rs3l.figures.style import Drawing, Header
 from rs3l.types import Floats64
 
@@ -51,8 +51,7 @@ def tagger_output(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
             marks = {"collapsed": 1} if measures.classifiers[index].run in measures.collapsed else {}
             _titles(top, bottom, column, f"{method_label(method)}{mark(marks)}: {label}")
             points.append(shape_points(shapes, variants).assign(**columns, **marks))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=8)
+    legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
