@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
@@ -74,14 +73,8 @@ def _shapes(
     axes[1, 0].set_ylabel("Ratio")
     axes[0, 0].set_ylim(bottom=0.0)
     axes[1, 0].set_ylim(0.5, 1.5)
-    legend_below(figure, axes[0, 0])
+    style.legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(points, ignore_index=True))
-
-
-def legend_below(figure: Figure, ax: Axes, columns: int = 8) -> None:
-    """Name the lines of a panel below the figure."""
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]) -> None:
@@ -94,7 +87,8 @@ def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]
     significance = shapes.significance(FEWEST_JETS)
     for v, variant in enumerate(variants):
         colour, line = looks[variant]
-        top.stairs(shapes.fraction[v], shapes.edges, color=colour, ls=line, lw=1.3, label=variant)
+        fraction = np.where(shapes.jets[v] > 0, shapes.fraction[v], np.nan)
+        top.stairs(fraction, shapes.edges, baseline=None, color=colour, ls=line, lw=1.3, label=variant)
         if v == 0:
             style.band(top, shapes.edges, shapes.fraction[0], shapes.error[0], colour)
             bottom.axhline(1.0, color=colour, lw=0.8)
@@ -144,12 +138,13 @@ def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         for variant, ax in zip(block.variants, row, strict=True):
             candidates = _candidates(views[variant])
             _draw_view(ax, candidates, views[variant], block.jets.radius)
-            ax.set_title(f"{block.labels[process]}: {variant}", size=9)
+            size = "{jet_pt:.0f} GeV, mass {jet_mass:.0f} GeV".format(**views[variant])
+            ax.set_title(f"{block.labels[process]}: {variant}\n$p_T$ {size}", size=8.5)
             points.append(candidates.assign(process=process, variant=variant, event_id=views[variant]["event_id"]))
         row[0].set_ylabel(r"$\Delta\phi$ to the hard particle")
     for ax in axes[-1]:
         ax.set_xlabel(r"$\Delta\eta$ to the hard particle")
-    figure.legend(handles=_view_legend(), loc="outside lower center", ncols=6)
+    figure.legend(handles=_view_legend(), loc="outside lower center", ncols=min(6, n + 1))
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
@@ -212,8 +207,6 @@ def _draw_view(ax: Axes, candidates: pd.DataFrame, view: Mapping[str, Any], radi
     ax.plot([0.0], [0.0], marker="+", color=style.INK, ms=14, mew=1.6)
     ax.set_aspect("equal")
     ax.set(xlim=(-_VIEW, _VIEW), ylim=(-_VIEW, _VIEW), xticks=(-0.5, 0.0, 0.5), yticks=(-0.5, 0.0, 0.5))
-    text = f"$p_T$ = {view['jet_pt']:.0f} GeV, $m$ = {view['jet_mass']:.0f} GeV"
-    ax.text(0.03, 0.97, text, transform=ax.transAxes, size=8, va="top")
 
 
 def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
@@ -231,7 +224,7 @@ def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         points.append(counts.assign(process=process))
     axes[0, 0].set_ylabel("Hard events per bin")
     axes[1, 0].set_ylabel("Remaining fraction")
-    legend_below(figure, axes[0, 0])
+    style.legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.config.jets import Jets
@@ -16,7 +17,7 @@ from rs3l.dataset.event_rows import whole_events
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Accumulator, Shapes, fill_all, process_files
-from rs3l.figures.plot_data import FEWEST_JETS, draw_shapes, legend_below, shape_points
+from rs3l.figures.plot_data import FEWEST_JETS, draw_shapes, shape_points
 from rs3l.figures.style import Drawing, Header
 from rs3l.types import Floats64
 
@@ -116,6 +117,7 @@ def _scale(ax: Axes, column: str, shapes: Sequence[Shapes]) -> None:
     values = values[values > 0.0]
     falling = column in _FALLING and len(values) > 0
     ax.set_yscale("log" if falling else "linear")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(bottom=0.6 * float(values.min()) if falling else 0.0)
 
 
@@ -143,6 +145,6 @@ def jet_variations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
         axes[top, 0].set_ylabel("Fraction of jets per bin")
         axes[bottom, 0].set_ylabel("Ratio")
     style.panel_title(axes[0, 0], f"{block.labels[process]} jets")
-    legend_below(figure, axes[0, 0])
+    style.legend_below(figure, axes[0, 0])
     points = [shape_points(shapes, variants).assign(quantity=column) for column, shapes in found.items()]
     return Drawing(figure, pd.concat(points, ignore_index=True).assign(process=process))

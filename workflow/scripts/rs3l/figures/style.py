@@ -221,6 +221,14 @@ def footnote(drawing: Drawing) -> Drawing:
     return drawing
 
 
+def legend_below(figure: Figure, ax: Axes) -> None:
+    """Name the lines of a panel below the figure, in as many columns as its width has room for."""
+    handles, labels = ax.get_legend_handles_labels()
+    widest = 0.5 + 0.07 * max((len(label) for label in labels), default=1)  # inch
+    columns = max(1, int(figure.get_figwidth() / widest))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels) or 1))
+
+
 def panel_title(ax: Axes, text: str) -> None:
     """Write what a panel shows above it."""
     ax.set_title(text, loc="left", size=10)
