@@ -22,8 +22,11 @@ from rs3l.figures.plot_results import read_table
 from rs3l.figures.registry import FIGURES, Figure
 from rs3l.paths import CampaignPaths
 from rs3l.report import known
-from rs3l.report.captions import caption, plain
+from rs3l.report.brief import brief
+from rs3l.report.captions import caption, parts, plain
+from rs3l.report.heads import head
 from rs3l.report.seen import seen
+from rs3l.report.theme import themed
 
 LARGEST_SVG = 300_000
 """The PNG is shown of a figure whose SVG has more bytes than this."""
@@ -45,9 +48,11 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its picture and points as data URIs, its caption (in full and as a sentence), and its text.
+    """A figure with its picture and points as data URIs, its caption, and its text.
 
-    ``seen`` says in words what the figure shows.
+    ``caption`` says in a sentence what is shown, and ``brief`` what is seen. ``details`` (how it was made) and
+    ``seen`` (with all numbers) are for those who want more. ``is_themed`` says whether the picture follows the
+    light or dark page.
     """
 
     name: str
@@ -55,8 +60,11 @@ class Picture:
     source: str
     points: str
     caption: Markup
+    details: Markup
+    brief: str
     seen: str
     alternative: str
+    is_themed: bool
 
 
 @dataclass(frozen=True)
@@ -111,12 +119,26 @@ def pictures(config: Campaign, paths: CampaignPaths) -> dict[str, list[Picture]]
 
 def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, item: str) -> Picture:
     html = caption(config, name)
-    svg = Path(paths.figure(name))
-    small = svg.stat().st_size <= LARGEST_SVG
-    source = data_uri("image/svg+xml", svg) if small else data_uri("image/png", paths.figure(name, "png"))
+    shown, details = parts(html)
+    svg = themed(Path(paths.figure(name)).read_text(encoding="utf-8"))
+    is_small = len(svg) <= LARGEST_SVG
     title = figure.heading(item)
-    points = data_uri("text/csv", paths.figure(name, "csv"))
-    return Picture(name, title, source, points, html, seen(figure.name, item, paths, config), plain(html) or title)
+    return Picture(
+        name=name,
+        title=title,
+        source=_uri("image/svg+xml", svg.encode()) if is_small else data_uri("image/png", paths.figure(name, "png")),
+        points=data_uri("text/csv", paths.figure(name, "csv")),
+        caption=shown,
+        details=details,
+        brief=brief(figure.name, item, paths, config),
+        seen=seen(figure.name, item, paths, config),
+        alternative=plain(html) or title,
+        is_themed=is_small,
+    )
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def data_uri(kind: str, path: str | Path) -> str:
@@ -125,7 +147,7 @@ def data_uri(kind: str, path: str | Path) -> str:
         data = Path(path).read_bytes()
     except OSError:
         return ""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    return _uri(kind, data)
 
 
 def tables(
@@ -149,7 +171,7 @@ def frame_table(name: str, title: str, frame: pd.DataFrame, about: str = "", is_
     """Return a frame as a table, whose numbers have four digits."""
     shown = frame.head(LARGEST_TABLE)
     rows = [[cell(value) for value in row] for row in shown.itertuples(index=False)]
-    return Table(name, title, [str(column) for column in frame.columns], rows, len(frame), about, is_open)
+    return Table(name, title, [head(str(column)) for column in frame.columns], rows, len(frame), about, is_open)
 
 
 def cell(value: Any) -> str:

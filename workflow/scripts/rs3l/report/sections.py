@@ -33,6 +33,7 @@ from rs3l.report.contents import (
     tables,
     versions,
 )
+from rs3l.report.brief import plain_hours
 from rs3l.report.known import Known, is_of
 from rs3l.report.seen import seen
 from rs3l.report.source import SOURCE, not_had, source_tables
@@ -259,4 +260,12 @@ def _provenance(config: Campaign, paths: CampaignPaths) -> list[Table]:
         jobs = resource_table(paths.benchmarks)
     except DataError:
         return result
-    return [*result, frame_table("jobs", "Time and memory per rule", jobs, "From the benchmark files.", True)]
+    return [*result, frame_table("jobs", "Time and memory per rule", _readable(jobs), "From the benchmark files.")]
+
+
+def _readable(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of the jobs with times and memory as people write them."""
+    hours = {"core_hours": [plain_hours(hours) for hours in jobs["core_hours"]]}
+    rounded = {name: [f"{value:,.1f}" for value in jobs[name]] for name in ("mean_s", "max_s")}
+    memory = {"max_memory_mb": [f"{value:,.0f}" for value in jobs["max_memory_mb"]]}
+    return jobs.assign(**hours, **rounded, **memory).rename(columns={"core_hours": "core time of all jobs"})
