@@ -100,7 +100,9 @@ def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]
         if np.isfinite(significance[v]):
             x = 0.02 + 0.96 * (v - 1) / max(len(variants) - 1, 4)
             text = f"{significance[v]:.1f}σ"
-            bottom.text(x, 0.96, text, transform=bottom.transAxes, color=colour, size=8, weight="bold", va="top")
+            bottom.text(
+                x, 1.02, text, transform=bottom.transAxes, color=colour, size=8, weight="bold", va="bottom"
+            )
 
 
 def shape_points(shapes: Shapes, variants: Sequence[str]) -> pd.DataFrame:

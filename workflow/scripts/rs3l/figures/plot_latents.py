@@ -75,7 +75,9 @@ def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
         table = table.assign(run=run, **({"collapsed": 1} if any(map(is_collapsed, paths)) else {}))
         ax.locator_params(nbins=5)
-        style.panel_title(ax, style.text(f"{short_label(Run.parse(run).method)}, seed {Run.parse(run).seed}") + mark_of(table))
+        style.panel_title(
+            ax, style.text(f"{short_label(Run.parse(run).method)}, seed {Run.parse(run).seed}") + mark_of(table)
+        )
         points.append(table)
     axes[-1].legend(markerscale=2.5)
     return Drawing(figure, pd.concat(points, ignore_index=True))
@@ -87,7 +89,9 @@ def _draw_latent(ax: Axes, table: pd.DataFrame, labels: dict[str, str]) -> None:
         colour, _ = looks[process]
         chosen = table[table["process"] == process]
         cloud, joined = chosen[~chosen["joined"]], chosen[chosen["joined"]]
-        ax.scatter(cloud["first"], cloud["second"], s=4, color=colour, alpha=0.45, lw=0, label=label, rasterized=True)
+        ax.scatter(
+            cloud["first"], cloud["second"], s=4, color=colour, alpha=0.45, lw=0, label=label, rasterized=True
+        )
         for _, event in joined.groupby("event_id", sort=True):
             ax.plot(
                 event["first"],

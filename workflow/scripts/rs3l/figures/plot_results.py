@@ -14,7 +14,14 @@ from rs3l.config.blocks import FiguresBlock
 from rs3l.dataset.checksum import COLLAPSED, intact_text
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import counts_of, mark_of
-from rs3l.evaluate.names import compared, headline_efficiency, method_label, rejection_name, short_label, with_panels
+from rs3l.evaluate.names import (
+    compared,
+    headline_efficiency,
+    method_label,
+    rejection_name,
+    short_label,
+    with_panels,
+)
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.style import Drawing, Header

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import SIGNS, mark_of
-from rs3l.evaluate.names import headline_efficiency, method_label, methods_of, rejection_name, robust, short_label, with_panels
+from rs3l.evaluate.names import (
+    headline_efficiency,
+    method_label,
+    methods_of,
+    rejection_name,
+    robust,
+    short_label,
+    with_panels,
+)
 from rs3l.evaluate.tables import rows_where
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs

@@ -67,7 +67,9 @@ def rejections(data: FigureData, end: int = 0) -> str:
     table = table[table["metric"] == data.rejection]
     labels = ends(table)[end]
     at = table[table["labels"] == labels]
-    rows = {method: first_row(at, method) for method in (data.subject, data.scratch(at), data.peer, TREES) if method}
+    rows = {
+        method: first_row(at, method) for method in (data.subject, data.scratch(at), data.peer, TREES) if method
+    }
     own = rows.pop(data.subject)
     if own is None:
         return ""
@@ -112,7 +114,9 @@ def _stability(data: FigureData) -> str:
     table = table[(table["quantity"] == "spearman") & (table["first"] == first) & (table["second"] == second)]
     table = table[(table["class"] == "signal") & (table["labels"] == table["labels"].max())]
     methods = [data.subject, data.scratch(table), *([data.peer] if data.peer else [])]
-    shown = [f"{_name(m)} {of_row(row)} (AUC {plain(row['auc'])})" for m in methods if (row := first_row(table, m))]
+    shown = [
+        f"{_name(m)} {of_row(row)} (AUC {plain(row['auc'])})" for m in methods if (row := first_row(table, m))
+    ]
     about = f"The same {data.label('signal')} event showered twice gets scores with a rank correlation of"
     return f"{about} {'; '.join(shown)}." if shown else ""
 
@@ -157,7 +161,9 @@ def _matching(data: FigureData) -> str:
     points = data.points("matching", "process", "what", "efficiency")
     whole = points[points["what"] == "all"]["efficiency"]
     single = points[~points["what"].isin(["all", "any two"])]["efficiency"]
-    return f"A variant leaves a jet in {_span(single)} of the hard events, all variants together in {_span(whole)}."
+    return (
+        f"A variant leaves a jet in {_span(single)} of the hard events, all variants together in {_span(whole)}."
+    )
 
 
 def _survival(data: FigureData) -> str:
@@ -199,7 +205,9 @@ def _cell(data: FigureData, column: str, value: str) -> str:
         return data.process(value)
     if column == "class" and data.item:
         return data.label(value)
-    return {"jet_pt": "pT", "jet_eta": "η", "jet_phi": "φ", "jet_energy": "energy", **_OBSERVABLES}.get(value, value)
+    return {"jet_pt": "pT", "jet_eta": "η", "jet_phi": "φ", "jet_energy": "energy", **_OBSERVABLES}.get(
+        value, value
+    )
 
 
 def _jet_types(data: FigureData) -> str:
@@ -227,7 +235,10 @@ def _event_views(data: FigureData) -> str:
 
 def _training(data: FigureData) -> str:
     points = data.points("training", "epoch", "val_loss", "run")
-    parts = [f"{plain(own['val_loss'].iloc[0])} to {plain(own['val_loss'].iloc[-1])} ({run})" for run, own in _runs(points)]
+    parts = [
+        f"{plain(own['val_loss'].iloc[0])} to {plain(own['val_loss'].iloc[-1])} ({run})"
+        for run, own in _runs(points)
+    ]
     return f"From the first to the last epoch the loss goes from {listed(parts)}." if parts else ""
 
 
@@ -271,7 +282,9 @@ def _latent_corner(data: FigureData) -> str:
 def _resources(data: FigureData) -> str:
     points = data.points("resources", "rule", "core_hours")
     top, total = points.loc[points["core_hours"].idxmax()], points["core_hours"].sum()
-    return f"The jobs took {plain_hours(total)} of core time, {top['core_hours'] / total:.0%} of it in {top['rule']}."
+    return (
+        f"The jobs took {plain_hours(total)} of core time, {top['core_hours'] / total:.0%} of it in {top['rule']}."
+    )
 
 
 def plain_hours(hours: float) -> str:

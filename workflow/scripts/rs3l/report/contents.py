@@ -126,7 +126,9 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
     return Picture(
         name=name,
         title=title,
-        source=_uri("image/svg+xml", svg.encode()) if is_small else data_uri("image/png", paths.figure(name, "png")),
+        source=_uri("image/svg+xml", svg.encode())
+        if is_small
+        else data_uri("image/png", paths.figure(name, "png")),
         points=data_uri("text/csv", paths.figure(name, "csv")),
         caption=shown,
         details=details,

@@ -72,7 +72,9 @@ def main_table(config: Campaign, paths: CampaignPaths) -> Table:
     )  # fmt: skip
     order = values.sort_values(list(values.columns), ascending=False, kind="stable").index if cells else []
     best = values.idxmax() if len(values) and cells else {}
-    lines = [[method_label(method), *(_cell(rows[method][c], best[c] == method) for c in values)] for method in order]
+    lines = [
+        [method_label(method), *(_cell(rows[method][c], best[c] == method) for c in values)] for method in order
+    ]
     heads = ["method", *(_head(config, task, labels) for task, labels in cells)]
     about = "Background jets rejected for each that passes, best first; the best of each column is bold."
     notes = lacking(pd.DataFrame(lines))
@@ -97,5 +99,7 @@ def _cell(row: Mapping[str, Any] | None, is_best: bool) -> str:
 
 
 def _head(config: Campaign, task: str, labels: int) -> str:
-    signal, background = (config.processes[getattr(config.tasks[task], role)].label for role in ("signal", "background"))
+    signal, background = (
+        config.processes[getattr(config.tasks[task], role)].label for role in ("signal", "background")
+    )
     return f"{signal} against {background}, {counted(labels)} labels"
