@@ -39,8 +39,8 @@ class Shapes:
         """Return by how many standard deviations each variant differs from the nominal in all bins together [V].
 
         It is that of the sum over bins of ((ratio - 1) / error)^2, by the cube root of Wilson and Hilferty (1931),
-        and 0 for less than is expected by chance. Bins count that have ``fewest`` jets under both. It is NaN without
-        such a bin. Correlations of the bins, which their common norm causes, are not taken into account.
+        and 0 for less than is expected by chance. Bins count that have ``fewest`` jets under both; without such a
+        bin it is NaN. Correlations of the bins, which their common norm causes, are not taken into account.
         """
         seen = np.minimum(self.jets, self.jets[:1]) >= fewest
         seen &= np.isfinite(self.ratio) & (np.nan_to_num(self.ratio_error) > 0.0)

@@ -80,8 +80,8 @@ def _shapes(
 def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]) -> None:
     """Draw the histograms (with a band for the error of the nominal) above, and the ratios to the nominal below.
 
-    Each ratio is a line in a band of its error. Above them stands by how many standard deviations it differs from 1
-    in all of its bins together.
+    Each ratio is a line in a band of its error. Above them stands by how many standard deviations it differs from
+    1 in all of its bins together.
     """
     looks = style.variants(variants)
     significance = shapes.significance(FEWEST_JETS)
@@ -90,7 +90,8 @@ def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]
         fraction = np.where(shapes.jets[v] > 0, shapes.fraction[v], np.nan)
         top.stairs(fraction, shapes.edges, baseline=None, color=colour, ls=line, lw=1.3, label=variant)
         if v == 0:
-            style.band(top, shapes.edges, shapes.fraction[0], shapes.error[0], colour)
+            sure = np.where(shapes.jets[0] >= FEWEST_JETS, shapes.error[0], np.nan)
+            style.band(top, shapes.edges, shapes.fraction[0], sure, colour)
             bottom.axhline(1.0, color=colour, lw=0.8)
             continue
         seen = shapes.jets[[0, v]].min(axis=0) >= FEWEST_JETS

@@ -191,7 +191,7 @@ def correlations(found: Mapping[str, Moments]) -> pd.DataFrame:
 
 
 def _corner_panel(ax: Axes, found: Mapping[str, Corner], x: int, y: int, edge: tuple[bool, bool]) -> None:
-    """Draw two features of the jets against each other, with a colour per process, or one feature's distribution."""
+    """Draw two features against each other, with a colour per process, or one feature's distribution."""
     bottom, left = edge
     ax.tick_params(labelbottom=bottom, labelleft=left and y > x, labelsize=8)
     if x > y:
@@ -233,7 +233,7 @@ def similarity(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         columns = [name for name in table.columns if name.startswith((MEANS, VIEWS))]
         if not columns:
             raise DataError(f"{paths[0].parent.parent / run}: no column {VIEWS}…; repeat the pre-training")
-        _cosines(axes[:, methods.index(Run.parse(run).method)], table, columns, block.labels)
+        _cosines(list(axes[:, methods.index(Run.parse(run).method)]), table, columns, block.labels)
         collapsed = {"collapsed": 1} if counts_of(table.tail(1))["collapsed"] else {}
         cosines = table[["epoch", *columns]].melt("epoch", var_name="what", value_name="cosine")
         points.append(cosines.assign(run=run, **collapsed))

@@ -6,6 +6,7 @@ deviations of its paired error is never called one.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -17,17 +18,21 @@ from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 from rs3l.evaluate.names import Method, method_label, short_label
 from rs3l.evaluate.spread import unknown
+from rs3l.evaluate.tables import rows_where
+from rs3l.figures.plot_data import FEWEST_JETS
+from rs3l.figures.plot_tables import EFFICIENCY
 from rs3l.figures.registry import FIGURES
 from rs3l.paths import CampaignPaths
 from rs3l.report.figure_data import KEY, VALUE, FigureData, ends, first_row
 from rs3l.report.seen import seen
 from rs3l.report.seen_results import paired
-from rs3l.report.words import BEYOND, counted, dof_of, is_beyond, listed, of_row, plain
+from rs3l.report.words import BEYOND, Row, counted, dof_of, is_beyond, listed, of_row, plain
 
 TREES: Method = ("none", "gbt")
 _DIFFERENCE = [
     "method", "mode", "reference_method", "reference_mode", "labels", "metric", *VALUE, "ratio", "ratio_error",
 ]  # fmt: skip
+_ROBUSTNESS = ["method", "mode", "variant", "class", "quantity", "efficiency", "background_passing", *VALUE]
 _SENTENCE = re.compile(r"(?<=[a-z0-9%)σ])\.\s+(?=[A-Z])")
 
 
@@ -39,7 +44,7 @@ def findings(paths: CampaignPaths, config: Campaign) -> list[str]:
     """
     tasks = list(config.tasks)[:2]
     which = [(task, 0) for task in tasks] if len(tasks) > 1 else [(tasks[0], 0), (tasks[0], -1)]
-    found = [_said(lambda data, k=end: rejections(data, k), paths, config, task) for task, end in which]
+    found = [_said(functools.partial(rejections, end=end), paths, config, task) for task, end in which]
     return list(dict.fromkeys(text for text in [*found, _said(_stability, paths, config, tasks[0])] if text))
 
 
@@ -85,7 +90,9 @@ def rejections(data: FigureData, end: int = 0) -> str:
 def _verdict(data: FigureData, others: list[Method], labels: int) -> str:
     """Return which of the other methods are worse, and which better, by the paired ratio of the rejections."""
     differences = data.if_any("differences", *_DIFFERENCE)
-    better, worse, lacking = [], [], 0
+    better: list[str] = []
+    worse: list[str] = []
+    lacking = 0
     for other in others:
         row = paired(differences, data.subject, other, labels, data.rejection)
         if row is None or not math.isfinite(row["ratio"]) or unknown(row):
@@ -137,6 +144,29 @@ def _label_efficiency(data: FigureData) -> str:
     return f"AUC {'; '.join(texts)}." if texts else ""
 
 
+def _moves(quantity: str, what: str, efficiency: float | None = None) -> Callable[[FigureData], str]:
+    """Return the function that says where the first method moves most, and by how much scratch does there."""
+
+    def say(data: FigureData) -> str:
+        table = data.of_task("robustness", *_ROBUSTNESS)
+        table = table[table["quantity"] == quantity]
+        if efficiency is not None and len(table):
+            near = min(table["efficiency"].unique(), key=lambda x: abs(x - efficiency))
+            enough = table["background_passing"] >= FEWEST_JETS
+            table = table[(table["efficiency"] == near) & enough]
+        own = rows_where(table, dict(zip(("method", "mode"), data.subject, strict=True))).dropna(subset=["value"])
+        if own.empty:
+            return ""
+        top = _largest(own, own["value"].abs())
+        cells = {name: top[name] for name in ("variant", "class")}
+        other = first_row(table, data.scratch(table), **cells)
+        there = f"; from scratch it is {of_row(other)} there" if other else ""
+        where = f"{top['variant']} ({data.label(str(top['class']))})"
+        return f"{what} of {_name(data.subject)} is largest under {where}, {of_row(top)}{there}."
+
+    return say
+
+
 def _latent_quality(data: FigureData) -> str:
     table = data.table("latents", "method", "space", "quantity", "subject", *VALUE)
     table = table[(table["space"] == "h") & (table["quantity"] == "r2")]
@@ -173,7 +203,12 @@ def _survival(data: FigureData) -> str:
     return f"Next to the pT cut {_span(lowest)} of the events remain, from half as much pT more on {_span(above)}."
 
 
-def _span(values: pd.Series) -> str:
+def _largest(points: pd.DataFrame, values: pd.Series[float]) -> Row:
+    """Return the line with the largest of some values."""
+    return {str(name): cell for name, cell in points.iloc[int(values.to_numpy().argmax())].items()}
+
+
+def _span(values: pd.Series[float]) -> str:
     """Return the range of some fractions."""
     low, high = f"{values.min():.0%}", f"{values.max():.0%}"
     return low if low == high else f"{low.rstrip('%')}–{high}"
@@ -189,13 +224,14 @@ def _deviations(kind: str, *names: str) -> Callable[[FigureData], str]:
         lines = lines.dropna(subset=["deviation_sigma"])
         if lines.empty:
             return "Too few jets to compare the variants."
-        top = lines.loc[lines["deviation_sigma"].idxmax()]
-        where = ", ".join(_cell(data, column, str(top[column])) for column in names)
+        top = _largest(lines, lines["deviation_sigma"])
+        cells = [_cell(data, column, str(top[column])) for column in names if column not in ("method", "mode")]
+        label = [method_label((str(top["method"]), str(top["mode"])))] if "mode" in names else []
+        where = ", ".join([*cells, *label])
         many = int((lines["deviation_sigma"] > BEYOND).sum())
-        beyond = f"{many} of {len(lines)} comparisons with the nominal are beyond {BEYOND:g}σ" if many else (
-            f"none of {len(lines)} comparisons with the nominal is beyond {BEYOND:g}σ"
-        )  # fmt: skip
-        return f"Furthest from the nominal is {top['variant']}{f' ({where})' if where else ''}, {top['deviation_sigma']:.1f}σ; {beyond}."
+        beyond = f"{many or 'none'} of {len(lines)} comparisons beyond {BEYOND:g}σ"
+        name = f"{top['variant']} ({where})" if where else str(top["variant"])
+        return f"Furthest from the nominal is {name}, {top['deviation_sigma']:.1f}σ; {beyond}."
 
     return say
 
@@ -246,10 +282,11 @@ def _similarity(data: FigureData) -> str:
     points = data.points("similarity", "epoch", "what", "cosine", "run")
     last = points[points["epoch"] == points["epoch"].max()].dropna(subset=["cosine"])
     views = last["what"].str.startswith("cosine_views")
-    parts = [
-        f"{run}: views {own[views[own.index]]['cosine'].mean():.2f}, processes {own[~views[own.index]]['cosine'].mean():.2f}"
-        for run, own in _runs(last)
-    ]
+    last = last.assign(is_of_views=views)
+    parts = []
+    for run, own in _runs(last):
+        mean = own.groupby("is_of_views")["cosine"].mean()
+        parts.append(f"{run}: views {mean.get(True, math.nan):.2f}, processes {mean.get(False, math.nan):.2f}")
     return f"Mean cosines in the end: {'; '.join(parts[:4])}." if parts else ""
 
 
@@ -274,14 +311,14 @@ def _latent(data: FigureData) -> str:
 
 def _latent_corner(data: FigureData) -> str:
     points = data.points("latent_corner", "process", "first", "second", "pearson_r").dropna(subset=["pearson_r"])
-    top = points.loc[points["pearson_r"].abs().idxmax()]
+    top = _largest(points, points["pearson_r"].abs())
     where = f"features {top['first']} and {top['second']} of {data.process(str(top['process']))} jets"
     return f"The strongest correlation is that of {where}, r = {top['pearson_r']:+.2f}."
 
 
 def _resources(data: FigureData) -> str:
     points = data.points("resources", "rule", "core_hours")
-    top, total = points.loc[points["core_hours"].idxmax()], points["core_hours"].sum()
+    top, total = _largest(points, points["core_hours"]), points["core_hours"].sum()
     return (
         f"The jobs took {plain_hours(total)} of core time, {top['core_hours'] / total:.0%} of it in {top['rule']}."
     )
@@ -313,6 +350,8 @@ _BRIEF: Mapping[str, Callable[[FigureData], str]] = MappingProxyType(
         "label_efficiency": _label_efficiency,
         "stability": _stability_of_first,
         "tagger_output": _deviations("tagger_output", "class", "method", "mode"),
+        "robustness": _moves("wasserstein", "The distance of the scores"),
+        "mistag_change": _moves("fpr_change_own", "The change of the mistag rate", EFFICIENCY),
         "resources": _resources,
     }
 )

@@ -26,12 +26,12 @@ from rs3l.report.brief import brief
 from rs3l.report.captions import caption, parts, plain
 from rs3l.report.heads import head
 from rs3l.report.seen import seen
-from rs3l.report.theme import themed
+from rs3l.report.theme import csv_uri, themed
 
 LARGEST_SVG = 300_000
 """The PNG is shown of a figure whose SVG has more bytes than this."""
 
-LARGEST_TABLE = 300
+LARGEST_TABLE = 100
 """At most this many lines of a table are shown; the file has all."""
 
 SECTIONS = {
@@ -122,14 +122,13 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
     shown, details = parts(html)
     svg = themed(Path(paths.figure(name)).read_text(encoding="utf-8"))
     is_small = len(svg) <= LARGEST_SVG
+    points = Path(paths.figure(name, "csv"))
     title = figure.heading(item)
     return Picture(
         name=name,
         title=title,
-        source=_uri("image/svg+xml", svg.encode())
-        if is_small
-        else data_uri("image/png", paths.figure(name, "png")),
-        points=data_uri("text/csv", paths.figure(name, "csv")),
+        source=svg_uri(svg) if is_small else data_uri("image/png", paths.figure(name, "png")),
+        points=csv_uri(points.read_text(encoding="utf-8")) if points.is_file() else "",
         caption=shown,
         details=details,
         brief=brief(figure.name, item, paths, config),
@@ -139,17 +138,13 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
     )
 
 
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
 def data_uri(kind: str, path: str | Path) -> str:
     """Return a file as a data URI, or an empty text if it is missing."""
     try:
         data = Path(path).read_bytes()
     except OSError:
         return ""
-    return _uri(kind, data)
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def tables(

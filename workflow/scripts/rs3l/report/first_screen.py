@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -40,10 +42,8 @@ def facts(paths: CampaignPaths, summary: Mapping[str, Any]) -> list[str]:
         f"{counted(sum(process['hard_events'] for process in counts))} hard events",
         f"{counted(sum(process['jets'] for process in counts))} jets",
     ]
-    try:
+    with contextlib.suppress(DataError):  # some campaigns have no benchmark files
         found.append(f"{plain_hours(float(resource_table(paths.benchmarks)['core_hours'].sum()))} of core time")
-    except DataError:
-        pass
     return [*found, f"rs3l {__version__}"]
 
 
@@ -66,14 +66,11 @@ def main_table(config: Campaign, paths: CampaignPaths) -> Table:
     tasks = [task for task in config.tasks if task in set(metrics["task"])][:_TASKS]
     cells = [(task, labels) for task in tasks for labels in ends(metrics[metrics["task"] == task])]
     rows = _rows(metrics, compared(blocks.evaluate(config).runs), cells)
-    values = pd.DataFrame(
-        {column: [row[column]["value"] if row[column] else float("-inf") for row in rows.values()]
-         for column in range(len(cells))}, index=list(rows), dtype=float,
-    )  # fmt: skip
-    order = values.sort_values(list(values.columns), ascending=False, kind="stable").index if cells else []
-    best = values.idxmax() if len(values) and cells else {}
+    values = {method: [_value(row) for row in lines] for method, lines in rows.items()}
+    tops = [max(column) for column in zip(*values.values(), strict=True)]
     lines = [
-        [method_label(method), *(_cell(rows[method][c], best[c] == method) for c in values)] for method in order
+        [method_label(method), *(_cell(row, top) for row, top in zip(rows[method], tops, strict=True))]
+        for method in sorted(values, key=values.__getitem__, reverse=True)
     ]
     heads = ["method", *(_head(config, task, labels) for task, labels in cells)]
     about = "Background jets rejected for each that passes, best first; the best of each column is bold."
@@ -93,13 +90,17 @@ def _rows(
     return {method: rows for method, rows in found.items() if any(rows)}
 
 
-def _cell(row: Mapping[str, Any] | None, is_best: bool) -> str:
+def _value(row: Mapping[str, Any] | None) -> float:
+    return -math.inf if row is None else float(row["value"])
+
+
+def _cell(row: Mapping[str, Any] | None, best: float) -> str:
     text = "" if row is None else number(row)
-    return Markup("<strong>{}</strong>").format(text) if is_best else text
+    return Markup("<strong>{}</strong>").format(text) if row and _value(row) == best else text
 
 
 def _head(config: Campaign, task: str, labels: int) -> str:
     signal, background = (
         config.processes[getattr(config.tasks[task], role)].label for role in ("signal", "background")
     )
-    return f"{signal} against {background}, {counted(labels)} labels"
+    return f"{signal} / {background}, {counted(labels)} labels"

@@ -22,6 +22,7 @@ from rs3l.evaluate.tables import rows_where
 from rs3l.figures.plot_resources import resource_table
 from rs3l.figures.plot_results import read_table
 from rs3l.paths import SPLITS, CampaignPaths
+from rs3l.report.brief import plain_hours
 from rs3l.report.contents import (
     SECTIONS,
     Section,
@@ -33,7 +34,6 @@ from rs3l.report.contents import (
     tables,
     versions,
 )
-from rs3l.report.brief import plain_hours
 from rs3l.report.known import Known, is_of
 from rs3l.report.seen import seen
 from rs3l.report.source import SOURCE, not_had, source_tables
