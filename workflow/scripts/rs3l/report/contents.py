@@ -26,7 +26,7 @@ from rs3l.report.brief import brief
 from rs3l.report.captions import caption, parts, plain
 from rs3l.report.heads import head
 from rs3l.report.seen import seen
-from rs3l.report.theme import csv_uri, themed
+from rs3l.report.theme import csv_uri, svg_uri, themed
 
 LARGEST_SVG = 300_000
 """The PNG is shown of a figure whose SVG has more bytes than this."""
