@@ -142,7 +142,7 @@ def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
             candidates = _candidates(views[variant])
             _draw_view(ax, candidates, views[variant], block.jets.radius)
             size = "{jet_pt:.0f} GeV, mass {jet_mass:.0f} GeV".format(**views[variant])
-            ax.set_title(f"{block.labels[process]}: {variant}\n$p_T$ {size}", size=8.5)
+            ax.set_title(f"{block.labels[process]}: {variant}\npT {size}", size=8.5)
             points.append(candidates.assign(process=process, variant=variant, event_id=views[variant]["event_id"]))
         row[0].set_ylabel(r"$\Delta\phi$ to the hard particle")
     for ax in axes[-1]:

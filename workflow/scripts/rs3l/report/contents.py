@@ -20,6 +20,7 @@ from rs3l.errors import DataError
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.plot_results import read_table
 from rs3l.figures.registry import FIGURES, Figure
+from rs3l.figures.style import INK
 from rs3l.paths import CampaignPaths
 from rs3l.report import known
 from rs3l.report.brief import brief
@@ -120,21 +121,22 @@ def pictures(config: Campaign, paths: CampaignPaths) -> dict[str, list[Picture]]
 def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, item: str) -> Picture:
     html = caption(config, name)
     shown, details = parts(html)
-    svg = themed(Path(paths.figure(name)).read_text(encoding="utf-8"))
+    file = Path(paths.figure(name)).read_text(encoding="utf-8")
+    svg = themed(file) if INK in file else file  # figures of earlier versions have black ink
     is_small = len(svg) <= LARGEST_SVG
     points = Path(paths.figure(name, "csv"))
     title = figure.heading(item)
     return Picture(
         name=name,
         title=title,
-        source=svg_uri(svg) if is_small else data_uri("image/png", paths.figure(name, "png")),
+        source=svg_uri(svg[svg.index("<svg") :]) if is_small else data_uri("image/png", paths.figure(name, "png")),
         points=csv_uri(points.read_text(encoding="utf-8")) if points.is_file() else "",
         caption=shown,
         details=details,
         brief=brief(figure.name, item, paths, config),
         seen=seen(figure.name, item, paths, config),
         alternative=plain(html) or title,
-        is_themed=is_small,
+        is_themed=is_small and INK in file,
     )
 
 

@@ -18,7 +18,20 @@ HEADS: Mapping[str, str] = MappingProxyType(
         "efficiency": "signal efficiency",
         "high_68": "68% interval, upper end",
         "high_95": "95% interval, upper end",
-        "jobs": "jobs",
+        "difference_error": "error of the difference",
+        "n_events": "events",
+        "n_nominal": "nominal jets",
+        "n_reference_runs": "runs of the reference",
+        "n_varied": "jets under the variant",
+        "reference_error": "error of the reference",
+        "reference_labels": "labels of the reference",
+        "reference_rejection": "rejection of the reference",
+        "reference_rejection_error": "error of the rejection of the reference",
+        "reference_seen": "variant seen by the reference",
+        "reference_value": "value of the reference",
+        "rejection_error": "error of the rejection",
+        "val_auc": "AUC, validation split",
+        "learning_rate": "learning rate",
         "low_68": "68% interval, lower end",
         "low_95": "95% interval, lower end",
         "lower_limit": "is a lower limit",
@@ -49,9 +62,17 @@ HEADS: Mapping[str, str] = MappingProxyType(
         "weighted_error": "its error",
     }
 )
-"""Heads by column; other columns are named by words already, or have their underscores replaced."""
+"""Heads by column; other columns are words already, or names of the configuration."""
+
+PREFIXES: Mapping[str, str] = MappingProxyType(
+    {"cosine_views:": "cosine of views: ", "cosine_means:": "cosine of means: "}
+)
+"""Heads of the columns that begin so, before the names of processes."""
 
 
 def head(column: str) -> str:
     """Return the head of a column in words."""
-    return HEADS.get(column, column.replace("_", " "))
+    for prefix, words in PREFIXES.items():
+        if column.startswith(prefix):
+            return words + column.removeprefix(prefix).replace(":", ", ")
+    return HEADS.get(column, column)
