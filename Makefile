@@ -26,7 +26,7 @@ GPU_CHECK ?=
 # `make test-processor`: default, avx2 or avx512, of which torch takes the best by itself.
 PROCESSOR ?= default
 
-.PHONY: bench notebook chromium gpu-check compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema site lock venv clean help
+.PHONY: bench notebook screenshots chromium gpu-check compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema site lock venv clean help
 
 help:  ## develop: this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {i = index($$2, ": "); g = substr($$2, 1, i - 1); \
@@ -72,6 +72,9 @@ test-conda: venv  ## test: `--sdm conda` with a stand-in for conda and a local c
 
 chromium: venv  ## set up: the browser that the tests of the report need (root, Debian: installs it)
 	@$(RUN) tests/report/browser.py
+
+screenshots: venv  ## develop: pictures of a report, wide and narrow, light and dark: make screenshots REPORT=results/demo/report.html
+	@$(RUN) tools/screenshots.py "$(or $(REPORT),results/demo/report.html)"
 
 test-report: venv  ## test: the report of the miniature campaign in headless Chromium (root, Debian: installs it)
 	@$(RUN) tests/report/browser.py -- "$(BIN)/python" -m pytest tests/report $(PYTEST)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -18,10 +18,14 @@ from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES, kind_and_item
+from rs3l.paths import CampaignPaths
+from rs3l.report.brief import findings
 from rs3l.report.captions import FOLDER, caption, plain
-from rs3l.report.contents import SECTIONS
+from rs3l.report.contents import SECTIONS, read_json
+from rs3l.report.first_screen import facts, main_table
 from rs3l.report.graph import graph_svg, layout, rule_graph
 from rs3l.report.page import markdown, report
+from rs3l.report.theme import svg_uri, themed
 from support.toy_campaign import ROOT, campaign, write_results
 from support.workflow import run_script
 
@@ -73,13 +77,35 @@ def test_the_page_needs_nothing_else(config: Campaign, results: Path) -> None:
 
 def test_pictures_are_the_figures_and_have_words(config: Campaign, results: Path) -> None:
     page = Page(report(config, results))
-    svg = base64.b64encode((results / "figures" / "matching.svg").read_bytes()).decode()
+    svg = (results / "figures" / "matching.svg").read_text(encoding="utf-8")
     alternatives = dict(page.sources)
-    assert alternatives[f"data:image/svg+xml;base64,{svg}"].startswith(
-        "Fraction of the hard events with a matched jet"
-    )
-    points = base64.b64encode((results / "figures" / "matching.csv").read_bytes()).decode()
-    assert f"data:text/csv;base64,{points}" in page.links
+    assert alternatives[svg_uri(themed(svg))].startswith("Fraction of the hard events with a matched jet")
+    points = (results / "figures" / "matching.csv").read_text(encoding="utf-8")
+    found = [unquote(link.partition(",")[2]) for link in page.links if link.startswith("data:text/csv")]
+    assert points in found
+
+
+def test_captions_say_what_is_shown_and_what_is_seen(config: Campaign, results: Path) -> None:
+    text = report(config, results)
+    assert "Expect" not in text
+    matching = text.split('<figure id="figure-matching">')[1].split("</figure>")[0]
+    shown = matching.split("<figcaption>")[1].split("</p>")[0]
+    assert "under each variant, under any two of them, and under all." in shown
+    assert "<strong>Seen:</strong> A variant leaves a jet in" in shown
+
+
+def test_the_first_screen_has_findings_facts_and_a_sorted_table(config: Campaign, results: Path) -> None:
+    paths = CampaignPaths(str(results))
+    sentences = findings(paths, config)
+    assert [sentence.split(",")[0] for sentence in sentences[:2]] == ["H against QCD", "W against QCD"]
+    assert len(sentences) == 3 and "showered twice" in sentences[2]
+    summary = read_json(paths.summary)
+    events = sum(process["hard_events"] for process in summary["dataset"]["processes"].values())
+    assert f"{events:,} hard events" in facts(paths, summary)
+    table = main_table(config, paths)
+    values = [float(re.sub(r"<[^>]+>|>\s*|&gt;", "", row[1]).split()[0]) for row in table.rows if row[1]]
+    assert values == sorted(values, reverse=True)
+    assert table.rows[0][1].startswith("<strong>") and len(table.columns) == len(table.rows[0])
 
 
 def test_numbers_are_those_of_the_tables(config: Campaign, results: Path) -> None:

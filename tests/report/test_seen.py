@@ -294,8 +294,8 @@ def test_page_and_summary_say_what_is_seen(config: Campaign, tmp_path: Path) -> 
     root = write_results(config, tmp_path)
     paths = CampaignPaths(str(root))
     page = report(config, root)
-    for name in ("matching", "schematic"):
-        assert "Seen:" not in page.split(f'<figure id="figure-{name}">')[1].split("</figure>")[0]
+    for name, has in (("matching", True), ("schematic", False)):
+        assert ("Seen:" in page.split(f'<figure id="figure-{name}">')[1].split("</figure>")[0]) == has
     table = page.split('id="table-evaluation-calibration"')[1].split("</details>")[0]
     assert f"<p>Seen: {seen('calibration', '', paths, config)}</p>" in table
     summary = markdown(config, root)

@@ -150,9 +150,9 @@ def legend(runs: Iterable[str]) -> list[Method]:
 
 
 def compared(runs: Iterable[str]) -> list[Method]:
-    """Return the methods of the ROC and label-efficiency figures."""
+    """Return the methods of the ROC and label-efficiency figures, with boosted trees on jet observables."""
     names = list(runs)
-    return [*_pretrained(names), *_each(baselines_of(names), _SUPERVISED)]
+    return [*_pretrained(names), *_each(baselines_of(names), _SUPERVISED), (BASELINE, "gbt")]
 
 
 def with_panels(runs: Iterable[str]) -> list[Method]:

@@ -35,6 +35,22 @@ class Shapes:
     ratio_error: Floats64
     jets: Ints
 
+    def significance(self, fewest: int) -> Floats64:
+        """Return by how many standard deviations each variant differs from the nominal in all bins together [V].
+
+        It is that of the sum over bins of ((ratio - 1) / error)^2, by the cube root of Wilson and Hilferty (1931),
+        and 0 for less than is expected by chance. Bins count that have ``fewest`` jets under both; without such a
+        bin it is NaN. Correlations of the bins, which their common norm causes, are not taken into account.
+        """
+        seen = np.minimum(self.jets, self.jets[:1]) >= fewest
+        seen &= np.isfinite(self.ratio) & (np.nan_to_num(self.ratio_error) > 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            squares = np.where(seen, ((self.ratio - 1.0) / self.ratio_error) ** 2, 0.0).sum(axis=1)
+            n = seen.sum(axis=1).astype(np.float64)
+            spread = 2.0 / (9.0 * n)
+            found = (np.cbrt(squares / n) - 1.0 + spread) / np.sqrt(spread)
+        return np.where(n > 0, np.maximum(found, 0.0), np.nan)
+
 
 class Accumulator:
     """Sums over hard events from which :class:`Shapes` follow, filled file by file in bounded memory.

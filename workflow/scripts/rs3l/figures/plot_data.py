@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, Patch
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
 
 from rs3l.angles import wrapped
 from rs3l.config.blocks import FiguresBlock
@@ -23,16 +24,20 @@ from rs3l.figures.histograms import Shapes, fill, process_files
 from rs3l.figures.style import Drawing, Header
 from rs3l.types import Floats64
 
-MASS_EDGES = np.linspace(0.0, 240.0, 25)
-MULTIPLICITY_EDGES = np.linspace(-0.5, 143.5, 25)
+MASS_EDGES = np.linspace(0.0, 240.0, 17)
+MULTIPLICITY_EDGES = np.linspace(-0.5, 143.5, 13)
 FEWEST_JETS = 10
 """A ratio is drawn where nominal and variant have at least this many jets in the bin; the CSV has all ratios."""
 
 _CANDIDATES = ("cand_pt", "cand_eta", "cand_phi", "cand_charge", "cand_pdg_id")
 _KINDS = ("charged hadron", "neutral hadron", "photon", "electron or muon")
-_KIND_COLOURS = (style.VERMILION, style.GREEN, style.BLUE, style.ORANGE)
-_AREA_PER_GEV = 1.2
+_KIND_COLOURS = (style.VERMILION, style.TEAL, style.OCHRE, style.PURPLE)
+_VIEW = 0.8
+"""Half the width of a picture of an event, in eta and phi."""
+_MARK_PER_GEV = 2.6
 """Area of a candidate [pt^2] per GeV of its pT."""
+_SMALLEST_MARK = 3.0
+"""Area of the softest candidates [pt^2]."""
 
 
 def jet_mass(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
@@ -66,30 +71,44 @@ def _shapes(
         points.append(shape_points(shapes, variants).assign(process=process))
     axes[0, 0].set_ylabel("Fraction of jets per bin")
     axes[1, 0].set_ylabel("Ratio")
-    axes[0, -1].legend()
     axes[0, 0].set_ylim(bottom=0.0)
     axes[1, 0].set_ylim(0.5, 1.5)
+    style.legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
 def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]) -> None:
-    """Draw the histograms (with the error of the nominal) above, and the ratios to the nominal below."""
-    centre = 0.5 * (shapes.edges[1:] + shapes.edges[:-1])
-    shift = np.diff(shapes.edges)[0] * 0.6
+    """Draw the histograms (with a band for the error of the nominal) above, and the ratios to the nominal below.
+
+    Each ratio is a line in a band of its error. Above them stands by how many standard deviations it differs from
+    1 in all of its bins together.
+    """
+    looks = style.variants(variants)
+    significance = shapes.significance(FEWEST_JETS)
     for v, variant in enumerate(variants):
-        colour, line = style.SERIES[v % 8], style.LINES[v // 8 % 4]
-        top.stairs(shapes.fraction[v], shapes.edges, color=colour, ls=line, lw=1.3, label=variant)
+        colour, line = looks[variant]
+        fraction = np.where(shapes.jets[v] > 0, shapes.fraction[v], np.nan)
+        top.stairs(fraction, shapes.edges, baseline=None, color=colour, ls=line, lw=1.3, label=variant)
         if v == 0:
-            top.errorbar(centre, shapes.fraction[0], shapes.error[0], fmt="none", ecolor=colour, lw=0.9)
+            sure = np.where(shapes.jets[0] >= FEWEST_JETS, shapes.error[0], np.nan)
+            style.band(top, shapes.edges, shapes.fraction[0], sure, colour)
             bottom.axhline(1.0, color=colour, lw=0.8)
             continue
         seen = shapes.jets[[0, v]].min(axis=0) >= FEWEST_JETS
-        x = centre[seen] + shift * (v / len(variants) - 0.5)
-        bottom.errorbar(x, shapes.ratio[v][seen], shapes.ratio_error[v][seen], fmt=".", ms=3, color=colour, lw=0.9)
+        ratio, error = (np.where(seen, x[v], np.nan) for x in (shapes.ratio, shapes.ratio_error))
+        style.band(bottom, shapes.edges, ratio, error, colour)
+        bottom.stairs(ratio, shapes.edges, baseline=None, color=colour, ls=line, lw=1.2)
+        if np.isfinite(significance[v]):
+            x = 0.02 + 0.96 * (v - 1) / max(len(variants) - 1, 4)
+            text = f"{significance[v]:.1f}σ"
+            bottom.text(
+                x, 1.02, text, transform=bottom.transAxes, color=colour, size=8, weight="bold", va="bottom"
+            )
 
 
 def shape_points(shapes: Shapes, variants: Sequence[str]) -> pd.DataFrame:
     """Return a line per variant and bin."""
+    significance = shapes.significance(FEWEST_JETS)
     rows = [
         pd.DataFrame(
             {
@@ -101,6 +120,7 @@ def shape_points(shapes: Shapes, variants: Sequence[str]) -> pd.DataFrame:
                 "ratio": shapes.ratio[v],
                 "ratio_error": shapes.ratio_error[v],
                 "jets": shapes.jets[v],
+                "deviation_sigma": significance[v],
             }
         )
         for v, variant in enumerate(variants)
@@ -113,7 +133,7 @@ def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     task = next(iter(block.tasks.values()))
     processes = (task.signal, task.background)
     n = len(block.variants)
-    figure = style.new_figure(2.1 * n + 0.9, 5.0, header)
+    figure = style.new_figure(2.3 * n + 0.9, 5.6, header)
     axes = figure.subplots(2, n, sharex=True, sharey=True, squeeze=False)
     points = []
     for process, row in zip(processes, axes, strict=True):
@@ -121,13 +141,13 @@ def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         for variant, ax in zip(block.variants, row, strict=True):
             candidates = _candidates(views[variant])
             _draw_view(ax, candidates, views[variant], block.jets.radius)
-            ax.set_title(f"{block.labels[process]}: {variant}", size=9)
+            size = "{jet_pt:.0f} GeV, mass {jet_mass:.0f} GeV".format(**views[variant])
+            ax.set_title(f"{block.labels[process]}: {variant}\npT {size}", size=8.5)
             points.append(candidates.assign(process=process, variant=variant, event_id=views[variant]["event_id"]))
-        row[0].set_ylabel(r"$\phi-\phi_{\mathrm{parton}}$")
+        row[0].set_ylabel(r"$\Delta\phi$ to the hard particle")
     for ax in axes[-1]:
-        ax.set_xlabel(r"$\eta-\eta_{\mathrm{parton}}$")
-    handles = [Patch(color=colour, label=kind) for kind, colour in zip(_KINDS, _KIND_COLOURS, strict=True)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+        ax.set_xlabel(r"$\Delta\eta$ to the hard particle")
+    figure.legend(handles=_view_legend(), loc="outside lower center", ncols=min(6, n + 1))
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
@@ -163,39 +183,51 @@ def _candidates(view: Mapping[str, Any]) -> pd.DataFrame:
     )
 
 
+def _view_legend() -> list[Line2D]:
+    """Return the marks of the candidates, of the hard particle and of the jet's axis."""
+    dot: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 6}
+    kinds = zip(_KINDS, _KIND_COLOURS, strict=True)
+    return [
+        *(Line2D([], [], color=colour, label=kind, **dot) for kind, colour in kinds),
+        Line2D([], [], color=style.INK, ls="none", marker="+", ms=10, label="hard particle"),
+        Line2D([], [], color=style.GREY, label="edge of the jet"),
+    ]
+
+
 def _draw_view(ax: Axes, candidates: pd.DataFrame, view: Mapping[str, Any], radius: float) -> None:
-    for kind, colour in zip(_KINDS, _KIND_COLOURS, strict=True):
-        chosen = candidates[candidates["kind"] == kind]
-        ax.scatter(chosen["deta"], chosen["dphi"], s=_AREA_PER_GEV * chosen["pt"], color=colour, alpha=0.6, lw=0)
+    """Draw the candidates of one view, the softest on top, around the hard particle."""
+    colours = dict(zip(_KINDS, _KIND_COLOURS, strict=True))
+    ordered = candidates.sort_values("pt", ascending=False)
+    ax.scatter(
+        ordered["deta"], ordered["dphi"], s=_SMALLEST_MARK + _MARK_PER_GEV * ordered["pt"],
+        color=[colours[kind] for kind in ordered["kind"]], alpha=0.75, lw=0.5, edgecolors=style.PAPER,
+    )  # fmt: skip
     axis = (
         view["jet_eta"] - view["parton_eta"],
         float(wrapped(np.asarray(view["jet_phi"] - view["parton_phi"]))),
     )
     ax.add_patch(Circle(axis, radius, fill=False, color=style.GREY, lw=1.0))
-    ax.plot([0.0], [0.0], marker="+", color=style.BLACK, ms=7)
+    ax.plot([0.0], [0.0], marker="+", color=style.INK, ms=14, mew=1.6)
     ax.set_aspect("equal")
-    limit = 1.35 * radius
-    ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
-    text = f"$p_T$ = {view['jet_pt']:.0f} GeV\n$m$ = {view['jet_mass']:.0f} GeV"
-    ax.text(0.04, 0.97, text, transform=ax.transAxes, size=7, va="top")
+    ax.set(xlim=(-_VIEW, _VIEW), ylim=(-_VIEW, _VIEW), xticks=(-0.5, 0.0, 0.5), yticks=(-0.5, 0.0, 0.5))
 
 
 def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw the pT of the nominal jet, before and after a jet is demanded under every variant."""
     edges = np.geomspace(block.jets.pt_min, 3.0 * block.jets.pt_min, 13)
     figure = style.new_figure(3.4 * len(block.labels) + 0.6, 4.8, header)
-    axes = figure.subplots(2, len(block.labels), sharex=True, sharey="row", squeeze=False, height_ratios=(1.6, 1))
-    points = []
+    axes = figure.subplots(2, len(block.labels), sharex=True, squeeze=False, height_ratios=(1.6, 1))
+    points, colours = [], style.processes(block.labels)
     for (process, label), (top, bottom) in zip(block.labels.items(), axes.T, strict=True):
         counts = _survivors(process_files(inputs.manifest, process), len(block.variants), edges)
-        _draw_survival(top, bottom, counts, edges)
+        _draw_survival(top, bottom, counts, edges, colours[process][0])
+        bottom.set_ylim(0.0, 1.05)
         style.panel_title(top, f"{label} jets")
         bottom.set_xlabel("Nominal jet $p_T$ [GeV]")
         points.append(counts.assign(process=process))
     axes[0, 0].set_ylabel("Hard events per bin")
     axes[1, 0].set_ylabel("Remaining fraction")
-    axes[1, 0].set_ylim(0.0, 1.05)
-    axes[0, -1].legend()
+    style.legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
@@ -215,13 +247,13 @@ def _survivors(files: Sequence[Path], variants: int, edges: Floats64) -> pd.Data
     return frame
 
 
-def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats64) -> None:
-    top.stairs(counts["nominal_jet"], edges, color=style.BLACK, lw=1.3, label="nominal jet")
-    top.stairs(counts["all_variants"], edges, color=style.BLUE, lw=1.3, ls="--", label="jet under every variant")
-    top.set_ylim(bottom=0.0)
+def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats64, colour: str) -> None:
+    top.stairs(counts["nominal_jet"], edges, color=style.INK, lw=1.3, label="nominal jet")
+    top.stairs(counts["all_variants"], edges, color=colour, fill=True, alpha=0.35, label="jet under every variant")
+    top.set_ylim(0.0, 1.12 * max(1.0, float(counts["nominal_jet"].max())))
     centre = 0.5 * (edges[1:] + edges[:-1])
     bottom.errorbar(
-        centre, counts["fraction"], counts["error"], xerr=np.diff(edges) / 2, fmt=".", color=style.BLUE, lw=0.9
+        centre, counts["fraction"], counts["error"], xerr=np.diff(edges) / 2, fmt=".", color=colour, lw=1.2
     )
 
 
@@ -240,17 +272,20 @@ def matching(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         ]
     points = pd.DataFrame(rows)
     points["error"] = np.sqrt(points["efficiency"] * (1.0 - points["efficiency"]) / points["hard_events"])
-    figure = style.new_figure(1.0 + 0.8 * len(names), 4.0, header)
-    ax = figure.subplots()
+    figure = style.new_figure(max(6.0, 1.6 + 0.8 * len(names)), 4.0, header)
+    ax, looks = figure.subplots(), style.processes(block.labels)
+    step = min(0.18, 0.7 / len(block.labels))
     for p, (process, label) in enumerate(block.labels.items()):
         chosen = points[points["process"] == process]
-        x = np.arange(len(names)) + 0.24 * (p - 0.5 * (len(block.labels) - 1))
+        colour, marker = looks[process]
+        x = np.arange(len(names)) + step * (p - 0.5 * (len(block.labels) - 1))
         ax.errorbar(
             x,
             chosen["efficiency"],
             chosen["error"],
-            fmt=style.MARKERS[p % 8],
-            color=style.SERIES[p % 8],
+            fmt=marker,
+            color=colour,
+            ms=6,
             label=label,
         )
     ax.axvline(len(block.variants) - 0.5, color=style.GREY, lw=0.8, ls=":")

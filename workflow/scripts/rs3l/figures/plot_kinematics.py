@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.config.jets import Jets
@@ -30,6 +31,14 @@ TITLES = {
 }
 """The columns that are shown, and the titles of their axes."""
 
+_SMALLEST_N2 = 1e-6
+"""Jets of fewer than three candidates, whose N2 is 0, are left out of its bins."""
+
+_TYPES = 4
+"""The most frequent types of each process are shown."""
+
+_TYPE_LOOKS = ((style.BLUE, "-"), (style.VERMILION, "--"), (style.PURPLE, "-."), (style.OCHRE, ":"))
+
 _FALLING = ("jet_pt", "jet_energy", "jet_msd")
 """These quantities have a logarithmic axis."""
 
@@ -37,36 +46,31 @@ _FALLING = ("jet_pt", "jet_energy", "jet_msd")
 def bins(jets: Jets) -> dict[str, Floats64]:
     """Return the edges of the histograms, which cover the range of the selection and the tails."""
     return {
-        "jet_pt": np.linspace(jets.pt_min, 2.5 * jets.pt_min, 21),
-        "jet_eta": np.linspace(-jets.eta_max, jets.eta_max, 21),
-        "jet_phi": np.linspace(-np.pi, np.pi, 21),
-        "jet_energy": np.linspace(jets.pt_min, 6.0 * jets.pt_min, 21),
-        "jet_msd": np.linspace(0.0, 240.0, 25),
-        "jet_n2": np.linspace(0.0, 0.5, 21),
+        "jet_pt": np.linspace(jets.pt_min, 2.5 * jets.pt_min, 13),
+        "jet_eta": np.linspace(-jets.eta_max, jets.eta_max, 13),
+        "jet_phi": np.linspace(-np.pi, np.pi, 13),
+        "jet_energy": np.linspace(jets.pt_min, 6.0 * jets.pt_min, 13),
+        "jet_msd": np.linspace(0.0, 240.0, 13),
+        "jet_n2": np.linspace(_SMALLEST_N2, 0.5, 13),
     }
 
 
 def jet_types(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
-    """Draw six quantities of the nominal jets, with a line per jet type."""
+    """Draw six quantities of the nominal jets of each process, with a line per jet type."""
     edges = bins(block.jets)
     found = {
         (process, kind): shapes
         for process in block.labels
         for kind, shapes in _by_type(process_files(inputs.manifest, process), edges).items()
     }
-    figure = style.new_figure(10.4, 7.0, header)
-    axes = figure.subplots(2, 3)
-    shown = [key for key, shapes in found.items() if shapes["jet_pt"].jets.sum() >= FEWEST_JETS]
-    for column, ax in zip(TITLES, axes.flat, strict=True):
-        for index, key in enumerate(shown):
-            _draw_type(ax, found[key][column], index, f"{block.labels[key[0]]}: {style.text(key[1])}")
+    n = len(block.labels)
+    figure = style.new_figure(13.0, 0.6 + 1.9 * n, header)
+    axes = figure.subplots(n, len(TITLES), sharex="col", squeeze=False)
+    for process, row in zip(block.labels, axes, strict=True):
+        _draw_types(row, {kind: shapes for (own, kind), shapes in found.items() if own == process})
+        row[0].set_ylabel(f"{block.labels[process]}: fraction of jets")
+    for column, ax in zip(TITLES, axes[-1], strict=True):
         ax.set_xlabel(TITLES[column])
-        _scale(ax, column, [found[key][column] for key in shown])
-        _say_if_empty(ax, [found[key][column] for key in shown])
-    for ax in axes[:, 0]:
-        ax.set_ylabel("Fraction of jets per bin")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6)
     points = [
         shape_points(shapes[column], ["nominal"]).assign(process=process, jet_type=kind, quantity=column)
         for (process, kind), shapes in found.items()
@@ -91,18 +95,29 @@ def _by_type(paths: Iterable[Path], edges: Mapping[str, Floats64]) -> dict[str, 
     return {name: {column: sums.shapes() for column, sums in found[name].items()} for name in order}
 
 
-def _draw_type(ax: Axes, shapes: Shapes, index: int, label: str) -> None:
-    colour, line = style.SERIES[index % 8], style.LINES[index // 8 % 4]
-    style.band(ax, shapes.edges, shapes.fraction[0], shapes.error[0], colour)
-    ax.stairs(shapes.fraction[0], shapes.edges, color=colour, ls=line, lw=1.2, label=label)
+def _draw_types(row: Sequence[Axes], found: Mapping[str, Mapping[str, Shapes]]) -> None:
+    """Draw the quantities of one process side by side, each with its most frequent types."""
+    shown = [kind for kind, shapes in found.items() if shapes["jet_pt"].jets.sum() >= FEWEST_JETS][:_TYPES]
+    for column, ax in zip(TITLES, row, strict=True):
+        for (colour, line), kind in zip(_TYPE_LOOKS, shown, strict=False):
+            shapes = found[kind][column]
+            fraction = np.where(shapes.jets[0] >= FEWEST_JETS, shapes.fraction[0], np.nan)
+            style.band(ax, shapes.edges, fraction, shapes.error[0], colour)
+            ax.stairs(fraction, shapes.edges, baseline=None, color=colour, ls=line, lw=1.5, label=style.text(kind))
+        _scale(ax, column, [found[kind][column] for kind in shown])
+        _say_if_empty(ax, [found[kind][column] for kind in shown])
+        ax.tick_params(labelsize=8)
+    if shown:
+        row[0].legend(fontsize=8)
 
 
 def _scale(ax: Axes, column: str, shapes: Sequence[Shapes]) -> None:
-    """Make the axis of a falling quantity logarithmic, down to its smallest bin with jets."""
-    values = np.concatenate([s.fraction.ravel() for s in shapes] or [np.zeros(0)])
+    """Make the axis of a falling quantity logarithmic, down to its smallest bin that is drawn."""
+    values = np.concatenate([s.fraction[s.jets >= FEWEST_JETS] for s in shapes] or [np.zeros(0)])
     values = values[values > 0.0]
     falling = column in _FALLING and len(values) > 0
     ax.set_yscale("log" if falling else "linear")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(bottom=0.6 * float(values.min()) if falling else 0.0)
 
 
@@ -117,8 +132,8 @@ def jet_variations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
     process = inputs.process
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
     found = fill_all(process_files(inputs.manifest, process), bins(block.jets), variants)
-    figure = style.new_figure(10.4, 9.0, header)
-    axes = figure.subplots(4, 3, height_ratios=(2.2, 1, 2.2, 1))
+    figure = style.new_figure(10.4, 8.4, header)
+    axes = figure.subplots(4, 3, height_ratios=(2.0, 1, 2.0, 1))
     for index, (column, shapes) in enumerate(found.items()):
         top, bottom = axes[2 * (index // 3) : 2 * (index // 3) + 2, index % 3]
         draw_shapes(top, bottom, shapes, variants)
@@ -130,7 +145,6 @@ def jet_variations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
         axes[top, 0].set_ylabel("Fraction of jets per bin")
         axes[bottom, 0].set_ylabel("Ratio")
     style.panel_title(axes[0, 0], f"{block.labels[process]} jets")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=8)
+    style.legend_below(figure, axes[0, 0])
     points = [shape_points(shapes, variants).assign(quantity=column) for column, shapes in found.items()]
     return Drawing(figure, pd.concat(points, ignore_index=True).assign(process=process))

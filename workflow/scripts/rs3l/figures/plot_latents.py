@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import counts_of, mark_of
+from rs3l.evaluate.names import short_label
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.histograms import Accumulator, Shapes, add_views
@@ -32,8 +34,14 @@ from rs3l.figures.style import Drawing, Header
 from rs3l.pretrain.similarity import MEANS, VIEWS
 from rs3l.runs import Run
 
+_FEATURE_BINS = 14
+"""The figure of the feature that varies most has this many bins."""
+
 CORNER = 8
-"""The corner plot shows at most this many dimensions, which are the first ones."""
+"""The correlations are those of at most this many dimensions, which are the first ones."""
+
+_PICTURED = 4
+"""The corner plot shows this many of them, which are those that vary most."""
 
 _CORNER_JETS = 400
 """A panel of the corner plot has this many dots of each process."""
@@ -67,24 +75,29 @@ def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         ax.set_ylabel(f"Component 2 ({fractions[1]:.0%})")
         table = table.assign(run=run, **({"collapsed": 1} if any(map(is_collapsed, paths)) else {}))
         ax.locator_params(nbins=5)
-        style.panel_title(ax, style.text(run) + mark_of(table))
+        style.panel_title(
+            ax, style.text(f"{short_label(Run.parse(run).method)}, seed {Run.parse(run).seed}") + mark_of(table)
+        )
         points.append(table)
     axes[-1].legend(markerscale=2.5)
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
 def _draw_latent(ax: Axes, table: pd.DataFrame, labels: dict[str, str]) -> None:
-    for index, (process, label) in enumerate(labels.items()):
-        colour = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE)[index % 4]
+    looks = style.processes(labels)
+    for process, label in labels.items():
+        colour, _ = looks[process]
         chosen = table[table["process"] == process]
         cloud, joined = chosen[~chosen["joined"]], chosen[chosen["joined"]]
-        ax.scatter(cloud["first"], cloud["second"], s=4, color=colour, alpha=0.45, lw=0, label=label)
+        ax.scatter(
+            cloud["first"], cloud["second"], s=4, color=colour, alpha=0.45, lw=0, label=label, rasterized=True
+        )
         for _, event in joined.groupby("event_id", sort=True):
             ax.plot(
                 event["first"],
                 event["second"],
                 "-o",
-                color=style.BLACK,
+                color=style.INK,
                 mfc=colour,
                 mew=0.7,
                 ms=5,
@@ -110,8 +123,7 @@ def latent_feature(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
     axes[0, 0].set(ylabel="Fraction of jets per bin")
     axes[0, 0].set_ylim(bottom=0.0)
     axes[1, 0].set(ylabel="Ratio", ylim=(0.5, 1.5))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=8)
+    style.legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
@@ -119,7 +131,7 @@ def _feature_shapes(
     paths: Sequence[Path], widest: Widest, processes: Sequence[str], variants: Sequence[str]
 ) -> dict[str, Shapes]:
     """Return the histograms of a feature of each process."""
-    edges = np.linspace(widest.low, widest.high, 26)
+    edges = np.linspace(widest.low, widest.high, _FEATURE_BINS + 1)
     sums = {process: Accumulator(len(variants), edges) for process in processes}
     for jets, z in latents(paths):
         for process, result in sums.items():
@@ -132,17 +144,28 @@ def _feature_shapes(
 def latent_corner(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw all features of z against each other, for nominal test jets, with Pearson's r of each process."""
     found = _corners(intact_latents(inputs.all("first_latents")), list(block.labels))
-    d = max((len(corner.counts) for corner in found.values()), default=1)
-    width, height = 1.15 * d + 1.0, 1.15 * d + 1.4
-    figure = style.new_figure(width, height, header)
-    figure.set_layout_engine(None)  # it would leave room for labels, which inner panels do not have
-    figure.subplots_adjust(0.6 / width, 0.8 / height, 1 - 0.15 / width, 1 - 0.4 / height, 0.06, 0.06)
+    shown = widest_features([corner.moments for corner in found.values()], _PICTURED)
+    d = max(len(shown), 1)
+    figure = style.new_figure(1.9 * d + 0.8, 1.8 * d + 1.2, header)
     axes = figure.subplots(d, d, squeeze=False)
+    looks = style.processes(block.labels)
+    corners = {looks[process][0]: corner for process, corner in found.items()}
     for (i, j), ax in np.ndenumerate(axes):
-        _corner_panel(ax, list(found.values()), j, i, (i == d - 1, j == 0))
-    handles = [axes[0, 0].plot([], [], color=_colour(k), lw=3)[0] for k in range(len(found))]
-    figure.legend(handles, [block.labels[p] for p in found], loc="lower center", ncols=8)
+        if shown:
+            _corner_panel(ax, corners, shown[j], shown[i], (i == d - 1, j == 0))
+    handles = [Line2D([], [], color=colour, lw=3) for colour in corners]
+    figure.legend(handles, [block.labels[p] for p in found], loc="outside lower center", ncols=8)
     return Drawing(figure, correlations({process: corner.moments for process, corner in found.items()}))
+
+
+def widest_features(found: Sequence[Moments], most: int) -> list[int]:
+    """Return the features that vary most over the jets of all processes, in the order of z."""
+    if not found:
+        return []
+    jets = sum(moments.count for moments in found)
+    mean = sum(moments.count * moments.mean for moments in found) / jets
+    squares = sum(m.count * (np.diag(m.covariance) + (m.mean - mean) ** 2) for m in found)
+    return sorted(int(feature) for feature in np.argsort(-np.asarray(squares), kind="stable")[:most])
 
 
 def _corners(paths: Sequence[Path], processes: Sequence[str]) -> dict[str, Corner]:
@@ -167,77 +190,76 @@ def correlations(found: Mapping[str, Moments]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["process", "first", "second", "pearson_r", "error", "jets"])
 
 
-def _corner_panel(ax: Axes, found: Sequence[Corner], x: int, y: int, edge: tuple[bool, bool]) -> None:
+def _corner_panel(ax: Axes, found: Mapping[str, Corner], x: int, y: int, edge: tuple[bool, bool]) -> None:
+    """Draw two features against each other, with a colour per process, or one feature's distribution."""
     bottom, left = edge
-    ax.tick_params(which="both", labelbottom=bottom, labelleft=left and y > 0, labelsize=6)
-    ax.minorticks_off()
+    ax.tick_params(labelbottom=bottom, labelleft=left and y > x, labelsize=8)
     if x > y:
         _correlation_text(ax, found, x, y)
         return
-    for index, corner in enumerate(found):
+    for colour, corner in found.items():
         if x == y:
-            counts, edges = corner.counts[x], corner.edges
-            centre = 0.5 * (edges[1:] + edges[:-1])
-            ax.hist(
-                centre, edges.tolist(), weights=counts, density=True, histtype="step", color=_colour(index), lw=1.0
-            )
+            density = corner.counts[x] / max(1, corner.counts[x].sum())
+            ax.stairs(density, corner.edges, color=colour, lw=1.3)
         else:
             dots = corner.dots
-            ax.scatter(dots[:, x], dots[:, y], s=1.5, color=_colour(index), alpha=0.5, lw=0, rasterized=True)
+            ax.scatter(dots[:, x], dots[:, y], s=4, color=colour, alpha=0.5, lw=0, rasterized=True)
     ax.set(xlim=(-1, 1), xticks=(-0.5, 0.5))
     if x == y:
-        ax.set_yticks([])
+        ax.set(yticks=[], ylim=(0.0, None))
     else:
         ax.set(ylim=(-1, 1), yticks=(-0.5, 0.5))
-    ax.set_xlabel(f"$z_{{{x + 1}}}$" if bottom else "", size=9)
-    ax.set_ylabel(f"$z_{{{y + 1}}}$" if left else "", size=9)
+    ax.set_xlabel(f"$z_{{{x + 1}}}$" if bottom else "")
+    ax.set_ylabel(f"$z_{{{y + 1}}}$" if left else "")
 
 
-def _correlation_text(ax: Axes, found: Sequence[Corner], x: int, y: int) -> None:
+def _correlation_text(ax: Axes, found: Mapping[str, Corner], x: int, y: int) -> None:
     ax.axis("off")
-    for index, corner in enumerate(found):
-        r = corner.moments.correlation[x, y]
+    for index, (colour, corner) in enumerate(found.items()):
         height = 0.5 + 0.2 * (0.5 * (len(found) - 1) - index)
-        ax.text(
-            0.5,
-            height,
-            f"{r:+.2f}",
-            transform=ax.transAxes,
-            color=_colour(index),
-            size=8.5,
-            ha="center",
-            va="center",
-        )
-
-
-def _colour(index: int) -> str:
-    return (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.BLACK, style.ORANGE)[index % 6]
+        text = f"r = {corner.moments.correlation[x, y]:+.2f}"
+        ax.text(0.5, height, text, transform=ax.transAxes, color=colour, size=10, ha="center", va="center")
 
 
 def similarity(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw the cosines of validation latents after each epoch, of the class means and of the views of an event."""
     paths = inputs.all("training")
     tables = {str(Run.of_file(path)): read_table(path, ["epoch"]) for path in paths}
-    figure = style.new_figure(9.6, 4.4, header)
-    axes = figure.subplots(1, 2)
+    methods = list(dict.fromkeys(Run.parse(run).method for run in tables))
+    figure = style.new_figure(max(6.5, 3.6 * len(methods) + 0.6), 6.0, header)
+    axes = figure.subplots(2, len(methods), sharex=True, sharey="row", squeeze=False)
     points = []
-    for index, (run, table) in enumerate(tables.items()):
+    for run, table in tables.items():
         columns = [name for name in table.columns if name.startswith((MEANS, VIEWS))]
         if not columns:
-            raise DataError(f"{paths[index]}: no column {VIEWS}…; repeat the pre-training")
-        for ax, prefix in zip(axes, (MEANS, VIEWS), strict=True):
-            for k, name in enumerate(column for column in columns if column.startswith(prefix)):
-                classes = [block.labels.get(p, style.text(p)) for p in name.removeprefix(prefix).split(":")]
-                label = f"{style.text(run)}{mark_of(table.tail(1))}: {' and '.join(classes)}"
-                ax.plot(table["epoch"], table[name], color=_colour(k), ls=style.LINES[index % 4], label=label)
+            raise DataError(f"{paths[0].parent.parent / run}: no column {VIEWS}…; repeat the pre-training")
+        _cosines(list(axes[:, methods.index(Run.parse(run).method)]), table, columns, block.labels)
         collapsed = {"collapsed": 1} if counts_of(table.tail(1))["collapsed"] else {}
         cosines = table[["epoch", *columns]].melt("epoch", var_name="what", value_name="cosine")
         points.append(cosines.assign(run=run, **collapsed))
-    axes[0].set(xlabel="Epoch", ylabel="Cosine of the mean latents of two classes")
-    axes[1].set(xlabel="Epoch", ylabel="Mean cosine of two views of one event")
-    for ax in axes:
-        ax.legend(fontsize=7.5)
-        ax.set_ylim(-1.05, 1.05)
-        ax.axhline(0.0, color=style.GREY, lw=0.6)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    for method, (top, bottom) in zip(methods, axes.T, strict=True):
+        ends = [table.tail(1) for run, table in tables.items() if Run.parse(run).method == method]
+        style.panel_title(top, style.text(short_label(method)) + mark_of(pd.concat(ends)))
+        bottom.set_xlabel("Epoch")
+        bottom.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].set_ylabel("Cosine: views of one event")
+    axes[1, 0].set_ylabel("Cosine: two processes")
     return Drawing(figure, pd.concat(points, ignore_index=True))
+
+
+def _cosines(axes: Sequence[Axes], table: pd.DataFrame, columns: Sequence[str], labels: Mapping[str, str]) -> None:
+    """Draw the cosines of one run: of the views of an event above, of the means of two processes below."""
+    looks, last = style.processes(labels), table["epoch"].max()
+    for ax, prefix in zip(axes, (VIEWS, MEANS), strict=True):
+        for k, name in enumerate(column for column in columns if column.startswith(prefix)):
+            classes = name.removeprefix(prefix).split(":")
+            colour = looks.get(classes[0], (style.GREY, ""))[0] if prefix == VIEWS else style.INK
+            line = "-" if prefix == VIEWS else style.LINES[k % len(style.LINES)]
+            label = " and ".join(labels.get(p, style.text(p)) for p in classes)
+            known = label in [text.get_text() for text in ax.texts]
+            ax.plot(table["epoch"], table[name], color=colour, ls=line, lw=1.2)
+            if not known:
+                end = (last, table[name].iloc[-1])
+                ax.annotate(label, end, (4, 0), textcoords="offset points", color=colour, size=8.5, va="center")
+        ax.axhline(0.0, color=style.GREY, lw=0.6)
+        ax.set_ylim(-1.05, 1.05)

@@ -32,10 +32,10 @@ def resources(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     points = resource_table(inputs.one("benchmarks"))
     figure = style.new_figure(8.6, 1.4 + 0.34 * len(points), header)
     time, total, memory = figure.subplots(1, 3, sharey=True)
-    _points(time, points, "mean_s", "Time of a job [s]; |: longest", longest="max_s")
-    _points(total, points, "core_hours", "Core time of all jobs [h]")
-    memory.barh(range(len(points)), points["max_memory_mb"], color=style.BLUE, height=0.6)
-    memory.set_xlabel("Peak memory of a job [MB]")
+    _points(time, points, "mean_s", "Time of a job [s]\n(bar: longest)", longest="max_s")
+    _points(total, points, "core_hours", "Core time of all jobs\n[core hours]")
+    memory.barh(range(len(points)), points["max_memory_mb"], color=style.TEAL, height=0.6)
+    memory.set_xlabel("Peak memory\nof a job [MB]")
     names = [style.text(f"{rule} ({jobs})") for rule, jobs in zip(points["rule"], points["jobs"], strict=True)]
     time.set_yticks(range(len(points)), names)
     time.set_ylim(len(points) - 0.5, -0.5)
@@ -85,7 +85,7 @@ def _read(files: list[Path]) -> Iterator[dict[str, float]]:
 def _points(ax: Axes, points: pd.DataFrame, column: str, title: str, longest: str | None = None) -> None:
     """Draw a point per rule on a logarithmic axis."""
     y = range(len(points))
-    ax.plot(points[column], y, "o", color=style.BLUE)
+    ax.plot(points[column], y, "o", color=style.TEAL)
     if longest:
         ax.plot(points[longest], y, "|", color=style.VERMILION, ms=10)
     ax.set_xscale("log")

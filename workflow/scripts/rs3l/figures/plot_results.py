@@ -14,7 +14,14 @@ from rs3l.config.blocks import FiguresBlock
 from rs3l.dataset.checksum import COLLAPSED, intact_text
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import counts_of, mark_of
-from rs3l.evaluate.names import compared, headline_efficiency, legend, method_label, rejection_name
+from rs3l.evaluate.names import (
+    compared,
+    headline_efficiency,
+    method_label,
+    rejection_name,
+    short_label,
+    with_panels,
+)
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.style import Drawing, Header
@@ -40,19 +47,24 @@ def training(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     paths = inputs.all("training")
     columns = ["epoch", "train_loss", "val_loss", "rank"]
     tables = [_epochs(path, columns).assign(run=str(Run.of_file(path))) for path in paths]
-    figure = style.new_figure(8.6, 3.8, header)
+    figure = style.new_figure(9.2, 4.2, header)
     losses, ranks = figure.subplots(1, 2)
-    for index, table in enumerate(tables):
-        colour, run = style.SERIES[index % 8], style.text(table["run"].iloc[0]) + mark_of(table.tail(1))
-        losses.plot(table["epoch"], table["train_loss"], color=colour, label=f"{run}, training")
-        losses.plot(table["epoch"], table["val_loss"], color=colour, ls="--", label=f"{run}, validation")
-        ranks.plot(table["epoch"], table["rank"], color=colour, label=run)
-    losses.set(xlabel="Epoch", ylabel="Loss")
-    ranks.set(xlabel="Epoch", ylabel="RankMe of z, validation")
+    looks = style.looks([str(Run.of_file(path)) for path in paths])
+    for table in tables:
+        run = Run.parse(table["run"].iloc[0])
+        colour = looks[run.method, "probe_h"][0]
+        name = style.text(short_label(run.method)) + mark_of(table.tail(1))
+        first = name not in losses.get_legend_handles_labels()[1]
+        losses.plot(table["epoch"], table["val_loss"], color=colour, label=name if first else None)
+        losses.plot(table["epoch"], table["train_loss"], color=colour, ls=":", lw=1.0)
+        ranks.plot(table["epoch"], table["rank"], color=colour)
+    losses.plot([], [], color=style.GREY, ls=":", label="training split")
+    losses.set(xlabel="Epoch", ylabel="Loss, validation split")
+    ranks.set(xlabel="Epoch", ylabel="Effective rank of z (RankMe)")
     ranks.set_ylim(bottom=0.0)
     for ax in (losses, ranks):
-        ax.legend(fontsize=7.5)
         ax.xaxis.get_major_locator().set_params(integer=True)
+    style.legend_below(figure, losses)
     return Drawing(figure, pd.concat(tables, ignore_index=True))
 
 
@@ -74,7 +86,7 @@ def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     table = read_table(path, ["task", "method", "mode", "labels", "efficiency", "value", "error"])
     table = _of_task(path, table, task)
     counts, looks = sorted(table["labels"].unique()), style.looks(block.runs)
-    figure = style.new_figure(4.3 * len(counts) + 0.4, 4.4, header)
+    figure = style.new_figure(max(6.0, 4.3 * len(counts) + 0.4), 5.0, header)
     axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     for count, ax in zip(counts, axes, strict=True):
         for method in compared(block.runs):
@@ -86,10 +98,10 @@ def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
                 ax.plot(x, y, color=colour, ls=line, label=label)
                 ax.fill_between(x, np.maximum(y - error, 0.8), y + error, color=colour, alpha=0.15, lw=0)
         ax.set(xlabel=f"{_label(block, task, 'signal')} efficiency", yscale="log", xlim=(0.0, 1.0))
-        style.panel_title(ax, f"{count} labels")
+        style.panel_title(ax, f"{count:,} labels")
     axes[0].set_ylabel(f"{_label(block, task, 'background')} rejection (1 / mistag rate)")
     axes[0].set_ylim(bottom=0.8)
-    axes[-1].legend()
+    style.legend_below(figure, axes[-1])
     return Drawing(figure, table)
 
 
@@ -116,15 +128,15 @@ def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Dra
                 shown.append(points)
         ax.set(xlabel="Labelled hard events", xscale="log")
         counts = sorted(table["labels"].unique())
-        ax.set_xticks(counts, [str(count) for count in counts])
+        ax.set_xticks(counts, [f"{count:,}" for count in counts])
         ax.set_xticks([], minor=True)
     background, signal = _label(block, task, "background"), _label(block, task, "signal")
     axes[0].set(ylabel=f"{background} rejection at {efficiency:.0%} {signal} efficiency", yscale="log")
     axes[0].yaxis.set_major_formatter(LogFormatter())
     axes[0].yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2.0, 0.5)))  # gives plain numbers
+    axes[0].set_ylim(bottom=max(0.8, axes[0].get_ylim()[0]))
     axes[1].set_ylabel("AUC")
-    handles, names = axes[1].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    style.legend_below(figure, axes[1])
     return Drawing(figure, pd.concat(shown, ignore_index=True))
 
 
@@ -141,13 +153,13 @@ def stability(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     if not tasks:
         raise DataError(f"{path}: no paired correlation; too few events have a jet under both of evaluate.pair")
     looks = style.looks(block.runs)
-    shown = [method for method in legend(block.runs) if len(_of_method(table, method))]
+    shown = [method for method in with_panels(block.runs) if len(_of_method(table, method))]
     figure = style.new_figure(4.3 * len(tasks) + 0.4, 4.8, header)
     axes = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for task, ax in zip(tasks, axes, strict=True):
         for method in shown:
             colour, marker, _ = style.look(method, looks)
-            for kind, fill in (("signal", colour), ("background", "white")):
+            for kind, fill in (("signal", colour), ("background", style.PAPER)):
                 points = _of_method(table[(table["task"] == task) & (table["class"] == kind)], method)
                 label = method_label(method) + mark_of(_of_method(table, method)) if kind == "signal" else None
                 ax.errorbar(
@@ -158,8 +170,7 @@ def stability(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         style.panel_title(ax, f"{signal} (filled), {background} (open)")
         ax.set_xlabel(f"AUC, {signal} against {background}")
     axes[0].set_ylabel(f"Spearman correlation, {' and '.join(pair)}")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    style.legend_below(figure, axes[0])
     return Drawing(figure, table)
 
 

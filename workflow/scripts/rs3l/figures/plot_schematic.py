@@ -20,7 +20,7 @@ _TEXTS = {
     "detector": "detector",
     "jet": "jet",
 }
-_SHARED, _REDONE, _CHANGED = "#E6E6E6", "#BFE0F5", "#F8CFA8"
+_SHARED, _REDONE, _CHANGED = "#e6e6e6", "#bfe0f5", "#f8cfa8"
 _KINDS = {"as in the nominal": _SHARED, "random numbers of its own": _REDONE, "other settings as well": _CHANGED}
 _WIDTH, _HEIGHT = 1.5, 0.62
 _FIRST, _STEP = 2.3, 1.9
@@ -43,7 +43,7 @@ def schematic(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         rows += [{"variant": name, "stage": stage, "kind": kind} for stage, kind in kinds.items()]
     ax.set(xlim=(-0.9, 11.6 + more), ylim=(len(names) - 0.4, -0.6))
     ax.axis("off")
-    handles = [Patch(facecolor=colour, edgecolor=style.BLACK, label=kind) for kind, colour in _KINDS.items()]
+    handles = [Patch(facecolor=colour, edgecolor=style.INK, label=kind) for kind, colour in _KINDS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return Drawing(figure, pd.DataFrame(rows))
 
@@ -86,7 +86,7 @@ def _name(ax: Axes, x: float, y: int, name: str, intervention: Intervention) -> 
 def _box(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
     corner = (x - 0.5 * _WIDTH, y - 0.5 * _HEIGHT)
     shape = "round,pad=0,rounding_size=0.08"
-    ax.add_patch(FancyBboxPatch(corner, _WIDTH, _HEIGHT, boxstyle=shape, fc=colour, ec=style.BLACK, lw=0.8))
+    ax.add_patch(FancyBboxPatch(corner, _WIDTH, _HEIGHT, boxstyle=shape, fc=colour, ec=style.INK, lw=0.8))
     ax.text(x, y, text, size=8, ha="center", va="center")
 
 

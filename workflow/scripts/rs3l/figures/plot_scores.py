@@ -38,7 +38,7 @@ def tagger_output(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
     methods = _methods(block, measures)
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
     classes = [(block.labels[block.tasks[task].signal], True), (block.labels[block.tasks[task].background], False)]
-    figure = style.new_figure(3.3 * len(methods) + 0.6, 8.6, header)
+    figure = style.new_figure(max(6.0, 2.6 * len(methods) + 0.6), 7.6, header)
     axes = figure.subplots(4, len(methods), sharey="row", squeeze=False, height_ratios=(2.2, 1, 2.2, 1))
     points = []
     for column, (method, index) in enumerate(methods.items()):
@@ -51,8 +51,7 @@ def tagger_output(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
             marks = {"collapsed": 1} if measures.classifiers[index].run in measures.collapsed else {}
             _titles(top, bottom, column, f"{method_label(method)}{mark(marks)}: {label}")
             points.append(shape_points(shapes, variants).assign(**columns, **marks))
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=8)
+    style.legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 

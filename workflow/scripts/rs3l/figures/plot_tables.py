@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import SIGNS, mark_of
-from rs3l.evaluate.names import headline_efficiency, method_label, methods_of, rejection_name, robust, with_panels
+from rs3l.evaluate.names import (
+    headline_efficiency,
+    method_label,
+    methods_of,
+    rejection_name,
+    robust,
+    short_label,
+    with_panels,
+)
 from rs3l.evaluate.tables import rows_where
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
@@ -27,6 +35,17 @@ EFFICIENCY = 0.7
 _ROBUSTNESS = ["task", "method", "mode", "variant", "use", "class", "quantity", "efficiency", "value", "error"]
 _CHANGE = ["method", "mode", "variant", "efficiency", "change", "error", "n_runs", "background_passing"]
 _METRICS = ["task", "method", "mode", "labels", "metric", "value", "error"]
+OBSERVABLES = {
+    "jet_mass": "mass",
+    "jet_msd": "soft-drop mass",
+    "jet_n2": "N₂",
+    "jet_n_constituents": "multiplicity",
+    "jet_tau21": "τ₂₁",
+    "log jet_pt": "log pT",
+}
+"""Names of observables for people."""
+
+_SPACES = {"h": "representation h", "z": "latents z (open)"}
 _LATENTS = ["method", "space", "quantity", "subject", "value", "error"]
 
 
@@ -54,14 +73,13 @@ def robustness(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         if quantity != "wasserstein":
             enough = chosen["background_passing"] >= FEWEST_JETS
             chosen = chosen[(chosen["efficiency"] == efficiency) & enough]
-            ax.axvline(0.0, color=style.BLACK, lw=0.8)
+            ax.axvline(0.0, color=style.INK, lw=0.8)
         shown.append(_methods(ax, chosen, variants, block.runs))
         ax.set_xlabel(panels[quantity, kind], size=9.5)
         if shown[-1].empty:
             style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
     _rows(axes[0, 0], [f"{name} (held out)" if uses[name] == "held_out" else name for name in variants])
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    style.legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(shown, ignore_index=True))
 
 
@@ -86,7 +104,7 @@ def mistag_change(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
         known = ", ".join(dict(with_panels(block.runs)))
         raise DataError(f"{path}: no method that is shown: {known}; make the table again")
     variants = [name for name in block.variants if name != "nominal"]
-    figure = style.new_figure(3.1 * len(panels) + 0.7, 4.4, header)
+    figure = style.new_figure(max(6.0, 2.5 * len(panels) + 0.7), 4.2, header)
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     shown = []
     for method, ax in zip(panels, axes, strict=True):
@@ -96,8 +114,7 @@ def mistag_change(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
         ax.set_xlabel(f"{block.labels[block.tasks[task].signal]} efficiency")
         shown.append(points)
     axes[0].set_ylabel(f"{block.labels[block.tasks[task].background]} mistag rate: variant / nominal - 1")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=8)
+    style.legend_below(figure, axes[0])
     return Drawing(figure, pd.concat(shown, ignore_index=True))
 
 
@@ -105,12 +122,13 @@ def _changes(ax: Axes, points: pd.DataFrame, variants: Sequence[str]) -> None:
     """Draw the changes of one method over the signal efficiency, with the variants side by side."""
     efficiencies = np.sort(points["efficiency"].unique())
     step = float(np.diff(efficiencies).min()) if len(efficiencies) > 1 else 0.1
-    ax.axhline(0.0, color=style.BLACK, lw=0.8)
+    ax.axhline(0.0, color=style.INK, lw=0.8)
     enough = points[points["background_passing"] >= FEWEST_JETS]
+    looks = style.variants(variants)
     for v, variant in enumerate(variants):
         chosen = enough[enough["variant"] == variant]
         x = chosen["efficiency"] + 0.7 * step * ((v + 0.5) / len(variants) - 0.5)
-        marker, colour = style.MARKERS[v % 8], style.SERIES[(v + 1) % 8]
+        marker, colour = style.MARKERS[v % 8], looks[variant][0]
         ax.errorbar(x, chosen["change"], chosen["error"], fmt=marker, color=colour, ms=4, label=variant)
     if enough.empty:
         style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
@@ -174,7 +192,7 @@ def ablations(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         for y, (mode, method) in enumerate(groups):
             chosen = (table["task"] == task) & (table["mode"] == mode) & (table["method"] == method)
             for row in table[chosen].itertuples():
-                colour = style.BLUE if method == own else style.BLACK
+                colour = style.BLUE if method == own else style.INK
                 ax.errorbar(row.value, y, xerr=row.error, fmt="o", color=colour)
         most = table.loc[table["task"] == task, "labels"].max()
         style.panel_title(ax, f"{task}, {most:,} labels")
@@ -188,32 +206,42 @@ def latent_quality(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
     path = inputs.one("latents_table")
     table = read_table(path, _LATENTS)
     titles = {
-        "retrieval": "Same event found",
-        "r2": "$R^2$ of a linear fit",
-        "type_accuracy": "Balanced accuracy of the jet type",
-        "effective_rank": "Effective rank (RankMe)",
+        "retrieval": "Nearest view is of the same event (fraction)",
+        "r2": "$R^2$ of a linear fit to the jet's …",
+        "type_accuracy": "Jet type found (balanced accuracy)",
+        "effective_rank": "Effective number of dimensions (RankMe)",
     }
     quantities = [name for name in titles if name in set(table["quantity"])]
     if not quantities:
         raise DataError(f"{path}: no known quantity; make the table again")
-    figure = style.new_figure(10.4, 7.2, header)
-    axes = list(figure.subplots(2, 2).flat)
+    figure = style.new_figure(10.4, 6.4, header)
+    axes = list(figure.subplots(2, 2, height_ratios=(2, 1)).flat)
     spaces = list(dict.fromkeys(zip(table["method"], table["space"], strict=True)))
+    looks = style.looks([f"{method}_s0" for method, _ in spaces])
     for quantity, ax in zip(quantities, axes, strict=False):
         chosen = table[table["quantity"] == quantity].fillna({"subject": ""})
         subjects = list(dict.fromkeys(chosen["subject"]))
         for index, (method, space) in enumerate(spaces):
             points = chosen[(chosen["method"] == method) & (chosen["space"] == space)]
             y = _places(points["subject"], subjects) + 0.6 * ((index + 0.5) / len(spaces) - 0.5)
+            colour, marker, _ = style.look((method, "probe_h"), looks)
             ax.errorbar(
-                points["value"], y, xerr=points["error"], fmt=style.MARKERS[index % 8], ms=4.5,
-                color=style.SERIES[index % 8],
-                label=style.text(f"{method}, {space}") + mark_of(rows_where(table, {'method': method})),
+                points["value"], y, xerr=points["error"], fmt=marker, ms=5.5, color=colour,
+                mfc=colour if space == "h" else style.PAPER,
+                label=style.text(f"{short_label(method)}, {_SPACES.get(space, space)}")
+                + mark_of(rows_where(table, {'method': method})),
             )  # fmt: skip
-        _rows(ax, subjects if len(subjects) > 1 else [""])
+            if len(subjects) == 1:
+                _beside(ax, points, y, style.text(f"{short_label(method)}, {space}"), colour)
+        _rows(ax, [OBSERVABLES.get(name, name) for name in subjects] if len(subjects) > 1 else [""])
         ax.set_xlabel(titles[quantity])
-    handles, labels = axes[0].get_legend_handles_labels()
     for ax in axes[len(quantities) :]:
         ax.set_visible(False)
-    figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    style.legend_below(figure, axes[0])
     return Drawing(figure, table)
+
+
+def _beside(ax: Axes, points: pd.DataFrame, y: NDArray[np.float64], text: str, colour: str) -> None:
+    """Name a point beside it."""
+    for x, height in zip(points["value"], y, strict=True):
+        ax.annotate(text, (x, height), (0, 5), textcoords="offset points", size=8, color=colour, ha="center")

@@ -6,7 +6,7 @@ Figures are made without pyplot, so that no display is needed and no state is sh
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -26,14 +26,25 @@ from rs3l.evaluate.names import Method, baselines_of, methods_of
 from rs3l.files import atomic, write_text
 from rs3l.types import Floats64
 
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = COLOURS = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
-"""Okabe and Ito's palette, which colour-blind readers can tell apart."""
+INK = "#1c2126"
+"""Text, axes, and the nominal; the report exchanges it for the ink of its reader's light or dark page."""
 
-GREY = "#7F7F7F"
-SERIES = (BLACK, BLUE, VERMILION, SKY, GREEN, PURPLE, ORANGE, GREY)
-"""Colours of variants and processes, in their order; after the eighth they repeat with other lines."""
+PAPER = "#fefefe"
+"""Open marks are filled with it; the report exchanges it for the background of the page."""
+
+BLUE, VERMILION, GREEN, PURPLE, OCHRE, TEAL, ROSE, BROWN = (
+    "#1f77b4", "#d55e00", "#009e73", "#9a55b0", "#9a7b00", "#1a91a0", "#c2447f", "#a0522d",
+)  # fmt: skip
+"""Colours of medium lightness, with a contrast of at least 3 to white and to the report's dark page."""
+
+GREY = "#7f7f7f"
+SLATE = "#6e7b8b"
+
+_VARIANTS = (TEAL, "#c77700", "#8a64c8", "#5b8c2a", "#c0504d", "#4f6bc4", BROWN, GREY)
+"""Colours of the variants but the nominal, in their order; after the eighth they repeat with other lines."""
+
+_PROCESSES = (ROSE, SLATE, "#b8860b", TEAL, "#6a5acd", "#5b8c2a", BROWN, GREY)
+"""Colours of the processes, in their order; after the eighth they repeat with other markers."""
 
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -42,23 +53,49 @@ Look = tuple[str, str, str]
 """Colour, marker and line."""
 
 _OTHER = (GREY, "P", ":")
-_FAMILIES = (
-    {"probe_h": (BLUE, "o", "-"), "probe_z": (PURPLE, "P", "-."), "tuned": (SKY, "s", "--")},
-    {"probe_h": (VERMILION, "^", "-"), "probe_z": (YELLOW, "X", "-."), "tuned": (ORANGE, "v", "--")},
-    *(
-        {"probe_h": (colour, first, "-"), "probe_z": (colour, second, "-."), "tuned": (colour, third, "--")}
-        for colour, first, second, third in (
-            ("#882255", "D", "h", "d"), ("#999933", "<", "p", ">"), ("#332288", "H", "*", "X"),
-            ("#A0522D", "P", "s", "^"), ("#117733", "v", "o", "D"), ("#AA4499", "s", "X", "o"),
-        )
-    ),
+_FAMILIES = tuple(
+    {"probe_h": (colour, first, "-"), "probe_z": (colour, second, "-."), "tuned": (colour, third, "--")}
+    for colour, first, second, third in (
+        (BLUE, "o", "P", "s"), (VERMILION, "^", "X", "v"), (ROSE, "D", "h", "d"), ("#7a8b00", "<", "p", ">"),
+        ("#4f6bc4", "H", "*", "X"), (BROWN, "P", "s", "^"), (TEAL, "v", "o", "D"), ("#b8860b", "s", "X", "o"),
+    )
 )  # fmt: skip
-"""Looks of the modes of each method, in the campaign's order; after the last they repeat with other lines."""
+"""Looks of the modes of each method, in the campaign's order; after the last they repeat with other lines.
+
+The modes of one method have its colour, and differ in marker and line.
+"""
 
 _RESERVED = {"rs3l": 0, "jetclr": 1}
 """These methods look the same in every campaign."""
 
-_SUPERVISED = {"scratch": (BLACK, "D", "-"), "scratch_views": (GREEN, "*", "--"), "random": (GREY, "x", ":")}
+_SUPERVISED = {
+    "scratch": (GREEN, "D", "-"),
+    "scratch_views": (GREEN, "*", "--"),
+    "random": (GREY, "x", ":"),
+    "gbt": (PURPLE, "p", "-."),
+    "n2": (OCHRE, "+", ":"),
+}
+
+
+def variants(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the colour and the line of each variant, which are the same in all figures of a campaign."""
+    others = (name for name in names if name != "nominal")
+    found = {
+        name: (_VARIANTS[index % len(_VARIANTS)], LINES[index // len(_VARIANTS) % len(LINES)])
+        for index, name in enumerate(others)
+    }
+    return {"nominal": (INK, "-"), **found}
+
+
+def processes(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the colour and the marker of each process, which are the same in all figures of a campaign."""
+    return {
+        name: (
+            _PROCESSES[index % len(_PROCESSES)],
+            MARKERS[(index + index // len(_PROCESSES)) % len(MARKERS)],
+        )
+        for index, name in enumerate(names)
+    }
 
 
 def looks(runs: Sequence[str]) -> dict[Method, Look]:
@@ -110,14 +147,19 @@ def text(label: str) -> str:
 _RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.facecolor": "none",
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.labelsize": 11,
     "axes.linewidth": 1.0,
     "xtick.direction": "in",
     "ytick.direction": "in",
-    "xtick.top": True,
-    "ytick.right": True,
-    "xtick.minor.visible": True,
-    "ytick.minor.visible": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.4,
@@ -127,6 +169,7 @@ _RC: Any = {
     "savefig.dpi": 150,
     "savefig.facecolor": "white",
     "svg.hashsalt": "rs3l",
+    "svg.fonttype": "none",  # words stay words: small files, which can be searched and read aloud
 }
 
 
@@ -176,6 +219,14 @@ def footnote(drawing: Drawing) -> Drawing:
         width, height = drawing.figure.get_size_inches()
         drawing.figure.text(0.12 / width, 0.03 / height, text, size=6, va="bottom")
     return drawing
+
+
+def legend_below(figure: Figure, ax: Axes) -> None:
+    """Name the lines of a panel below the figure, in as many columns as its width has room for."""
+    handles, labels = ax.get_legend_handles_labels()
+    widest = 0.5 + 0.07 * max((len(label) for label in labels), default=1)  # inch
+    columns = max(1, int(figure.get_figwidth() / widest))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels) or 1))
 
 
 def panel_title(ax: Axes, text: str) -> None:

@@ -44,6 +44,12 @@ def caption(config: Campaign, figure: str) -> Markup:
     return Markup(publish_parts(text, writer="html5", settings_overrides=_DOCUTILS)["body"])
 
 
+def parts(html: Markup) -> tuple[Markup, Markup]:
+    """Return the first paragraph of a caption, which says what is shown, without its tags, and the rest of it."""
+    first, _, rest = html.partition("</p>")
+    return Markup(first.partition("<p>")[2]), Markup(rest.strip())
+
+
 def plain(html: str) -> str:
     """Return the first sentence of a caption without tags, for a picture's alternative text."""
     text = " ".join(Markup(html).striptags().split())

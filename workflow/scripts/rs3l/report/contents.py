@@ -20,15 +20,19 @@ from rs3l.errors import DataError
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.plot_results import read_table
 from rs3l.figures.registry import FIGURES, Figure
+from rs3l.figures.style import INK
 from rs3l.paths import CampaignPaths
 from rs3l.report import known
-from rs3l.report.captions import caption, plain
+from rs3l.report.brief import brief
+from rs3l.report.captions import caption, parts, plain
+from rs3l.report.heads import head
 from rs3l.report.seen import seen
+from rs3l.report.theme import csv_uri, svg_uri, themed
 
 LARGEST_SVG = 300_000
 """The PNG is shown of a figure whose SVG has more bytes than this."""
 
-LARGEST_TABLE = 300
+LARGEST_TABLE = 100
 """At most this many lines of a table are shown; the file has all."""
 
 SECTIONS = {
@@ -45,9 +49,11 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its picture and points as data URIs, its caption (in full and as a sentence), and its text.
+    """A figure with its picture and points as data URIs, its caption, and its text.
 
-    ``seen`` says in words what the figure shows.
+    ``caption`` says in a sentence what is shown, and ``brief`` what is seen. ``details`` (how it was made) and
+    ``seen`` (with all numbers) are for those who want more. ``is_themed`` says whether the picture follows the
+    light or dark page.
     """
 
     name: str
@@ -55,8 +61,11 @@ class Picture:
     source: str
     points: str
     caption: Markup
+    details: Markup
+    brief: str
     seen: str
     alternative: str
+    is_themed: bool
 
 
 @dataclass(frozen=True)
@@ -111,12 +120,24 @@ def pictures(config: Campaign, paths: CampaignPaths) -> dict[str, list[Picture]]
 
 def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, item: str) -> Picture:
     html = caption(config, name)
-    svg = Path(paths.figure(name))
-    small = svg.stat().st_size <= LARGEST_SVG
-    source = data_uri("image/svg+xml", svg) if small else data_uri("image/png", paths.figure(name, "png"))
+    shown, details = parts(html)
+    file = Path(paths.figure(name)).read_text(encoding="utf-8")
+    svg = themed(file) if INK in file else file  # figures of earlier versions have black ink
+    is_small = len(svg) <= LARGEST_SVG
+    points = Path(paths.figure(name, "csv"))
     title = figure.heading(item)
-    points = data_uri("text/csv", paths.figure(name, "csv"))
-    return Picture(name, title, source, points, html, seen(figure.name, item, paths, config), plain(html) or title)
+    return Picture(
+        name=name,
+        title=title,
+        source=svg_uri(svg[svg.index("<svg") :]) if is_small else data_uri("image/png", paths.figure(name, "png")),
+        points=csv_uri(points.read_text(encoding="utf-8")) if points.is_file() else "",
+        caption=shown,
+        details=details,
+        brief=brief(figure.name, item, paths, config),
+        seen=seen(figure.name, item, paths, config),
+        alternative=plain(html) or title,
+        is_themed=is_small and INK in file,
+    )
 
 
 def data_uri(kind: str, path: str | Path) -> str:
@@ -149,7 +170,7 @@ def frame_table(name: str, title: str, frame: pd.DataFrame, about: str = "", is_
     """Return a frame as a table, whose numbers have four digits."""
     shown = frame.head(LARGEST_TABLE)
     rows = [[cell(value) for value in row] for row in shown.itertuples(index=False)]
-    return Table(name, title, [str(column) for column in frame.columns], rows, len(frame), about, is_open)
+    return Table(name, title, [head(str(column)) for column in frame.columns], rows, len(frame), about, is_open)
 
 
 def cell(value: Any) -> str:

@@ -19,7 +19,9 @@ from rs3l.evaluate.names import method_label
 from rs3l.files import write_text
 from rs3l.markdown import escaped
 from rs3l.paths import CampaignPaths
+from rs3l.report.brief import findings
 from rs3l.report.contents import Table, frame_table, read_json
+from rs3l.report.first_screen import facts, main_figure, main_table
 from rs3l.report.graph import graph_svg
 from rs3l.report.known import is_of
 from rs3l.report.left_over import left_over
@@ -49,16 +51,21 @@ def report(config: Campaign, root: str | Path) -> str:
     paths = CampaignPaths(str(root))
     summary = read_json(paths.summary)
     picture = base64.b64encode(graph_svg(config).encode()).decode()
+    is_own, found = is_of(config, summary), sections(config, paths)
     return _page(
         "report.html.j2",
         config=config,
         summary=summary,
-        headline=headline(summary) if is_of(config, summary) else [],
+        facts=facts(paths, summary),
+        findings=(findings(paths, config) or headline(summary)) if is_own else [],
+        best=main_table(config, paths) if is_own else None,
+        main_figure=main_figure(config, found) if is_own else None,
+        headline=headline(summary) if is_own else [],
         warnings=warnings(summary) if is_of(config, summary) else [],
         methods=methods_table(summary) if is_of(config, summary) else None,
         left_over=left_over(config, paths),
         graph=f"data:image/svg+xml;base64,{picture}",
-        sections=sections(config, paths),
+        sections=found,
     )
 
 

@@ -22,6 +22,7 @@ from rs3l.evaluate.tables import rows_where
 from rs3l.figures.plot_resources import resource_table
 from rs3l.figures.plot_results import read_table
 from rs3l.paths import CampaignPaths
+from rs3l.report.brief import plain_hours
 from rs3l.report.contents import (
     SECTIONS,
     Section,
@@ -259,4 +260,12 @@ def _provenance(config: Campaign, paths: CampaignPaths) -> list[Table]:
         jobs = resource_table(paths.benchmarks)
     except DataError:
         return result
-    return [*result, frame_table("jobs", "Time and memory per rule", jobs, "From the benchmark files.", True)]
+    return [*result, frame_table("jobs", "Time and memory per rule", _readable(jobs), "From the benchmark files.")]
+
+
+def _readable(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of the jobs with times and memory as people write them."""
+    hours = {"core_hours": [plain_hours(hours) for hours in jobs["core_hours"]]}
+    rounded = {name: [f"{value:,.1f}" for value in jobs[name]] for name in ("mean_s", "max_s")}
+    memory = {"max_memory_mb": [f"{value:,.0f}" for value in jobs["max_memory_mb"]]}
+    return jobs.assign(**hours, **rounded, **memory).rename(columns={"core_hours": "core time of all jobs"})

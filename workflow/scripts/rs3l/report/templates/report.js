@@ -43,3 +43,21 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "-10% 0px -80% 0px" });
 for (const id of links.keys()) watcher.observe(document.getElementById(id));
+// Unfold what a link leads to, and everything for the printer.
+function unfold(target) {
+  for (let part = target; part; part = part.parentElement) {
+    if (part.tagName === "DETAILS") part.open = true;
+  }
+  target?.querySelector(":scope > details.section")?.setAttribute("open", "");
+}
+function follow() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  unfold(target);
+  target.scrollIntoView();
+}
+addEventListener("hashchange", follow);
+if (location.hash) follow();
+addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details.section")) part.open = true;
+});
