@@ -84,7 +84,7 @@ def reverse(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 def test_the_default_campaign_shows_what_it_always_did() -> None:
     baselines = [("none", "scratch"), ("none", "scratch_views"), ("none", "random")]
     frozen = [("rs3l", "probe_h"), ("rs3l", "tuned"), ("jetclr", "probe_h")]
-    assert names.compared(DEFAULT) == [*frozen, *baselines]
+    assert names.compared(DEFAULT) == [*frozen, *baselines, ("none", "gbt")]
     assert names.robust(DEFAULT) == [*frozen, *baselines[:2], ("none", "n2")]
     assert names.matched_references(DEFAULT, "rs3l") == baselines[:2]
     assert names.legend(DEFAULT) == [
@@ -179,7 +179,7 @@ def test_a_method_looks_the_same_in_every_figure_and_like_no_other() -> None:
     runs = ["edgeconv_s0", "vicreg_s0", "none", "none_edgeconv_s0"]
     looks = style.looks(runs)
     assert looks == style.looks([*runs, "vicreg_s1"])  # seeds are not methods
-    assert len(set(looks.values())) == len(looks) == 12
+    assert len(set(looks.values())) == len(looks) == 16
     assert style.looks(["jetclr_s0", "rs3l_s0"])["rs3l", "probe_h"] == style.looks(DEFAULT)["rs3l", "probe_h"]
     many = style.looks([*(f"m{i}_s0" for i in range(40)), "rs3l_s0"])
     frozen = [look for (_, mode), look in many.items() if mode == "probe_h"]
@@ -220,7 +220,7 @@ def test_ablations_are_in_their_tables_and_their_figure(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_the_training_caption_has_the_loss_of_each_method(methods: Any, loss: str) -> None:
-    assert f"Left: loss ({loss}) on the training" in " ".join(caption(campaign(methods), "training").split())
+    assert f"The loss ({loss}) is that" in " ".join(caption(campaign(methods), "training").split())
 
 
 def test_the_caption_of_label_efficiency_says_what_each_method_is() -> None:

@@ -45,10 +45,11 @@ BY_HAND = {
     "write_dataset.py": "merge.yaml",
 }
 """Scripts that no rule runs, and the env to run them in."""
-OPTIONAL = {"mlflow", "tensorboardX", "onnxscript", "h5py"}
+OPTIONAL = {"mlflow", "tensorboardX", "onnxscript", "h5py", "uproot"}
 """Packages that are asked for by an option, with an error that names them where they are missing."""
 CHOSEN_AT_RUN_TIME = {
     "pythia.py": {"pythia8"},
+    "dataset/own/tables.py": {"uproot"},  # an option: `package`
     "evaluate/evaluate.py": {f"rs3l.evaluate.{table.function.split('.')[0]}" for table in TABLES.values()},
     "figures/draw.py": {f"rs3l.figures.{figure.function.split('.')[0]}" for figure in FIGURES.values()},
     "networks/build.py": {kind.network.partition(":")[0] for kind in (DeepSets, EdgeConv, Transformer)},

@@ -34,7 +34,7 @@ def _panel(ax: Axes, series: Series, target: float) -> pd.DataFrame:
     errors = points.spread / np.sqrt(points.counts)
     value = np.exp(points.means)
     bars = None if np.isnan(errors).any() else [value * -np.expm1(-errors), value * np.expm1(errors)]
-    ax.errorbar(points.events, value, yerr=bars, fmt="o", color=style.BLACK, label="pre-trainings")
+    ax.errorbar(points.events, value, yerr=bars, fmt="o", color=style.INK, label="pre-trainings")
     shown = [_points(series, points.events, value, errors)]
     for found in fits_of(series):
         shown.append(_curve(ax, series, found, target))

@@ -115,6 +115,8 @@ def _name(method: Method) -> str:
 
 
 def _stability(data: FigureData) -> str:
+    if data.config.evaluate.pair is None:
+        return ""
     first, second = data.config.evaluate.pair
     columns = ["class", "quantity", "first", "second", *VALUE, "auc", "auc_error"]
     table = data.of_task("stability", *KEY, *columns)
