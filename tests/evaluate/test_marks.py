@@ -176,11 +176,11 @@ def sign(path: Path) -> None:
         ("robustness", "RS3L, fine-tuned", "JetCLR+, frozen, linear on h"),
         ("mistag_change", "RS3L, fine-tuned", "from scratch"),
         ("ablations", "RS3L, fine-tuned", "JetCLR+, fine-tuned"),
-        ("latent_quality", "rs3l, h", "jetclr, h"),
+        ("latent_quality", "RS3L, h", "JetCLR+, h"),
         ("tagger_output", "RS3L, fine-tuned", "from scratch"),
-        ("training", "rs3l_s1", "jetclr_s0"),
-        ("similarity", "rs3l_s1", "jetclr_s0"),
-        ("latent", "rs3l_s1", "jetclr_s0"),
+        ("training", "RS3L", "JetCLR+"),
+        ("similarity", "RS3L", "JetCLR+"),
+        ("latent", "RS3L, seed 1", "JetCLR+, seed 0"),
     ],
 )
 def test_legends_have_marks_and_figures_say_what_they_mean(

@@ -51,7 +51,7 @@ def draw(name: str, block: FiguresBlock, header: Header, inputs: Inputs) -> Draw
     module, function = figure.function.split(".")
     drawn = cast(Draw, getattr(importlib.import_module(f"rs3l.figures.{module}"), function))
     with style.styled():
-        return style.footnote(drawn(_shown(block), header, inputs))
+        return style.settled(style.footnote(drawn(_shown(block), header, inputs)))
 
 
 def _check(figure: Figure, block: FiguresBlock, inputs: Inputs) -> None:

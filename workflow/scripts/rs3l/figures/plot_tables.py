@@ -225,14 +225,14 @@ def latent_quality(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
             points = chosen[(chosen["method"] == method) & (chosen["space"] == space)]
             y = _places(points["subject"], subjects) + 0.6 * ((index + 0.5) / len(spaces) - 0.5)
             colour, marker, _ = style.look((method, "probe_h"), looks)
+            sign = mark_of(rows_where(table, {"method": method}))
             ax.errorbar(
                 points["value"], y, xerr=points["error"], fmt=marker, ms=5.5, color=colour,
                 mfc=colour if space == "h" else style.PAPER,
-                label=style.text(f"{short_label(method)}, {_SPACES.get(space, space)}")
-                + mark_of(rows_where(table, {'method': method})),
+                label=style.text(f"{short_label(method)}, {_SPACES.get(space, space)}") + sign,
             )  # fmt: skip
             if len(subjects) == 1:
-                _beside(ax, points, y, style.text(f"{short_label(method)}, {space}"), colour)
+                _beside(ax, points, y, style.text(f"{short_label(method)}, {space}") + sign, colour)
         _rows(ax, [OBSERVABLES.get(name, name) for name in subjects] if len(subjects) > 1 else [""])
         ax.set_xlabel(titles[quantity])
     for ax in axes[len(quantities) :]:

@@ -77,6 +77,10 @@ _SUPERVISED = {
 }
 
 
+_PLACES = 6
+"""Digits of the places of panels, in units of the figure."""
+
+
 def variants(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return the colour and the line of each variant, which are the same in all figures of a campaign."""
     others = (name for name in names if name != "nominal")
@@ -218,6 +222,16 @@ def footnote(drawing: Drawing) -> Drawing:
     if text := marks.footnote(drawing.points):
         width, height = drawing.figure.get_size_inches()
         drawing.figure.text(0.12 / width, 0.03 / height, text, size=6, va="bottom")
+    return drawing
+
+
+def settled(drawing: Drawing) -> Drawing:
+    """Lay out a figure once, with places rounded: the solver's last digits differ from one drawing to the next."""
+    figure = drawing.figure
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for ax in figure.axes:
+        ax.set_position(np.round(ax.get_position().bounds, _PLACES).tolist())
     return drawing
 
 
