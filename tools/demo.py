@@ -1,9 +1,8 @@
-"""Run a campaign with progress, and print where its report is and the headline numbers."""
+"""Run a campaign with progress, and print what was found and which file to open."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,8 @@ from pathlib import Path
 import hang_up
 from rs3l.config import load_campaign
 from rs3l.errors import CampaignError
+from rs3l.paths import CampaignPaths
+from rs3l.report.brief import findings
 from rs3l.streams import speak_any_locale
 
 
@@ -32,16 +33,17 @@ def main() -> None:
     parser.add_argument("--cores", default="all")
     args = parser.parse_args()
     try:
-        root = Path(load_campaign(args.config).root)
+        config = load_campaign(args.config)
     except CampaignError as error:
         sys.exit(f"error: {error}")
-    start = time.monotonic()
+    root, start = Path(config.root), time.monotonic()
     code = snakemake("--cores", args.cores, "--logger", "campaign", "--configfile", args.config)
     if code:
         sys.exit(f"the campaign stopped: see above and {root}/logs; the same command goes on where it was")
-    print(f"\n{time.monotonic() - start:.0f} s   report: {root / 'report.html'}")
-    for number in json.loads((root / "summary.json").read_text(encoding="utf-8"))["headline"]:
-        print(f"  {number['text']}")
+    print(f"\nfinished after {time.monotonic() - start:.0f} s")
+    for sentence in findings(CampaignPaths(str(root)), config):
+        print(f"- {sentence}")
+    print(f"open {root / 'report.html'} in a browser")
 
 
 if __name__ == "__main__":

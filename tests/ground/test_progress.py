@@ -37,3 +37,18 @@ def test_the_end_is_said() -> None:
     progress.finish(0, 70.0)
     assert progress.complete
     assert progress.line(70.0) == "1:05  merge           1/1 jobs  campaign 1/1  done"
+
+
+def test_what_runs_is_said_where_nothing_ends() -> None:
+    progress = Progress()
+    progress.plan({"pretrain": 2, "plot_roc": 1})
+    assert not progress.is_running
+    for job, rule in enumerate(("pretrain", "pretrain", "plot_roc")):
+        progress.announce(job, rule, 0)
+        progress.start(job, 5.0)
+    progress.finish(0, 40.0)
+    line = progress.running_line(50.0)
+    assert line.startswith("0:45  running: 1 pre-training, 1 figures  campaign 1/3  about ")
+    progress.finish(1, 60.0)
+    progress.fail(2)
+    assert not progress.is_running

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from snakemake_logger_plugin_campaign.progress import Progress
 
 MIN_INTERVAL = 2.0
 """This is the number of seconds between two lines of progress."""
+MAX_INTERVAL = 10.0
+"""After this number of seconds without a line, one says what runs."""
+
 ERROR_TAIL = 15
 """This number of lines of a failed job's log is shown."""
 
@@ -27,7 +31,8 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Start the clock."""
         self._progress = Progress()
-        self._last = 0.0
+        self._last = time.monotonic()
+        self._lock = threading.RLock()
         self._messages: dict[int, str] = {}
         self._handlers = {
             LogEvent.RUN_INFO: self._run_info,
@@ -37,13 +42,25 @@ class LogHandler(LogHandlerBase):
             LogEvent.JOB_FINISHED: self._job_finished,
             LogEvent.JOB_ERROR: self._job_error,
         }
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        """Say what runs when there was nothing to say for a while."""
+        while True:
+            time.sleep(1.0)
+            with self._lock:
+                now = time.monotonic()
+                if self._progress.is_running and now - self._last >= MAX_INTERVAL:
+                    self._last = now
+                    self._print(self._progress.running_line(now))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Handle one event, or print a warning or error as it is."""
         handler = self._handlers.get(getattr(record, "event", None))
         if handler is not None:
             try:
-                handler(record)
+                with self._lock:
+                    handler(record)
             except Exception:  # the logging module asks for this, because a display must not stop what it shows
                 self.handleError(record)
         elif record.levelno >= logging.WARNING and not str(record.msg).startswith("RuleException"):
@@ -76,7 +93,9 @@ class LogHandler(LogHandlerBase):
             self._print(self._progress.line(now))
 
     def _job_error(self, record: logging.LogRecord) -> None:
-        name = self._messages.get(getattr(record, "jobid", -1), "")
+        job = getattr(record, "jobid", -1)
+        self._progress.fail(job)
+        name = self._messages.get(job, "")
         self._print(f"FAILED: {name or record.rule_name} (rule {record.rule_name})")
         for name in getattr(record, "log", None) or []:
             path = Path(str(name).split(" (")[0])

@@ -84,12 +84,16 @@ class Progress:
 
     def finish(self, job: int, now: float) -> None:
         """Note the end of a job."""
-        rule, started = self._rule.get(job, ""), self._started.get(job, now)
+        rule, started = self._rule.get(job, ""), self._started.pop(job, now)
         self._done[rule] += 1
         self._seconds[rule] += now - started
         self._first_start[rule] = min(started, self._first_start.get(rule, started))
         self._events_done[rule] += self._events.get(job, 0)
         self._last = rule
+
+    def fail(self, job: int) -> None:
+        """Note that a job has failed; it may be started again."""
+        self._started.pop(job, None)
 
     @property
     def complete(self) -> bool:
@@ -114,6 +118,20 @@ class Progress:
         parts.append(f"campaign {done}/{total}")
         parts.append("done" if self.complete else f"about {_clock(self.remaining())} left")
         return "  ".join(parts)
+
+    def running_line(self, now: float) -> str:
+        """Return a line with elapsed time, what runs and time left, for a time in which no job ends."""
+        names = Counter(STAGES.get(self._rule.get(job, ""), "figures") for job in self._started)
+        running = ", ".join(f"{number} {name}" for name, number in names.items())
+        elapsed = now - (now if self._start is None else self._start)
+        done, total = sum(self._done.values()), sum(self._planned.values())
+        left = f"about {_clock(self.remaining())} left"
+        return "  ".join([_clock(elapsed), f"running: {running}", f"campaign {done}/{total}", left])
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job runs."""
+        return bool(self._started)
 
     def remaining(self) -> float:
         """Return the seconds left, from the mean of a kind's finished jobs or its guess scaled to this machine."""
