@@ -115,9 +115,10 @@ resume: venv  ## run: after a crash: end orphaned jobs, unlock, go on; PROFILE=s
 site: venv  ## develop: the pages of docs/ with a search and the library's reference, in build/site; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict
 
-lint: site  ## develop: ruff, mypy --strict, snakefmt, snakemake --lint, and the site
+lint: site  ## develop: ruff, spelling, mypy --strict, snakefmt, snakemake --lint, and the site
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@"$(BIN)/codespell"
 	@$(RUN) -m mypy
 	@$(RUN) -m snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	@$(RUN) -m snakemake --lint
