@@ -179,7 +179,7 @@ def _short_names(sources: Sequence[Jets]) -> list[str]:
 def _check_names(manifest: Mapping[str, Any], maker: RowMaker, options: WriteOptions) -> None:
     """Raise an error if there is no jet, no nominal view, or a name that no jet has."""
     if not manifest["files"]:
-        raise DataError(f"{manifest['source']}: no jet; left out as invalid: {dict(maker.invalid)}")
+        raise DataError(f"{manifest['source']}: no jet; left out as invalid: {dict(maker.invalid) or 0}")
     if NOMINAL not in manifest["variants"] or NOMINAL in options.held_out:
         raise ConfigError(
             f"one variant must be `{NOMINAL}`, and not be held out (there are {', '.join(maker.variants)}): name "
