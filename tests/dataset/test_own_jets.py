@@ -467,3 +467,12 @@ def test_a_folder_and_an_rntuple_are_named(tmp_path: Path) -> None:
         file.mkrntuple("Events", {"jet_pt": np.ones(3)})
     with pytest.raises(DataError, match="Events is an RNTuple"):
         write(tmp_path / "jets.root", tmp_path / "out", process="qcd")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"constituents": 0}, "above 0"), ({"labels": {"qcd": 3}}, "no text")]
+)
+def test_options_of_a_wrong_kind_are_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        write(in_numpy(toy_rows()), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
