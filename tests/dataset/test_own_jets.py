@@ -434,3 +434,45 @@ def test_the_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     exec(example, {})
     assert capsys.readouterr().out.startswith("{'nominal': 'train', 'smeared': 'train'} 200 ['cand_charge'")
     assert contents_sha256({}) not in contents(tmp_path / "results" / "mine" / "dataset")["train"]["qcd"].values()
+
+
+def test_what_awkward_writes_by_default_is_read(tmp_path: Path, expected: dict[str, Any]) -> None:
+    records = in_awkward(toy_rows())
+    ak.to_parquet(records, tmp_path / "jets.parquet")
+    write(tmp_path / "jets.parquet", tmp_path / "file")
+    write(ak.to_arrow_table(records), tmp_path / "table")
+    write(in_awkward(toy_rows()), tmp_path / "records")
+    files = contents(tmp_path / "records")
+    assert contents(tmp_path / "file") == files
+    assert contents(tmp_path / "table") == files
+
+
+def test_masked_values_are_empty_values_and_bytes_may_be_in_any_order() -> None:
+    flat = np.ma.masked_array([1.0, 2.0], mask=[False, True])
+    table = tables.as_table({"jet_pt": flat, "cand_pt": np.ma.masked_array(np.ones((2, 2)), mask=np.eye(2))})
+    assert table["jet_pt"].to_pylist() == [1.0, None]
+    assert table["cand_pt"].to_pylist() == [[None, 1.0], [1.0, None]]
+    swapped = tables.as_table({"jet_pt": np.arange(3, dtype=">f8"), "cand_pt": np.ones((3, 2), ">f4")})
+    assert swapped["jet_pt"].to_pylist() == [0, 1, 2]
+    assert swapped["cand_pt"].to_pylist() == [[1, 1]] * 3
+    with pytest.raises(DataError, match="jet_pt holds complex128"):
+        tables.as_table({"jet_pt": np.ones(2) * 1j})
+
+
+def test_a_folder_and_an_rntuple_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder"):
+        write(tmp_path, tmp_path / "out", process="qcd")
+    uproot = pytest.importorskip("uproot")
+    with uproot.recreate(tmp_path / "jets.root") as file:
+        file.mkrntuple("Events", {"jet_pt": np.ones(3)})
+    with pytest.raises(DataError, match="Events is an RNTuple"):
+        write(tmp_path / "jets.root", tmp_path / "out", process="qcd")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"constituents": 0}, "above 0"), ({"labels": {"qcd": 3}}, "no text")]
+)
+def test_options_of_a_wrong_kind_are_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        write(in_numpy(toy_rows()), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()

@@ -39,8 +39,9 @@ def pieces(jets: Jets, scalars: bool = False) -> Iterator[Piece]:
     """
     start, where = 0, source_name(jets)
     for table in _tables(jets, scalars):
-        for first in range(0, table.num_rows, JETS_AT_A_TIME):
-            part = table.slice(first, JETS_AT_A_TIME)
+        plain = _plain(table)
+        for first in range(0, plain.num_rows, JETS_AT_A_TIME):
+            part = plain.slice(first, JETS_AT_A_TIME)
             yield Piece(where, start, part)
             start += part.num_rows
 
@@ -61,6 +62,8 @@ def _tables(jets: Jets, scalars: bool) -> Iterator[pa.Table]:
     data = jets.data
     if isinstance(data, str | Path):
         path = Path(data)
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder; give each file in it as a source of its own")
         if not path.is_file():
             raise DataError(f"{path}: no such file")
         read = _root if path.suffix in ROOT_SUFFIXES else _parquet
@@ -78,7 +81,7 @@ def _parquet(path: Path, jets: Jets, scalars: bool) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            names = wanted(jets, schema.names, lambda name: is_list(schema.field(name).type), scalars)
+            names = wanted(jets, schema.names, lambda name: is_list(_storage(schema.field(name).type)), scalars)
             for batch in file.iter_batches(JETS_AT_A_TIME, columns=names, use_threads=False):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowException) as error:
@@ -119,8 +122,14 @@ def _readable(uproot: ModuleType, kind: Any) -> bool:
 
 def _tree(path: Path, file: Any, name: str) -> Any:
     """Return the tree of a name, or the only one."""
-    trees = [key.partition(";")[0] for key, kind in file.classnames().items() if kind == "TTree"]
-    found = list(dict.fromkeys(trees))
+    kinds = file.classnames()
+    found = list(dict.fromkeys(key.partition(";")[0] for key, kind in kinds.items() if kind == "TTree"))
+    tuples = [key.partition(";")[0] for key, kind in kinds.items() if kind.endswith("RNTuple")]
+    if name in tuples or (tuples and not found):
+        raise DataError(
+            f"{path}: {name or tuples[0]} is an RNTuple, and only a TTree is read; write it as one "
+            "(uproot: `mktree`), or as Parquet"
+        )
     if name and name not in found:
         raise DataError(f"{path}: no tree {name} (it has {', '.join(found) or 'none'})")
     if not name and len(found) != 1:
@@ -158,6 +167,26 @@ def as_table(data: Any) -> pa.Table:
     )
 
 
+def _storage(kind: pa.DataType) -> pa.DataType:
+    """Return a type without Arrow's extension types, as Awkward writes them, at any depth of lists."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _storage(kind.storage_type)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_storage(kind.value_type), kind.list_size)
+    if is_list(kind):
+        make = pa.large_list if pa.types.is_large_list(kind) else pa.list_
+        return make(_storage(kind.value_type))
+    return kind
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Return a table in which columns of extension types have the types that these are stored as."""
+    for place, field in enumerate(table.schema):
+        if (kind := _storage(field.type)) != field.type:
+            table = table.set_column(place, field.name, table[field.name].cast(kind))
+    return table
+
+
 def _from_awkward(array: Any) -> pa.Table:
     if not array.fields:
         raise ConfigError("the Awkward array has no fields; give one of records: ak.zip({...}, depth_limit=1)")
@@ -180,13 +209,19 @@ def _column(name: str, values: Any) -> pa.Array:
         return package("awkward", "Awkward arrays").to_arrow(values, list_to32=True, extensionarray=False)
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
-    array = np.asarray(values) if not isinstance(values, list) else None
-    if array is None or array.dtype == object:
+    if isinstance(values, list):
+        return pa.array(values)
+    array = np.asarray(values)
+    empty = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+    if array.dtype == object:
         return pa.array(list(values))
+    if array.dtype.kind == "c":
+        raise DataError(f"{name} holds {array.dtype}; it must hold real numbers")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # Arrow has no other order of bytes
     if array.ndim == 1:
-        return pa.array(array)
+        return pa.array(array, mask=empty)
     if array.ndim != 2:
         raise DataError(f"{name}: an array of shape {array.shape}; one or two dimensions are needed")
-    flat = pa.array(np.ascontiguousarray(array).reshape(-1))
+    flat = pa.array(np.ascontiguousarray(array).reshape(-1), mask=None if empty is None else empty.reshape(-1))
     offsets = pa.array((np.arange(len(array) + 1) * array.shape[1]).astype(np.int32))
     return pa.ListArray.from_arrays(offsets, flat)

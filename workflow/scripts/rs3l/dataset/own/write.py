@@ -57,6 +57,10 @@ def write_dataset(sources: Sequence[Jets], out: str | Path, options: WriteOption
     """
     refuse_existing(out)
     labels = {label.process: label.label for label in LABELS} | dict(options.labels)
+    if options.constituents is not None and options.constituents < 1:
+        raise ConfigError(f"constituents: {options.constituents}; give a number above 0")
+    if wrong := [name for name, label in options.labels.items() if not isinstance(label, str)]:
+        raise ConfigError(f"labels: that of {wrong[0]} is no text")
     maker = RowMaker(labels, options.constituents, options.leave_out_invalid)
     with atomic_folder(out) as folder:
         writer = DatasetWriter(folder, options.events_per_part, options.events_per_row_group)
@@ -179,7 +183,7 @@ def _short_names(sources: Sequence[Jets]) -> list[str]:
 def _check_names(manifest: Mapping[str, Any], maker: RowMaker, options: WriteOptions) -> None:
     """Raise an error if there is no jet, no nominal view, or a name that no jet has."""
     if not manifest["files"]:
-        raise DataError(f"{manifest['source']}: no jet; left out as invalid: {dict(maker.invalid)}")
+        raise DataError(f"{manifest['source']}: no jet; left out as invalid: {dict(maker.invalid) or 0}")
     if NOMINAL not in manifest["variants"] or NOMINAL in options.held_out:
         raise ConfigError(
             f"one variant must be `{NOMINAL}`, and not be held out (there are {', '.join(maker.variants)}): name "
