@@ -111,7 +111,7 @@ REFUSED = [
     ("source", {"parquet": "nowhere"}, "source.parquet: nowhere has no manifest.json"),
     ("source", {"parquet": "x", "columns": {"jet_msd": 13}}, "source: columns: of no use with `parquet`"),
     ("finetune", {"modes": ["probe_h", "n2"]}, "finetune.modes: n2 needs jet_msd and jet_n2, which the files do not"),
-    ("finetune", {"labels": [1000]}, "need 500 events of higgs_bb, and at most 60 of its 30 are in the train split"),
+    ("finetune", {"labels": [1000]}, "need 500 events of higgs_bb, and at most 60 are in the train split"),
     ("tasks", {"h": {"signal": "qcd", "background": "higgs_bb", "signal_types": ["W"]}}, "has the type W, by its jet_"),
 ]  # fmt: skip
 

@@ -177,10 +177,11 @@ def _tasks(config: Campaign) -> Iterator[str]:
         for process, needed in ((task.signal, most // 2), (task.background, most - most // 2)):
             there = _in_split(config, process, split)
             if needed > there:
+                is_counted = config.source is None or config.source.parquet
+                of_all = f" of its {config.processes[process].events}" if is_counted else ""
                 yield (
                     f"{key}: {most} labels of the task {name} need {needed} events of {process}, and at most "
-                    f"{there} of its {config.processes[process].events} are in the {split} split; lower it, or "
-                    f"{_more(config, process, split)}"
+                    f"{there}{of_all} are in the {split} split; lower it, or {_more(config, process, split)}"
                 )
 
 
