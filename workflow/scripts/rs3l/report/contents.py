@@ -29,10 +29,10 @@ from rs3l.report.heads import head
 from rs3l.report.seen import seen
 from rs3l.report.theme import csv_uri, svg_uri, themed
 
-LARGEST_SVG = 300_000
+LARGEST_SVG = 310_000
 """The PNG is shown of a figure whose SVG has more bytes than this."""
 
-LARGEST_TABLE = 100
+LARGEST_TABLE = 40
 """At most this many lines of a table are shown; the file has all."""
 
 SECTIONS = {
@@ -166,9 +166,11 @@ def tables(
     return found
 
 
-def frame_table(name: str, title: str, frame: pd.DataFrame, about: str = "", is_open: bool = False) -> Table:
-    """Return a frame as a table, whose numbers have four digits."""
-    shown = frame.head(LARGEST_TABLE)
+def frame_table(
+    name: str, title: str, frame: pd.DataFrame, about: str = "", is_open: bool = False, lines: int = LARGEST_TABLE
+) -> Table:
+    """Return the first ``lines`` of a frame as a table, whose numbers have four digits."""
+    shown = frame.head(lines)
     rows = [[cell(value) for value in row] for row in shown.itertuples(index=False)]
     return Table(name, title, [head(str(column)) for column in frame.columns], rows, len(frame), about, is_open)
 

@@ -89,7 +89,8 @@ def renewed(text: str, folder: str | Path) -> str:
         place, _, kind = first.rpartition("/")
         if kind not in KINDS or not end:
             raise DataError(f"the page of results: the table {words!r} is not known, or {_END} is missing")
-        table = frame_table(kind, "", KINDS[kind](Path(folder) / place, *arguments))
+        found = KINDS[kind](Path(folder) / place, *arguments)
+        table = frame_table(kind, "", found, lines=len(found))
         parts.append("\n".join([f"{_BEGIN}{words} -->", "", *markdown_table(table), "", f"{_END}{after}"]))
     return "".join(parts)
 
