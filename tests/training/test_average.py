@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file
 from test_distributed import assert_same_training
 from test_distributed import train as train_double
-from test_resume_training import KillAt, outputs
+from test_resume_training import train_with_stops
 from torch import Tensor, nn
 
 from rs3l.config.blocks import PretrainBlock
-from rs3l.errors import DataError, StoppedError
-from rs3l.pretrain.pretrain import Running, Trainer, pretrain
+from rs3l.errors import DataError
+from rs3l.pretrain.pretrain import Trainer
 from rs3l.training.average import WeightAverage
 from rs3l.training.checkpoint import Checkpoint
 from support.pretraining import block, train
@@ -120,11 +120,8 @@ def test_the_training_itself_does_not_change(tmp_path: Path, manifest: Path) -> 
 def test_stopped_and_resumed_is_uninterrupted(tmp_path: Path, manifest: Path, loop: dict[str, Any]) -> None:
     own = ema(batch=16, loop=loop)
     whole = train(tmp_path / "whole", manifest, own)
-    for at in (2, 7, 13):
-        with pytest.raises(StoppedError, match="the state is saved"):
-            pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path), running=Running(live=KillAt(at)))
-    pretrain(own, manifest, tmp_path / "state", *outputs(tmp_path))
-    assert [path.read_bytes() for path in outputs(tmp_path)[:2]] == [path.read_bytes() for path in whole[:2]]
+    resumed = train_with_stops(tmp_path, manifest, own, (2, 7, 13))
+    assert [path.read_bytes() for path in resumed[:2]] == [path.read_bytes() for path in whole[:2]]
 
 
 @pytest.mark.usefixtures("no_alarm")

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,15 @@ def settings(loop: str, **changes: Any) -> PretrainBlock:
 
 def outputs(folder: Path) -> list[Path]:
     return [folder / name for name in ("model.safetensors", "metrics.csv", "provenance.json")]
+
+
+def train_with_stops(folder: Path, manifest: Path, own: PretrainBlock, stops: Sequence[int]) -> list[Path]:
+    """Train to the end in ``folder`` with a stop after each of these steps; return the outputs."""
+    for at in stops:
+        with pytest.raises(StoppedError, match="the state is saved"):
+            pretrain(own, manifest, folder / "state", *outputs(folder), running=Running(live=KillAt(at)))
+    pretrain(own, manifest, folder / "state", *outputs(folder))
+    return outputs(folder)
 
 
 @pytest.mark.usefixtures("no_alarm")

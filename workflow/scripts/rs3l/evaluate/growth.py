@@ -12,7 +12,6 @@ import pandas as pd
 from rs3l.config import blocks, methods
 from rs3l.config.campaign import Campaign
 from rs3l.config.pretrain import Pretrain
-from rs3l.dataset.checksum import intact_text
 from rs3l.dataset.manifest import Manifest, check_names
 from rs3l.errors import DataError
 from rs3l.evaluate import student
@@ -27,6 +26,7 @@ from rs3l.evaluate.power_law import (
     bootstrap_interval,
     fit,
 )
+from rs3l.evaluate.tables import read_csv
 from rs3l.seeds import keyed_hash
 
 TARGET = 10_000_000
@@ -85,15 +85,7 @@ def read_runs(paths: Iterable[str | Path]) -> pd.DataFrame:
 
     Raises :class:`DataError` if one cannot be read or has not the columns.
     """
-    tables = []
-    for path in paths:
-        try:
-            table = pd.read_csv(intact_text(path))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read as CSV: {error}") from None
-        if missing := [name for name in _READ if name not in table.columns]:
-            raise DataError(f"{path}: columns {', '.join(missing)} are missing; give tables runs.csv")
-        tables.append(table[_READ])
+    tables = [read_csv(path, _READ, "give tables runs.csv")[_READ] for path in paths]
     return pd.concat(tables).drop_duplicates([name for name in _READ if name not in ("value", "lower_limit")])
 
 

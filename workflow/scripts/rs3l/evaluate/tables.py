@@ -405,13 +405,22 @@ def histories_table(training: pd.DataFrame) -> pd.DataFrame:
     return training
 
 
-def _history(path: Path) -> pd.DataFrame:
+def read_csv(path: str | Path, columns: Iterable[str], remedy: str, **options: Any) -> pd.DataFrame:
+    """Return a CSV table after comparing it with its checksum, if it has one; ``options`` are those of pandas.
+
+    Raises :class:`DataError` if it cannot be read, or lacks one of ``columns``; ``remedy`` is what helps then.
+    """
     try:
-        table = pd.read_csv(intact_text(path))
+        table: pd.DataFrame = pd.read_csv(intact_text(path), **options)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
-    if missing := [name for name in HISTORY_COLUMNS if name not in table.columns]:
-        raise DataError(f"{path}: columns {', '.join(missing)} are missing; repeat the fine-tuning")
+    if missing := [name for name in columns if name not in table.columns]:
+        raise DataError(f"{path}: columns {', '.join(missing)} are missing; {remedy}")
+    return table
+
+
+def _history(path: Path) -> pd.DataFrame:
+    table = read_csv(path, HISTORY_COLUMNS, "repeat the fine-tuning")
     if "converged" in table and table["converged"].dtype != bool:
         raise DataError(f"{path}: converged is neither True nor False somewhere; repeat the fine-tuning")
     signs = ["" if sign != sign else str(sign) for sign in table.get("collapsed", [""] * len(table))]

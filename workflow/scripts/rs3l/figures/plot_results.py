@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from matplotlib.ticker import LogFormatter
 
 from rs3l.config.blocks import FiguresBlock
-from rs3l.dataset.checksum import COLLAPSED, intact_text
+from rs3l.dataset.checksum import COLLAPSED
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import counts_of, mark_of
 from rs3l.evaluate.names import (
@@ -22,6 +22,7 @@ from rs3l.evaluate.names import (
     short_label,
     with_panels,
 )
+from rs3l.evaluate.tables import read_csv
 from rs3l.figures import style
 from rs3l.figures.draw import Inputs
 from rs3l.figures.style import Drawing, Header
@@ -33,13 +34,7 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 
     Raises :class:`DataError` if it cannot be read or lacks one of ``columns``.
     """
-    try:
-        table = pd.read_csv(intact_text(path), keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as CSV: {error}") from None
-    if missing := [name for name in columns if name not in table.columns]:
-        raise DataError(f"{path}: columns {', '.join(missing)} are missing; make the table again")
-    return table
+    return read_csv(path, columns, "make the table again", keep_default_na=False, na_values=[""])
 
 
 def training(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:

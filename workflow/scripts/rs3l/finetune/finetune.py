@@ -37,8 +37,8 @@ from rs3l.finetune.classifiers import Classifiers, LinearHead, OnFrozen, Trained
 from rs3l.finetune.draws import Draw, DrawnJets
 from rs3l.finetune.embedded import SPACES, Embedded, embed_at, embedded
 from rs3l.finetune.high_level import N2, fit_cut, fit_trees
-from rs3l.finetune.probe import Probe, fit_probe
-from rs3l.finetune.probe_in_pieces import fit_probe_in_pieces
+from rs3l.finetune.probe import Probe
+from rs3l.finetune.probe_in_pieces import fit_embedded
 from rs3l.finetune.quadratic import fit_quadratic
 from rs3l.finetune.sample import SIDES, Index, Wanted
 from rs3l.finetune.sources import Source
@@ -51,7 +51,7 @@ from rs3l.networks.model_file import load_encoder, new_encoder, signs_in
 from rs3l.seeds import keyed_hash
 from rs3l.training.device import Placement
 from rs3l.training.stop import Timer
-from rs3l.types import Array, Floats32, Floats64, Ints
+from rs3l.types import Array, Floats64, Ints
 
 HISTORY = (
     "task", "run", "mode", "labels", "repeat", "best_epoch", "epochs", "steps", "val_loss", "val_auc",
@@ -390,9 +390,7 @@ class Frozen:
         """Return the probe on the representation h or the latent z."""
         key = (space, *draw.key)
         if key not in self._probes:
-            data = self.embedded(draw)[space]
-            fit = fit_probe_in_pieces if isinstance(data.values, Path) else _fit_probe
-            self._probes[key] = fit(data, self.val[space], self.job.val_y)
+            self._probes[key] = fit_embedded(self.embedded(draw)[space], self.val[space], self.job.val_y)
         return self._probes[key]
 
     def embedded(self, draw: Draw) -> dict[str, Embedded]:
@@ -447,10 +445,6 @@ class Frozen:
 def _fit_of(probe: Probe) -> Fit:
     note = "best C at the edge of the grid" if probe.at_edge else ""
     return Fit(0, 0, probe.iterations, probe.val_loss, probe.val_auc, probe.c, note)
-
-
-def _fit_probe(data: Embedded, x_val: Floats32, y_val: Array) -> Probe:
-    return fit_probe(data.rows(0, len(data)), data.y, x_val, y_val)
 
 
 def _history(block: FinetuneBlock, results: Sequence[Result], collapsed: str) -> str:

@@ -6,6 +6,7 @@ the squared weights, on standardised features, with a free bias. Shapes: n jets,
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from rs3l.errors import TrainingError
 from rs3l.finetune.embedded import Embedded
-from rs3l.finetune.probe import C_GRID, Probe, balanced_loss
+from rs3l.finetune.probe import C_GRID, Probe, balanced_loss, fit_probe
 from rs3l.types import Array, Floats32
 
 MAX_STEPS = 100
@@ -35,6 +36,16 @@ class Sums(NamedTuple):
     value: float
     gradient: Vector
     hessian: Vector
+
+
+def fit_embedded(data: Embedded, x_val: Floats32, y_val: Array) -> Probe:
+    """Return the probe on labelled jets, in pieces if they are in a file.
+
+    Raises :class:`TrainingError` if a fit does not converge.
+    """
+    if isinstance(data.values, Path):
+        return fit_probe_in_pieces(data, x_val, y_val)
+    return fit_probe(data.values, data.y, x_val, y_val)
 
 
 def fit_probe_in_pieces(data: Embedded, x_val: Floats32, y_val: Array) -> Probe:

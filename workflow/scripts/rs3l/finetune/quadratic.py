@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from rs3l.files import atomic
 from rs3l.finetune.embedded import Embedded
-from rs3l.finetune.probe import Probe, fit_probe
-from rs3l.finetune.probe_in_pieces import fit_probe_in_pieces
+from rs3l.finetune.probe import Probe
+from rs3l.finetune.probe_in_pieces import fit_embedded
 from rs3l.types import Array, Floats32
 
 COMPONENTS = 16
@@ -75,11 +75,7 @@ def fit_quadratic(data: Embedded, x_val: Floats32, y_val: Array, scratch: Path) 
     a fit does not converge.
     """
     head = new_quadratic(data)
-    expanded, validation = _expanded(head, data, scratch), head.expanded(x_val)
-    if isinstance(expanded.values, Path):
-        probe = fit_probe_in_pieces(expanded, validation, y_val)
-    else:
-        probe = fit_probe(expanded.values, expanded.y, validation, y_val)
+    probe = fit_embedded(_expanded(head, data, scratch), head.expanded(x_val), y_val)
     head.set_layer(probe)
     return head, probe
 

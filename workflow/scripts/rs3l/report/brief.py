@@ -115,13 +115,8 @@ def _name(method: Method) -> str:
 
 
 def _stability(data: FigureData) -> str:
-    if data.config.evaluate.pair is None:
-        return ""
-    first, second = data.config.evaluate.pair
-    columns = ["class", "quantity", "first", "second", *VALUE, "auc", "auc_error"]
-    table = data.of_task("stability", *KEY, *columns)
-    table = table[(table["quantity"] == "spearman") & (table["first"] == first) & (table["second"] == second)]
-    table = table[(table["class"] == "signal") & (table["labels"] == table["labels"].max())]
+    table = rows_where(data.correlations(), {"task": data.item, "class": "signal"})
+    table = table[table["labels"] == table["labels"].max()]
     methods = [data.subject, data.scratch(table), *([data.peer] if data.peer else [])]
     shown = [
         f"{_name(m)} {of_row(row)} (AUC {plain(row['auc'])})" for m in methods if (row := first_row(table, m))

@@ -55,6 +55,15 @@ class FigureData:
         except DataError:
             return pd.DataFrame(columns=list(dict.fromkeys(["task", *columns])))
 
+    def correlations(self) -> pd.DataFrame:
+        """Return the rank correlations under the two variants of `evaluate.pair`, of all tasks; none without."""
+        columns = ["class", "quantity", "first", "second", *VALUE, "auc", "auc_error"]
+        if self.config.evaluate.pair is None:
+            return pd.DataFrame(columns=[*KEY, *columns])
+        first, second = self.config.evaluate.pair
+        cells = {"quantity": "spearman", "first": first, "second": second}
+        return rows_where(self.table("stability", *KEY, *columns), cells)
+
     @property
     def subject(self) -> Method:
         """Return the campaign's first method, frozen, with which all others are compared."""

@@ -173,10 +173,7 @@ def stability(data: FigureData) -> str:
     """
     if data.config.evaluate.pair is None:
         return ""
-    first, second = data.config.evaluate.pair
-    columns = ["class", "quantity", "first", "second", *VALUE, "auc", "auc_error"]
-    table = data.table("stability", *KEY, *columns)
-    table = table[(table["quantity"] == "spearman") & (table["first"] == first) & (table["second"] == second)]
+    table, (first, second) = data.correlations(), data.config.evaluate.pair
     tasks = [task for task in data.config.tasks if task in set(table["task"])][:_MOST_TASKS]
     parts = [_correlations(data, table[table["task"] == task], task) for task in tasks]
     if not any(parts):
