@@ -18,8 +18,7 @@ import pyarrow as pa
 from rs3l import seeds
 from rs3l.dataset.card import card_text
 from rs3l.dataset.checksum import sealed_json
-from rs3l.dataset.manifest import FORMAT
-from rs3l.dataset.schema import dataset_schema
+from rs3l.dataset.files_manifest import files_manifest, process_entry
 from rs3l.dataset.splits import split_of
 from rs3l.dataset.writer import DatasetWriter
 from rs3l.errors import DataError
@@ -111,40 +110,25 @@ def _import_block(source: Source, start: int, writer: DatasetWriter, options: Im
 def _manifest(
     sources: Sequence[Source], writer: DatasetWriter, options: ImportOptions, left_out: Counter[str]
 ) -> dict[str, Any]:
-    use = sources[0].layout.attribute("variant_use") or {}
+    used = sources[0].layout.attribute("variant_use") or {}
     stated = sources[0].layout.attribute("processes") or {}
-    files = writer.close()
-    variants = [name for name in sources[0].variants if name]
-    return {
-        "format": FORMAT,
-        "campaign": options.name,
-        "seed": options.seed,
-        "pythia": None,
-        "detector": None,
-        "source": "files in RS3L's HDF5 layout: " + ", ".join(source.layout.path.name for source in sources),
-        "min_views": 1,
-        "variants": {name: use.get(name, "train") for name in variants},
-        "processes": {name: _process_entry(name, files, stated, variants) for name in writer.processes},
+    use = {name: used.get(name, "train") for name in sources[0].variants if name}
+    source = "files in RS3L's HDF5 layout: " + ", ".join(source.layout.path.name for source in sources)
+    manifest = files_manifest(options.name, options.seed, source, use, writer)
+    return manifest | {
+        "processes": {name: _process(name, manifest, stated.get(name, {})) for name in writer.processes},
         "events_without_jets": left_out["events_without_jets"],
         "invalid_jets": left_out["invalid_jets"],
         "substitutes": SUBSTITUTES,
-        "files": files,
-        "digests": writer.digests(variants),
-        "schema": {column.name: str(column.type) for column in dataset_schema()},
     }
 
 
-def _process_entry(
-    name: str, files: Sequence[Mapping[str, Any]], stated: Mapping[str, Any], variants: Sequence[str]
-) -> dict[str, Any]:
-    """Return what is known of a process; the files do not tell how many hard events had no jet."""
+def _process(name: str, manifest: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry of a process, with what the file states of it."""
     use = "pretrain" if name in PRETRAINED else "downstream"
-    return {
-        "label": LABELS.get(name, name),
-        "use": use,
-        **stated.get(name, {}),
-        "hard_events": sum(file["events"] for file in files if file["process"] == name),
-        "matching_efficiency": dict.fromkeys(variants),
+    entry = process_entry(name, LABELS.get(name, name), use, manifest["files"], manifest["variants"])
+    return entry | {
+        key: value for key, value in stated.items() if key not in ("hard_events", "matching_efficiency")
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,13 +16,12 @@ from rs3l import seeds
 from rs3l.config.dataset import Splits
 from rs3l.dataset.card import card_text
 from rs3l.dataset.checksum import sealed_json
-from rs3l.dataset.manifest import FORMAT
+from rs3l.dataset.files_manifest import files_manifest, process_entry
 from rs3l.dataset.own.jetclass import LABELS
 from rs3l.dataset.own.jets import Jets
 from rs3l.dataset.own.order import Runs, keys_of
 from rs3l.dataset.own.rows import SPLIT, RowMaker, rows_schema, substitutes
 from rs3l.dataset.own.tables import pieces, source_name
-from rs3l.dataset.schema import dataset_schema
 from rs3l.dataset.splits import split_of
 from rs3l.dataset.writer import DatasetWriter
 from rs3l.errors import ConfigError, DataError
@@ -138,39 +136,27 @@ def _refuse(wrong: np.ndarray[Any, Any], process: str, keys: Any, text: str) -> 
 def _manifest(
     sources: Sequence[Jets], writer: DatasetWriter, maker: RowMaker, options: WriteOptions
 ) -> dict[str, Any]:
-    files = writer.close()
-    variants = _nominal_first(maker.variants)
-    events = Counter[str]()
-    for file in files:
-        events[file["process"]] += file["events"]
-    return {
-        "format": FORMAT,
-        "campaign": options.name,
-        "seed": options.seed,
-        "pythia": None,
-        "detector": None,
-        "source": f"jets of {', '.join(_short_names(sources))}",
+    use = {name: "held_out" if name in options.held_out else "train" for name in _nominal_first(maker.variants)}
+    source = f"jets of {', '.join(_short_names(sources))}"
+    manifest = files_manifest(options.name, options.seed, source, use, writer)
+    filled = [name for name in maker.processes if any(file["process"] == name for file in manifest["files"])]
+    return manifest | {
         "title": "jets",
-        "min_views": 1,
-        "variants": {name: "held_out" if name in options.held_out else "train" for name in variants},
         "processes": {
-            name: {
-                "label": maker.labels.get(name, name),
-                "use": "downstream" if name in options.downstream else "pretrain",
-                "hard_events": events[name],
-                "matching_efficiency": dict.fromkeys(variants),
-            }
-            for name in maker.processes
-            if events[name]
+            name: process_entry(
+                name,
+                maker.labels.get(name, name),
+                "downstream" if name in options.downstream else "pretrain",
+                manifest["files"],
+                use,
+            )
+            for name in filled
         },
         "events_without_jets": 0,
         "invalid_jets": maker.invalid.total(),
         "invalid_by_column": dict(maker.invalid),
         "lacks": sorted(maker.lacking),
         "substitutes": substitutes(sorted(maker.lacking)),
-        "files": files,
-        "digests": writer.digests(variants),
-        "schema": {column.name: str(column.type) for column in dataset_schema()},
     }
 
 
