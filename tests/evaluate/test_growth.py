@@ -20,7 +20,7 @@ from rs3l.dataset.checksum import JSON, sealed_json, write_checked
 from rs3l.dataset.manifest import read_manifest
 from rs3l.errors import DataError
 from rs3l.evaluate import student
-from rs3l.evaluate.growth import TARGET, events_of, growth_table, read_runs, series_of
+from rs3l.evaluate.growth import TARGET, chosen, events_of, growth_table, read_runs, series_of
 from rs3l.evaluate.power_law import Points, bootstrap, bootstrap_interval, chi2_probability, fit
 from rs3l.figures import style
 from rs3l.figures.plot_growth import draw_growth
@@ -179,8 +179,8 @@ def test_methods_that_differ_in_their_events_alone(tmp_path: Path) -> None:
 
 
 def test_the_table_has_points_and_an_extrapolation(tmp_path: Path) -> None:
-    for name, chosen in (("a", NAMES[:4]), ("b", NAMES[3:])):
-        write_checked(tmp_path / f"{name}.csv", table(0.3, chosen).to_csv(index=False))
+    for name, methods in (("a", NAMES[:4]), ("b", NAMES[3:])):
+        write_checked(tmp_path / f"{name}.csv", table(0.3, methods).to_csv(index=False))
     runs = read_runs([tmp_path / "a.csv", tmp_path / "b.csv"])
     assert len(runs) == len(table(0.3))
     found = series_of(runs, dict(zip(NAMES, EVENTS.astype(int), strict=True)), 0.5)
@@ -200,6 +200,14 @@ def test_a_limit_is_no_point() -> None:
     runs.loc[(runs["metric"] != "auc") & (runs["method"] == "half"), "lower_limit"] = True
     found = series_of(runs, dict(zip(NAMES, EVENTS.astype(int), strict=True)), 0.5)
     assert [series.metric for series in found] == ["auc"]
+
+
+def test_series_are_chosen_by_their_names() -> None:
+    found = series_of(table(0.3), dict(zip(NAMES, EVENTS.astype(int), strict=True)), 0.5)
+    assert chosen(found) == found
+    assert chosen(found, tasks=["h_vs_qcd"], labels=[100], metrics=["auc"]) == found[:1]
+    with pytest.raises(DataError, match=r"no series with \{'task': \['w_vs_qcd'\]\}"):
+        chosen(found, tasks=["w_vs_qcd"])
 
 
 def test_the_figure_shows_points_fits_and_what_is_extrapolated(tmp_path: Path) -> None:
@@ -222,6 +230,8 @@ def test_the_command_writes_table_and_figure(test_values: dict[str, Any], tmp_pa
     named = {"config": "config.yaml", "runs": "runs.csv", "table": "growth.csv"}
     named |= {suffix: f"figure.{suffix}" for suffix in ("svg", "png", "csv")}
     arguments = [word for key, file in named.items() for word in (f"--{key}", str(tmp_path / file))]
-    run_script("growth.py", *arguments, "--manifest", str(manifest_of(campaign(), tmp_path)))
+    arguments += ["--manifest", str(manifest_of(campaign(), tmp_path)), "--labels", "100", "--metric", "auc"]
+    run_script("growth.py", *arguments)
+    assert set(pd.read_csv(tmp_path / "figure.csv")["metric"]) == {"auc"}
     found = pd.read_csv(tmp_path / "growth.csv")
     assert found["extrapolated"].any() and (tmp_path / "figure.png").stat().st_size > 0

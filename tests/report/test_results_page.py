@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from rs3l.dataset.checksum import write_checked
 from rs3l.errors import DataError
+from rs3l.evaluate.growth import Series, growth_table
+from rs3l.evaluate.power_law import Points
 from rs3l.evaluate.registry import TABLES as KNOWN
 from rs3l.report.page import markdown
 from rs3l.report.results_page import KINDS, renewed
@@ -30,11 +33,12 @@ PAGE = """Words.
 
 More words.
 """
+POINTS = Points(np.array([1e3, 2e3, 4e3]), [np.log([0.4, 0.41]), np.log([0.2, 0.21]), np.log([0.1, 0.11])])
 ARGUMENTS = {
     "metrics": "h_vs_qcd rejection_0.5", "ratios": "h_vs_qcd rejection_0.5", "differences": "w_vs_qcd auc",
     "pretrained": "h_vs_qcd auc", "pretrained_ratios": "h_vs_qcd rejection_0.5", "savings": "h_vs_qcd auc",
     "matched": "h_vs_qcd", "correlations": "h_vs_qcd background", "across": "auc 20 tuned",
-    "stable": "h_vs_qcd probe_h seed",
+    "stable": "h_vs_qcd probe_h seed", "growth": "h_vs_qcd probe_h",
 }  # fmt: skip
 
 
@@ -43,6 +47,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_results(campaign(), tmp_path_factory.mktemp("toy"))
     (folder / "summary.md").write_text(markdown(campaign(), folder), encoding="utf-8")
     (folder / "ablations").mkdir()
+    growing = growth_table([Series("h_vs_qcd", "probe_h", 20, "auc", POINTS)], replicas=20)
+    write_checked(folder / "ablations" / "growth.csv", growing.to_csv(index=False))
     for name in ABLATION_TABLES:  # jetclr may stand for an ablation
         shutil.copy(folder / "evaluation" / f"{name}.csv", folder / "ablations")
     return folder
@@ -52,6 +58,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tables(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     assert publish(results, folder).returncode == 0
+    shutil.copy(folder / "tables" / "ablations" / "growth.csv", folder / "tables")
     return folder / "tables"
 
 
@@ -131,8 +138,19 @@ def test_a_table_across_tasks_has_all_tasks_and_one_mode(tables: Path) -> None:
     lines = pd.read_csv(tables / "metrics.csv").query("metric == 'auc' and labels == 20 and method == 'rs3l'")
     line = lines.query("mode == 'tuned' and task == 'w_vs_qcd'").iloc[0]
     assert table["w_vs_qcd"][0] == number(dict(line))
+    alone = KINDS["across"](tables, "auc", "20", "tuned", "rs3l")
+    assert alone["method"].tolist() == ["RS3L, fine-tuned"] and alone["w_vs_qcd"][0] == table["w_vs_qcd"][0]
+    with pytest.raises(DataError, match="no line of the method other"):
+        KINDS["across"](tables, "auc", "20", "tuned", "rs3l", "other")
     with pytest.raises(DataError, match="no line with {'mode': 'tuned_mlp', 'labels': 20}"):
         KINDS["across"](tables, "auc", "20", "tuned_mlp")
+
+
+def test_a_power_law_is_shown_with_its_runs_and_what_it_extrapolates_to(tables: Path) -> None:
+    (row,) = KINDS["growth"](tables, "h_vs_qcd", "probe_h").to_dict("records")
+    assert row["quantity, labels"] == "1 - AUC, 20" and row["exponent"].startswith("0.9")
+    assert [row[f"{number} events"] for number in ("1,000", "2,000", "4,000")] == ["0.405", "0.205", "0.105"]
+    assert "…" in row["10,000,000 events, extrapolated (95 %)"]
 
 
 def test_stability_is_shown_of_the_variants_that_are_named(tables: Path) -> None:

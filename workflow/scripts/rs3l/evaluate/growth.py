@@ -124,6 +124,26 @@ def _points(lines: pd.DataFrame, events: Mapping[str, int], is_area: bool) -> Po
     return Points(np.array(numbers, dtype=float), logs)
 
 
+def chosen(
+    found: Iterable[Series],
+    tasks: Sequence[str] = (),
+    modes: Sequence[str] = (),
+    labels: Sequence[int] = (),
+    metrics: Sequence[str] = (),
+) -> list[Series]:
+    """Return the series of these tasks, modes, numbers of labels and metrics; of all where none is named.
+
+    Raises :class:`DataError` if there is none.
+    """
+    wanted = {"task": tasks, "mode": modes, "labels": labels, "metric": metrics}
+    left = [one for one in found if all(getattr(one, key) in values for key, values in wanted.items() if values)]
+    if not left:
+        raise DataError(
+            f"growth: no series with { ({key: list(values) for key, values in wanted.items() if values}) }"
+        )
+    return left
+
+
 def fits_of(series: Series) -> list[Fit]:
     """Return the fits of all forms that there are points enough for."""
     forms: list[Form] = [form for form, n in PARAMETERS.items() if len(series.points.events) > n]

@@ -33,7 +33,8 @@ _END = "<!-- /table -->"
 def publish(campaign: str | Path, folder: str | Path) -> None:
     """Copy summary, tables and figures (PNG) of a campaign to ``folder``, and renew the tables of its README.md.
 
-    The tables of the ablations are copied too if the campaign has some.
+    The tables of the ablations are copied too if the campaign has some, and so is that of their growth
+    (``ablations/growth.csv``, ``workflow/scripts/growth.py``) if there is one.
 
     Raises :class:`DataError` if the campaign is not complete, if a file was changed after it was written, or if
     the page has an unknown table. In the first two cases nothing is copied.
@@ -47,6 +48,8 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
         )
     ablations = [Path(paths.ablations(name)) for name, kind in TABLES.items() if kind.published_of_ablations]
     ablations = ablations if all(path.is_file() for path in ablations) else []
+    if ablations and Path(paths.ablations("growth")).is_file():
+        ablations.append(Path(paths.ablations("growth")))
     for path in (*tables, *ablations):
         intact_text(path)
     figures = [Path(paths.figure(name, "png")) for name in _figures(paths)]
@@ -63,7 +66,8 @@ def _figures(paths: CampaignPaths) -> list[str]:
     """Return the figures of the campaign as it was evaluated, because older ones may lie beside them."""
     tasks = read_json(paths.summary)["provenance"]["block"]["tasks"]
     ablations = Path(paths.ablations_summary).is_file()
-    return figure_names(read_manifest(paths.manifest).processes, tasks, ablations)
+    names = figure_names(read_manifest(paths.manifest).processes, tasks, ablations)
+    return [*names, "growth"] if ablations else names
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:
@@ -226,13 +230,23 @@ def correlations(folder: Path, task: str, side: str) -> pd.DataFrame:
     return _wide(cells, "method")
 
 
-def across(folder: Path, metric: str, labels: str, mode: str) -> pd.DataFrame:
-    """Return a metric in every task, with a line per method in one mode, and one per baseline."""
+def across(folder: Path, metric: str, labels: str, mode: str, *methods: str) -> pd.DataFrame:
+    """Return a metric in every task, with a line per method in one mode, and one per baseline.
+
+    If ``methods`` are named, these alone are shown (`none` are the baselines).
+    """
     table = _read(folder, "metrics", metric=metric, labels=int(labels))
-    rows = [row for row in _records(folder, table) if row["mode"] == mode or is_baseline(row["method"])]
+    _check_methods(folder, table, methods)
+    rows = [row for row in _records(folder, table) if not methods or row["method"] in methods]
+    rows = [row for row in rows if row["mode"] == mode or is_baseline(row["method"])]
     if not any(row["mode"] == mode for row in rows):
         raise DataError(f"{folder}/metrics.csv: no line with {{'mode': {mode!r}, 'labels': {labels}}}")
     return _wide([(_method(row), row["task"], number(row)) for row in rows], "method")
+
+
+def _check_methods(folder: Path, table: pd.DataFrame, methods: Iterable[str]) -> None:
+    if missing := sorted(set(methods) - set(table["method"])):
+        raise DataError(f"{folder}/metrics.csv: no line of the method {missing[0]}")
 
 
 def stable(folder: Path, task: str, mode: str, *variants: str) -> pd.DataFrame:
@@ -243,6 +257,26 @@ def stable(folder: Path, task: str, mode: str, *variants: str) -> pd.DataFrame:
     chosen = most_labels(table[table["second"].isin(variants)])
     cells = [(_method(row), f"{row['class']}, {row['second']}", number(row)) for row in _records(folder, chosen)]
     return _wide(cells, "method")
+
+
+def growth(folder: Path, task: str, mode: str) -> pd.DataFrame:
+    """Return the power laws in the number of pre-training events, and what they extrapolate to, with 95 %."""
+    table = _read(folder, "growth", task=task, mode=mode, form="power")
+    lines = [group for _, group in table.groupby(["metric", "labels"], sort=False)]
+    return pd.DataFrame([_growth_row(group) for group in lines])
+
+
+def _growth_row(lines: pd.DataFrame) -> dict[str, str]:
+    *runs, beyond = lines.sort_values("events").to_dict("records")
+    return {
+        "quantity, labels": f"{beyond['quantity'].replace('_', ' at ', 1)}, {beyond['labels']:,}",
+        "exponent": f"{beyond['exponent']:.2f} ± {beyond['exponent_error']:.2f}",
+        "χ² / ndof": f"{beyond['chi2']:.1f} / {beyond['ndof']}",
+        **{f"{row['events']:,} events": f"{row['measured']:.3g}" for row in runs},
+        f"{beyond['events']:,} events, extrapolated (95 %)": "{value:.2g} ({low_95:.2g} … {high_95:.2g})".format(
+            **beyond
+        ),
+    }
 
 
 KINDS: Mapping[str, Callable[..., pd.DataFrame]] = {
@@ -256,5 +290,6 @@ KINDS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "correlations": correlations,
     "across": across,
     "stable": stable,
+    "growth": growth,
 }
 """The tables that a page may have, by name."""
