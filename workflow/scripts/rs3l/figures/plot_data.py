@@ -137,7 +137,7 @@ def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     task = next(iter(block.tasks.values()))
     processes = (task.signal, task.background)
     n = len(block.variants)
-    figure = style.new_figure(2.0 * n + 0.9, 5.2, header)
+    figure = style.new_figure(2.1 * n + 0.7, 6.2, header)
     axes = figure.subplots(2, n, sharex="row", sharey="row", squeeze=False)
     points = []
     for process, row in zip(processes, axes, strict=True):

@@ -79,7 +79,9 @@ def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         )
         points.append(table)
     handles, labels = axes[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=8, markerscale=3.0)
+    for handle in figure.legend(handles, labels, loc="outside lower center", ncols=8, markerscale=3.0).legend_handles:
+        if handle is not None:
+            handle.set_alpha(1.0)
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 

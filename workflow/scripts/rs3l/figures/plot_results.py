@@ -119,7 +119,7 @@ def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     axes[0].set_ylim(bottom=0.8)
     figure.legend(
         handles=sorted(heights, key=heights.__getitem__, reverse=True), loc="outside right center", handlelength=2.6,
-        title=f"from top to bottom\nat {middle:.0%} efficiency", alignment="left", title_fontsize=8.5,
+        title=f"in their order at {counts[-1]:,}\nlabels, {middle:.0%} efficiency", alignment="left", title_fontsize=8.5,
     )  # fmt: skip
     return Drawing(figure, table)
 

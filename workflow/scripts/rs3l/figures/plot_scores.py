@@ -59,7 +59,8 @@ def _titles(top: Axes, bottom: Axes, column: int, title: str) -> None:
     top.set_title(title, loc="left", size=8.5)
     top.set_yscale("log")
     top.set_ylim(2e-4, 2.0)
-    bottom.set(ylim=(0.5, 1.5), xlim=(0.0, 1.0), xlabel="Score", xticks=(0.0, 0.5, 1.0))
+    bottom.set(ylim=(0.5, 1.5), xlim=(0.0, 1.0), xlabel="Score")
+    bottom.set_xticks((0.0, 0.5, 1.0), ("0", "0.5", "1"))
     if column == 0:
         top.set_ylabel("Fraction of jets per bin")
         bottom.set_ylabel("Ratio")

@@ -225,7 +225,8 @@ def latent_quality(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
     looks = style.looks([f"{method}_s0" for method, _ in spaces])
     for quantity, ax in zip(quantities, axes, strict=False):
         chosen = table[table["quantity"] == quantity].fillna({"subject": ""})
-        subjects = list(dict.fromkeys(chosen["subject"]))
+        present = list(dict.fromkeys(chosen["subject"]))
+        subjects = [name for name in block.variants if name in present] or present
         for index, (method, space) in enumerate(spaces):
             points = chosen[(chosen["method"] == method) & (chosen["space"] == space)]
             y = _places(points["subject"], subjects) + 0.6 * ((index + 0.5) / len(spaces) - 0.5)
@@ -243,6 +244,7 @@ def latent_quality(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
         if len(subjects) == 1:
             ax.set_yticks([])
             ax.margins(x=0.12)
+            ax.locator_params(axis="x", nbins=5)
     for ax in axes[len(quantities) :]:
         ax.set_visible(False)
     style.legend_below(figure, axes[0])

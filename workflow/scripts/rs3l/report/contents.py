@@ -125,7 +125,7 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
     svg = themed(file) if INK in file else file  # figures of earlier versions have black ink
     is_small = len(svg) <= LARGEST_SVG
     points = Path(paths.figure(name, "csv"))
-    title = figure.heading(item)
+    title = figure.heading(_in_words(config, figure, item))
     return Picture(
         name=name,
         title=title,
@@ -138,6 +138,19 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
         alternative=plain(html) or title,
         is_themed=is_small and INK in file,
     )
+
+
+def _in_words(config: Campaign, figure: Figure, item: str) -> str:
+    """Return the labels of a figure's process or task, or the name of a task whose labels another one has too."""
+    if figure.of == "process":
+        return str(config.processes[item].label)
+    if figure.of == "campaign":
+        return item
+    names = {
+        name: f"{config.processes[task.signal].label} against {config.processes[task.background].label}"
+        for name, task in config.tasks.items()
+    }
+    return names[item] if list(names.values()).count(names[item]) == 1 else item
 
 
 def data_uri(kind: str, path: str | Path) -> str:
