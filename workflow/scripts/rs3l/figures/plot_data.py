@@ -107,7 +107,9 @@ def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]
             x = 0.02 + 0.96 * (v - 1) / max(len(variants) - 1, 4)
             text = f"{significance[v]:.1f}σ"
             weight = "bold" if significance[v] >= _NOTABLE else "normal"
-            bottom.text(x, 1.02, text, transform=bottom.transAxes, color=colour, size=8, weight=weight, va="bottom")
+            bottom.text(
+                x, 1.02, text, transform=bottom.transAxes, color=colour, size=8.5, weight=weight, va="bottom"
+            )
 
 
 def shape_points(shapes: Shapes, variants: Sequence[str]) -> pd.DataFrame:
@@ -262,8 +264,8 @@ def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats6
     top.stairs(counts["nominal_jet"], edges, color=style.INK, lw=1.3)
     top.stairs(counts["all_variants"], edges, color=colour, fill=True, alpha=0.35)
     top.set_ylim(0.0, 1.4 * max(1.0, float(counts["nominal_jet"].max())))
-    for y, words, ink in ((0.98, "line: nominal jet", style.INK), (0.9, "filled: jet under every variant", colour)):
-        top.text(0.98, y, words, transform=top.transAxes, color=ink, size=8.5, ha="right", va="top")
+    words = "line: nominal jet\nfilled: jet under every variant"
+    top.text(0.98, 0.98, words, transform=top.transAxes, size=8.5, ha="right", va="top")
     centre, enough = 0.5 * (edges[1:] + edges[:-1]), counts["nominal_jet"] >= FEWEST_JETS
     bottom.errorbar(
         centre[enough], counts["fraction"][enough], counts["error"][enough],

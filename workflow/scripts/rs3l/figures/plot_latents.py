@@ -57,6 +57,8 @@ _LATENT_JETS = 600
 _LATENT_EVENTS = 3
 """The latent figure joins the views of this many hard events of each process."""
 
+ColourAndLabel = tuple[str, str]
+
 
 def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     """Draw the first two principal components of z (on the unit sphere) of test jets, with a panel per run."""
@@ -79,9 +81,9 @@ def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         )
         points.append(table)
     handles, labels = axes[-1].get_legend_handles_labels()
-    for handle in figure.legend(handles, labels, loc="outside lower center", ncols=8, markerscale=3.0).legend_handles:
-        if handle is not None:
-            handle.set_alpha(1.0)
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=8, markerscale=3.0)
+    for handle in filter(None, legend.legend_handles):
+        handle.set_alpha(1.0)
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
@@ -190,7 +192,9 @@ def correlations(found: Mapping[str, Moments]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["process", "first", "second", "pearson_r", "error", "jets"])
 
 
-def _corner_panel(ax: Axes, found: Mapping[tuple[str, str], Corner], x: int, y: int, edge: tuple[bool, bool]) -> None:
+def _corner_panel(
+    ax: Axes, found: Mapping[ColourAndLabel, Corner], x: int, y: int, edge: tuple[bool, bool]
+) -> None:
     """Draw two features against each other, or one feature's distribution.
 
     ``found`` has the corner of each process by colour and label.
@@ -216,7 +220,7 @@ def _corner_panel(ax: Axes, found: Mapping[tuple[str, str], Corner], x: int, y: 
     ax.set_ylabel(f"$z_{{{y + 1}}}$" if left else "")
 
 
-def _correlation_text(ax: Axes, found: Mapping[tuple[str, str], Corner], x: int, y: int) -> None:
+def _correlation_text(ax: Axes, found: Mapping[ColourAndLabel, Corner], x: int, y: int) -> None:
     ax.axis("off")
     for index, ((colour, label), corner) in enumerate(found.items()):
         height = 0.5 + 0.2 * (0.5 * (len(found) - 1) - index)

@@ -99,7 +99,7 @@ def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     table = read_table(path, ["task", "method", "mode", "labels", "efficiency", "value", "error"])
     table = _of_task(path, table, task)
     counts, looks = sorted(table["labels"].unique()), style.looks(block.runs)
-    figure = style.new_figure(max(6.0, 3.6 * len(counts) + 2.9), 4.4, header)
+    figure = style.new_figure(max(6.0, 3.6 * len(counts) + 2.5), 4.4, header)
     axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     middle = headline_efficiency(block.evaluate.efficiencies)
     for count, ax in zip(counts, axes, strict=True):
@@ -118,8 +118,9 @@ def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     axes[0].set_ylabel(f"{_label(block, task, 'background')} rejection (1 / mistag rate)")
     axes[0].set_ylim(bottom=0.8)
     figure.legend(
-        handles=sorted(heights, key=heights.__getitem__, reverse=True), loc="outside right center", handlelength=2.6,
-        title=f"in their order at {counts[-1]:,}\nlabels, {middle:.0%} efficiency", alignment="left", title_fontsize=8.5,
+        handles=sorted(heights, key=heights.__getitem__, reverse=True),
+        title=f"in their order at {counts[-1]:,}\nlabels, {middle:.0%} efficiency",
+        loc="outside right center", handlelength=2.6, alignment="left", title_fontsize=8.5,
     )  # fmt: skip
     return Drawing(figure, table)
 
@@ -131,7 +132,7 @@ def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Dra
         path, read_table(path, ["task", "method", "mode", "labels", "metric", "value", "error"]), task
     )
     efficiency = headline_efficiency(block.evaluate.efficiencies)
-    figure = style.new_figure(6.6, 6.8, header)
+    figure = style.new_figure(5.8, 6.6, header)
     axes = dict(zip((rejection_name(efficiency), "auc"), figure.subplots(2, 1, sharex=True), strict=True))
     shown = [table.head(0)]
     ends = {metric: _over_labels(ax, table, metric, block, shown) for metric, ax in axes.items()}

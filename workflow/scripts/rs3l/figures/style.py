@@ -45,7 +45,10 @@ GREY = "#7f7f7f"
 SLATE = "#6e7b8b"
 
 _VARIANTS = (TEAL, "#c77700", "#8a64c8", "#5b8c2a", "#c0504d", "#4f6bc4", BROWN, GREY)
-"""Colours of the variants but the nominal, in their order; each has a line as well, and repeats with another one."""
+"""Colours of the variants but the nominal, in their order.
+
+Neighbours differ in their lines too; after the eighth the colours repeat with other lines.
+"""
 
 _PROCESSES = ("#6a5acd", SLATE, "#b8860b", ROSE, TEAL, "#5b8c2a", BROWN, GREY)
 """Colours of the processes, in their order; after the eighth they repeat with other markers.
@@ -84,10 +87,13 @@ _SUPERVISED = {
 }
 
 
-_NAME_SIZE = 8.5
+_NAME_SIZE = 9.0
 """Size of the names beside lines [pt]."""
 
-_NAME_WIDTH = 30
+_LEADING = 1.35
+"""Height of a line of such a name, in its size."""
+
+_NAME_WIDTH = 24
 """Longest line of such a name, in letters."""
 
 _PLACES = 6
@@ -226,7 +232,9 @@ def new_figure(width: float, height: float, header: Header) -> Figure:
     top, margin = 1.0 - 0.06 / height, 0.12 / width
     figure.text(margin, top, "Simulation", weight="bold", style="italic", size=11, va="top")
     figure.text(1.0 - margin, top, header.text, size=9, ha="right", va="top")
-    figure.text(1.0 - margin, 0.03 / height, f"rs3l {__version__}", size=SMALLEST, color=GREY, ha="right", va="bottom")
+    figure.text(
+        1.0 - margin, 0.03 / height, f"rs3l {__version__}", size=SMALLEST, color=GREY, ha="right", va="bottom"
+    )
     return figure
 
 
@@ -269,24 +277,30 @@ class End:
 def end_labels(ax: Axes, ends: Sequence[End], height: float) -> None:
     """Name lines to the right of their panel, each as near to the end of its line as the other names allow.
 
+    A stroke in the line's colour leads to the name, which has the colour of all words, so that it can be read.
     ``height`` is roughly that of the panel [inch]. The limits of the axes must be final.
     """
     ax.get_xlim(), ax.get_ylim()  # settle limits that follow the lines
     to_axes = ax.transScale + ax.transLimits
     places = to_axes.transform([(end.x, end.y) for end in ends]) if ends else np.zeros((0, 2))
     names = [wrapped_name(end.name) for end in ends]
-    sizes = np.array([_NAME_SIZE * 1.25 / 72.0 / height * (1 + name.count("\n")) for name in names])
+    sizes = np.array([_NAME_SIZE * _LEADING / 72.0 / height * (1 + name.count("\n")) for name in names])
+    stroke: dict[str, Any] = {"arrowstyle": "-", "lw": 1.2, "shrinkA": 2, "shrinkB": 3, "relpos": (0.0, 0.5)}
     for end, name, place, y in zip(ends, names, places, spread(places[:, 1], sizes), strict=True):
         ax.annotate(
             name, tuple(place), (1.03, y), xycoords="axes fraction", textcoords="axes fraction",
-            color=end.colour, size=_NAME_SIZE, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": end.colour, "lw": 0.7, "shrinkA": 1, "shrinkB": 3, "relpos": (0.0, 0.5)},
+            size=_NAME_SIZE, va="center", annotation_clip=False, arrowprops={**stroke, "color": end.colour},
         )  # fmt: skip
 
 
 def wrapped_name(name: str) -> str:
-    """Return a name in lines that are short enough to stand beside a panel."""
-    return "\n".join(textwrap.wrap(name, _NAME_WIDTH)) or name
+    """Return a name in lines of similar length that are short enough to stand beside a panel."""
+    wrapper = textwrap.TextWrapper(_NAME_WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = len(wrapper.wrap(name))
+    for wrapper.width in range(max(1, -(-len(name) // max(1, lines))), _NAME_WIDTH + 1):
+        if len(found := wrapper.wrap(name)) == lines:
+            return "\n".join(found)
+    return name
 
 
 def spread(places: Floats64, sizes: Floats64) -> Floats64:
