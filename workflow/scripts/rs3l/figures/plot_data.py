@@ -152,11 +152,11 @@ def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
             ax.set_title(f"{variant}\n{size}", size=8.5)
             ax.set(xlim=(-half, half), ylim=(-half, half), xticks=_TICKS, yticks=_TICKS)
             points.append(candidates.assign(process=process, variant=variant, event_id=views[variant]["event_id"]))
-        row[0].set_ylabel(f"{block.labels[process]} event\n" + r"$\Delta\phi$ to hard particle")
+        row[0].set_ylabel(f"{block.labels[process]} event\nΔφ to hard particle")
         for ax in row[1:]:
             ax.tick_params(labelleft=False)
     for ax in axes[-1]:
-        ax.set_xlabel(r"$\Delta\eta$ to hard particle")
+        ax.set_xlabel("Δη to hard particle")
     figure.legend(handles=_view_legend(), loc="outside lower center", ncols=min(6, n + 1))
     return Drawing(figure, pd.concat(points, ignore_index=True))
 

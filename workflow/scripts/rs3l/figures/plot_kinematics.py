@@ -110,7 +110,7 @@ def _draw_types(row: Sequence[Axes], found: Mapping[str, Mapping[str, Shapes]], 
             shapes = found[kind][column]
             fraction = np.where(shapes.jets[0] >= FEWEST_JETS, shapes.fraction[0], np.nan)
             style.band(ax, shapes.edges, fraction, shapes.error[0], ink)
-            ax.stairs(fraction, shapes.edges, baseline=None, color=ink, ls=line, lw=1.5, label=_type_name(kind))
+            ax.stairs(fraction, shapes.edges, baseline=None, color=ink, ls=line, lw=1.5, label=type_name(kind))
         _scale(ax, column, [found[kind][column] for kind in shown])
         _say_if_empty(ax, [found[kind][column] for kind in shown])
         ax.tick_params(labelsize=8.5)
@@ -123,7 +123,7 @@ def _draw_types(row: Sequence[Axes], found: Mapping[str, Mapping[str, Shapes]], 
     return len(shown) > 1
 
 
-def _type_name(kind: str) -> str:
+def type_name(kind: str) -> str:
     """Return a jet type as figures show it, with an arrow for the first splitting of a gluon."""
     return style.text(f"g → {kind[2:]}" if kind.startswith("g_") else kind)
 

@@ -48,6 +48,9 @@ _CORNER_JETS = 400
 _CORNER_BINS = 20
 """A panel on the diagonal of the corner plot has this many bins."""
 
+_CORNER_LETTERS = 18
+"""Longer texts in the corner plot are smaller."""
+
 _OUTSIDE = 0.002
 """The axis of the feature that varies most leaves out this fraction of the jets at either end."""
 
@@ -225,7 +228,11 @@ def _correlation_text(ax: Axes, found: Mapping[ColourAndLabel, Corner], x: int, 
     for index, ((colour, label), corner) in enumerate(found.items()):
         height = 0.5 + 0.2 * (0.5 * (len(found) - 1) - index)
         text = f"{label}: r = {corner.moments.correlation[x, y]:+.2f}".replace("-", "−")
-        ax.text(0.5, height, text, transform=ax.transAxes, color=colour, size=10, ha="center", va="center")
+        size = min(10.0, max(style.SMALLEST, 10.0 * _CORNER_LETTERS / len(text)))
+        shown = ax.text(
+            0.5, height, text, transform=ax.transAxes, color=colour, size=size, ha="center", va="center"
+        )
+        shown.set_in_layout(False)  # a long label takes no room from the panels
 
 
 def similarity(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:

@@ -76,7 +76,7 @@ def robustness(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
             ax.axvline(0.0, color=style.INK, lw=0.8)
         shown.append(_methods(ax, chosen, variants, block.runs))
         ax.set_xlabel(panels[quantity, kind], size=9.5)
-        ax.locator_params(axis="x", nbins=6)
+        ax.locator_params(axis="x", nbins=7)
         if shown[-1].empty:
             style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
     _rows(axes[0, 0], [f"{name} (held out)" if uses[name] == "held_out" else name for name in variants])

@@ -20,6 +20,7 @@ from rs3l.evaluate.names import Method, method_label, short_label
 from rs3l.evaluate.spread import unknown
 from rs3l.evaluate.tables import rows_where
 from rs3l.figures.plot_data import FEWEST_JETS
+from rs3l.figures.plot_kinematics import type_name
 from rs3l.figures.plot_tables import EFFICIENCY
 from rs3l.figures.registry import FIGURES
 from rs3l.paths import CampaignPaths
@@ -252,7 +253,7 @@ def _jet_types(data: FigureData) -> str:
     for process in dict.fromkeys(points["process"]):
         own = counts[process].sort_values(ascending=False)
         if len(own) > 1 and own.sum():
-            shares = [f"{jets / own.sum():.0%} {kind}" for kind, jets in own.head(3).items()]
+            shares = [f"{jets / own.sum():.0%} {type_name(str(kind))}" for kind, jets in own.head(3).items()]
             parts.append(f"the {data.process(str(process))} jets are {', '.join(shares)}")
     return f"By number, {'; '.join(parts)}." if parts else "Each process has one type of jet."
 
