@@ -99,7 +99,9 @@ def roc(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     table = read_table(path, ["task", "method", "mode", "labels", "efficiency", "value", "error"])
     table = _of_task(path, table, task)
     counts, looks = sorted(table["labels"].unique()), style.looks(block.runs)
-    figure = style.new_figure(max(6.0, 3.6 * len(counts) + 2.5), 4.4, header)
+    names = [method_label(method) for method in compared(block.runs)]
+    height = max(4.4, 1.5 + style.names_height(names))
+    figure = style.new_figure(max(6.0, 3.6 * len(counts) + 2.5), height, header)
     axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     middle = headline_efficiency(block.evaluate.efficiencies)
     for count, ax in zip(counts, axes, strict=True):
@@ -132,7 +134,8 @@ def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Dra
         path, read_table(path, ["task", "method", "mode", "labels", "metric", "value", "error"]), task
     )
     efficiency = headline_efficiency(block.evaluate.efficiencies)
-    figure = style.new_figure(5.8, 6.6, header)
+    panel = max(2.1, 1.05 * style.names_height(method_label(method) for method in compared(block.runs)))
+    figure = style.new_figure(5.8, 1.4 + 2.0 * panel, header)
     axes = dict(zip((rejection_name(efficiency), "auc"), figure.subplots(2, 1, sharex=True), strict=True))
     shown = [table.head(0)]
     ends = {metric: _over_labels(ax, table, metric, block, shown) for metric, ax in axes.items()}
@@ -142,12 +145,12 @@ def label_efficiency(block: FiguresBlock, header: Header, inputs: Inputs) -> Dra
     auc.set_xticks(counts, [f"{count:,}" for count in counts])
     auc.set_xticks([], minor=True)
     background, signal = _label(block, task, "background"), _label(block, task, "signal")
-    rejection.set(ylabel=f"{background} rejection at {efficiency:.0%} {signal} efficiency", yscale="log")
+    rejection.set(ylabel=f"{background} rejection\nat {efficiency:.0%} {signal} efficiency", yscale="log")
     rejection.yaxis.set_major_formatter(LogFormatter())
     rejection.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2.0, 0.5)))  # gives plain numbers
     rejection.set_ylim(bottom=max(0.8, rejection.get_ylim()[0]))
     for metric, ax in axes.items():
-        style.end_labels(ax, ends[metric], _PANEL)
+        style.end_labels(ax, ends[metric], panel)
     return Drawing(figure, pd.concat(shown, ignore_index=True))
 
 

@@ -284,13 +284,18 @@ def end_labels(ax: Axes, ends: Sequence[End], height: float) -> None:
     to_axes = ax.transScale + ax.transLimits
     places = to_axes.transform([(end.x, end.y) for end in ends]) if ends else np.zeros((0, 2))
     names = [wrapped_name(end.name) for end in ends]
-    sizes = np.array([_NAME_SIZE * _LEADING / 72.0 / height * (1 + name.count("\n")) for name in names])
+    sizes = np.array([names_height([end.name]) / height for end in ends])
     stroke: dict[str, Any] = {"arrowstyle": "-", "lw": 1.2, "shrinkA": 2, "shrinkB": 3, "relpos": (0.0, 0.5)}
     for end, name, place, y in zip(ends, names, places, spread(places[:, 1], sizes), strict=True):
         ax.annotate(
             name, tuple(place), (1.03, y), xycoords="axes fraction", textcoords="axes fraction",
             size=_NAME_SIZE, va="center", annotation_clip=False, arrowprops={**stroke, "color": end.colour},
         )  # fmt: skip
+
+
+def names_height(names: Iterable[str]) -> float:
+    """Return how much room names take below each other [inch], wrapped as :func:`end_labels` does."""
+    return sum(wrapped_name(name).count("\n") + 1 for name in names) * _NAME_SIZE * _LEADING / 72.0
 
 
 def wrapped_name(name: str) -> str:
