@@ -140,7 +140,7 @@ def test_comparisons_and_pages_of_results_have_marks(spoiled: Path) -> None:
 
 def texts(drawing: Drawing) -> list[str]:
     """Return the words of a figure."""
-    return [found.get_text() for found in drawing.figure.findobj(matplotlib.text.Text)]
+    return [found.get_text().replace("\n", " ") for found in drawing.figure.findobj(matplotlib.text.Text)]
 
 
 @pytest.fixture(scope="module")

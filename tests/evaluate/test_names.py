@@ -108,12 +108,13 @@ def test_every_table_has_the_methods_of_the_campaign(named: Finished) -> None:
 
 
 def legend_texts(figure: Any) -> Iterator[str]:
-    """Yield what the legends of a figure and the titles and rows of its panels say."""
+    """Yield what the legends of a figure say, the titles and rows of its panels, and the names of lines in them."""
     for legend in (*figure.legends, *(ax.get_legend() for ax in figure.axes)):
         yield from (text.get_text() for text in legend.get_texts()) if legend else ()
     for ax in figure.axes:
         yield ax.get_title(loc="left")
         yield from (label.get_text() for label in ax.get_yticklabels())
+        yield from (name.get_text() for name in ax.texts)
 
 
 @pytest.mark.parametrize("figure", FIGURES)

@@ -79,7 +79,7 @@ def test_the_variant_with_the_largest_deviation_is_named(paths: CampaignPaths, c
         for low in (0, 1)
     ]
     write(paths.figure("jet_mass", "csv"), rows)
-    expected = "Furthest from the nominal is fsr_hi (QCD), 6.1σ; 1 of 2 comparisons beyond 2σ."
+    expected = "Furthest from the nominal is fsr_hi (QCD), 6.1σ; 1 of 2 comparisons is beyond 2σ."
     assert brief("jet_mass", "", paths, config) == expected
     write(paths.figure("jet_mass", "csv"), [{**row, "deviation_sigma": np.nan} for row in rows])
     assert brief("jet_mass", "", paths, config) == "Too few jets to compare the variants."

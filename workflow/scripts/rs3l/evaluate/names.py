@@ -90,6 +90,16 @@ def _views(settings: Pretrain) -> str:
     return f"hand-made views{jet} (arXiv:2108.04253, extended)"
 
 
+def task_text(config: Campaign, task: str) -> str:
+    """Return the labels of a task's signal and background, or its name if another task has the same labels."""
+    labels = {
+        name: tuple(config.processes[process].label for process in (entry.signal, entry.background))
+        for name, entry in config.tasks.items()
+    }
+    own = labels.get(task)
+    return " against ".join(own) if own and list(labels.values()).count(own) == 1 else task
+
+
 def losses_text(config: Campaign) -> str:
     """Return the losses of the methods that are pre-trained here, for a caption; equal losses are given once."""
     found: dict[str, list[str]] = {}

@@ -29,13 +29,18 @@ MULTIPLICITY_EDGES = np.linspace(-0.5, 143.5, 13)
 FEWEST_JETS = 10
 """A ratio is drawn where nominal and variant have at least this many jets in the bin; the CSV has all ratios."""
 
+_NOTABLE = 2.0
+"""From this many standard deviations on, the number above the ratios is bold."""
+
 _CANDIDATES = ("cand_pt", "cand_eta", "cand_phi", "cand_charge", "cand_pdg_id")
 _KINDS = ("charged hadron", "neutral hadron", "photon", "electron or muon")
-_KIND_COLOURS = (style.VERMILION, style.TEAL, style.OCHRE, style.PURPLE)
-_VIEW = 0.8
-"""Half the width of a picture of an event, in eta and phi."""
+_KIND_COLOURS = (style.VERMILION, style.BLUE, style.GREEN, style.INK)
+_TICKS = (-1.0, 0.0, 1.0)
+"""Numbers on the axes of a picture of an event, in eta and phi."""
 _MARK_PER_GEV = 2.6
 """Area of a candidate [pt^2] per GeV of its pT."""
+_AREA_STEP = 1.15
+"""Areas of candidates are rounded to powers of this number."""
 _SMALLEST_MARK = 3.0
 """Area of the softest candidates [pt^2]."""
 
@@ -81,7 +86,7 @@ def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]
     """Draw the histograms (with a band for the error of the nominal) above, and the ratios to the nominal below.
 
     Each ratio is a line in a band of its error. Above them stands by how many standard deviations it differs from
-    1 in all of its bins together.
+    1 in all of its bins together, in bold from :data:`_NOTABLE` on.
     """
     looks = style.variants(variants)
     significance = shapes.significance(FEWEST_JETS)
@@ -101,8 +106,9 @@ def draw_shapes(top: Axes, bottom: Axes, shapes: Shapes, variants: Sequence[str]
         if np.isfinite(significance[v]):
             x = 0.02 + 0.96 * (v - 1) / max(len(variants) - 1, 4)
             text = f"{significance[v]:.1f}σ"
+            weight = "bold" if significance[v] >= _NOTABLE else "normal"
             bottom.text(
-                x, 1.02, text, transform=bottom.transAxes, color=colour, size=8, weight="bold", va="bottom"
+                x, 1.02, text, transform=bottom.transAxes, color=colour, size=8.5, weight=weight, va="bottom"
             )
 
 
@@ -133,20 +139,24 @@ def event_views(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     task = next(iter(block.tasks.values()))
     processes = (task.signal, task.background)
     n = len(block.variants)
-    figure = style.new_figure(2.3 * n + 0.9, 5.6, header)
-    axes = figure.subplots(2, n, sharex=True, sharey=True, squeeze=False)
+    figure = style.new_figure(2.1 * n + 0.7, 6.2, header)
+    axes = figure.subplots(2, n, sharex="row", sharey="row", squeeze=False)
     points = []
     for process, row in zip(processes, axes, strict=True):
         views = _first_complete_event(block, inputs, process)
+        half = max(np.abs(_axis(view)).max() for view in views.values()) + 1.05 * block.jets.radius
         for variant, ax in zip(block.variants, row, strict=True):
             candidates = _candidates(views[variant])
             _draw_view(ax, candidates, views[variant], block.jets.radius)
-            size = "{jet_pt:.0f} GeV, mass {jet_mass:.0f} GeV".format(**views[variant])
-            ax.set_title(f"{block.labels[process]}: {variant}\npT {size}", size=8.5)
+            size = "$p_T$ {jet_pt:.0f}, mass {jet_mass:.0f} GeV".format(**views[variant])
+            ax.set_title(f"{variant}\n{size}", size=8.5)
+            ax.set(xlim=(-half, half), ylim=(-half, half), xticks=_TICKS, yticks=_TICKS)
             points.append(candidates.assign(process=process, variant=variant, event_id=views[variant]["event_id"]))
-        row[0].set_ylabel(r"$\Delta\phi$ to the hard particle")
+        row[0].set_ylabel(f"{block.labels[process]} event\nΔφ to hard particle")
+        for ax in row[1:]:
+            ax.tick_params(labelleft=False)
     for ax in axes[-1]:
-        ax.set_xlabel(r"$\Delta\eta$ to the hard particle")
+        ax.set_xlabel("Δη to hard particle")
     figure.legend(handles=_view_legend(), loc="outside lower center", ncols=min(6, n + 1))
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
@@ -198,18 +208,22 @@ def _draw_view(ax: Axes, candidates: pd.DataFrame, view: Mapping[str, Any], radi
     """Draw the candidates of one view, the softest on top, around the hard particle."""
     colours = dict(zip(_KINDS, _KIND_COLOURS, strict=True))
     ordered = candidates.sort_values("pt", ascending=False)
-    ax.scatter(
-        ordered["deta"], ordered["dphi"], s=_SMALLEST_MARK + _MARK_PER_GEV * ordered["pt"],
-        color=[colours[kind] for kind in ordered["kind"]], alpha=0.75, lw=0.5, edgecolors=style.PAPER,
-    )  # fmt: skip
-    axis = (
-        view["jet_eta"] - view["parton_eta"],
-        float(wrapped(np.asarray(view["jet_phi"] - view["parton_phi"]))),
-    )
-    ax.add_patch(Circle(axis, radius, fill=False, color=style.GREY, lw=1.0))
+    area = _SMALLEST_MARK + _MARK_PER_GEV * ordered["pt"]
+    steps = np.round(np.log(area) / np.log(_AREA_STEP))  # marks of one size are one shape in the SVG
+    for step, same in ordered.groupby(steps, sort=False):
+        ax.scatter(
+            same["deta"], same["dphi"], s=_AREA_STEP**step,
+            color=[colours[kind] for kind in same["kind"]], alpha=0.75, lw=0.5, edgecolors=style.PAPER,
+        )  # fmt: skip
+    ax.add_patch(Circle(_axis(view), radius, fill=False, color=style.GREY, lw=1.0))
     ax.plot([0.0], [0.0], marker="+", color=style.INK, ms=14, mew=1.6)
     ax.set_aspect("equal")
-    ax.set(xlim=(-_VIEW, _VIEW), ylim=(-_VIEW, _VIEW), xticks=(-0.5, 0.0, 0.5), yticks=(-0.5, 0.0, 0.5))
+
+
+def _axis(view: Mapping[str, Any]) -> tuple[float, float]:
+    """Return eta and phi of the jet's axis relative to the hard particle."""
+    delta = float(wrapped(np.asarray(view["jet_phi"] - view["parton_phi"])))
+    return view["jet_eta"] - view["parton_eta"], delta
 
 
 def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
@@ -227,7 +241,6 @@ def survival(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         points.append(counts.assign(process=process))
     axes[0, 0].set_ylabel("Hard events per bin")
     axes[1, 0].set_ylabel("Remaining fraction")
-    style.legend_below(figure, axes[0, 0])
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
@@ -248,13 +261,16 @@ def _survivors(files: Sequence[Path], variants: int, edges: Floats64) -> pd.Data
 
 
 def _draw_survival(top: Axes, bottom: Axes, counts: pd.DataFrame, edges: Floats64, colour: str) -> None:
-    top.stairs(counts["nominal_jet"], edges, color=style.INK, lw=1.3, label="nominal jet")
-    top.stairs(counts["all_variants"], edges, color=colour, fill=True, alpha=0.35, label="jet under every variant")
-    top.set_ylim(0.0, 1.12 * max(1.0, float(counts["nominal_jet"].max())))
-    centre = 0.5 * (edges[1:] + edges[:-1])
+    top.stairs(counts["nominal_jet"], edges, color=style.INK, lw=1.3)
+    top.stairs(counts["all_variants"], edges, color=colour, fill=True, alpha=0.35)
+    top.set_ylim(0.0, 1.4 * max(1.0, float(counts["nominal_jet"].max())))
+    words = "line: nominal jet\nfilled: jet under every variant"
+    top.text(0.98, 0.98, words, transform=top.transAxes, size=8.5, ha="right", va="top")
+    centre, enough = 0.5 * (edges[1:] + edges[:-1]), counts["nominal_jet"] >= FEWEST_JETS
     bottom.errorbar(
-        centre, counts["fraction"], counts["error"], xerr=np.diff(edges) / 2, fmt=".", color=colour, lw=1.2
-    )
+        centre[enough], counts["fraction"][enough], counts["error"][enough],
+        xerr=np.diff(edges)[enough] / 2, fmt=".", color=colour, lw=1.2,
+    )  # fmt: skip
 
 
 def matching(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
@@ -275,6 +291,7 @@ def matching(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     figure = style.new_figure(max(6.0, 1.6 + 0.8 * len(names)), 4.0, header)
     ax, looks = figure.subplots(), style.processes(block.labels)
     step = min(0.18, 0.7 / len(block.labels))
+    ends = []
     for p, (process, label) in enumerate(block.labels.items()):
         chosen = points[points["process"] == process]
         colour, marker = looks[process]
@@ -286,11 +303,11 @@ def matching(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
             fmt=marker,
             color=colour,
             ms=6,
-            label=label,
         )
+        ends.append(style.End(float(x[-1]), float(chosen["efficiency"].iloc[-1]), label, colour))
     ax.axvline(len(block.variants) - 0.5, color=style.GREY, lw=0.8, ls=":")
     ax.set_xticks(np.arange(len(names)), names, rotation=30, ha="right")
     ax.tick_params(axis="x", which="minor", bottom=False, top=False)
     ax.set(ylabel="Hard events with a matched jet", ylim=(0.0, 1.05))
-    ax.legend(ncols=max(1, len(block.labels)), loc="lower left")
+    style.end_labels(ax, ends, 2.8)
     return Drawing(figure, points)

@@ -37,7 +37,7 @@ _SMALLEST_N2 = 1e-6
 _TYPES = 4
 """The most frequent types of each process are shown."""
 
-_TYPE_LOOKS = ((style.BLUE, "-"), (style.VERMILION, "--"), (style.PURPLE, "-."), (style.OCHRE, ":"))
+_TYPE_LOOKS = ((style.BLUE, "-"), (style.VERMILION, "--"), (style.GREEN, "-."), (style.GREY, ":"))
 
 _FALLING = ("jet_pt", "jet_energy", "jet_msd")
 """These quantities have a logarithmic axis."""
@@ -64,11 +64,14 @@ def jet_types(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
         for kind, shapes in _by_type(process_files(inputs.manifest, process), edges).items()
     }
     n = len(block.labels)
-    figure = style.new_figure(13.0, 0.6 + 1.9 * n, header)
+    figure = style.new_figure(12.0, 0.6 + 2.0 * n, header)
     axes = figure.subplots(n, len(TITLES), sharex="col", squeeze=False)
+    looks = style.processes(block.labels)
     for process, row in zip(block.labels, axes, strict=True):
-        _draw_types(row, {kind: shapes for (own, kind), shapes in found.items() if own == process})
-        row[0].set_ylabel(f"{block.labels[process]}: fraction of jets")
+        types = {kind: shapes for (own, kind), shapes in found.items() if own == process}
+        several = _draw_types(row, types, looks[process][0])
+        style.panel_title(row[0], f"{block.labels[process]} jets{', by type' if several else ''}")
+        row[0].set_ylabel("Fraction of jets")
     for column, ax in zip(TITLES, axes[-1], strict=True):
         ax.set_xlabel(TITLES[column])
     points = [
@@ -95,20 +98,34 @@ def _by_type(paths: Iterable[Path], edges: Mapping[str, Floats64]) -> dict[str, 
     return {name: {column: sums.shapes() for column, sums in found[name].items()} for name in order}
 
 
-def _draw_types(row: Sequence[Axes], found: Mapping[str, Mapping[str, Shapes]]) -> None:
-    """Draw the quantities of one process side by side, each with its most frequent types."""
+def _draw_types(row: Sequence[Axes], found: Mapping[str, Mapping[str, Shapes]], colour: str) -> bool:
+    """Draw the quantities of one process side by side, each with its most frequent types.
+
+    Return whether there are several; a single one has the ``colour`` of its process, and needs no name.
+    """
     shown = [kind for kind, shapes in found.items() if shapes["jet_pt"].jets.sum() >= FEWEST_JETS][:_TYPES]
+    looks = _TYPE_LOOKS if len(shown) > 1 else ((colour, "-"),)
     for column, ax in zip(TITLES, row, strict=True):
-        for (colour, line), kind in zip(_TYPE_LOOKS, shown, strict=False):
+        for (ink, line), kind in zip(looks, shown, strict=False):
             shapes = found[kind][column]
             fraction = np.where(shapes.jets[0] >= FEWEST_JETS, shapes.fraction[0], np.nan)
-            style.band(ax, shapes.edges, fraction, shapes.error[0], colour)
-            ax.stairs(fraction, shapes.edges, baseline=None, color=colour, ls=line, lw=1.5, label=style.text(kind))
+            style.band(ax, shapes.edges, fraction, shapes.error[0], ink)
+            ax.stairs(fraction, shapes.edges, baseline=None, color=ink, ls=line, lw=1.5, label=type_name(kind))
         _scale(ax, column, [found[kind][column] for kind in shown])
         _say_if_empty(ax, [found[kind][column] for kind in shown])
-        ax.tick_params(labelsize=8)
-    if shown:
-        row[0].legend(fontsize=8)
+        ax.tick_params(labelsize=8.5)
+    if len(shown) > 1:
+        key = row[1].legend(
+            loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=_TYPES, borderpad=0.0, borderaxespad=0.3,
+            fontsize=9, handlelength=2.2,
+        )  # fmt: skip
+        key.set_in_layout(False)  # it has the height of the title beside it
+    return len(shown) > 1
+
+
+def type_name(kind: str) -> str:
+    """Return a jet type as figures show it, with an arrow for the first splitting of a gluon."""
+    return style.text(f"g → {kind[2:]}" if kind.startswith("g_") else kind)
 
 
 def _scale(ax: Axes, column: str, shapes: Sequence[Shapes]) -> None:

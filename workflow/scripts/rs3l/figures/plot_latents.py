@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from rs3l.config.blocks import FiguresBlock
 from rs3l.errors import DataError
@@ -49,6 +48,9 @@ _CORNER_JETS = 400
 _CORNER_BINS = 20
 """A panel on the diagonal of the corner plot has this many bins."""
 
+_CORNER_LETTERS = 18
+"""Longer texts in the corner plot are smaller."""
+
 _OUTSIDE = 0.002
 """The axis of the feature that varies most leaves out this fraction of the jets at either end."""
 
@@ -57,6 +59,8 @@ _LATENT_JETS = 600
 
 _LATENT_EVENTS = 3
 """The latent figure joins the views of this many hard events of each process."""
+
+ColourAndLabel = tuple[str, str]
 
 
 def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
@@ -79,7 +83,10 @@ def latent(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
             ax, style.text(f"{short_label(Run.parse(run).method)}, seed {Run.parse(run).seed}") + mark_of(table)
         )
         points.append(table)
-    axes[-1].legend(markerscale=2.5)
+    handles, labels = axes[-1].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=8, markerscale=3.0)
+    for handle in filter(None, legend.legend_handles):
+        handle.set_alpha(1.0)
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
@@ -149,12 +156,10 @@ def latent_corner(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
     figure = style.new_figure(1.9 * d + 0.8, 1.8 * d + 1.2, header)
     axes = figure.subplots(d, d, squeeze=False)
     looks = style.processes(block.labels)
-    corners = {looks[process][0]: corner for process, corner in found.items()}
+    corners = {(looks[process][0], block.labels[process]): corner for process, corner in found.items()}
     for (i, j), ax in np.ndenumerate(axes):
         if shown:
             _corner_panel(ax, corners, shown[j], shown[i], (i == d - 1, j == 0))
-    handles = [Line2D([], [], color=colour, lw=3) for colour in corners]
-    figure.legend(handles, [block.labels[p] for p in found], loc="outside lower center", ncols=8)
     return Drawing(figure, correlations({process: corner.moments for process, corner in found.items()}))
 
 
@@ -190,14 +195,19 @@ def correlations(found: Mapping[str, Moments]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["process", "first", "second", "pearson_r", "error", "jets"])
 
 
-def _corner_panel(ax: Axes, found: Mapping[str, Corner], x: int, y: int, edge: tuple[bool, bool]) -> None:
-    """Draw two features against each other, with a colour per process, or one feature's distribution."""
+def _corner_panel(
+    ax: Axes, found: Mapping[ColourAndLabel, Corner], x: int, y: int, edge: tuple[bool, bool]
+) -> None:
+    """Draw two features against each other, or one feature's distribution.
+
+    ``found`` has the corner of each process by colour and label.
+    """
     bottom, left = edge
     ax.tick_params(labelbottom=bottom, labelleft=left and y > x, labelsize=8)
     if x > y:
         _correlation_text(ax, found, x, y)
         return
-    for colour, corner in found.items():
+    for (colour, _), corner in found.items():
         if x == y:
             density = corner.counts[x] / max(1, corner.counts[x].sum())
             ax.stairs(density, corner.edges, color=colour, lw=1.3)
@@ -213,12 +223,16 @@ def _corner_panel(ax: Axes, found: Mapping[str, Corner], x: int, y: int, edge: t
     ax.set_ylabel(f"$z_{{{y + 1}}}$" if left else "")
 
 
-def _correlation_text(ax: Axes, found: Mapping[str, Corner], x: int, y: int) -> None:
+def _correlation_text(ax: Axes, found: Mapping[ColourAndLabel, Corner], x: int, y: int) -> None:
     ax.axis("off")
-    for index, (colour, corner) in enumerate(found.items()):
+    for index, ((colour, label), corner) in enumerate(found.items()):
         height = 0.5 + 0.2 * (0.5 * (len(found) - 1) - index)
-        text = f"r = {corner.moments.correlation[x, y]:+.2f}"
-        ax.text(0.5, height, text, transform=ax.transAxes, color=colour, size=10, ha="center", va="center")
+        text = f"{label}: r = {corner.moments.correlation[x, y]:+.2f}".replace("-", "−")
+        size = min(10.0, max(style.SMALLEST, 10.0 * _CORNER_LETTERS / len(text)))
+        shown = ax.text(
+            0.5, height, text, transform=ax.transAxes, color=colour, size=size, ha="center", va="center"
+        )
+        shown.set_in_layout(False)  # a long label takes no room from the panels
 
 
 def similarity(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
@@ -229,37 +243,50 @@ def similarity(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
     figure = style.new_figure(max(6.5, 3.6 * len(methods) + 0.6), 6.0, header)
     axes = figure.subplots(2, len(methods), sharex=True, sharey="row", squeeze=False)
     points = []
+    ends: dict[Axes, dict[str, style.End]] = {}
     for run, table in tables.items():
         columns = [name for name in table.columns if name.startswith((MEANS, VIEWS))]
         if not columns:
             raise DataError(f"{paths[0].parent.parent / run}: no column {VIEWS}…; repeat the pre-training")
-        _cosines(list(axes[:, methods.index(Run.parse(run).method)]), table, columns, block.labels)
+        column = list(axes[:, methods.index(Run.parse(run).method)])
+        for ax, found in zip(column, _cosines(column, table, columns, block.labels), strict=True):
+            ends.setdefault(ax, {}).update(found)
         collapsed = {"collapsed": 1} if counts_of(table.tail(1))["collapsed"] else {}
         cosines = table[["epoch", *columns]].melt("epoch", var_name="what", value_name="cosine")
         points.append(cosines.assign(run=run, **collapsed))
     for method, (top, bottom) in zip(methods, axes.T, strict=True):
-        ends = [table.tail(1) for run, table in tables.items() if Run.parse(run).method == method]
-        style.panel_title(top, style.text(short_label(method)) + mark_of(pd.concat(ends)))
+        lasts = [table.tail(1) for run, table in tables.items() if Run.parse(run).method == method]
+        style.panel_title(top, style.text(short_label(method)) + mark_of(pd.concat(lasts)))
         bottom.set_xlabel("Epoch")
         bottom.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].set_ylim(min(0.0, axes[0, 0].get_ylim()[0]), 1.03)
+    axes[1, 0].set_ylim(-1.05, 1.05)
     axes[0, 0].set_ylabel("Cosine: views of one event")
     axes[1, 0].set_ylabel("Cosine: two processes")
+    for ax, found in ends.items():
+        style.end_labels(ax, list(found.values()), 2.2)
     return Drawing(figure, pd.concat(points, ignore_index=True))
 
 
-def _cosines(axes: Sequence[Axes], table: pd.DataFrame, columns: Sequence[str], labels: Mapping[str, str]) -> None:
-    """Draw the cosines of one run: of the views of an event above, of the means of two processes below."""
-    looks, last = style.processes(labels), table["epoch"].max()
+def _cosines(
+    axes: Sequence[Axes], table: pd.DataFrame, columns: Sequence[str], labels: Mapping[str, str]
+) -> list[dict[str, style.End]]:
+    """Draw the cosines of one run: of the views of an event above, of the means of two processes below.
+
+    Return the end of each line, by panel and name.
+    """
+    looks, last = style.processes(labels), float(table["epoch"].max())
+    ends: list[dict[str, style.End]] = []
     for ax, prefix in zip(axes, (VIEWS, MEANS), strict=True):
+        found = {}
         for k, name in enumerate(column for column in columns if column.startswith(prefix)):
             classes = name.removeprefix(prefix).split(":")
             colour = looks.get(classes[0], (style.GREY, ""))[0] if prefix == VIEWS else style.INK
-            line = "-" if prefix == VIEWS else style.LINES[k % len(style.LINES)]
+            line = style.LINES[k % len(style.LINES)]
             label = " and ".join(labels.get(p, style.text(p)) for p in classes)
-            known = label in [text.get_text() for text in ax.texts]
             ax.plot(table["epoch"], table[name], color=colour, ls=line, lw=1.2)
-            if not known:
-                end = (last, table[name].iloc[-1])
-                ax.annotate(label, end, (4, 0), textcoords="offset points", color=colour, size=8.5, va="center")
+            if np.isfinite(table[name].iloc[-1]):
+                found[label] = style.End(last, float(table[name].iloc[-1]), label, colour)
         ax.axhline(0.0, color=style.GREY, lw=0.6)
-        ax.set_ylim(-1.05, 1.05)
+        ends.append(found)
+    return ends

@@ -80,14 +80,14 @@ def _name(ax: Axes, x: float, y: int, name: str, intervention: Intervention) -> 
     text = "; ".join(intervention.changes)
     short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     ax.text(x, y - (0.14 if text else 0.0), title, weight="bold", size=9.5, va="center")
-    ax.text(x, y + 0.2, style.text(short), size=7.5, va="center")
+    ax.text(x, y + 0.2, style.text(short), size=8, va="center")
 
 
 def _box(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
     corner = (x - 0.5 * _WIDTH, y - 0.5 * _HEIGHT)
     shape = "round,pad=0,rounding_size=0.08"
     ax.add_patch(FancyBboxPatch(corner, _WIDTH, _HEIGHT, boxstyle=shape, fc=colour, ec=style.INK, lw=0.8))
-    ax.text(x, y, text, size=8, ha="center", va="center")
+    ax.text(x, y, text, size=8.5, ha="center", va="center")
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:

@@ -38,7 +38,7 @@ def tagger_output(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
     methods = _methods(block, measures)
     variants = ["nominal", *(name for name in block.variants if name != "nominal")]
     classes = [(block.labels[block.tasks[task].signal], True), (block.labels[block.tasks[task].background], False)]
-    figure = style.new_figure(max(6.0, 2.6 * len(methods) + 0.6), 7.6, header)
+    figure = style.new_figure(max(6.0, 2.2 * len(methods) + 0.6), 7.2, header)
     axes = figure.subplots(4, len(methods), sharey="row", squeeze=False, height_ratios=(2.2, 1, 2.2, 1))
     points = []
     for column, (method, index) in enumerate(methods.items()):
@@ -60,6 +60,7 @@ def _titles(top: Axes, bottom: Axes, column: int, title: str) -> None:
     top.set_yscale("log")
     top.set_ylim(2e-4, 2.0)
     bottom.set(ylim=(0.5, 1.5), xlim=(0.0, 1.0), xlabel="Score")
+    bottom.set_xticks((0.0, 0.5, 1.0), ("0", "0.5", "1"))
     if column == 0:
         top.set_ylabel("Fraction of jets per bin")
         bottom.set_ylabel("Ratio")

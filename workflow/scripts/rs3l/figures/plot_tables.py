@@ -76,6 +76,7 @@ def robustness(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawing:
             ax.axvline(0.0, color=style.INK, lw=0.8)
         shown.append(_methods(ax, chosen, variants, block.runs))
         ax.set_xlabel(panels[quantity, kind], size=9.5)
+        ax.locator_params(axis="x", nbins=7)
         if shown[-1].empty:
             style.note(ax, f"fewer than {FEWEST_JETS} background jets pass")
     _rows(axes[0, 0], [f"{name} (held out)" if uses[name] == "held_out" else name for name in variants])
@@ -104,7 +105,7 @@ def mistag_change(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
         known = ", ".join(dict(with_panels(block.runs)))
         raise DataError(f"{path}: no method that is shown: {known}; make the table again")
     variants = [name for name in block.variants if name != "nominal"]
-    figure = style.new_figure(max(6.0, 2.5 * len(panels) + 0.7), 4.2, header)
+    figure = style.new_figure(max(6.0, 2.1 * len(panels) + 0.7), 4.2, header)
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     shown = []
     for method, ax in zip(panels, axes, strict=True):
@@ -113,7 +114,7 @@ def mistag_change(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawin
         ax.set_title(method_label(method) + mark_of(points), loc="left", size=8.5)
         ax.set_xlabel(f"{block.labels[block.tasks[task].signal]} efficiency")
         shown.append(points)
-    axes[0].set_ylabel(f"{block.labels[block.tasks[task].background]} mistag rate: variant / nominal - 1")
+    axes[0].set_ylabel(f"{block.labels[block.tasks[task].background]} mistag rate: variant / nominal − 1")
     style.legend_below(figure, axes[0])
     return Drawing(figure, pd.concat(shown, ignore_index=True))
 
@@ -216,11 +217,16 @@ def latent_quality(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
         raise DataError(f"{path}: no known quantity; make the table again")
     figure = style.new_figure(10.4, 6.4, header)
     axes = list(figure.subplots(2, 2, height_ratios=(2, 1)).flat)
-    spaces = list(dict.fromkeys(zip(table["method"], table["space"], strict=True)))
+    order = {name: place for place, name in enumerate(methods_of(block.runs))}
+    spaces = sorted(
+        dict.fromkeys(zip(table["method"], table["space"], strict=True)),
+        key=lambda pair: (order.get(pair[0], len(order)), pair[1]),
+    )
     looks = style.looks([f"{method}_s0" for method, _ in spaces])
     for quantity, ax in zip(quantities, axes, strict=False):
         chosen = table[table["quantity"] == quantity].fillna({"subject": ""})
-        subjects = list(dict.fromkeys(chosen["subject"]))
+        present = list(dict.fromkeys(chosen["subject"]))
+        subjects = [name for name in block.variants if name in present] or present
         for index, (method, space) in enumerate(spaces):
             points = chosen[(chosen["method"] == method) & (chosen["space"] == space)]
             y = _places(points["subject"], subjects) + 0.6 * ((index + 0.5) / len(spaces) - 0.5)
@@ -235,6 +241,10 @@ def latent_quality(block: FiguresBlock, header: Header, inputs: Inputs) -> Drawi
                 _beside(ax, points, y, style.text(f"{short_label(method)}, {space}") + sign, colour)
         _rows(ax, [OBSERVABLES.get(name, name) for name in subjects] if len(subjects) > 1 else [""])
         ax.set_xlabel(titles[quantity])
+        if len(subjects) == 1:
+            ax.set_yticks([])
+            ax.margins(x=0.12)
+            ax.locator_params(axis="x", nbins=5)
     for ax in axes[len(quantities) :]:
         ax.set_visible(False)
     style.legend_below(figure, axes[0])

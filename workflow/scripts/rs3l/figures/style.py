@@ -6,6 +6,7 @@ Figures are made without pyplot, so that no display is needed and no state is sh
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,14 +38,23 @@ BLUE, VERMILION, GREEN, PURPLE, OCHRE, TEAL, ROSE, BROWN = (
 )  # fmt: skip
 """Colours of medium lightness, with a contrast of at least 3 to white and to the report's dark page."""
 
+SMALLEST = 7.0
+"""Size of the smallest words in a figure [pt]."""
+
 GREY = "#7f7f7f"
 SLATE = "#6e7b8b"
 
 _VARIANTS = (TEAL, "#c77700", "#8a64c8", "#5b8c2a", "#c0504d", "#4f6bc4", BROWN, GREY)
-"""Colours of the variants but the nominal, in their order; after the eighth they repeat with other lines."""
+"""Colours of the variants but the nominal, in their order.
 
-_PROCESSES = (ROSE, SLATE, "#b8860b", TEAL, "#6a5acd", "#5b8c2a", BROWN, GREY)
-"""Colours of the processes, in their order; after the eighth they repeat with other markers."""
+Neighbours differ in their lines too; after the eighth the colours repeat with other lines.
+"""
+
+_PROCESSES = ("#6a5acd", SLATE, "#b8860b", ROSE, TEAL, "#5b8c2a", BROWN, GREY)
+"""Colours of the processes, in their order; after the eighth they repeat with other markers.
+
+The first three also differ for readers who cannot tell red from green.
+"""
 
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -77,6 +87,15 @@ _SUPERVISED = {
 }
 
 
+_NAME_SIZE = 9.0
+"""Size of the names beside lines [pt]."""
+
+_LEADING = 1.35
+"""Height of a line of such a name, in its size."""
+
+_NAME_WIDTH = 24
+"""Longest line of such a name, in letters."""
+
 _PLACES = 6
 """Digits of the places of panels, in units of the figure."""
 
@@ -85,7 +104,7 @@ def variants(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return the colour and the line of each variant, which are the same in all figures of a campaign."""
     others = (name for name in names if name != "nominal")
     found = {
-        name: (_VARIANTS[index % len(_VARIANTS)], LINES[index // len(_VARIANTS) % len(LINES)])
+        name: (_VARIANTS[index % len(_VARIANTS)], LINES[(index + index // len(_VARIANTS)) % len(LINES)])
         for index, name in enumerate(others)
     }
     return {"nominal": (INK, "-"), **found}
@@ -213,7 +232,9 @@ def new_figure(width: float, height: float, header: Header) -> Figure:
     top, margin = 1.0 - 0.06 / height, 0.12 / width
     figure.text(margin, top, "Simulation", weight="bold", style="italic", size=11, va="top")
     figure.text(1.0 - margin, top, header.text, size=9, ha="right", va="top")
-    figure.text(1.0 - margin, 0.03 / height, f"rs3l {__version__}", size=6, color=GREY, ha="right", va="bottom")
+    figure.text(
+        1.0 - margin, 0.03 / height, f"rs3l {__version__}", size=SMALLEST, color=GREY, ha="right", va="bottom"
+    )
     return figure
 
 
@@ -221,7 +242,7 @@ def footnote(drawing: Drawing) -> Drawing:
     """Say below a figure what the marks of its points mean, if there are any."""
     if text := marks.footnote(drawing.points):
         width, height = drawing.figure.get_size_inches()
-        drawing.figure.text(0.12 / width, 0.03 / height, text, size=6, va="bottom")
+        drawing.figure.text(0.12 / width, 0.03 / height, text, size=SMALLEST, va="bottom")
     return drawing
 
 
@@ -241,6 +262,72 @@ def legend_below(figure: Figure, ax: Axes) -> None:
     widest = 0.5 + 0.07 * max((len(label) for label in labels), default=1)  # inch
     columns = max(1, int(figure.get_figwidth() / widest))
     figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels) or 1))
+
+
+@dataclass(frozen=True)
+class End:
+    """The right end of a line, in units of the axes, with the line's name and colour."""
+
+    x: float
+    y: float
+    name: str
+    colour: str
+
+
+def end_labels(ax: Axes, ends: Sequence[End], height: float) -> None:
+    """Name lines to the right of their panel, each as near to the end of its line as the other names allow.
+
+    A stroke in the line's colour leads to the name, which has the colour of all words, so that it can be read.
+    ``height`` is roughly that of the panel [inch]. The limits of the axes must be final.
+    """
+    ax.get_xlim(), ax.get_ylim()  # settle limits that follow the lines
+    to_axes = ax.transScale + ax.transLimits
+    places = to_axes.transform([(end.x, end.y) for end in ends]) if ends else np.zeros((0, 2))
+    names = [wrapped_name(end.name) for end in ends]
+    sizes = np.array([names_height([end.name]) / height for end in ends])
+    stroke: dict[str, Any] = {"arrowstyle": "-", "lw": 1.2, "shrinkA": 2, "shrinkB": 3, "relpos": (0.0, 0.5)}
+    for end, name, place, y in zip(ends, names, places, spread(places[:, 1], sizes), strict=True):
+        ax.annotate(
+            name, tuple(place), (1.03, y), xycoords="axes fraction", textcoords="axes fraction",
+            size=_NAME_SIZE, va="center", annotation_clip=False, arrowprops={**stroke, "color": end.colour},
+        )  # fmt: skip
+
+
+def names_height(names: Iterable[str]) -> float:
+    """Return how much room names take below each other [inch], wrapped as :func:`end_labels` does."""
+    return sum(wrapped_name(name).count("\n") + 1 for name in names) * _NAME_SIZE * _LEADING / 72.0
+
+
+def wrapped_name(name: str) -> str:
+    """Return a name in lines of similar length that are short enough to stand beside a panel."""
+    wrapper = textwrap.TextWrapper(_NAME_WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = len(wrapper.wrap(name))
+    for wrapper.width in range(max(1, -(-len(name) // max(1, lines))), _NAME_WIDTH + 1):
+        if len(found := wrapper.wrap(name)) == lines:
+            return "\n".join(found)
+    return name
+
+
+def spread(places: Floats64, sizes: Floats64) -> Floats64:
+    """Return the places [N] in 0 ... 1 nearest to ``places`` in which texts of these ``sizes`` [N] do not overlap.
+
+    Their order stays. Texts that would overlap become a block around the mean of their places.
+    """
+    order = np.argsort(places, kind="stable")
+    own = sizes[order]
+    offsets = np.concatenate([[0.0], np.cumsum(0.5 * (own[1:] + own[:-1]))])[: len(own)]
+    blocks: list[tuple[float, int]] = []
+    for value in places[order] - offsets:
+        mean, count = float(value), 1
+        while blocks and blocks[-1][0] > mean:
+            before, n = blocks.pop()
+            mean, count = (before * n + mean * count) / (n + count), n + count
+        blocks.append((mean, count))
+    moved = np.repeat([mean for mean, _ in blocks], [count for _, count in blocks]) if blocks else offsets
+    room = max(0.0, 1.0 - float(offsets[-1])) if len(offsets) else 0.0
+    result = np.empty_like(offsets)
+    result[order] = np.clip(moved, 0.0, room) + offsets
+    return result
 
 
 def panel_title(ax: Axes, text: str) -> None:

@@ -20,6 +20,7 @@ from rs3l.evaluate.names import Method, method_label, short_label
 from rs3l.evaluate.spread import unknown
 from rs3l.evaluate.tables import rows_where
 from rs3l.figures.plot_data import FEWEST_JETS
+from rs3l.figures.plot_kinematics import type_name
 from rs3l.figures.plot_tables import EFFICIENCY
 from rs3l.figures.registry import FIGURES
 from rs3l.paths import CampaignPaths
@@ -119,10 +120,10 @@ def _stability(data: FigureData) -> str:
     table = table[table["labels"] == table["labels"].max()]
     methods = [data.subject, data.scratch(table), *([data.peer] if data.peer else [])]
     shown = [
-        f"{_name(m)} {of_row(row)} (AUC {plain(row['auc'])})" for m in methods if (row := first_row(table, m))
+        f"{of_row(row)} ({_name(m)}, AUC {plain(row['auc'])})" for m in methods if (row := first_row(table, m))
     ]
-    about = f"The same {data.label('signal')} event showered twice gets scores with a rank correlation of"
-    return f"{about} {'; '.join(shown)}." if shown else ""
+    about = f"The scores of one {data.label('signal')} event showered twice have a rank correlation of"
+    return f"{about} {listed(shown)}." if shown else ""
 
 
 def _stability_of_first(data: FigureData) -> str:
@@ -136,9 +137,9 @@ def _label_efficiency(data: FigureData) -> str:
     for labels in ends(table):
         at = table[table["labels"] == labels]
         rows = {m: first_row(at, m) for m in (data.subject, data.scratch(at), TREES)}
-        shown = [f"{_name(method)} {of_row(row)}" for method, row in rows.items() if row]
-        texts.append(f"with {counted(labels)} labels {', '.join(shown)}")
-    return f"AUC {'; '.join(texts)}." if texts else ""
+        shown = [f"{of_row(row)} ({_name(method)})" for method, row in rows.items() if row]
+        texts.append(f"{listed(shown)} with {counted(labels)} labels")
+    return f"The AUC is {'; '.join(texts)}." if texts else ""
 
 
 def _moves(quantity: str, what: str, efficiency: float | None = None) -> Callable[[FigureData], str]:
@@ -194,10 +195,11 @@ def _matching(data: FigureData) -> str:
 
 
 def _survival(data: FigureData) -> str:
-    points = data.points("survival", "process", "low", "fraction").dropna(subset=["fraction"])
+    points = data.points("survival", "process", "low", "nominal_jet", "fraction")
+    points = points[points["nominal_jet"] >= FEWEST_JETS]
     lowest = points[points["low"] == points["low"].min()]["fraction"]
     above = points[points["low"] > 1.5 * points["low"].min()]["fraction"]
-    return f"Next to the pT cut {_span(lowest)} of the events remain, from half as much pT more on {_span(above)}."
+    return f"Next to the pT cut {_span(lowest)} of the events remain, far above it {_span(above)}."
 
 
 def _largest(points: pd.DataFrame, values: pd.Series[float]) -> Row:
@@ -226,7 +228,7 @@ def _deviations(kind: str, *names: str) -> Callable[[FigureData], str]:
         label = [method_label((str(top["method"]), str(top["mode"])))] if "mode" in names else []
         where = ", ".join([*cells, *label])
         many = int((lines["deviation_sigma"] > BEYOND).sum())
-        beyond = f"{many or 'none'} of {len(lines)} comparisons beyond {BEYOND:g}σ"
+        beyond = f"{many or 'none'} of {len(lines)} comparisons {'are' if many > 1 else 'is'} beyond {BEYOND:g}σ"
         name = f"{top['variant']} ({where})" if where else str(top["variant"])
         return f"Furthest from the nominal is {name}, {top['deviation_sigma']:.1f}σ; {beyond}."
 
@@ -251,9 +253,9 @@ def _jet_types(data: FigureData) -> str:
     for process in dict.fromkeys(points["process"]):
         own = counts[process].sort_values(ascending=False)
         if len(own) > 1 and own.sum():
-            shares = [f"{kind} {jets / own.sum():.0%}" for kind, jets in own.head(3).items()]
-            parts.append(f"{data.process(str(process))} jets are {', '.join(shares)}")
-    return f"{'; '.join(parts)}." if parts else "Each process has one type of jet."
+            shares = [f"{jets / own.sum():.0%} {type_name(str(kind))}" for kind, jets in own.head(3).items()]
+            parts.append(f"the {data.process(str(process))} jets are {', '.join(shares)}")
+    return f"By number, {'; '.join(parts)}." if parts else "Each process has one type of jet."
 
 
 def _event_views(data: FigureData) -> str:
@@ -280,11 +282,16 @@ def _similarity(data: FigureData) -> str:
     last = points[points["epoch"] == points["epoch"].max()].dropna(subset=["cosine"])
     views = last["what"].str.startswith("cosine_views")
     last = last.assign(is_of_views=views)
-    parts = []
-    for run, own in _runs(last):
-        mean = own.groupby("is_of_views")["cosine"].mean()
-        parts.append(f"{run}: views {mean.get(True, math.nan):.2f}, processes {mean.get(False, math.nan):.2f}")
-    return f"Mean cosines in the end: {'; '.join(parts[:4])}." if parts else ""
+    means = {run: own.groupby("is_of_views")["cosine"].mean() for run, own in _runs(last)}
+    of_views, of_processes = (
+        listed([f"{mean[which]:.2f} ({run})".replace("-", "−", 1) for run, mean in means.items() if which in mean])
+        for which in (True, False)
+    )
+    return (
+        f"In the end the views of one event have a mean cosine of {of_views}, the processes of {of_processes}."
+        if means
+        else ""
+    )
 
 
 def _runs(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from markupsafe import Markup
 from rs3l.config.campaign import Campaign
 from rs3l.dataset.checksum import check_json
 from rs3l.errors import DataError
+from rs3l.evaluate.names import task_text
 from rs3l.evaluate.registry import TABLES
 from rs3l.figures.plot_results import read_table
 from rs3l.figures.registry import FIGURES, Figure
@@ -31,6 +33,9 @@ from rs3l.report.theme import csv_uri, svg_uri, themed
 
 LARGEST_SVG = 310_000
 """The PNG is shown of a figure whose SVG has more bytes than this."""
+
+WIDEST_ON_PHONE = 6.0
+"""Figures up to this width [inch] are shown as a whole on a phone."""
 
 LARGEST_TABLE = 40
 """At most this many lines of a table are shown; the file has all."""
@@ -53,7 +58,7 @@ class Picture:
 
     ``caption`` says in a sentence what is shown, and ``brief`` what is seen. ``details`` (how it was made) and
     ``seen`` (with all numbers) are for those who want more. ``is_themed`` says whether the picture follows the
-    light or dark page.
+    light or dark page, and ``is_narrow`` whether a phone shows it as a whole.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Picture:
     seen: str
     alternative: str
     is_themed: bool
+    is_narrow: bool
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
     svg = themed(file) if INK in file else file  # figures of earlier versions have black ink
     is_small = len(svg) <= LARGEST_SVG
     points = Path(paths.figure(name, "csv"))
-    title = figure.heading(item)
+    title = figure.heading(_in_words(config, figure, item))
     return Picture(
         name=name,
         title=title,
@@ -137,7 +143,21 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
         seen=seen(figure.name, item, paths, config),
         alternative=plain(html) or title,
         is_themed=is_small and INK in file,
+        is_narrow=_is_narrow(svg),
     )
+
+
+def _in_words(config: Campaign, figure: Figure, item: str) -> str:
+    """Return a figure's process or task as its reader knows it."""
+    if figure.of == "process":
+        return str(config.processes[item].label)
+    return task_text(config, item) if figure.of == "task" else item
+
+
+def _is_narrow(svg: str) -> bool:
+    """Return whether a phone shows a figure as a whole; wider ones are swiped."""
+    width = re.search(r"<svg [^>]*?\bwidth=['\"]([\d.]+)pt['\"]", svg)
+    return width is not None and float(width[1]) <= 72.0 * WIDEST_ON_PHONE
 
 
 def data_uri(kind: str, path: str | Path) -> str:

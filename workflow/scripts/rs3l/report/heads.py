@@ -30,6 +30,8 @@ HEADS: Mapping[str, str] = MappingProxyType(
         "reference_seen": "variant seen by the reference",
         "reference_value": "value of the reference",
         "rejection_error": "error of the rejection",
+        "train events": "training events",
+        "val events": "validation events",
         "val_auc": "AUC, validation split",
         "learning_rate": "learning rate",
         "low_68": "68% interval, lower end",

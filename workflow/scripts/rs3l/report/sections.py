@@ -15,7 +15,7 @@ from rs3l.config.processes import PtHat
 from rs3l.dataset.manifest import Manifest, ProcessCounts, read_manifest
 from rs3l.errors import DataError
 from rs3l.evaluate.marks import SIGNS, footnote, mark, warnings, with_counts
-from rs3l.evaluate.names import headline_efficiency, method_label, rejection_name
+from rs3l.evaluate.names import headline_efficiency, method_label, rejection_name, task_text
 from rs3l.evaluate.spread import WORDS, unknown
 from rs3l.evaluate.summary import format_number
 from rs3l.evaluate.tables import rows_where
@@ -213,13 +213,14 @@ def _results(config: Campaign, paths: CampaignPaths) -> list[Table]:
     rejection = rejection_name(efficiency)
     result = []
     for task in dict.fromkeys(metrics["task"]):
+        words = task_text(config, str(task))
         for metric, what in ((rejection, f"rejection at {efficiency:.0%} signal efficiency"), ("auc", "AUC")):
             shown = results_table(metrics, task, metric)
             notes = [lacking(shown), footnote(rows_where(metrics, {"task": task, "metric": metric}))]
             about = " ".join(note for note in notes if note)
-            result.append(frame_table(f"{task}-{metric}", f"{task}: {what}", shown, about, is_open=True))
+            result.append(frame_table(f"{task}-{metric}", f"{words}: {what}", shown, about, is_open=True))
         paired = significance_table(differences, task, rejection)
-        title = f"{task}: paired differences of the rejection"
+        title = f"{words}: paired differences of the rejection"
         about = f"{_SIGNIFICANT} {footnote(rows_where(differences, {'task': task}))}".rstrip()
         result.append(frame_table(f"{task}-paired", title, paired, about))
     return result
