@@ -129,7 +129,7 @@ format: venv  ## develop: format the code
 	@$(RUN) -m ruff format .
 	@$(RUN) -m snakefmt Snakefile workflow/Snakefile workflow/rules
 
-schema: venv  ## develop: config/schema.json and the tables of config/README.md, from the typed configuration
+schema: venv  ## develop: config/schema.json and the tables of docs/config, from the typed configuration
 	@$(RUN) tools/make_schema.py
 
 lock: venv  ## develop: requirements.lock from requirements.in
