@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from rs3l.config.campaign import Campaign
@@ -31,6 +30,11 @@ TOP: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Sections of the keys of a campaign that hold no block."""
+
+Places = Mapping[str, str]
+"""The page of each section."""
+
+Row = tuple[str, ...]
 
 _HEADER = ("key", "type", "unit", "default", "effect")
 _KEYS = re.compile(r"<!-- keys: (.+?) -->\n.*?<!-- /keys -->", re.DOTALL)
@@ -103,7 +107,7 @@ def _pair(name: str, end: str = "") -> re.Pattern[str]:
     return re.compile(f"({begin})\n.*?({end})", re.DOTALL)
 
 
-def _filled(page: str, text: str, places: Mapping[str, str]) -> str:
+def _filled(page: str, text: str, places: Places) -> str:
     known = sections()
     for name, table in _OVERVIEWS.items():
         text = _put(_pair(name), table(page, places), text)
@@ -117,7 +121,7 @@ def _put(pattern: re.Pattern[str], table: str, text: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}\n\n{table}\n\n{match[2]}", text)
 
 
-def section_text(section: Section, page: str, places: Mapping[str, str]) -> str:
+def section_text(section: Section, page: str, places: Places) -> str:
     """Return heading, meaning and table of a section for a page."""
     title = f"## `{section.name}`" if section.name != "top level" else "## Top level"
     rows = [_row(section.path, name, field, page, places) for name, field in section.fields.items()]
@@ -125,54 +129,57 @@ def section_text(section: Section, page: str, places: Mapping[str, str]) -> str:
     return "\n\n".join(filter(None, [title, about, _table(_HEADER, rows)]))
 
 
-def _row(path: str, name: str, field: FieldInfo, page: str, places: Mapping[str, str]) -> tuple[str, ...]:
+def _row(path: str, name: str, field: FieldInfo, page: str, places: Places) -> Row:
+    """Return the cells of a key, with links to the keys of the block that it holds."""
+    *cells, effect = _cells(path, name, field)
+    keys = ", ".join(link(block, page, places) for block, _ in blocks_in(path, name, field))
+    return f"`{name}`", *cells, f"{effect} Keys: {keys}." if keys else effect
+
+
+def _cells(path: str, name: str, field: FieldInfo) -> tuple[str, str, str, str]:
+    """Return type, unit, default and effect of a key."""
     inner = blocks_in(path, name, field)
     if inner:
-        keys = ", ".join(link(block, page, places) for block, _ in inner)
-        effect = f"{_linked(_summary(field, inner[0][1]))} Keys: {keys}."
-        return f"`{name}`", block_type(field), "", block_default(field, inner[0][1]), effect
+        about = field.description or (inspect.getdoc(inner[0][1]) or "").splitlines()[0]
+        return block_type(field), "", block_default(field, inner[0][1]), _linked(about)
     unit, effect = split_unit(field.description or "")
-    return f"`{name}`", type_text(field), unit, default_text(field), _linked(effect.replace("<", r"\<"))
+    return type_text(field), unit, default_text(field), _linked(effect.replace("<", r"\<"))
 
 
-def _summary(field: FieldInfo, block: type[BaseModel]) -> str:
-    return field.description or (inspect.getdoc(block) or "").splitlines()[0]
-
-
-def _blocks(page: str, places: Mapping[str, str]) -> str:
+def _blocks(page: str, places: Places) -> str:
     """Return a table with a line for each key of a campaign that has its own section, and one for the others."""
-    rows = [(link("top level", page, places), "", "", ", ".join(f"`{key}`" for key in TOP["top level"]))]
+    rows: list[Row] = [
+        (link("top level", page, places), "", "", ", ".join(f"`{key}`" for key in TOP["top level"]))
+    ]
     for name, field in Campaign.model_fields.items():
         if name not in TOP["top level"]:
-            _, kind, _, default, effect = _row("", name, field, page, places)
+            kind, _, default, effect = _cells("", name, field)
             section = next((block for block, _ in blocks_in("", name, field)), name)
-            rows.append((link(section, page, places), kind, default, effect.partition(" Keys: ")[0]))
+            rows.append((link(section, page, places), kind, default, effect))
     return _table(("block", "type", "default", "what it is"), rows)
 
 
-def _where(page: str, places: Mapping[str, str]) -> str:
+def _where(page: str, places: Places) -> str:
     """Return a table of all sections and their keys."""
-    rows = [
+    rows: list[Row] = [
         (link(section.name, page, places), ", ".join(f"`{key}`" for key in section.fields))
         for section in sections().values()
     ]
     return _table(("block", "keys"), rows)
 
 
-_OVERVIEWS: Mapping[str, Callable[[str, Mapping[str, str]], str]] = MappingProxyType(
-    {"blocks": _blocks, "where": _where}
-)
+_OVERVIEWS: Mapping[str, Callable[[str, Places], str]] = MappingProxyType({"blocks": _blocks, "where": _where})
 """The tables of more than one section, by their markers."""
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: list[Row]) -> str:
     """Return a table in Markdown, without the columns that are empty in every row."""
     kept = [index for index in range(len(header)) if any(row[index] for row in rows)]
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join("| " + " | ".join(line[index].replace("|", "\\|") for index in kept) + " |" for line in lines)
 
 
-def link(name: str, page: str, places: Mapping[str, str]) -> str:
+def link(name: str, page: str, places: Places) -> str:
     """Return a link from a page to a section."""
     file = "" if places[name] == page else places[name]
     text = name if name == "top level" else f"`{name}`"
