@@ -74,7 +74,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Drop the roles of Sphinx that docstrings have."""
+    """Drop the roles of Sphinx that docstrings have, and mark the tables of keys for docs/site.css."""
+    if page.file.src_uri.startswith("config/"):
+        return f'<div class="config-keys">{html}</div>'
     return _ROLE.sub(r"\1", html) if page.file.src_uri.startswith(f"{API}/") else html
 
 

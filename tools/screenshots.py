@@ -1,6 +1,7 @@
 """Pictures in Chromium of a report, or of the site, at the width of a desk and of a phone, light and dark.
 
-Of a report: folded and unfolded. Of the site: its start, pages and the search. ``make chromium`` installs the browser.
+Of a report: folded and unfolded. Of the site: its start, pages and the search. ``make chromium`` installs the
+browser.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from browser import chromium, load, missing_packages, open_file, screenshot
 WIDTHS = {"desktop": 1400, "phone": 390}
 """Widths of the window [pixels]."""
 
-PAGES = ("index", "evaluate", "results/no_interactions/README", "config/index", "config/pretrain")
+PAGES = ("index", "evaluate", "results/no_interactions/index", "config/index", "config/pretrain")
 """Pages of the site that are photographed: the start, prose, figures, and two of the configuration."""
 
 QUERY = "latent"
@@ -50,11 +51,7 @@ def main() -> None:
         for dark in (False, True):
             start = str(args.folder / f"{device}-{'dark' if dark else 'light'}")
             with chromium(width, dark=dark) as driver:
-                for path in (
-                    of_site(driver, args.place, start)
-                    if args.place.is_dir()
-                    else of_report(driver, args.place, start)
-                ):
+                for path in (of_site if args.place.is_dir() else of_report)(driver, args.place, start):
                     print(path)
 
 
@@ -68,6 +65,8 @@ def of_report(driver: Chrome, report: Path, start: str) -> Iterator[str]:
 
 def of_site(driver: Chrome, site: Path, start: str) -> Iterator[str]:
     """Write pages and the search; yield the files."""
+    if missing := [page for page in PAGES if not (site / f"{page}.html").is_file()]:
+        sys.exit(f"error: {site}: has no page {', '.join(missing)}; run `make site`")
     with served(site) as address:
         for page in PAGES:
             load(driver, f"{address}/{page}.html")

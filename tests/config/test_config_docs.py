@@ -39,7 +39,7 @@ PAGES = {
 APART = ("docs/hard.md", "docs/resim.md", "docs/own_jets.md")
 """Documents whose examples are tested with the files that they name (tests/resim, tests/dataset)."""
 EXAMPLES = [
-    name(path)
+    name_of(path)
     for path in DOCUMENTS
     if "```yaml" in path.read_text(encoding="utf-8") and name_of(path) not in APART
 ]
