@@ -37,7 +37,7 @@ PAGES = {
     for path in sorted((CONFIG.parent / "docs" / "config").glob("*.md"))
 }
 APART = ("docs/hard.md", "docs/resim.md", "docs/own_jets.md")
-"""Documents whose examples are tested with the files that they name (tests/resim, tests/dataset)."""
+"""The first two are read in tests/resim with the files that they name; the last needs a data set."""
 EXAMPLES = [
     name_of(path)
     for path in DOCUMENTS
@@ -266,6 +266,12 @@ def test_examples_are_valid(document: str, tmp_path: Path) -> None:
         assert set(example) <= set(Campaign.model_fields)
         if set(example) & OF_PYTHIA:
             check_settings(config)
+
+
+def test_the_example_with_a_data_set_fits_the_schema() -> None:
+    (example,) = (yaml.safe_load(text) for text in examples("docs/own_jets.md"))
+    assert example["source"].keys() == {"parquet"}
+    jsonschema.validate(example, schema())
 
 
 def test_every_page_of_the_configuration_has_an_example() -> None:
