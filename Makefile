@@ -26,7 +26,7 @@ GPU_CHECK ?=
 # `make test-processor`: default, avx2 or avx512, of which torch takes the best by itself.
 PROCESSOR ?= default
 
-.PHONY: bench notebook screenshots chromium gpu-check compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema site lock venv clean help
+.PHONY: bench notebook screenshots site-screenshots chromium gpu-check compare publish replay plan plan-docs envs pins test-conda demo test test-processor test-report test-faults test-slurm status resume lint format schema site lock venv clean help
 
 help:  ## develop: this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {i = index($$2, ": "); g = substr($$2, 1, i - 1); \
@@ -75,6 +75,9 @@ chromium: venv  ## set up: the browser that the tests of the report need (root, 
 
 screenshots: venv  ## develop: pictures of a report, wide and narrow, light and dark: make screenshots REPORT=results/demo/report.html
 	@$(RUN) tools/screenshots.py "$(or $(REPORT),results/demo/report.html)"
+
+site-screenshots: site  ## develop: pictures of the site's start, pages and search, wide and narrow, light and dark
+	@$(RUN) tools/screenshots.py build/site --folder build/screenshots/site
 
 test-report: venv  ## test: the report of the miniature campaign in headless Chromium (root, Debian: installs it)
 	@$(RUN) tests/report/browser.py -- "$(BIN)/python" -m pytest tests/report $(PYTEST)
@@ -129,7 +132,7 @@ format: venv  ## develop: format the code
 	@$(RUN) -m ruff format .
 	@$(RUN) -m snakefmt Snakefile workflow/Snakefile workflow/rules
 
-schema: venv  ## develop: config/schema.json and the tables of config/README.md, from the typed configuration
+schema: venv  ## develop: config/schema.json and the tables of docs/config, from the typed configuration
 	@$(RUN) tools/make_schema.py
 
 lock: venv  ## develop: requirements.lock from requirements.in

@@ -21,6 +21,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from rs3l.config.pages import anchor
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 PAGES = {
@@ -42,7 +44,8 @@ _ROLE = re.compile(r":(?:class|func|data|mod|meth|attr|exc):(<code>)~?")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Take the address of the repository from GitHub's own variable, where the site is built there."""
+    """Take the address of the repository from GitHub's own variable, and make anchors as GitHub does."""
+    config.mdx_configs.setdefault("toc", {})["slugify"] = lambda heading, _: anchor(heading)
     if not config.repo_url and "GITHUB_REPOSITORY" in os.environ:
         server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
         config.repo_url = f"{server}/{os.environ['GITHUB_REPOSITORY']}"
@@ -71,7 +74,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Drop the roles of Sphinx that docstrings have."""
+    """Drop the roles of Sphinx that docstrings have, and mark the tables of keys for docs/site.css."""
+    if page.file.src_uri.startswith("config/"):
+        return f'<div class="config-keys">{html}</div>'
     return _ROLE.sub(r"\1", html) if page.file.src_uri.startswith(f"{API}/") else html
 
 

@@ -1,10 +1,10 @@
-"""Write config/schema.json and the key tables of config/README.md from the typed configuration."""
+"""Write config/schema.json and the key tables of docs/config from the typed configuration."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from rs3l.config.docs import replace_tables
+from rs3l.config.pages import FOLDER, with_tables
 from rs3l.config.schema import schema_text
 from rs3l.files import write_text, written
 
@@ -12,10 +12,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    """Write both files."""
-    config = REPOSITORY / "config"
-    write_text(config / "schema.json", schema_text())
-    write_text(config / "README.md", replace_tables((config / "README.md").read_text(encoding="utf-8")))
+    """Write the schema, and the pages with new tables."""
+    write_text(REPOSITORY / "config" / "schema.json", schema_text())
+    pages = {path.name: path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / FOLDER).glob("*.md"))}
+    for name, text in with_tables(pages).items():
+        write_text(REPOSITORY / FOLDER / name, text)
     print("\n".join(written()))
 
 

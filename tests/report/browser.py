@@ -62,7 +62,12 @@ def chromium(width: int = 1280, height: int = 900, dark: bool = False) -> Iterat
 
 def open_file(driver: Chrome, path: Path) -> None:
     """Open a file from disk and wait until it is loaded, pictures included."""
-    driver.get(path.resolve().as_uri())
+    load(driver, path.resolve().as_uri())
+
+
+def load(driver: Chrome, address: str) -> None:
+    """Open an address and wait until it is loaded, pictures included."""
+    driver.get(address)
     driver.execute_async_script(
         "const done = arguments[0];"
         "Promise.all([...document.images].map((i) => i.decode().catch(() => null))).then(() => done());"

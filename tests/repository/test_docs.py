@@ -17,7 +17,7 @@ from rs3l.evaluate.registry import TABLES
 from rs3l.figures.registry import FIGURES
 from rs3l.finetune.finetune import HISTORY
 from rs3l.finetune.score import JET_COLUMNS
-from support.documents import DOCUMENTS, name
+from support.documents import DOCUMENTS, PAGES, name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ["embed", "evaluate", "figures", "finetune", "hard", "merge", "pileup", "pretrain", "report", "resim"]
@@ -144,6 +144,14 @@ def test_make_help_lists_every_target_in_a_group() -> None:
 
 
 def test_pages_begin_with_what_the_reader_can_do() -> None:
-    for path in (REPOSITORY / "docs").glob("*.md"):
-        if path.stem not in ("index", "model"):  # the way to the others, and a card
-            assert re.match(r"(With|After) this page you ", page(path.stem).split("\n")[2]), path.stem
+    for path in PAGES:
+        if name(path) not in ("docs/index.md", "docs/model.md"):  # the way to the others, and a card
+            line = path.read_text(encoding="utf-8").split("\n")[2]
+            assert re.match(r"(With|After) this page you ", line), name(path)
+
+
+def test_the_page_beside_the_configurations_is_short() -> None:
+    """It names them; the keys are in docs/config."""
+    text = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
+    assert len(text.split()) <= 250
+    assert [path.name for path in (REPOSITORY / "config").glob("*.yaml") if f"]({path.name})" not in text] == []

@@ -83,6 +83,19 @@ def test_a_broken_link_fails(site: Path, monkeypatch: pytest.MonkeyPatch, link: 
         built(site, f"# More\n\n[a]({link})\n", monkeypatch)
 
 
+def test_anchors_are_those_of_github(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a heading with angle brackets."""
+    html = built(site, "# More\n\n## `variants.<name>.pileup`\n\n[a](#variantsnamepileup)\n", monkeypatch)
+    assert '<h2 id="variantsnamepileup">' in html
+
+
+def test_tables_of_keys_are_marked_for_the_style(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "docs" / "config").mkdir()
+    (site / "docs" / "config" / "jets.md").write_text("# Jets\n", encoding="utf-8")
+    assert 'class="config-keys"' not in built(site, "# More\n", monkeypatch)
+    assert 'class="config-keys"' in (site / "site" / "config" / "jets.html").read_text(encoding="utf-8")
+
+
 def test_nothing_comes_from_elsewhere(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No script, style, font or picture."""
     html = built(site, "# More\n", monkeypatch)

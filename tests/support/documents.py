@@ -6,7 +6,10 @@ from pathlib import Path
 
 from support.places import REPOSITORY
 
-DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), REPOSITORY / "config" / "README.md"])
+PAGES = sorted([*REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("docs/config/*.md")])
+"""The pages of docs/."""
+
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *PAGES, REPOSITORY / "config" / "README.md"])
 
 
 def name(path: Path) -> str:

@@ -1,7 +1,7 @@
 """The campaign's configuration, which has types and bounds and rejects unknown keys.
 
 The JSON schema for editors (``config/schema.json``) is generated from these classes. Units are GeV, mm and
-radians; ``config/README.md`` shows the description of every field.
+radians; ``docs/config`` shows the description of every field.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Makes the key tables of ``config/README.md`` from the typed configuration."""
+"""Says in words what the keys of the typed configuration take, for :mod:`rs3l.config.pages` and for errors."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import re
@@ -14,41 +13,23 @@ from typing import Annotated, Any, Literal, TypeGuard, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from rs3l.config.campaign import Campaign
-from rs3l.errors import DataError
+MOST_NAMES = 10
+"""A type of more names than these says only how many there are; the description has them."""
 
-BEGIN, END = "<!-- keys -->", "<!-- /keys -->"
-"""The generated tables stand between these two lines."""
-
-_HEADER = ("key", "type", "unit", "default", "effect")
 _UNIT = re.compile(r"\s*\[([^\]]+)\]")
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 _NAMES = {bool: "boolean", int: "integer", float: "number", str: "text"}
-
-
-def key_tables() -> str:
-    """Return one Markdown table per block of the configuration, in the order of the models."""
-    return "\n\n".join(_section(path, model) for path, model in blocks_of(Campaign))
-
-
-def replace_tables(text: str) -> str:
-    """Return ``text`` with new tables between its markers; raises :class:`DataError` if they are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise DataError(f"config/README.md: the markers {BEGIN} and {END} are needed, each on its own line")
-    return f"{before}{BEGIN}\n\n{key_tables()}\n\n{END}{after}"
 
 
 def blocks_of(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield the path and model of ``model`` and of every block inside it, depth first."""
     yield path, model
     for name, field in model.model_fields.items():
-        for inner, block in _inner(path, name, field):
+        for inner, block in blocks_in(path, name, field):
             yield from blocks_of(block, inner)
 
 
-def _inner(path: str, name: str, field: FieldInfo) -> list[tuple[str, type[BaseModel]]]:
+def blocks_in(path: str, name: str, field: FieldInfo) -> list[tuple[str, type[BaseModel]]]:
     """Return path and model of the block that a key holds, or of each alternative if its ``kind`` chooses one."""
     annotation = field.annotation
     if type(None) in get_args(annotation):  # a block that may be left out
@@ -73,26 +54,8 @@ def _kind(block: type[BaseModel]) -> str:
     return next(map(str, get_args(block.model_fields["kind"].annotation)), "package.module:Class")
 
 
-def _section(path: str, model: type[BaseModel]) -> str:
-    title = f"### `{path}`" if path else "### Top level"
-    rows = [_HEADER, ("---",) * len(_HEADER)]
-    rows += [_row(path, name, field) for name, field in model.model_fields.items()]
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    return f"{title}\n\n{inspect.getdoc(model)}\n\n{table}"
-
-
-def _row(path: str, name: str, field: FieldInfo) -> tuple[str, str, str, str, str]:
-    inner = _inner(path, name, field)
-    if not inner:
-        unit, effect = _unit(field.description or "")
-        return f"`{name}`", type_text(field), unit, default_text(field), effect.replace("<", r"\<")
-    kind = f"blocks by name{_bounds(field.metadata)}" if get_origin(field.annotation) is dict else "block"
-    summary = field.description or (inspect.getdoc(inner[0][1]) or "").splitlines()[0]
-    default = _block_default(field, inner[0][1])
-    return f"`{name}`", kind, "", default, f"{summary} Keys: {', '.join(f'`{key}`' for key, _ in inner)}."
-
-
-def _block_default(field: FieldInfo, block: type[BaseModel]) -> str:
+def block_default(field: FieldInfo, block: type[BaseModel]) -> str:
+    """Return the default of a key that holds a block."""
     if field.is_required():
         return "required"
     if field.default is None:
@@ -100,6 +63,11 @@ def _block_default(field: FieldInfo, block: type[BaseModel]) -> str:
     if any(inner.is_required() for inner in block.model_fields.values()):
         return f"`{json.dumps(field.default.model_dump())}`"
     return "see there"
+
+
+def block_type(field: FieldInfo) -> str:
+    """Return in words whether a key holds a block, or blocks by name."""
+    return f"blocks by name{_bounds(field.metadata)}" if get_origin(field.annotation) is dict else "block"
 
 
 def type_text(field: FieldInfo) -> str:
@@ -122,7 +90,8 @@ def _type(annotation: Any) -> str:
         bounds = _bounds(arguments[1:]).removeprefix(", ")
         return f"{_type(arguments[0])} ({bounds})" if bounds else _type(arguments[0])
     if origin is Literal:
-        return " or ".join(f"`{value}`" for value in arguments)
+        names = len(arguments)
+        return f"name (one of {names})" if names > MOST_NAMES else " or ".join(f"`{name}`" for name in arguments)
     if origin in (types.UnionType, typing.Union):
         return " or ".join(_type(kind) for kind in arguments if kind is not type(None))
     if origin is dict:
@@ -161,10 +130,10 @@ def number_text(value: float) -> str:
 
 def unit_of(description: str) -> str:
     """Return the unit that a description gives in brackets, or an empty text if it gives none."""
-    return _unit(description)[0]
+    return split_unit(description)[0]
 
 
-def _unit(description: str) -> tuple[str, str]:
+def split_unit(description: str) -> tuple[str, str]:
     """Return the unit given in brackets and the description without it."""
     match = _UNIT.search(description)
     if match is None:

@@ -19,15 +19,19 @@ else:
     """A mode of the registry."""
 
 
+def _names(pretrained: bool) -> str:
+    """Return the names of the modes with, or without, a pre-trained network."""
+    return ", ".join(name for name, mode in MODES.items() if mode.pretrained is pretrained)
+
+
 class Finetune(Settings):
     """Classifiers on the pre-trained network, and their baselines."""
 
     modes: list[ModeName] = Field(
         ["probe_h", "probe_z", "tuned", "random", "scratch", "scratch_views", "gbt", "n2"],
         min_length=1,
-        description="Classifiers, in words in docs/finetune.md: those on a pre-trained network (probe_h, probe_z, "
-        "quadratic_h, quadratic_z, mlp_h, mlp_z, tuned, tuned_z, tuned_mlp, tuned_views) and those "
-        "without one (the others).",
+        description="Classifiers, in words in docs/finetune.md: those on a pre-trained network "
+        f"({_names(pretrained=True)}) and those without one ({_names(pretrained=False)}).",
     )
     ablation_modes: list[ModeName] | None = Field(
         None,

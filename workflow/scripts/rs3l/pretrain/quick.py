@@ -29,7 +29,7 @@ class Pretrained(NamedTuple):
 def pretrain_encoder(manifest: str | Path, seed: int = 0, **settings: Any) -> Pretrained:
     """Pre-train an encoder on the train split of a data set, on this CPU, from start to end.
 
-    ``settings`` are keys of the block ``pretrain`` (config/README.md) with their defaults; ``encoder`` and
+    ``settings`` are keys of the block ``pretrain`` (docs/config/pretrain.md) with their defaults; ``encoder`` and
     ``loss`` may name one's own by import path, ``__main__:Name`` in a notebook (docs/extend.md). Processes with
     ``use: pretrain`` and, unless ``variants`` says otherwise, variants with ``use: train`` are read. The result
     is that of the command ``pretrain`` with the same block. Raises :class:`ConfigError` for settings that are
