@@ -16,7 +16,10 @@ import pytest
 
 from rs3l.config.campaign import Campaign
 from rs3l.errors import DataError
+from rs3l.evaluate.names import method_label, task_text
 from rs3l.evaluate.registry import TABLES
+from rs3l.evaluate.tables import rows_where
+from rs3l.figures.plot_results import read_table
 from rs3l.figures.registry import FIGURES, kind_and_item
 from rs3l.paths import CampaignPaths
 from rs3l.report.brief import findings
@@ -25,6 +28,7 @@ from rs3l.report.contents import SECTIONS, read_json
 from rs3l.report.first_screen import facts, main_table
 from rs3l.report.graph import graph_svg, layout, rule_graph
 from rs3l.report.page import markdown, report
+from rs3l.report.sections import results_table
 from rs3l.report.theme import svg_uri, themed
 from support.toy_campaign import ROOT, campaign, write_results
 from support.workflow import run_script
@@ -156,6 +160,25 @@ def test_every_kind_of_figure_has_its_caption(config: Campaign) -> None:
         assert not re.search(r"&gt;\s+GeV|= ,|=\s+\.", html), figure  # a value is missing
     assert {path.stem for path in FOLDER.glob("*.rst")} == set(FIGURES)
     assert "300" in caption(config, "jet_types") and "h_vs_qcd" in caption(config, "roc_h_vs_qcd")
+
+
+def test_tables_of_results_begin_with_the_best_method(results: Path) -> None:
+    metrics = read_table(results / "evaluation" / "metrics.csv")
+    for metric in ("auc", "rejection_0.5"):
+        table = results_table(metrics, "h_vs_qcd", metric)
+        assert list(table.columns) == ["method", "20 labels", "200 labels"]
+        values = rows_where(metrics, {"task": "h_vs_qcd", "metric": metric, "labels": 200}).sort_values(
+            "value", ascending=False, kind="stable"
+        )
+        names = [method_label((row["method"], row["mode"])) for row in values.to_dict("records")]
+        assert table["method"].tolist()[: len(names)] == names
+    assert results_table(metrics, "h_vs_qcd", "nothing").empty
+
+
+def test_a_task_is_named_by_its_labels_if_they_are_its_own(config: Campaign) -> None:
+    assert task_text(config, "h_vs_qcd") == "H against QCD"
+    twice = {"one": config.tasks["h_vs_qcd"], "two": config.tasks["h_vs_qcd"]}
+    assert task_text(config.model_copy(update={"tasks": twice}), "two") == "two"
 
 
 def test_every_figure_and_table_has_its_section() -> None:

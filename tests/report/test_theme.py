@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from rs3l.figures import style
-from rs3l.report.theme import DARK_INK, DARK_PAPER, csv_uri, svg_uri, themed
+from rs3l.report.theme import DARK_INK, DARK_PAPER, WIDEST_ON_PHONE, csv_uri, is_narrow, svg_uri, themed
 
 SVG = "{http://www.w3.org/2000/svg}"
 LABEL = """<a> & "b's" 0.12345 % #"""
@@ -27,6 +28,14 @@ def svg(tmp_path: object) -> str:
         figure.savefig(f"{tmp_path}/figure.svg")
     with open(f"{tmp_path}/figure.svg", encoding="utf-8") as file:
         return file.read()
+
+
+@pytest.mark.parametrize(("more", "narrow"), [(-0.5, True), (0.5, False)])
+def test_narrow_figures_are_known_by_their_width(more: float, narrow: bool) -> None:
+    buffer = io.StringIO()
+    with style.styled():
+        Figure(figsize=(WIDEST_ON_PHONE + more, 20.0)).savefig(buffer, format="svg")
+    assert is_narrow(buffer.getvalue()) == is_narrow(themed(buffer.getvalue())) == narrow
 
 
 def luminance(colour: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +28,10 @@ from rs3l.report.brief import brief
 from rs3l.report.captions import caption, parts, plain
 from rs3l.report.heads import head
 from rs3l.report.seen import seen
-from rs3l.report.theme import csv_uri, svg_uri, themed
+from rs3l.report.theme import csv_uri, is_narrow, svg_uri, themed
 
 LARGEST_SVG = 310_000
 """The PNG is shown of a figure whose SVG has more bytes than this."""
-
-WIDEST_ON_PHONE = 6.0
-"""Figures up to this width [inch] are shown as a whole on a phone."""
 
 LARGEST_TABLE = 40
 """At most this many lines of a table are shown; the file has all."""
@@ -143,7 +139,7 @@ def _picture(config: Campaign, paths: CampaignPaths, name: str, figure: Figure, 
         seen=seen(figure.name, item, paths, config),
         alternative=plain(html) or title,
         is_themed=is_small and INK in file,
-        is_narrow=_is_narrow(svg),
+        is_narrow=is_narrow(svg),
     )
 
 
@@ -152,12 +148,6 @@ def _in_words(config: Campaign, figure: Figure, item: str) -> str:
     if figure.of == "process":
         return str(config.processes[item].label)
     return task_text(config, item) if figure.of == "task" else item
-
-
-def _is_narrow(svg: str) -> bool:
-    """Return whether a phone shows a figure as a whole; wider ones are swiped."""
-    width = re.search(r"<svg [^>]*?\bwidth=['\"]([\d.]+)pt['\"]", svg)
-    return width is not None and float(width[1]) <= 72.0 * WIDEST_ON_PHONE
 
 
 def data_uri(kind: str, path: str | Path) -> str:

@@ -57,6 +57,7 @@ HEADS: Mapping[str, str] = MappingProxyType(
         "run_error": "error by runs",
         "seed_spread": "spread of pre-trainings",
         "std": "standard deviation of runs",
+        "top1": "partner is the nearest",
         "train_loss": "loss, training split",
         "undertrained": "undertrained classifiers",
         "val_loss": "loss, validation split",

@@ -92,13 +92,21 @@ def lacking(table: pd.DataFrame) -> str:
 
 
 def results_table(metrics: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
-    """Return one metric of a task with its errors, with a line per method and a column per number of labels."""
+    """Return one metric of a task with its errors, with a line per method and a column per number of labels.
+
+    The method with the largest value at the most labels is first.
+    """
     chosen = metrics[(metrics["task"] == task) & (metrics["metric"] == metric)]
     rows: dict[str, dict[str, str]] = {}
     for row in chosen.to_dict("records"):
         name = method_label((str(row["method"]), str(row["mode"])))
-        rows.setdefault(name, {})[f"{row['labels']} labels"] = number({str(k): v for k, v in row.items()})
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("method").reset_index()
+        rows.setdefault(name, {})[f"{row['labels']:,} labels"] = number({str(k): v for k, v in row.items()})
+    table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    if chosen.empty:
+        return table.rename_axis("method").reset_index()
+    best = chosen.sort_values(["labels", "value"], ascending=False, kind="stable")
+    order = dict.fromkeys(method_label((row["method"], row["mode"])) for row in best.to_dict("records"))
+    return table.loc[list(order)].rename_axis("method").reset_index()
 
 
 def difference(row: Mapping[Any, Any], value: str = "value", error: str = "error") -> str:

@@ -19,12 +19,16 @@ DARK_INK = "#e4e8ec"
 DARK_PAPER = "#1f2429"
 """Open marks on a dark page."""
 
+WIDEST_ON_PHONE = 6.0
+"""Figures up to this width [inch] are shown as a whole on a phone."""
+
 _STYLE = (
     f"<style>:root{{--ink:{INK};--paper:{PAPER}}}"
     f"@media(prefers-color-scheme:dark){{:root{{--ink:{DARK_INK};--paper:{DARK_PAPER}}}"
     "[style*='#e6e6e6']{fill:#4a525a!important}[style*='#bfe0f5']{fill:#1d4d70!important}"
     "[style*='#f8cfa8']{fill:#7a4310!important}}</style>"
 )
+_WIDTH = re.compile(r"""<svg [^>]*?\bwidth=['"]([\d.]+)pt['"]""")
 _TAG = re.compile(r"<[^>!?]+>")
 _DIGITS = re.compile(r"(?<![\w.#])(-?\d+\.\d{2})\d+")
 _NAME = re.compile(r" id='(?:[a-zA-Z0-9]+|matplotlib\.axis)_[\d.]+'")
@@ -48,6 +52,12 @@ def themed(svg: str) -> str:
     text = _TAG.sub(_shorter, text).replace("DejaVu Sans", "DejaVu Sans,Verdana,sans-serif")
     end = text.index(">") + 1
     return text[:end] + _STYLE + _BETWEEN.sub("><", text[end:])
+
+
+def is_narrow(svg: str) -> bool:
+    """Return whether a phone shows a figure as a whole; wider ones are swiped."""
+    width = _WIDTH.search(svg)
+    return width is not None and float(width[1]) <= 72.0 * WIDEST_ON_PHONE
 
 
 def svg_uri(svg: str) -> Markup:
