@@ -268,14 +268,13 @@ def growth(folder: Path, task: str, mode: str) -> pd.DataFrame:
 
 def _growth_row(lines: pd.DataFrame) -> dict[str, str]:
     *runs, beyond = lines.sort_values("events").to_dict("records")
+    interval = f"{beyond['low_95']:.2g} … {beyond['high_95']:.2g}"
     return {
         "quantity, labels": f"{beyond['quantity'].replace('_', ' at ', 1)}, {beyond['labels']:,}",
         "exponent": f"{beyond['exponent']:.2f} ± {beyond['exponent_error']:.2f}",
         "χ² / ndof": f"{beyond['chi2']:.1f} / {beyond['ndof']}",
         **{f"{row['events']:,} events": f"{row['measured']:.3g}" for row in runs},
-        f"{beyond['events']:,} events, extrapolated (95 %)": "{value:.2g} ({low_95:.2g} … {high_95:.2g})".format(
-            **beyond
-        ),
+        f"{beyond['events']:,} events, extrapolated (95 %)": f"{beyond['value']:.2g} ({interval})",
     }
 
 
