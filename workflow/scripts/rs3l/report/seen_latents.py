@@ -59,10 +59,12 @@ def _against(own: pd.DataFrame, peers: pd.DataFrame, other: str) -> list[str]:
     beyond = np.array([is_beyond(*apart(*_sides(row))) for row in pairs.to_dict("records")])
     more, less = (list(pairs.loc[beyond & (sign * difference > 0), "subject"]) for sign in (1, -1))
     rest = len(pairs) - len(more) - len(less)
-    text = f"compared with {other} by more than two standard deviations (errors in quadrature) more often for "
-    return [
-        f"{text}{listed(more)}, less often for {listed(less)}, {NO_DIFFERENCE} for {rest} of {len(pairs)} variants"
-    ]
+    sides = [f"more often for {listed(more)}"] if more else []
+    sides += [f"less often for {listed(less)}"] if less else []
+    if not sides:
+        return [f"compared with {other}, {NO_DIFFERENCE} for any of {len(pairs)} variants"]
+    text = f"compared with {other} by more than two standard deviations (errors in quadrature) {', '.join(sides)}"
+    return [f"{text}, {NO_DIFFERENCE} for {rest} of {len(pairs)} variants" if rest else text]
 
 
 def _sides(row: Mapping[Any, Any]) -> tuple[Row, Row]:

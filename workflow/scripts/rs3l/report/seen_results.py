@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -141,12 +141,21 @@ def _others(table: pd.DataFrame) -> str:
     labels = counted(table["labels"].iloc[0])
     if len(lacking) == len(table):
         return f"With {labels} labels nothing is said of the others ({lacking[0]})."
-    higher, lower = (listed(found[side], comma="; ") for side in ("higher", "lower"))
-    return (
-        f"With {labels} labels, higher by more than two standard deviations of the paired difference: {higher}. "
-        f"Lower: {lower}. Neither: {len(found['neither'])} of {len(table)}."
-        + (f" Not compared ({lacking[0]}): {len(lacking)}." if lacking else "")
-    )
+    return " ".join(filter(None, [_beyond(found, labels, len(table)), _not_compared(lacking)]))
+
+
+def _beyond(found: Mapping[str, list[str]], labels: str, n: int) -> str:
+    """Return which of ``n`` methods have a higher AUC, and which a lower one."""
+    sides = [f"{side} for {listed(found[side], comma='; ')}" for side in ("higher", "lower") if found[side]]
+    if not sides:
+        return f"With {labels} labels, the AUC of no other method differs by more than two standard deviations."
+    rest = f"; {len(found['neither'])} of {n} do not differ so much" if found["neither"] else ""
+    by = "by more than two standard deviations of the paired difference"
+    return f"With {labels} labels, {by}, the AUC is {', and '.join(sides)}{rest}."
+
+
+def _not_compared(lacking: Sequence[str]) -> str:
+    return f"Not compared ({lacking[0]}): {len(lacking)}." if lacking else ""
 
 
 def _saved(data: FigureData) -> str:
@@ -263,11 +272,12 @@ def _which(pairs: dict[str, tuple[Row, Row]]) -> str:
             (less if difference < 0 else more).append(key)
     if not less and not more:
         return f"The sizes of the two: {NO_DIFFERENCE} in any of {len(pairs)} (errors in quadrature)."
+    sides = [f"less for {listed(less)}"] if less else []
+    sides += [f"more for {listed(more)}"] if more else []
     rest = len(pairs) - len(less) - len(more)
-    return (
-        f"By more than two standard deviations (errors in quadrature) the first moves less for {listed(less)}; "
-        f"more for {listed(more)}; {NO_DIFFERENCE} in {rest} of {len(pairs)}.{by_chance(len(pairs))}"
-    )
+    none = f"; {NO_DIFFERENCE} in {rest} of {len(pairs)}" if rest else ""
+    text = f"By more than two standard deviations (errors in quadrature) the first moves {', and '.join(sides)}"
+    return f"{text}{none}.{by_chance(len(pairs))}"
 
 
 def calibration(data: FigureData) -> str:
