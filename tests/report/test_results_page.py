@@ -22,7 +22,8 @@ from rs3l.report.sections import number
 from support.places import REPOSITORY
 from support.toy_campaign import campaign, write_results
 
-SHIPPED = REPOSITORY / "docs" / "results" / "no_interactions"
+RESULTS = REPOSITORY / "docs" / "results"
+SHIPPED = [RESULTS, RESULTS / "no_interactions"]
 TABLES = [name for name, table in KNOWN.items() if table.published]
 ABLATION_TABLES = [name for name, table in KNOWN.items() if table.published_of_ablations]
 PAGE = """Words.
@@ -82,20 +83,28 @@ def test_nothing_is_published_of_a_table_that_was_changed(results: Path, tmp_pat
     assert not (tmp_path / "other").exists()
 
 
-def test_the_shipped_page_is_in_step_with_its_tables() -> None:
-    text = (SHIPPED / "README.md").read_text(encoding="utf-8")
-    assert renewed(text, SHIPPED / "tables") == text, "run `make publish`"
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_the_shipped_page_is_in_step_with_its_tables(folder: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert renewed(text, folder / "tables") == text, "run `make publish`"
 
 
-def test_every_figure_and_table_that_the_shipped_page_shows_is_there() -> None:
-    text = (SHIPPED / "README.md").read_text(encoding="utf-8")
-    shipped = {str(path.relative_to(SHIPPED / "tables")) for path in (SHIPPED / "tables").rglob("*.csv")}
-    assert shipped == {
-        *(f"{name}.csv" for name in TABLES),
-        *(f"{folder}/{name}.csv" for folder in ("ablations", "views") for name in ("metrics", "differences")),
-    }  # fmt: skip
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_every_figure_that_a_shipped_page_shows_is_there(folder: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
     pictures = [part.partition(")")[0] for part in text.split("](figures/")[1:]]
-    assert pictures and all((SHIPPED / "figures" / name).is_file() for name in pictures)
+    assert pictures and all((folder / "figures" / name).is_file() for name in pictures)
+
+
+def test_the_tables_of_the_shipped_pages_are_those_that_are_published() -> None:
+    found = [
+        {str(path.relative_to(folder / "tables")) for path in (folder / "tables").rglob("*.csv")}
+        for folder in SHIPPED
+    ]
+    main = {f"{name}.csv" for name in TABLES}
+    assert found[0] == {*main, *(f"ablations/{name}.csv" for name in [*ABLATION_TABLES, "growth"])}
+    own = {f"{folder}/{name}.csv" for folder in ("ablations", "views") for name in ("metrics", "differences")}
+    assert found[1] == main | own
 
 
 def test_publishing_copies_what_is_shown_and_renews_the_page(results: Path, tmp_path: Path) -> None:
@@ -151,6 +160,17 @@ def test_a_power_law_is_shown_with_its_runs_and_what_it_extrapolates_to(tables: 
     assert row["quantity, labels"] == "1 - AUC, 20" and row["exponent"].startswith("0.9")
     assert [row[f"{number} events"] for number in ("1,000", "2,000", "4,000")] == ["0.405", "0.205", "0.105"]
     assert "…" in row["10,000,000 events, extrapolated (95 %)"]
+
+
+def test_a_table_of_ablations_takes_what_it_lacks_from_the_campaign(tables: Path, tmp_path: Path) -> None:
+    shutil.copytree(tables, tmp_path / "tables")
+    path = tmp_path / "tables" / "ablations" / "metrics.csv"
+    lines = pd.read_csv(path, keep_default_na=False)
+    lines[lines["method"] != "jetclr"].to_csv(path, index=False)
+    arguments = ("auc", "20", "tuned", "rs3l", "jetclr")
+    found = KINDS["across"](path.parent, *arguments)
+    assert found["method"].tolist() == ["RS3L, fine-tuned", "JetCLR+, fine-tuned"]
+    assert found.equals(KINDS["across"](tables, *arguments))
 
 
 def test_stability_is_shown_of_the_variants_that_are_named(tables: Path) -> None:

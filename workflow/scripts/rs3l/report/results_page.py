@@ -233,10 +233,10 @@ def correlations(folder: Path, task: str, side: str) -> pd.DataFrame:
 def across(folder: Path, metric: str, labels: str, mode: str, *methods: str) -> pd.DataFrame:
     """Return a metric in every task, with a line per method in one mode, and one per baseline.
 
-    If ``methods`` are named, these alone are shown (`none` are the baselines).
+    If ``methods`` are named, these alone are shown (`none` are the baselines); those that the ablations lack are
+    taken from the tables of the campaign, which are in the folder above.
     """
-    table = _read(folder, "metrics", metric=metric, labels=int(labels))
-    _check_methods(folder, table, methods)
+    table = _with_methods(folder, methods, metric=metric, labels=int(labels))
     rows = [row for row in _records(folder, table) if not methods or row["method"] in methods]
     rows = [row for row in rows if row["mode"] == mode or is_baseline(row["method"])]
     if not any(row["mode"] == mode for row in rows):
@@ -244,9 +244,16 @@ def across(folder: Path, metric: str, labels: str, mode: str, *methods: str) -> 
     return _wide([(_method(row), row["task"], number(row)) for row in rows], "method")
 
 
-def _check_methods(folder: Path, table: pd.DataFrame, methods: Iterable[str]) -> None:
-    if missing := sorted(set(methods) - set(table["method"])):
+def _with_methods(folder: Path, methods: Iterable[str], **chosen: Any) -> pd.DataFrame:
+    """Return lines of metrics, those of methods that are lacking from the folder above if that has the table."""
+    table, above = _read(folder, "metrics", **chosen), folder.parent / "metrics.csv"
+    lacking = sorted(set(methods) - set(table["method"]))
+    if lacking and above.is_file():
+        more = _read(folder.parent, "metrics", **chosen)
+        table = pd.concat([table, more[more["method"].isin(lacking)]])
+    if missing := sorted(set(lacking) - set(table["method"])):
         raise DataError(f"{folder}/metrics.csv: no line of the method {missing[0]}")
+    return table
 
 
 def stable(folder: Path, task: str, mode: str, *variants: str) -> pd.DataFrame:
