@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import (
@@ -37,3 +38,12 @@ class Task(Settings):
             if both := set(self.signal_types) & set(self.background_types):
                 raise ValueError(f"jet types {', '.join(sorted(both))} are signal and background")
         return self
+
+    def label(self, role: str, labels: Mapping[str, str]) -> str:
+        """Return the label of `signal` or `background`, with its jet types where both are of one process."""
+        process: str = getattr(self, role)
+        types: list[str] | None = getattr(self, f"{role}_types")
+        label = labels.get(process, process)
+        if self.signal != self.background or types is None:
+            return label
+        return f"{label} ({', '.join(types if len(types) <= 3 else [types[0], '…'])})"

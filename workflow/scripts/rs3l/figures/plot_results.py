@@ -225,4 +225,4 @@ def _of_method(table: pd.DataFrame, method: tuple[str, str]) -> pd.DataFrame:
 
 
 def _label(block: FiguresBlock, task: str, role: str) -> str:
-    return block.labels[getattr(block.tasks[task], role)]
+    return block.tasks[task].label(role, block.labels)

@@ -91,7 +91,8 @@ class FigureData:
 
     def label(self, role: str, task: str = "") -> str:
         """Return the label of the signal or the background of a ``task``, by default this one."""
-        return self.process(str(getattr(self.config.tasks[task or self.item], role)))
+        labels = {name: process.label for name, process in self.config.processes.items()}
+        return self.config.tasks[task or self.item].label(role, labels)
 
     def process(self, name: str) -> str:
         """Return the label of a process, or its name if it has none."""

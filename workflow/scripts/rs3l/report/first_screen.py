@@ -100,7 +100,6 @@ def _cell(row: Mapping[str, Any] | None, best: float) -> str:
 
 
 def _head(config: Campaign, task: str, labels: int) -> str:
-    signal, background = (
-        config.processes[getattr(config.tasks[task], role)].label for role in ("signal", "background")
-    )
+    names = {name: process.label for name, process in config.processes.items()}
+    signal, background = (config.tasks[task].label(role, names) for role in ("signal", "background"))
     return f"{signal} / {background}, {counted(labels)} labels"
