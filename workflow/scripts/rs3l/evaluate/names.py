@@ -92,8 +92,9 @@ def _views(settings: Pretrain) -> str:
 
 def task_text(config: Campaign, task: str) -> str:
     """Return the labels of a task's signal and background, or its name if another task has the same labels."""
+    names = {name: process.label for name, process in config.processes.items()}
     labels = {
-        name: tuple(config.processes[process].label for process in (entry.signal, entry.background))
+        name: tuple(entry.label(role, names) for role in ("signal", "background"))
         for name, entry in config.tasks.items()
     }
     own = labels.get(task)
