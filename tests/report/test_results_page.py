@@ -28,6 +28,8 @@ TABLES = [name for name, table in KNOWN.items() if table.published]
 ABLATION_TABLES = [name for name, table in KNOWN.items() if table.published_of_ablations]
 PAGE = """Words.
 
+![Matching](figures/matching.png)
+
 <!-- table: metrics h_vs_qcd auc -->
 | old |
 <!-- /table -->
@@ -119,10 +121,13 @@ def test_publishing_copies_what_is_shown_and_renews_the_page(results: Path, tmp_
     assert (tmp_path / "tables" / "metrics.csv").read_bytes() == (
         results / "evaluation" / "metrics.csv"
     ).read_bytes()
-    assert {path.name for path in (results / "figures").glob("*.png")} == {
-        path.name for path in (tmp_path / "figures").iterdir()
-    }
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["matching.png"]
     assert renewed(text, tmp_path / "tables") == text
+
+
+def test_all_figures_are_copied_where_there_is_no_page(results: Path, tables: Path) -> None:
+    found = {path.name for path in (tables.parent / "figures").iterdir()}
+    assert found == {path.name for path in (results / "figures").glob("*.png")} and len(found) > 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

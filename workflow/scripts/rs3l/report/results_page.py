@@ -33,6 +33,7 @@ _END = "<!-- /table -->"
 def publish(campaign: str | Path, folder: str | Path) -> None:
     """Copy summary, tables and figures (PNG) of a campaign to ``folder``, and renew the tables of its README.md.
 
+    If there is a README.md, the figures are those that it shows, and all of them otherwise.
     The tables of the ablations are copied too if the campaign has some, and so is that of their growth
     (``ablations/growth.csv``, ``workflow/scripts/growth.py``) if there is one.
 
@@ -52,12 +53,14 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
         ablations.append(Path(paths.ablations("growth")))
     for path in (*tables, *ablations):
         intact_text(path)
+    page = target / "README.md"
     figures = [Path(paths.figure(name, "png")) for name in _figures(paths)]
+    if page.is_file():
+        figures = [path for path in figures if f"](figures/{path.name})" in page.read_text(encoding="utf-8")]
     _copy(summaries, target)
     _copy(tables, target / "tables")
     _copy(ablations, target / "tables" / "ablations")
     _copy((path for path in figures if path.is_file()), target / "figures")
-    page = target / "README.md"
     if page.is_file():
         write_text(page, renewed(page.read_text(encoding="utf-8"), target / "tables"))
 
