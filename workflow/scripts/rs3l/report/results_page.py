@@ -55,14 +55,15 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
         intact_text(path)
     page = target / "README.md"
     figures = [Path(paths.figure(name, "png")) for name in _figures(paths)]
-    if page.is_file():
-        figures = [path for path in figures if f"](figures/{path.name})" in page.read_text(encoding="utf-8")]
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if text:
+        figures = [path for path in figures if f"](figures/{path.name})" in text]
     _copy(summaries, target)
     _copy(tables, target / "tables")
     _copy(ablations, target / "tables" / "ablations")
     _copy((path for path in figures if path.is_file()), target / "figures")
-    if page.is_file():
-        write_text(page, renewed(page.read_text(encoding="utf-8"), target / "tables"))
+    if text:
+        write_text(page, renewed(text, target / "tables"))
 
 
 def _figures(paths: CampaignPaths) -> list[str]:
