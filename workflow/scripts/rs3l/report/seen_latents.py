@@ -10,7 +10,7 @@ import pandas as pd
 
 from rs3l.evaluate.spread import unknown
 from rs3l.report.figure_data import VALUE, FigureData, first_row
-from rs3l.report.words import NO_DIFFERENCE, Row, apart, is_beyond, listed, measured, of_row
+from rs3l.report.words import NO_DIFFERENCE, Row, apart, is_beyond, measured, of_row, sides
 
 
 def latent_quality(data: FigureData) -> str:
@@ -59,11 +59,10 @@ def _against(own: pd.DataFrame, peers: pd.DataFrame, other: str) -> list[str]:
     beyond = np.array([is_beyond(*apart(*_sides(row))) for row in pairs.to_dict("records")])
     more, less = (list(pairs.loc[beyond & (sign * difference > 0), "subject"]) for sign in (1, -1))
     rest = len(pairs) - len(more) - len(less)
-    sides = [f"more often for {listed(more)}"] if more else []
-    sides += [f"less often for {listed(less)}"] if less else []
-    if not sides:
+    found = sides({"more often": more, "less often": less})
+    if not found:
         return [f"compared with {other}, {NO_DIFFERENCE} for any of {len(pairs)} variants"]
-    text = f"compared with {other} by more than two standard deviations (errors in quadrature) {', '.join(sides)}"
+    text = f"compared with {other} by more than two standard deviations (errors in quadrature) {', '.join(found)}"
     return [f"{text}, {NO_DIFFERENCE} for {rest} of {len(pairs)} variants" if rest else text]
 
 

@@ -23,12 +23,12 @@ from rs3l.report.words import (
     dof_of,
     is_beyond,
     lacks,
-    listed,
     measured,
     of_best,
     of_row,
     plain,
     ratio_verdict,
+    sides,
     signed,
     verdict,
 )
@@ -146,12 +146,12 @@ def _others(table: pd.DataFrame) -> str:
 
 def _beyond(found: Mapping[str, list[str]], labels: str, n: int) -> str:
     """Return which of ``n`` methods have a higher AUC, and which a lower one."""
-    sides = [f"{side} for {listed(found[side], comma='; ')}" for side in ("higher", "lower") if found[side]]
-    if not sides:
+    said = sides({side: found[side] for side in ("higher", "lower")}, comma="; ")
+    if not said:
         return f"With {labels} labels, the AUC of no other method differs by more than two standard deviations."
     rest = f"; {len(found['neither'])} of {n} do not differ so much" if found["neither"] else ""
     by = "by more than two standard deviations of the paired difference"
-    return f"With {labels} labels, {by}, the AUC is {', and '.join(sides)}{rest}."
+    return f"With {labels} labels, {by}, the AUC is {', and '.join(said)}{rest}."
 
 
 def _not_compared(lacking: Sequence[str]) -> str:
@@ -272,11 +272,10 @@ def _which(pairs: dict[str, tuple[Row, Row]]) -> str:
             (less if difference < 0 else more).append(key)
     if not less and not more:
         return f"The sizes of the two: {NO_DIFFERENCE} in any of {len(pairs)} (errors in quadrature)."
-    sides = [f"less for {listed(less)}"] if less else []
-    sides += [f"more for {listed(more)}"] if more else []
+    said = sides({"less": less, "more": more})
     rest = len(pairs) - len(less) - len(more)
     none = f"; {NO_DIFFERENCE} in {rest} of {len(pairs)}" if rest else ""
-    text = f"By more than two standard deviations (errors in quadrature) the first moves {', and '.join(sides)}"
+    text = f"By more than two standard deviations (errors in quadrature) the first moves {', and '.join(said)}"
     return f"{text}{none}.{by_chance(len(pairs))}"
 
 

@@ -152,6 +152,11 @@ def by_chance(comparisons: int) -> str:
     return f" Of {comparisons} comparisons, chance alone takes about {_BY_CHANCE * comparisons:.1g} beyond that."
 
 
+def sides(found: Mapping[str, Sequence[str]], comma: str = ", ") -> list[str]:
+    """Return "side for names" of each side that has names."""
+    return [f"{side} for {listed(names, comma=comma)}" for side, names in found.items() if names]
+
+
 def listed(names: Sequence[str], most: int = 4, comma: str = ", ") -> str:
     """Return names as a list in words, ``none`` if there are none, or the first ones if there are many.
 
