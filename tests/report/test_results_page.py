@@ -162,9 +162,22 @@ def test_a_table_across_tasks_has_all_tasks_and_one_mode(tables: Path) -> None:
 
 def test_a_power_law_is_shown_with_its_runs_and_what_it_extrapolates_to(tables: Path) -> None:
     (row,) = KINDS["growth"](tables, "h_vs_qcd", "probe_h").to_dict("records")
-    assert row["quantity, labels"] == "1 - AUC, 20" and row["exponent"].startswith("0.9")
+    assert row["quantity, labels"] == "1 - AUC, 20" and row["floor"] == "none"
+    assert row["exponent (95 %)"].startswith("0.9")
     assert [row[f"{number} events"] for number in ("1,000", "2,000", "4,000")] == ["0.405", "0.205", "0.105"]
     assert "…" in row["10,000,000 events, extrapolated (95 %)"]
+
+
+def test_where_a_floor_can_be_fitted_both_forms_are_shown(tmp_path: Path) -> None:
+    values = [np.log([value - 0.01, value + 0.01]) for value in (0.9, 0.5, 0.3, 0.2, 0.15)]
+    growing = Series("h_vs_qcd", "probe_h", 20, "auc", Points(1e3 * 2.0 ** np.arange(5), values))
+    (table := growth_table([growing], replicas=20)).to_csv(tmp_path / "growth.csv", index=False)
+    power, saturating = KINDS["growth"](tmp_path, "h_vs_qcd", "probe_h").to_dict("records")
+    (last,) = table.query("form == 'saturating' and extrapolated").to_dict("records")
+    assert power["floor"] == "none" and saturating["floor"] == f"{last['floor']:.2g}"
+    beyond = f"{last['value']:.2g} ({last['boot_low_95']:.2g} … {last['boot_high_95']:.2g})"
+    assert saturating["10,000,000 events, extrapolated (95 %)"] == beyond
+    assert power["16,000 events"] == saturating["16,000 events"]
 
 
 def test_a_table_of_ablations_takes_what_it_lacks_from_the_campaign(tables: Path, tmp_path: Path) -> None:
@@ -176,14 +189,24 @@ def test_a_table_of_ablations_takes_what_it_lacks_from_the_campaign(tables: Path
     found = KINDS["across"](path.parent, *arguments)
     assert found["method"].tolist() == ["RS3L, fine-tuned", "JetCLR+, fine-tuned"]
     assert found.equals(KINDS["across"](tables, *arguments))
+    shutil.copy(tables / "stability.csv", path.parent / "stability.csv")
+    lines = pd.read_csv(path.parent / "stability.csv", keep_default_na=False)
+    lines[lines["method"] != "jetclr"].to_csv(path.parent / "stability.csv", index=False)
+    of = ("h_vs_qcd", "probe_h", "seed", "rs3l", "jetclr")
+    assert KINDS["stable"](path.parent, *of).equals(KINDS["stable"](tables, *of))
 
 
-def test_stability_is_shown_of_the_variants_that_are_named(tables: Path) -> None:
+def test_stability_is_shown_of_the_variants_and_methods_that_are_named(tables: Path) -> None:
     names = sorted(pd.read_csv(tables / "stability.csv").query("first == 'nominal'")["second"].unique())
     table = KINDS["stable"](tables, "h_vs_qcd", "probe_h", names[-1])
     assert set(table.columns[1:]) == {f"{side}, {names[-1]}" for side in ("signal", "background")}
+    assert len(table) > 1
+    (row,) = KINDS["stable"](tables, "h_vs_qcd", "probe_h", ",".join(names), "jetclr").to_dict("records")
+    assert row["method"] == "JetCLR+, frozen, linear on h" and len(row) == 1 + 2 * len(names)
     with pytest.raises(DataError, match="no line of the variant herwig"):
-        KINDS["stable"](tables, "h_vs_qcd", "probe_h", "herwig")
+        KINDS["stable"](tables, "h_vs_qcd", "probe_h", f"{names[0]},herwig")
+    with pytest.raises(DataError, match="no line of the method nobody"):
+        KINDS["stable"](tables, "h_vs_qcd", "probe_h", names[0], "nobody")
 
 
 def test_tables_of_a_folder_within(tables: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -240,49 +240,66 @@ def across(folder: Path, metric: str, labels: str, mode: str, *methods: str) -> 
     If ``methods`` are named, these alone are shown (`none` are the baselines); those that the ablations lack are
     taken from the tables of the campaign, which are in the folder above.
     """
-    table = _with_methods(folder, methods, metric=metric, labels=int(labels))
-    rows = [row for row in _records(folder, table) if not methods or row["method"] in methods]
-    rows = [row for row in rows if row["mode"] == mode or is_baseline(row["method"])]
+    table = _of_methods(folder, "metrics", methods, metric=metric, labels=int(labels))
+    rows = [row for row in _records(folder, table) if row["mode"] == mode or is_baseline(row["method"])]
     if not any(row["mode"] == mode for row in rows):
         raise DataError(f"{folder}/metrics.csv: no line with {{'mode': {mode!r}, 'labels': {labels}}}")
     return _wide([(_method(row), row["task"], number(row)) for row in rows], "method")
 
 
-def _with_methods(folder: Path, methods: Iterable[str], **chosen: Any) -> pd.DataFrame:
-    """Return lines of metrics, those of methods that are lacking from the folder above if that has the table."""
-    table, above = _read(folder, "metrics", **chosen), folder.parent / "metrics.csv"
+def _of_methods(folder: Path, name: str, methods: Collection[str], **chosen: Any) -> pd.DataFrame:
+    """Return lines of a table of these methods, or of all if none is named.
+
+    Those of methods that are lacking are of the table in the folder above, if that has it.
+    """
+    table, above = _read(folder, name, **chosen), folder.parent / f"{name}.csv"
     lacking = sorted(set(methods) - set(table["method"]))
     if lacking and above.is_file():
-        more = _read(folder.parent, "metrics", **chosen)
-        table = pd.concat([table, more[more["method"].isin(lacking)]])
+        table = pd.concat([table, _read(folder.parent, name, **chosen).query("method in @lacking")])
     if missing := sorted(set(lacking) - set(table["method"])):
-        raise DataError(f"{folder}/metrics.csv: no line of the method {missing[0]}")
-    return table
+        raise DataError(f"{folder}/{name}.csv: no line of the method {missing[0]}")
+    return table[table["method"].isin(methods)] if methods else table
 
 
-def stable(folder: Path, task: str, mode: str, *variants: str) -> pd.DataFrame:
-    """Return the rank correlations of the scores of one event under the nominal and under each of ``variants``."""
-    table = _read(folder, "stability", task=task, quantity="spearman", first="nominal", mode=mode)
-    if missing := sorted(set(variants) - set(table["second"])):
+def stable(folder: Path, task: str, mode: str, variants: str, *methods: str) -> pd.DataFrame:
+    """Return the rank correlations of the scores of one event under the nominal and under each of some variants.
+
+    ``variants`` are names with commas between them; ``methods`` as in :func:`across`.
+    """
+    names = variants.split(",")
+    rows = {"task": task, "quantity": "spearman", "first": "nominal", "mode": mode}
+    table = _of_methods(folder, "stability", methods, **rows)
+    if missing := sorted(set(names) - set(table["second"])):
         raise DataError(f"{folder}/stability.csv: no line of the variant {missing[0]}")
-    chosen = most_labels(table[table["second"].isin(variants)])
+    chosen = most_labels(table[table["second"].isin(names)])
     cells = [(_method(row), f"{row['class']}, {row['second']}", number(row)) for row in _records(folder, chosen)]
     return _wide(cells, "method")
 
 
 def growth(folder: Path, task: str, mode: str) -> pd.DataFrame:
-    """Return the power laws in the number of pre-training events, and what they extrapolate to, with 95 %."""
-    table = _read(folder, "growth", task=task, mode=mode, form="power")
-    lines = [group for _, group in table.groupby(["metric", "labels"], sort=False)]
+    """Return the fits in the number of pre-training events, and what they extrapolate to.
+
+    Intervals have 95 %: those of a power law by Student's t, those of one with a floor from the bootstrap, because
+    its errors to first order are too small.
+    """
+    table = _read(folder, "growth", task=task, mode=mode)
+    lines = [group for _, group in table.groupby(["metric", "labels", "form"], sort=False)]
     return pd.DataFrame([_growth_row(group) for group in lines])
+
+
+_FORMS = {"power": "none", "saturating": "free"}
 
 
 def _growth_row(lines: pd.DataFrame) -> dict[str, str]:
     *runs, beyond = lines.sort_values("events").to_dict("records")
-    interval = f"{beyond['low_95']:.2g} … {beyond['high_95']:.2g}"
+    floor = _FORMS[beyond["form"]]
+    kind = "boot_" if floor == "free" else ""
+    exponent = f"{beyond[f'exponent_{kind}low_95']:.2f} … {beyond[f'exponent_{kind}high_95']:.2f}"
+    interval = f"{beyond[f'{kind}low_95']:.2g} … {beyond[f'{kind}high_95']:.2g}"
     return {
         "quantity, labels": f"{beyond['quantity'].replace('_', ' at ', 1)}, {beyond['labels']:,}",
-        "exponent": f"{beyond['exponent']:.2f} ± {beyond['exponent_error']:.2f}",
+        "floor": floor if floor == "none" else f"{beyond['floor']:.2g}",
+        "exponent (95 %)": f"{beyond['exponent']:.2f} ({exponent})",
         "χ² / ndof": f"{beyond['chi2']:.1f} / {beyond['ndof']}",
         **{f"{row['events']:,} events": f"{row['measured']:.3g}" for row in runs},
         f"{beyond['events']:,} events, extrapolated (95 %)": f"{beyond['value']:.2g} ({interval})",
