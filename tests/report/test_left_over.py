@@ -123,6 +123,8 @@ def ablated(root: Path, methods: list[str]) -> None:
 def test_an_ablation_that_was_removed(copy: Path) -> None:
     ablated(copy, ["rs3l", "fewer", "cold"])
     both = {"fewer": {"events": 0.5}, "cold": {"temperature": 0.05}}
+    figure(copy, "growth")  # by hand, and its table
+    (copy / "ablations" / "growth.csv").write_text("value\n1\n", encoding="utf-8")
     assert named(parse_campaign(values(ablations=both)), copy) == {}
     assert "against cold" in report(parse_campaign(values(ablations=both)), copy)
     config = parse_campaign(values(ablations={"fewer": {"events": 0.5}}))
@@ -134,6 +136,7 @@ def test_an_ablation_that_was_removed(copy: Path) -> None:
     assert "<td>fewer</td>" in page and "<td>cold</td>" not in page and "against cold" not in page
     found = named(parse_campaign(values()), copy)
     assert found["ablations"] == found["figures/ablations.svg"] == "the configuration has no ablations"
+    assert found["figures/growth.svg"] == "the configuration has no ablations"
     assert '<section id="ablations">' not in report(parse_campaign(values()), copy)
 
 

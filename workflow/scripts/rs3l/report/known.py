@@ -27,6 +27,9 @@ TOGETHER = ("any two", "all")
 ABLATIONS = "ablations"
 """The figure of the ablations, and the folder of their tables, have this name."""
 
+GROWTH = "growth"
+"""The figure and the table that ``growth.py`` writes beside those of the ablations; no rule makes them."""
+
 
 @dataclass(frozen=True)
 class Known:

@@ -13,7 +13,7 @@ from rs3l.figures.plot_results import read_table
 from rs3l.figures.registry import kind_and_item
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import read_json
-from rs3l.report.known import ABLATIONS, Known, figures, foreign_points, is_of
+from rs3l.report.known import ABLATIONS, GROWTH, Known, figures, foreign_points, is_of
 
 
 def left_over(config: Campaign, paths: CampaignPaths) -> list[str]:
@@ -29,6 +29,8 @@ def left_over(config: Campaign, paths: CampaignPaths) -> list[str]:
 
 def _figures(config: Campaign, paths: CampaignPaths) -> Iterator[str]:
     for path in sorted(Path(paths.figure("x")).parent.glob("*.svg")):
+        if path.stem == GROWTH and config.ablations:
+            continue
         if path.stem not in figures(config):
             yield f"{path}: {_unknown(config, path.stem)}"
         elif foreign := foreign_points(config, paths, path.stem):
@@ -39,7 +41,9 @@ def _unknown(config: Campaign, figure: str) -> str:
     kind, item = kind_and_item(figure)
     if kind is not None and kind.of != "campaign" and item:
         return f"the configuration has no {kind.of} {item}"
-    return "the configuration has no ablations" if figure == ABLATIONS else "no figure of this campaign"
+    if figure in (ABLATIONS, GROWTH):
+        return "the configuration has no ablations"
+    return "no figure of this campaign"
 
 
 def _named(foreign: Mapping[str, list[str]]) -> str:
@@ -50,6 +54,8 @@ def _named(foreign: Mapping[str, list[str]]) -> str:
 def _tables(config: Campaign, folder: Path, ablations: bool = False) -> Iterator[str]:
     known = Known.of(config, ablations)
     for path in sorted(folder.glob("*.csv")):
+        if path.stem == GROWTH and ablations:
+            continue
         if path.stem not in TABLES:
             yield f"{path}: no table of the evaluation"
         elif foreign := known.foreign(read_table(path)):

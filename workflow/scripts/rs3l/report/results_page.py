@@ -21,6 +21,7 @@ from rs3l.figures.registry import figure_names
 from rs3l.files import WRITTEN, write_text
 from rs3l.paths import CampaignPaths
 from rs3l.report.contents import frame_table, read_json
+from rs3l.report.known import GROWTH
 from rs3l.report.page import markdown_table
 from rs3l.report.sections import difference, number
 from rs3l.report.words import Row, counted, sigma
@@ -49,8 +50,8 @@ def publish(campaign: str | Path, folder: str | Path) -> None:
         )
     ablations = [Path(paths.ablations(name)) for name, kind in TABLES.items() if kind.published_of_ablations]
     ablations = ablations if all(path.is_file() for path in ablations) else []
-    if ablations and Path(paths.ablations("growth")).is_file():
-        ablations.append(Path(paths.ablations("growth")))
+    if ablations and Path(paths.ablations(GROWTH)).is_file():
+        ablations.append(Path(paths.ablations(GROWTH)))
     for path in (*tables, *ablations):
         intact_text(path)
     page = target / "README.md"
@@ -71,7 +72,7 @@ def _figures(paths: CampaignPaths) -> list[str]:
     tasks = read_json(paths.summary)["provenance"]["block"]["tasks"]
     ablations = Path(paths.ablations_summary).is_file()
     names = figure_names(read_manifest(paths.manifest).processes, tasks, ablations)
-    return [*names, "growth"] if ablations else names
+    return [*names, GROWTH] if ablations else names
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:
@@ -282,23 +283,20 @@ def growth(folder: Path, task: str, mode: str) -> pd.DataFrame:
     Intervals have 95 %: those of a power law by Student's t, those of one with a floor from the bootstrap, because
     its errors to first order are too small.
     """
-    table = _read(folder, "growth", task=task, mode=mode)
+    table = _read(folder, GROWTH, task=task, mode=mode)
     lines = [group for _, group in table.groupby(["metric", "labels", "form"], sort=False)]
     return pd.DataFrame([_growth_row(group) for group in lines])
 
 
-_FORMS = {"power": "none", "saturating": "free"}
-
-
 def _growth_row(lines: pd.DataFrame) -> dict[str, str]:
     *runs, beyond = lines.sort_values("events").to_dict("records")
-    floor = _FORMS[beyond["form"]]
-    kind = "boot_" if floor == "free" else ""
+    has_floor = beyond["form"] == "saturating"
+    kind = "boot_" if has_floor else ""
     exponent = f"{beyond[f'exponent_{kind}low_95']:.2f} … {beyond[f'exponent_{kind}high_95']:.2f}"
     interval = f"{beyond[f'{kind}low_95']:.2g} … {beyond[f'{kind}high_95']:.2g}"
     return {
         "quantity, labels": f"{beyond['quantity'].replace('_', ' at ', 1)}, {beyond['labels']:,}",
-        "floor": floor if floor == "none" else f"{beyond['floor']:.2g}",
+        "floor": f"{beyond['floor']:.2g}" if has_floor else "none",
         "exponent (95 %)": f"{beyond['exponent']:.2f} ({exponent})",
         "χ² / ndof": f"{beyond['chi2']:.1f} / {beyond['ndof']}",
         **{f"{row['events']:,} events": f"{row['measured']:.3g}" for row in runs},
@@ -317,6 +315,6 @@ KINDS: Mapping[str, Callable[..., pd.DataFrame]] = {
     "correlations": correlations,
     "across": across,
     "stable": stable,
-    "growth": growth,
+    GROWTH: growth,
 }
 """The tables that a page may have, by name."""
